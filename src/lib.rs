@@ -1,0 +1,3 @@
+//! Outflow governs what data leaves a platform.
+
+pub mod model;

@@ -1,0 +1,3 @@
+//! The binary: subcommands, nothing else.
+
+fn main() {}
