@@ -1,0 +1,182 @@
+{{/* One noun, one helper. Names end so that every suffix fits into 63 characters. */}}
+
+{{- define "outflow.name" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
+{{- end -}}
+
+{{- define "outflow.fullname" -}}
+{{- $name := include "outflow.name" . -}}
+{{- $full := .Values.fullnameOverride | default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) -}}
+{{- if gt (len $full) 40 -}}
+{{- $full = printf "%s-%s" ($full | trunc 31 | trimSuffix "-") (sha256sum $full | trunc 8) -}}
+{{- end -}}
+{{- $full -}}
+{{- end -}}
+
+{{- define "outflow.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (.Values.serviceAccount.create | ternary (include "outflow.fullname" .) "default") -}}
+{{- end -}}
+
+{{- define "outflow.claimName" -}}
+{{- .Values.persistence.existingClaim | default (printf "%s-data" (include "outflow.fullname" .)) -}}
+{{- end -}}
+
+{{- define "outflow.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/* Arguments: root, component. */}}
+{{- define "outflow.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "outflow.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* The metadata of an object. Arguments: root, name, component, annotations (may be left out). */}}
+{{- define "outflow.metadata" -}}
+{{- $own := include "outflow.selectorLabels" . | fromYaml -}}
+{{- $_ := set $own "app.kubernetes.io/version" (.root.Values.image.tag | default .root.Chart.AppVersion | toString) -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
+name: {{ .name }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- merge $own (deepCopy .root.Values.labels) | toYaml | nindent 2 }}
+{{- with merge (deepCopy (.annotations | default dict)) (deepCopy .root.Values.annotations) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The labels of a pod. Arguments: root, component. */}}
+{{- define "outflow.podLabels" -}}
+{{- merge (include "outflow.selectorLabels" . | fromYaml) (deepCopy .root.Values.podLabels) (deepCopy .root.Values.labels) | toYaml -}}
+{{- end -}}
+
+{{/* What every pod has: no token, the security context, where it may run. */}}
+{{- define "outflow.podSpec" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The environment of the server, by name: what is set here is refused in extraEnv. */}}
+{{- define "outflow.env" -}}
+{{- $jwt := .Values.identity.jwt -}}
+{{- $postgresql := eq .Values.database.type "postgresql" -}}
+OUTFLOW_LISTEN: 0.0.0.0:50051
+OUTFLOW_ADMIN_LISTEN: 0.0.0.0:50052
+OUTFLOW_DATA_DIR: /var/lib/outflow
+OUTFLOW_MIGRATE: {{ $postgresql | ternary "check" "auto" }}
+{{- if $postgresql }}
+OUTFLOW_DATABASE_URL_FILE: /etc/outflow/database/url
+{{- end }}
+OUTFLOW_KEY_DIR: /etc/outflow/keys
+OUTFLOW_PRIMARY_KEY: {{ .Values.keys.primary | quote }}
+OUTFLOW_IDENTITY_MODE: {{ .Values.identity.mode }}
+OUTFLOW_JWT_ISSUER: {{ $jwt.issuer | quote }}
+OUTFLOW_JWT_AUDIENCE: {{ $jwt.audience | quote }}
+{{- with $jwt.jwks.url }}
+OUTFLOW_JWT_JWKS_URL: {{ . | quote }}
+{{- end }}
+{{- if $jwt.jwks.existingConfigMap }}
+OUTFLOW_JWT_JWKS_FILE: /etc/outflow/jwks/jwks.json
+{{- end }}
+OUTFLOW_JWT_PRINCIPAL_PREFIX: {{ $jwt.principalPrefix | quote }}
+OUTFLOW_JWT_ORGANIZATION_CLAIM: {{ $jwt.organizationClaim | quote }}
+OUTFLOW_JWT_ROLES_CLAIM: {{ $jwt.rolesClaim | quote }}
+OUTFLOW_JWT_GROUPS_CLAIM: {{ $jwt.groupsClaim | quote }}
+{{- if .Values.tls.existingSecret }}
+OUTFLOW_TLS_CERT_FILE: /etc/outflow/tls/tls.crt
+OUTFLOW_TLS_KEY_FILE: /etc/outflow/tls/tls.key
+{{- end }}
+{{- with .Values.tls.plaintext }}
+OUTFLOW_PLAINTEXT: {{ . }}
+{{- end }}
+{{- if .Values.config }}
+OUTFLOW_CONFIG: /etc/outflow/config/outflow.toml
+{{- end }}
+{{- if .Values.catalog }}
+OUTFLOW_CATALOG_DIR: /etc/outflow/catalog
+{{- end }}
+OUTFLOW_REFLECTION: {{ .Values.reflection | quote }}
+OUTFLOW_LOG_FORMAT: {{ .Values.log.format }}
+OUTFLOW_LOG: {{ .Values.log.filter | quote }}
+{{- end -}}
+
+{{/* The volumes of the server and where each is mounted; one list, so that they cannot part. */}}
+{{- define "outflow.volumes" -}}
+- name: tmp
+  mountPath: /tmp
+  source: {emptyDir: {}}
+- name: data
+  mountPath: /var/lib/outflow
+  {{- if eq .Values.database.type "sqlite" }}
+  source: {persistentVolumeClaim: {claimName: {{ include "outflow.claimName" . }}}}
+  {{- else }}
+  source: {emptyDir: {}}
+  {{- end }}
+- name: keys
+  mountPath: /etc/outflow/keys
+  source: {secret: {secretName: {{ .Values.keys.existingSecret | quote }}, defaultMode: 288}}
+{{- if eq .Values.database.type "postgresql" }}
+- {{- include "outflow.databaseVolume" . | nindent 2 }}
+{{- end }}
+{{- with .Values.tls.existingSecret }}
+- name: tls
+  mountPath: /etc/outflow/tls
+  source: {secret: {secretName: {{ . | quote }}, defaultMode: 288}}
+{{- end }}
+{{- with .Values.identity.jwt.jwks }}
+{{- if .existingConfigMap }}
+- name: jwks
+  mountPath: /etc/outflow/jwks
+  source: {configMap: {name: {{ .existingConfigMap | quote }}, items: [{key: {{ .key | quote }}, path: jwks.json}]}}
+{{- end }}
+{{- end }}
+{{- if .Values.config }}
+- name: config
+  mountPath: /etc/outflow/config
+  source: {configMap: {name: {{ include "outflow.fullname" . }}-config}}
+{{- end }}
+{{- if .Values.catalog }}
+- name: catalog
+  mountPath: /etc/outflow/catalog
+  source: {configMap: {name: {{ include "outflow.fullname" . }}-catalog}}
+{{- end }}
+{{- end -}}
+
+{{- define "outflow.databaseVolume" -}}
+name: database
+mountPath: /etc/outflow/database
+source: {secret: {secretName: {{ .Values.database.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ .Values.database.existingSecretKey | quote }}, path: url}]}}
+{{- end -}}
+
+{{/* Most pods at once, beyond an update: for the count of database connections. */}}
+{{- define "outflow.mostReplicas" -}}
+{{- .Values.autoscaling.enabled | ternary .Values.autoscaling.maxReplicas .Values.replicas | int -}}
+{{- end -}}
