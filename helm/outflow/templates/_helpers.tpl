@@ -7,6 +7,7 @@
 {{- define "outflow.fullname" -}}
 {{- $name := include "outflow.name" . -}}
 {{- $full := .Values.fullnameOverride | default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) -}}
+{{- $full = $full | replace "." "-" -}}
 {{- if gt (len $full) 40 -}}
 {{- $full = printf "%s-%s" ($full | trunc 31 | trimSuffix "-") (sha256sum $full | trunc 8) -}}
 {{- end -}}
