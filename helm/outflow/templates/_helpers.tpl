@@ -1,4 +1,4 @@
-{{/* One noun, one helper. Names end so that every suffix fits into 63 characters. */}}
+{{/* Names end so that every suffix fits into 63 characters. */}}
 
 {{- define "outflow.name" -}}
 {{- .Values.nameOverride | default .Chart.Name -}}
