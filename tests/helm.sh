@@ -250,7 +250,7 @@ expect "no preStop by choice" '"lifecycle" not in server() and pod()["terminatio
 expect "jwt, always" 'env()["OUTFLOW_IDENTITY_MODE"] == "jwt" and env()["OUTFLOW_JWT_PRINCIPAL_PREFIX"] == ""' "${postgresql[@]}"
 expect "TLS from a Secret" 'env()["OUTFLOW_TLS_KEY_FILE"] == "/etc/outflow/tls/tls.key" and "OUTFLOW_PLAINTEXT" not in env() and volume("tls")["secret"]["secretName"] == "outflow-tls"' "${sqlite[@]}"
 expect "plaintext by name" 'env()["OUTFLOW_PLAINTEXT"] == "behind-tls" and "OUTFLOW_TLS_KEY_FILE" not in env()' "${postgresql[@]}"
-expect "keys" 'env()["OUTFLOW_KEY_DIR"] == "/etc/outflow/keys" and env()["OUTFLOW_PRIMARY_KEY"] == "2026-11" and volume("keys")["secret"] == {"secretName": "outflow-keys", "defaultMode": 0o440}' "${sqlite[@]}"
+expect "keys" 'env()["OUTFLOW_KEY_DIR"] == "/etc/outflow/keys" and env()["OUTFLOW_PRIMARY_KEY"] == "k0001" and volume("keys")["secret"] == {"secretName": "outflow-keys", "defaultMode": 0o440}' "${sqlite[@]}"
 expect "a key set from a ConfigMap" 'env()["OUTFLOW_JWT_JWKS_FILE"] == "/etc/outflow/jwks/jwks.json" and "OUTFLOW_JWT_JWKS_URL" not in env() and volume("jwks")["configMap"]["items"] == [{"key": "keys.json", "path": "jwks.json"}]' "${maximal[@]}"
 expect "configuration arrives as written" 'one("ConfigMap", "-config")["data"]["outflow.toml"].startswith("# Comments and quotes \" stay as they are.\n[limits]\n") and env()["OUTFLOW_CONFIG"] == "/etc/outflow/config/outflow.toml"' "${maximal[@]}"
 expect "catalog" 'list(one("ConfigMap", "-catalog")["data"]) == ["acme-crm.toml"] and env()["OUTFLOW_CATALOG_DIR"] == "/etc/outflow/catalog"' "${maximal[@]}"
