@@ -1,3 +1,7 @@
-//! The binary: subcommands, nothing else.
+//! The binary: its subcommands are in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    outflow::commands::run()
+}

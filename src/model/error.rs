@@ -132,11 +132,6 @@ pub enum Precondition {
         /// Their paths.
         changed_binding_fields: Vec<String>,
     },
-    /// What was asked needs a stored credential, and there is none.
-    CredentialRequired {
-        /// The connection's resource name.
-        connection: String,
-    },
     /// The export's settings do not fit the type of the connection.
     ConnectionTypeMismatch {
         /// The export's resource name.
@@ -194,7 +189,7 @@ pub enum Error {
     Unauthenticated,
     /// The method needs a role that the caller lacks.
     RoleRequired(Role),
-    /// The caller has no right on the resource (or it might not exist).
+    /// The caller has no right on the resource of this name (or it might not exist).
     NotPermitted(String),
     /// The resource does not exist; said only to those who may know.
     NotFound(Kind, String),
@@ -233,7 +228,7 @@ impl Error {
 
     /// The caller may not, or the resource might not exist: one answer for both.
     pub fn not_permitted(name: impl fmt::Display) -> Self {
-        Self::NotPermitted(format!("not permitted on {name} (or it might not exist)"))
+        Self::NotPermitted(name.to_string())
     }
 
     /// A fault of ours.

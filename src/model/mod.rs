@@ -2,33 +2,33 @@
 //!
 //! Everything else may read this module; it reads nothing but itself.
 
+pub mod audit;
+mod call;
+mod clock;
+mod connection;
+mod cursor;
 mod error;
+mod export;
+mod id;
+pub mod limits;
+pub mod page;
+mod payload;
+pub mod schedule;
+pub mod text;
+pub mod token;
 
+pub use call::{Call, Caller, Mutation, Role};
+pub use clock::Clock;
+pub use connection::{
+    Condition, Connection, ConnectionFilter, ConnectionState, CredentialStatus, Member, Sharing, UsableConnection,
+    check_member_count,
+};
+pub use cursor::Cursor;
 pub use error::{
     Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Kind, Precondition, Result, Unavailable, Violations,
 };
-
-/// What a caller may do in its organization; `ADMIN` includes `CONTRIBUTOR`, which includes `VIEWER`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// Sees the catalog, exports and runs.
-    Viewer,
-    /// Makes and manages exports on connections that are shared.
-    Contributor,
-    /// Manages connections, shares them, detaches exports, reads the audit log.
-    Admin,
-    /// A service that carries out runs; includes nothing else.
-    Runner,
-}
-
-impl Role {
-    /// The role's name on the wire and in tokens.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "VIEWER",
-            Self::Contributor => "CONTRIBUTOR",
-            Self::Admin => "ADMIN",
-            Self::Runner => "RUNNER",
-        }
-    }
-}
+pub use export::{
+    Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, Link, ReleaseCause, next_due_time,
+};
+pub use id::{ConnectionName, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, TypeId};
+pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};

@@ -1,0 +1,255 @@
+//! StreamBlockingExports: every export that keeps a connection from being removed.
+//!
+//! The attachments and releases of a connection are one sequence of revisions. The stream walks along it in pages and
+//! holds no database connection while its client takes its time.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::Stream;
+use tokio::sync::{mpsc, watch};
+
+use super::App;
+use super::follow::Seen;
+use super::streams::StreamPlace;
+use crate::model::token::{Etag, TokenKind};
+use crate::model::{
+    Call, ConnectionName, ConnectionUid, Cursor, Error, ExportName, ExportState, Kind, ReleaseCause, Result, Role,
+};
+use crate::store::blocking::{self, Event, EventPage, Standing};
+use crate::store::{self, Scope};
+
+/// Messages that wait for a slow client.
+const BUFFER: usize = 32;
+/// The longest silence of a stream that follows.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How old a cursor may be that is to follow; releases are kept for an hour more.
+const CURSOR_HOURS: i64 = 23;
+
+/// What a stream tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockingEvent {
+    /// An export that is attached.
+    Blocking {
+        /// Its name.
+        name: ExportName,
+        /// What people call it.
+        display_name: String,
+        /// Who created it.
+        creator: String,
+        /// `Active` or `Blocked`.
+        state: ExportState,
+        /// When it runs next.
+        next_run_time: Option<DateTime<Utc>>,
+    },
+    /// An export that is not attached any more.
+    Released(ExportName, ReleaseCause),
+    /// Nothing happened for a while.
+    Heartbeat,
+    /// The set as it stands; all of it was told.
+    Summary {
+        /// How many exports are attached.
+        blocking_export_count: u64,
+        /// Names the set.
+        blocking_set_etag: String,
+    },
+}
+
+/// One message of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockingMessage {
+    /// What it tells.
+    pub event: BlockingEvent,
+    /// Resumes behind it.
+    pub cursor: String,
+}
+
+impl App {
+    /// Streams the exports attached to a connection; with `follow` also those that come and go, until none is left.
+    pub async fn stream_blocking_exports(
+        &self,
+        call: &Call,
+        name: &ConnectionName,
+        cursor: Option<Cursor>,
+        follow: bool,
+    ) -> Result<impl Stream<Item = Result<BlockingMessage>> + Send + use<>> {
+        let scope = self.read_scope(call, Role::Admin)?;
+        let place = self.0.streams.enter(call)?;
+        let (connection, standing) = {
+            let reader = self.0.store.reader().await?;
+            let absent = || Error::NotFound(Kind::Connection, name.to_string());
+            let uid = store::connections::locate(&reader, &scope, &name.id).await?.ok_or_else(absent)?;
+            (uid, blocking::standing(&reader, &scope, uid).await?.ok_or_else(absent)?)
+        };
+        let cursor = start(connection, standing, cursor, follow)?;
+        let (sender, receiver) = mpsc::channel(BUFFER);
+        let walk = Walk { app: self.clone(), scope, cursor, follow, sender, _place: place };
+        tokio::spawn(walk.run());
+        Ok(self.until_ended(call, receiver))
+    }
+
+    /// What the walk sends, until something ends the stream before.
+    fn until_ended(
+        &self,
+        call: &Call,
+        receiver: mpsc::Receiver<Result<BlockingMessage>>,
+    ) -> impl Stream<Item = Result<BlockingMessage>> + Send + use<> {
+        let (app, call) = (self.clone(), call.clone());
+        let ending = Box::pin(async move { app.ending(&call).await });
+        futures_util::stream::unfold(Some((receiver, ending)), |state| async {
+            let (mut receiver, mut ending) = state?;
+            tokio::select! {
+                biased;
+                error = &mut ending => Some((Err(error), None)),
+                message = receiver.recv() => Some((message?, Some((receiver, ending)))),
+            }
+        })
+    }
+}
+
+/// Where a stream begins: at the start, or behind the cursor if that is its own and not too old.
+fn start(connection: ConnectionUid, standing: Standing, cursor: Option<Cursor>, follow: bool) -> Result<Cursor> {
+    let Some(cursor) = cursor else {
+        return Ok(Cursor {
+            connection,
+            start_revision: standing.revision,
+            last_revision: 0,
+            released_until: standing.time,
+        });
+    };
+    let known = 0..=standing.revision;
+    if cursor.connection != connection
+        || !known.contains(&cursor.last_revision)
+        || !known.contains(&cursor.start_revision)
+    {
+        return Err(Cursor::invalid());
+    }
+    if follow && cursor.released_until < standing.time - TimeDelta::hours(CURSOR_HOURS) {
+        return Err(Error::CursorExpired);
+    }
+    Ok(cursor)
+}
+
+struct Walk {
+    app: App,
+    scope: Scope,
+    cursor: Cursor,
+    follow: bool,
+    sender: mpsc::Sender<Result<BlockingMessage>>,
+    _place: StreamPlace,
+}
+
+/// The client has gone; nobody is left to tell.
+struct Gone;
+
+impl Walk {
+    async fn run(mut self) {
+        if let Err(error) = self.walk().await {
+            // If the client has gone too, nobody is left to tell.
+            let _ = self.sender.send(Err(error)).await;
+        }
+    }
+
+    async fn walk(&mut self) -> Result<()> {
+        let mut listed = false;
+        let mut seen: Option<watch::Receiver<Seen>> = None;
+        loop {
+            let page = self.page().await?;
+            let (standing, last) = (page.standing, page.is_last());
+            if self.tell(page).await.is_err() {
+                return Ok(());
+            }
+            if !last {
+                continue;
+            }
+            let Some(standing) = standing else {
+                // Gone, and so is everything that kept it from going.
+                let _ = self.summary(0, self.cursor.last_revision).await;
+                return Ok(());
+            };
+            self.cursor.last_revision = standing.revision;
+            self.cursor.released_until = standing.time;
+            let done = !self.follow || standing.count == 0;
+            if (done || !listed) && self.summary(standing.count, standing.revision).await.is_err() {
+                return Ok(());
+            }
+            if done {
+                return Ok(());
+            }
+            listed = true;
+            let connection = self.cursor.connection;
+            let watched = seen.get_or_insert_with(|| self.app.0.follow.watch(&self.scope, connection, standing));
+            if wait(watched, &self.sender, &mut self.cursor).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn page(&self) -> Result<EventPage> {
+        let reader = self.app.0.store.reader().await?;
+        blocking::page(&reader, &self.scope, &self.cursor, self.follow).await
+    }
+
+    async fn tell(&mut self, page: EventPage) -> Result<(), Gone> {
+        let now = self.app.now();
+        for (revision, event) in page.events {
+            self.cursor.last_revision = revision;
+            let event = match event {
+                Event::Released(name, cause) => BlockingEvent::Released(name, cause),
+                Event::Blocking(blocking) => BlockingEvent::Blocking {
+                    next_run_time: blocking.next_run_time_after(now),
+                    name: blocking.name,
+                    display_name: blocking.display_name,
+                    creator: blocking.creator,
+                    state: blocking.state,
+                },
+            };
+            self.send(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn summary(&self, blocking_export_count: u64, revision: i64) -> Result<(), Gone> {
+        let etag = Etag { uid: self.cursor.connection.0, revision };
+        let blocking_set_etag = etag.encode(TokenKind::BlockingSet);
+        self.send(BlockingEvent::Summary { blocking_export_count, blocking_set_etag }).await
+    }
+
+    async fn send(&self, event: BlockingEvent) -> Result<(), Gone> {
+        send(&self.sender, event, &self.cursor).await
+    }
+}
+
+async fn send(
+    sender: &mpsc::Sender<Result<BlockingMessage>>,
+    event: BlockingEvent,
+    cursor: &Cursor,
+) -> Result<(), Gone> {
+    sender.send(Ok(BlockingMessage { event, cursor: cursor.encode() })).await.map_err(|_| Gone)
+}
+
+/// Waits until the connection has moved, with a heartbeat in every long silence.
+async fn wait(
+    watched: &mut watch::Receiver<Seen>,
+    sender: &mpsc::Sender<Result<BlockingMessage>>,
+    cursor: &mut Cursor,
+) -> Result<(), Gone> {
+    let moved = |seen: &Seen, cursor: &Cursor| seen.is_none_or(|standing| standing.revision > cursor.last_revision);
+    loop {
+        if moved(&watched.borrow_and_update(), cursor) {
+            return Ok(());
+        }
+        tokio::select! {
+            () = sender.closed() => return Err(Gone),
+            changed = watched.changed() => changed.map_err(|_| Gone)?,
+            () = tokio::time::sleep(HEARTBEAT) => {
+                if let Some(standing) = *watched.borrow()
+                    && standing.revision == cursor.last_revision
+                {
+                    cursor.released_until = standing.time;
+                }
+                send(sender, BlockingEvent::Heartbeat, cursor).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What may stand in fields of type HOST, PORT and URI, and in relative paths.
+//!
+//! Strict and without a parser's leniency: whoever dials later must read the same host in the text as we do here.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// As long as DNS permits a name to be.
+const MAX_HOST_BYTES: usize = 253;
+/// As long as DNS permits a label to be.
+const MAX_LABEL_BYTES: usize = 63;
+/// As long as every client and proxy takes a URI.
+const MAX_URI_BYTES: usize = 2048;
+/// Leaves room for a prefix, an export's own folder and a file's name within the 1,024 bytes of an object's key.
+const MAX_PATH_BYTES: usize = 400;
+/// Below the 255 bytes of every file system for two-byte letters.
+const MAX_SEGMENT_CHARS: usize = 120;
+
+/// Whether `text` is a host name or the literal of an IP address; says what is wrong otherwise.
+pub(super) fn check_host(text: &str) -> Result<(), &'static str> {
+    if text.contains('@') {
+        return Err("must be a host alone, without user information");
+    }
+    if text.contains("://") || text.contains('/') {
+        return Err("must be a host alone, without scheme or path");
+    }
+    if text.parse::<Ipv4Addr>().is_ok() || text.parse::<Ipv6Addr>().is_ok() {
+        return Ok(());
+    }
+    if text.contains(':') {
+        return Err("must be a host alone, without port; an IPv6 address is written without brackets");
+    }
+    check_host_name(text)
+}
+
+fn check_host_name(text: &str) -> Result<(), &'static str> {
+    let label_ok = |label: &str| {
+        (1..=MAX_LABEL_BYTES).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if text.len() > MAX_HOST_BYTES || !text.split('.').all(label_ok) {
+        return Err("must be a host name (ASCII labels of 1 to 63 letters, digits, hyphens or underscores, \
+                    253 in all) or an IP address");
+    }
+    // `127.1`, `2130706433` and `0x7f.0.0.1` are addresses to some resolvers and names to others.
+    let last = text.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    if hexadecimal || last.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("must be an IPv4 address of four decimal numbers, or a host name that does not end in a number");
+    }
+    Ok(())
+}
+
+/// Whether `text` is an absolute URI with a host; of any scheme only when the field's own pattern decides on it.
+pub(super) fn check_uri(text: &str, any_scheme: bool) -> Result<(), &'static str> {
+    if text.len() > MAX_URI_BYTES {
+        return Err("must not be longer than 2048 bytes");
+    }
+    if text.contains('#') {
+        return Err("must not have a fragment");
+    }
+    check_uri_characters(text)?;
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err("must be an absolute URI: scheme://host/path");
+    };
+    let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    if !scheme_ok {
+        return Err("must be an absolute URI: scheme://host/path");
+    }
+    if !any_scheme && !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+        return Err("must be an http or https URI");
+    }
+    check_authority(rest.split(['/', '?']).next().unwrap_or_default())
+}
+
+/// Only what RFC 3986 permits; and nothing that decodes to a control character.
+fn check_uri_characters(text: &str) -> Result<(), &'static str> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
+    if !text.bytes().all(allowed) {
+        return Err("must have only the characters of a URI; others are percent-encoded");
+    }
+    for escape in text.split('%').skip(1) {
+        let Some(Ok(byte)) = escape.get(..2).map(|digits| u8::from_str_radix(digits, 16)) else {
+            return Err("must have two hexadecimal digits after each %");
+        };
+        if byte.is_ascii_control() {
+            return Err("must not have control characters, percent-encoded or not");
+        }
+    }
+    Ok(())
+}
+
+fn check_authority(authority: &str) -> Result<(), &'static str> {
+    if authority.contains('@') {
+        return Err("must not have user information: a credential belongs into the credential");
+    }
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, after)) => {
+            literal.parse::<Ipv6Addr>().map_err(|_| "must have an IPv6 address within its brackets")?;
+            (None, after.strip_prefix(':').or_else(|| after.is_empty().then_some("443")))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (Some(host), Some(port)),
+            None => (Some(authority), Some("443")),
+        },
+    };
+    if let Some(host) = host {
+        check_host(host).map_err(|_| "must have a host name or an IP address after ://")?;
+    }
+    let port_ok = port
+        .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0));
+    if port_ok { Ok(()) } else { Err("must have a port of 1 to 65535, or none") }
+}
+
+/// Whether `text` stays below the directory that it is joined to, on every kind of store.
+pub(super) fn check_relative_path(text: &str) -> Result<(), &'static str> {
+    if text.len() > MAX_PATH_BYTES {
+        return Err("must not be longer than 400 bytes");
+    }
+    let segment_ok = |segment: &str| {
+        (1..=MAX_SEGMENT_CHARS).contains(&segment.chars().count())
+            && segment != "."
+            && segment != ".."
+            && !segment.contains(|c: char| c == '\\' || c.is_control())
+    };
+    if text.split('/').all(segment_ok) {
+        Ok(())
+    } else {
+        Err("must be a relative path: segments of 1 to 120 characters with / between them, none . or .., no \\")
+    }
+}

@@ -1,0 +1,175 @@
+//! Good and bad values against the sample type.
+//!
+//! Above all that every mistake is named at its own path, and that no description repeats what was sent.
+
+use serde_json::{Value, json};
+
+use super::{fields_of, map, sample};
+
+fn properties(extra: Value) -> serde_json::Map<String, Value> {
+    let mut properties = map(json!({"host": "example.com"}));
+    properties.extend(map(extra));
+    properties
+}
+
+#[test]
+fn good_properties_come_back_completed() {
+    let given = properties(json!({"port": 22.0, "count": -5.0, "ratio": 1, "code": "abc", "note": "", "verify": false,
+        "mode": "safe", "servers": ["a:1", "b:2"], "url": "https://example.com/"}));
+    let completed = sample().check_properties(&given, "properties").unwrap();
+    let expected = json!({"host": "example.com", "port": 22, "count": -5, "ratio": 1.0, "code": "abc", "note": "",
+        "verify": false, "mode": "safe", "servers": ["a:1", "b:2"], "url": "https://example.com/"});
+    assert_eq!(Value::Object(completed), expected);
+}
+
+#[test]
+fn defaults_are_written_in() {
+    let completed = sample().check_properties(&properties(json!({})), "properties").unwrap();
+    assert_eq!(Value::Object(completed), json!({"host": "example.com", "port": 5432, "verify": true}));
+}
+
+#[test]
+fn every_bad_value_is_named_at_its_path() {
+    let cases = [
+        (json!({"host": ""}), "p.host"),
+        (json!({"host": "  "}), "p.host"),
+        (json!({"host": "ann@example.com"}), "p.host"),
+        (json!({"host": null}), "p.host"),
+        (json!({"port": 0}), "p.port"),
+        (json!({"port": 65536}), "p.port"),
+        (json!({"port": 22.5}), "p.port"),
+        (json!({"port": "22"}), "p.port"),
+        (json!({"port": 1e300}), "p.port"),
+        (json!({"port": null}), "p.port"),
+        (json!({"url": "https://ann:pw@example.com/"}), "p.url"),
+        (json!({"url": "ftp://example.com/"}), "p.url"),
+        (json!({"code": "abc1"}), "p.code"),
+        (json!({"code": "abc\n"}), "p.code"),
+        (json!({"note": "a\u{0}b"}), "p.note"),
+        (json!({"note": "a\u{9f}b"}), "p.note"),
+        (json!({"note": 1}), "p.note"),
+        (json!({"count": -6}), "p.count"),
+        (json!({"count": 11}), "p.count"),
+        (json!({"count": 9_007_199_254_740_993_i64}), "p.count"),
+        (json!({"count": true}), "p.count"),
+        (json!({"ratio": 0.4}), "p.ratio"),
+        (json!({"ratio": "1"}), "p.ratio"),
+        (json!({"verify": "true"}), "p.verify"),
+        (json!({"verify": 1}), "p.verify"),
+        (json!({"mode": "FAST"}), "p.mode"),
+        (json!({"mode": ["fast"]}), "p.mode"),
+        (json!({"servers": "a:1"}), "p.servers"),
+        (json!({"servers": ["a:1", "b", "c:3"]}), "p.servers[1]"),
+        (json!({"servers": [7]}), "p.servers[0]"),
+        (json!({"servers": [""]}), "p.servers[0]"),
+        (json!({"servers": ["a:1\n"]}), "p.servers[0]"),
+        (json!({"Host": "example.com"}), "p.Host"),
+        (json!({"a\n": 1}), "p.a\\n"),
+    ];
+    let connection_type = sample();
+    for (extra, path) in cases {
+        let violations = connection_type.check_properties(&properties(extra.clone()), "p").err().unwrap_or_default();
+        assert_eq!(fields_of(&violations), [path], "{extra}");
+    }
+}
+
+#[test]
+fn all_violations_are_gathered() {
+    let given = map(json!({"zzz": 1, "port": 0, "servers": ["x", "y"], "mode": "x"}));
+    let violations = sample().check_properties(&given, "connection.properties").unwrap_err();
+    let paths = ["zzz", "host", "port", "mode", "servers[0]", "servers[1]"];
+    assert_eq!(fields_of(&violations), paths.map(|key| format!("connection.properties.{key}")));
+}
+
+#[test]
+fn no_description_repeats_a_value() {
+    let secret = "hunter2 hunter2";
+    let given = map(json!({"host": secret, "port": secret, "url": secret, "code": secret, "count": secret,
+        "ratio": secret, "verify": secret, "mode": secret, "servers": [secret], "folder": secret}));
+    let properties = sample().check_properties(&given, "p").unwrap_err();
+    let values = [("private_key", "hunter2\0"), ("passphrase", "hunter2\u{7}"), ("other", "hunter2")];
+    let credential = sample().check_credential("key", values.into_iter(), "c").unwrap_err();
+    let method = sample().check_credential("hunter2", values.into_iter(), "c").unwrap_err();
+    assert_eq!((properties.len(), credential.len(), method.len()), (10, 3, 1));
+    for violation in properties.iter().chain(credential.iter()).chain(method.iter()) {
+        assert!(!violation.description.contains("hunter2"), "{violation:?}");
+    }
+}
+
+#[test]
+fn long_keys_are_cut() {
+    let violations = sample().check_properties(&properties(json!({"k".repeat(5000): 1})), "p").unwrap_err();
+    assert_eq!(fields_of(&violations), [format!("p.{}", "k".repeat(64))]);
+}
+
+#[test]
+fn credentials() {
+    let check = |method: &str, values: &[(&str, &str)]| {
+        let checked = sample().check_credential(method, values.iter().copied(), "credential");
+        let violations = checked.err().unwrap_or_default();
+        violations.iter().map(|violation| format!("{}: {}", violation.field, violation.description)).collect::<Vec<_>>()
+    };
+    assert_eq!(check("key", &[("private_key", "-----BEGIN\r\nabc\n")]), [""; 0]);
+    assert_eq!(check("key", &[("private_key", "a"), ("passphrase", "b")]), [""; 0]);
+    assert_eq!(check("token", &[]), ["credential.auth_method: must be one of: password, key"]);
+    assert_eq!(check("key", &[]), ["credential.inline.values.private_key: is required"]);
+    assert_eq!(check("key", &[("private_key", " \n")]), ["credential.inline.values.private_key: must not be empty"]);
+    let found = check("key", &[("private_key", "a\0b"), ("password", "x")]);
+    assert!(
+        found[0].starts_with("credential.inline.values.private_key: must not have control characters"),
+        "{found:?}"
+    );
+    assert!(found[1].ends_with("password: is not a field here; the fields are: private_key, passphrase"), "{found:?}");
+    assert_eq!(check("password", &[("password", "a\nb")]), ["credential.inline.values.password: must match [^\\n]+"]);
+    let long = "a".repeat(64 * 1024 + 1);
+    assert!(check("key", &[("private_key", &long)])[0].ends_with("must not be longer than 65536 bytes"));
+    assert_eq!(check("key", &[("private_key", &long[1..])]), [""; 0]);
+}
+
+#[test]
+fn a_type_without_auth_method_takes_no_credential() {
+    let mut without = sample();
+    assert!(without.needs_credential());
+    without.auth_methods.clear();
+    assert!(!without.needs_credential());
+    let violations = without.check_credential("password", std::iter::empty(), "credential").unwrap_err();
+    let violation = violations.iter().next().unwrap();
+    assert_eq!(violation.description, "connection type sample takes no credential");
+}
+
+#[test]
+fn export_settings() {
+    let check = |settings: Value| sample().check_export_settings(&map(settings), "export.destination_settings");
+    let completed = check(json!({"folder": "weekly/segments"})).unwrap();
+    assert_eq!(Value::Object(completed), json!({"folder": "weekly/segments", "batch_size": 100}));
+    for folder in ["", "/etc", "../up", "a/../../b", "a\\b", "a/"] {
+        let violations = check(json!({"folder": folder, "batch_size": 0})).err().unwrap_or_default();
+        let expected = ["export.destination_settings.folder", "export.destination_settings.batch_size"];
+        assert_eq!(fields_of(&violations), expected, "{folder}");
+    }
+    assert!(check(json!({"host": "example.com"})).is_err());
+}
+
+#[test]
+fn changed_binding_fields() {
+    let changed = |old: Value, new: Value| sample().changed_binding_fields(&map(old), &map(new), "c.p");
+    assert_eq!(changed(json!({"port": 5432}), json!({"port": 5432.0})), [""; 0]);
+    assert_eq!(changed(json!({"servers": ["a:1"]}), json!({"servers": ["a:1"]})), [""; 0]);
+    assert_eq!(changed(json!({"note": "a", "count": 1}), json!({"note": "b", "ratio": 1})), [""; 0]);
+    assert_eq!(changed(json!({"port": 5432}), json!({"port": 5433})), ["c.p.port"]);
+    assert_eq!(changed(json!({"servers": ["a:1"]}), json!({"servers": ["a:1", "b:1"]})), ["c.p.servers"]);
+    assert_eq!(changed(json!({"url": "https://a"}), json!({})), ["c.p.url"]);
+    assert_eq!(changed(json!({}), json!({"url": "https://a"})), ["c.p.url"]);
+    assert_eq!(
+        changed(json!({"host": "a", "verify": true}), json!({"host": "b", "verify": false})),
+        ["c.p.host", "c.p.verify"]
+    );
+    // Not of the type any more: nobody can say that it was harmless.
+    assert_eq!(changed(json!({"proxy": "a"}), json!({})), ["c.p.proxy"]);
+}
+
+#[test]
+fn binding_paths() {
+    let expected = ["host", "port", "url", "verify", "mode", "servers"].map(|key| format!("properties.{key}"));
+    assert_eq!(sample().binding_paths(), expected);
+}

@@ -1,0 +1,150 @@
+//! One value against one field.
+//!
+//! The loader checks defaults with the very same code that checks callers, so that no default can be refused later.
+
+use serde_json::{Number, Value};
+
+use super::address::{check_host, check_relative_path, check_uri};
+use super::spec::{FieldSpec, ValueType};
+use crate::model::Violations;
+
+/// Beyond it a number of the wire, a double, no longer tells neighbours apart.
+const MAX_SAFE_INTEGER: i64 = 1 << 53;
+/// A private key or a service account has a few KiB.
+const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
+
+/// The value in its canonical form; `None` when something is wrong, which is then among the violations.
+///
+/// No description repeats the value: people do paste secrets into the wrong field.
+pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violations: &mut Violations) -> Option<Value> {
+    let checked = match field.value_type {
+        ValueType::String | ValueType::Enum | ValueType::Uri | ValueType::Host => {
+            let text = value.as_str().ok_or_else(|| "must be a text".to_owned());
+            text.and_then(|text| check_text(field, text)).map(|()| value.clone())
+        }
+        ValueType::Bool => value.as_bool().map(Value::Bool).ok_or_else(|| "must be true or false".to_owned()),
+        ValueType::Integer | ValueType::Port => check_integer(field, value),
+        ValueType::Double => check_double(field, value),
+        ValueType::StringList => return check_list(field, value, path, violations),
+    };
+    checked.map_err(|reason| violations.add(path, reason)).ok()
+}
+
+/// Checks one value of a credential, which may have more than one line.
+pub(super) fn check_secret(field: &FieldSpec, text: &str) -> Result<(), String> {
+    if text.len() > MAX_CREDENTIAL_BYTES {
+        return Err(format!("must not be longer than {MAX_CREDENTIAL_BYTES} bytes"));
+    }
+    if text.contains(|c: char| c.is_control() && !"\n\r\t".contains(c)) {
+        return Err("must not have control characters other than line breaks and tabs".to_owned());
+    }
+    check_rules(field, text)
+}
+
+/// Whether a text counts as not given.
+pub(super) fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
+}
+
+/// Whether two values mean the same: 5432 and 5432.0 do.
+pub(super) fn same_value(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || whole(one).zip(whole(other)).is_some_and(|(one, other)| one == other)
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_value(one, other))
+        }
+        _ => one == other,
+    }
+}
+
+/// A number as a whole number, if it is one that every double can tell from its neighbours.
+fn whole(number: &Number) -> Option<i64> {
+    let whole = number.as_i64().or_else(|| {
+        let double = number.as_f64().filter(|double| double.fract() == 0.0)?;
+        // Prints without an exponent; a cast would saturate in silence.
+        format!("{double:.0}").parse().ok()
+    })?;
+    (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&whole).then_some(whole)
+}
+
+fn check_text(field: &FieldSpec, text: &str) -> Result<(), String> {
+    if text.contains(char::is_control) {
+        return Err("must not have control characters".to_owned());
+    }
+    if field.value_type == ValueType::Host {
+        check_host(text)?;
+    }
+    if field.value_type == ValueType::Uri {
+        check_uri(text, field.pattern.is_some())?;
+    }
+    check_rules(field, text)
+}
+
+/// The rules that the field itself brings along.
+fn check_rules(field: &FieldSpec, text: &str) -> Result<(), String> {
+    if field.relative_path {
+        check_relative_path(text)?;
+    }
+    if !field.allowed_values.is_empty() && !field.allowed_values.iter().any(|allowed| allowed == text) {
+        return Err(format!("must be one of: {}", field.allowed_values.join(", ")));
+    }
+    match &field.pattern {
+        Some(pattern) if !pattern.matches(text) => Err(format!("must match {}", pattern.as_str())),
+        _ => Ok(()),
+    }
+}
+
+fn check_integer(field: &FieldSpec, value: &Value) -> Result<Value, String> {
+    let Some(number) = value.as_number().and_then(whole) else {
+        return Err("must be a whole number".to_owned());
+    };
+    if field.value_type == ValueType::Port && !(1..=65_535).contains(&number) {
+        return Err("must be a port of 1 to 65535".to_owned());
+    }
+    // Exact: `whole` keeps to what a double can hold.
+    check_bounds(field, Number::from(number).as_f64().unwrap_or(f64::NAN))?;
+    Ok(Value::from(number))
+}
+
+fn check_double(field: &FieldSpec, value: &Value) -> Result<Value, String> {
+    let Some(number) = value.as_f64().filter(|number| number.is_finite()) else {
+        return Err("must be a number".to_owned());
+    };
+    check_bounds(field, number)?;
+    Ok(Value::from(number))
+}
+
+fn check_bounds(field: &FieldSpec, number: f64) -> Result<(), String> {
+    if let Some(minimum) = field.minimum.filter(|minimum| number < *minimum) {
+        return Err(format!("must be at least {minimum}"));
+    }
+    match field.maximum.filter(|maximum| number > *maximum) {
+        Some(maximum) => Err(format!("must be at most {maximum}")),
+        None => Ok(()),
+    }
+}
+
+fn check_list(field: &FieldSpec, value: &Value, path: &str, violations: &mut Violations) -> Option<Value> {
+    let Some(items) = value.as_array() else {
+        violations.add(path, "must be a list of texts");
+        return None;
+    };
+    let mut good = true;
+    for (index, item) in items.iter().enumerate() {
+        let text = item.as_str().ok_or_else(|| "must be a text".to_owned());
+        let checked = text.and_then(|text| {
+            if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { check_text(field, text) }
+        });
+        if let Err(reason) = checked {
+            violations.add(format!("{path}[{index}]"), reason);
+            good = false;
+        }
+    }
+    good.then(|| value.clone())
+}

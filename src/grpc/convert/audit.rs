@@ -1,0 +1,55 @@
+//! The audit log.
+
+use super::form::Form;
+use super::lists::{Listing, Paging, listing};
+use super::values::{object_to_proto, time, time_to_proto};
+use crate::grpc::proto as pb;
+use crate::model::audit::{AuditEvent, AuditFilter, Outcome};
+use crate::model::page::OrderKey;
+use crate::model::{Call, OrganizationId, Result};
+
+/// ListAuditEvents.
+pub fn list_audit_events(call: &Call, request: &pb::ListAuditEventsRequest) -> Result<Listing<AuditFilter>> {
+    let mut form = Form::new(call, [request.parent.as_str(), request.resource.as_str()])?;
+    form.parent(&request.parent);
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let filter = AuditFilter {
+        resource: given(&request.resource),
+        principal: given(&request.principal),
+        method: given(&request.method),
+        start_time: time(&mut form.violations, "start_time", request.start_time),
+        end_time: time(&mut form.violations, "end_time", request.end_time),
+    };
+    let paging = Paging { page_size: request.page_size, page_token: &request.page_token, order_by: &request.order_by };
+    let span = format!("{:?} {:?}", filter.start_time, filter.end_time);
+    let arguments = [request.resource.as_str(), &request.principal, &request.method, &span];
+    listing(call, form, &paging, &[("time", OrderKey::CreateTime)], filter, &arguments)
+}
+
+/// One event.
+pub fn audit_event_to_proto(organization: &OrganizationId, event: AuditEvent) -> pb::AuditEvent {
+    let outcome = match event.outcome {
+        Outcome::Succeeded => pb::audit_event::Outcome::Succeeded,
+        Outcome::Denied => pb::audit_event::Outcome::Denied,
+    };
+    let id = |uid: Option<uuid::Uuid>| uid.map(|uid| uid.to_string()).unwrap_or_default();
+    pb::AuditEvent {
+        name: format!("organizations/{organization}/auditEvents/{}", event.uid),
+        time: Some(time_to_proto(event.time)),
+        principal: event.principal,
+        roles: event.roles,
+        method: event.method,
+        resource: event.resource,
+        resource_uid: id(event.resource_uid),
+        resource_display_name: event.resource_display_name,
+        changed_fields: event.changes.fields,
+        before: Some(object_to_proto(&event.changes.before)),
+        after: Some(object_to_proto(&event.changes.after)),
+        outcome: outcome.into(),
+        count: event.count,
+        call_id: event.call_id,
+        trace_id: event.trace_id.unwrap_or_default(),
+        batch_id: id(event.batch_id),
+        reason: event.reason,
+    }
+}

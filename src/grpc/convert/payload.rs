@@ -1,0 +1,107 @@
+//! Payloads.
+
+use super::form::Form;
+use super::values::{json, json_to_proto};
+use crate::grpc::proto as pb;
+use crate::model::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
+
+/// A payload; its form is checked whole.
+pub fn payload(form: &mut Form<'_>, path: &str, given: Option<pb::Payload>) -> Payload {
+    let Some(given) = given else {
+        form.add(path, "is required");
+        return Payload::default();
+    };
+    let tables = given.tables.into_iter().enumerate();
+    let tables = tables.map(|(index, given)| table(form, &format!("{path}.tables[{index}]"), given)).collect();
+    let payload = Payload { tables };
+    payload.check(&mut form.violations, path);
+    payload
+}
+
+fn table(form: &mut Form<'_>, path: &str, given: pb::PayloadTable) -> PayloadTable {
+    let fields = given.fields.into_iter().enumerate();
+    let fields = fields.map(|(index, given)| {
+        let transform = transform(form, &format!("{path}.fields[{index}].transform"), given.transform);
+        PayloadField { field: given.field, output_name: given.output_name, transform }
+    });
+    let fields = fields.collect();
+    let filters = given.filters.into_iter().enumerate();
+    let filters = filters.map(|(index, given)| filter(form, &format!("{path}.filters[{index}]"), given)).collect();
+    PayloadTable { table: given.table, fields, filters }
+}
+
+fn transform(form: &mut Form<'_>, path: &str, given: i32) -> Transform {
+    use pb::payload_field::Transform as Wire;
+    match Wire::try_from(given) {
+        Ok(Wire::Unspecified | Wire::None) => Transform::None,
+        Ok(Wire::Sha256) => Transform::Sha256,
+        Ok(Wire::Sha256Normalized) => Transform::Sha256Normalized,
+        Err(_) => {
+            form.add(path, "is not a known transform");
+            Transform::None
+        }
+    }
+}
+
+fn filter(form: &mut Form<'_>, path: &str, given: pb::PayloadFilter) -> PayloadFilter {
+    use pb::payload_filter::Comparison as Wire;
+    let comparison = match Wire::try_from(given.comparison) {
+        Ok(Wire::Equals) => Comparison::Equals,
+        Ok(Wire::NotEquals) => Comparison::NotEquals,
+        Ok(Wire::In) => Comparison::In,
+        Ok(Wire::NotIn) => Comparison::NotIn,
+        Ok(Wire::Less) => Comparison::Less,
+        Ok(Wire::LessOrEqual) => Comparison::LessOrEqual,
+        Ok(Wire::Greater) => Comparison::Greater,
+        Ok(Wire::GreaterOrEqual) => Comparison::GreaterOrEqual,
+        Ok(Wire::IsNull) => Comparison::IsNull,
+        Ok(Wire::IsNotNull) => Comparison::IsNotNull,
+        Ok(Wire::Unspecified) | Err(_) => {
+            form.add(format!("{path}.comparison"), "is required");
+            Comparison::In
+        }
+    };
+    let values = given.values.into_iter().map(|value| json(&mut form.violations, path, value)).collect();
+    PayloadFilter { field: given.field, comparison, values }
+}
+
+/// A payload on its way out.
+pub fn payload_to_proto(payload: &Payload) -> pb::Payload {
+    let field = |field: &PayloadField| pb::PayloadField {
+        field: field.field.clone(),
+        output_name: field.output_name.clone(),
+        transform: match field.transform {
+            Transform::None => pb::payload_field::Transform::None,
+            Transform::Sha256 => pb::payload_field::Transform::Sha256,
+            Transform::Sha256Normalized => pb::payload_field::Transform::Sha256Normalized,
+        }
+        .into(),
+    };
+    let table = |table: &PayloadTable| pb::PayloadTable {
+        table: table.table.clone(),
+        fields: table.fields.iter().map(field).collect(),
+        filters: table.filters.iter().map(filter_to_proto).collect(),
+    };
+    pb::Payload { tables: payload.tables.iter().map(table).collect() }
+}
+
+fn filter_to_proto(filter: &PayloadFilter) -> pb::PayloadFilter {
+    use pb::payload_filter::Comparison as Wire;
+    let comparison = match filter.comparison {
+        Comparison::Equals => Wire::Equals,
+        Comparison::NotEquals => Wire::NotEquals,
+        Comparison::In => Wire::In,
+        Comparison::NotIn => Wire::NotIn,
+        Comparison::Less => Wire::Less,
+        Comparison::LessOrEqual => Wire::LessOrEqual,
+        Comparison::Greater => Wire::Greater,
+        Comparison::GreaterOrEqual => Wire::GreaterOrEqual,
+        Comparison::IsNull => Wire::IsNull,
+        Comparison::IsNotNull => Wire::IsNotNull,
+    };
+    pb::PayloadFilter {
+        field: filter.field.clone(),
+        comparison: comparison.into(),
+        values: filter.values.iter().map(json_to_proto).collect(),
+    }
+}

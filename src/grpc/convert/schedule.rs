@@ -1,0 +1,170 @@
+//! Schedules.
+
+use super::form::Form;
+use super::values::{duration, duration_to_proto, time, time_to_proto};
+use crate::app::ScheduleChange;
+use crate::grpc::proto as pb;
+use crate::model::schedule::{Occurrence, OverlapPolicy, RepeatedTime, Schedule, Shift, SkippedTime, Timing};
+use crate::model::{Call, Result, limits};
+
+use pb::schedule::cron::{RepeatedTime as WireRepeated, SkippedTime as WireSkipped};
+use pb::schedule::{Cron, Interval, OverlapPolicy as WireOverlap, Timing as WireTiming};
+
+/// A schedule, as written; what it means is checked where its type is known.
+pub fn schedule(form: &mut Form<'_>, path: &str, given: pb::Schedule) -> Option<Schedule> {
+    let timing = match given.timing {
+        Some(WireTiming::Cron(cron)) => cron_timing(form, path, cron),
+        Some(WireTiming::Interval(interval)) => interval_timing(form, path, &interval),
+        None => {
+            form.add(path, "needs `cron` or `interval`");
+            None
+        }
+    };
+    let overlap_policy = match WireOverlap::try_from(given.overlap_policy) {
+        Ok(WireOverlap::Unspecified | WireOverlap::Skip) => OverlapPolicy::Skip,
+        Ok(WireOverlap::BufferOne) => OverlapPolicy::BufferOne,
+        Err(_) => {
+            form.add(format!("{path}.overlap_policy"), "is not a known policy");
+            OverlapPolicy::Skip
+        }
+    };
+    let failures = u32::try_from(given.pause_after_failures);
+    if failures.is_err() {
+        form.add(format!("{path}.pause_after_failures"), "must not be negative");
+    }
+    let violations = &mut form.violations;
+    let start_time = time(violations, &format!("{path}.start_time"), given.start_time);
+    let end_time = time(violations, &format!("{path}.end_time"), given.end_time);
+    let jitter = duration(violations, &format!("{path}.jitter"), given.jitter);
+    let catchup_window = duration(violations, &format!("{path}.catchup_window"), given.catchup_window);
+    Some(Schedule {
+        timing: timing?,
+        enabled: given.enabled,
+        start_time,
+        end_time,
+        jitter,
+        overlap_policy,
+        catchup_window,
+        pause_after_failures: failures.ok().filter(|count| *count > 0),
+    })
+}
+
+fn cron_timing(form: &mut Form<'_>, path: &str, cron: Cron) -> Option<Timing> {
+    let skipped_time = match WireSkipped::try_from(cron.skipped_time) {
+        Ok(WireSkipped::Unspecified | WireSkipped::RunAtNextValidTime) => Some(SkippedTime::RunAtNextValidTime),
+        Ok(WireSkipped::Skip) => Some(SkippedTime::Skip),
+        Err(_) => None,
+    };
+    let repeated_time = match WireRepeated::try_from(cron.repeated_time) {
+        Ok(WireRepeated::Unspecified | WireRepeated::RunFirst) => Some(RepeatedTime::RunFirst),
+        Ok(WireRepeated::RunBoth) => Some(RepeatedTime::RunBoth),
+        Err(_) => None,
+    };
+    if skipped_time.is_none() {
+        form.add(format!("{path}.cron.skipped_time"), "is not a known policy");
+    }
+    if repeated_time.is_none() {
+        form.add(format!("{path}.cron.repeated_time"), "is not a known policy");
+    }
+    let (expression, time_zone) = (cron.expression, cron.time_zone);
+    let (skipped_time, repeated_time) = skipped_time.zip(repeated_time)?;
+    Some(Timing::Cron { expression, time_zone, skipped_time, repeated_time })
+}
+
+fn interval_timing(form: &mut Form<'_>, path: &str, interval: &Interval) -> Option<Timing> {
+    if interval.every.is_none() {
+        form.add(format!("{path}.interval.every"), "is required");
+    }
+    let every = duration(&mut form.violations, &format!("{path}.interval.every"), interval.every);
+    let anchor = time(&mut form.violations, &format!("{path}.interval.anchor"), interval.anchor);
+    Some(Timing::Interval { every: every?, anchor })
+}
+
+/// A schedule on its way out.
+pub fn schedule_to_proto(schedule: &Schedule) -> pb::Schedule {
+    let timing = match &schedule.timing {
+        Timing::Cron { expression, time_zone, skipped_time, repeated_time } => WireTiming::Cron(Cron {
+            expression: expression.clone(),
+            time_zone: time_zone.clone(),
+            skipped_time: match skipped_time {
+                SkippedTime::RunAtNextValidTime => WireSkipped::RunAtNextValidTime,
+                SkippedTime::Skip => WireSkipped::Skip,
+            }
+            .into(),
+            repeated_time: match repeated_time {
+                RepeatedTime::RunFirst => WireRepeated::RunFirst,
+                RepeatedTime::RunBoth => WireRepeated::RunBoth,
+            }
+            .into(),
+        }),
+        Timing::Interval { every, anchor } => {
+            WireTiming::Interval(Interval { every: Some(duration_to_proto(*every)), anchor: anchor.map(time_to_proto) })
+        }
+    };
+    pb::Schedule {
+        timing: Some(timing),
+        enabled: schedule.enabled,
+        start_time: schedule.start_time.map(time_to_proto),
+        end_time: schedule.end_time.map(time_to_proto),
+        jitter: schedule.jitter.map(duration_to_proto),
+        overlap_policy: match schedule.overlap_policy {
+            OverlapPolicy::Skip => WireOverlap::Skip,
+            OverlapPolicy::BufferOne => WireOverlap::BufferOne,
+        }
+        .into(),
+        catchup_window: schedule.catchup_window.map(duration_to_proto),
+        pause_after_failures: schedule.pause_after_failures.and_then(|count| i32::try_from(count).ok()).unwrap_or(0),
+    }
+}
+
+/// PreviewSchedule: the schedule, and how many times.
+pub fn preview_schedule(call: &Call, request: pb::PreviewScheduleRequest) -> Result<(Schedule, usize)> {
+    let mut form = Form::new(call, [request.parent.as_str()])?;
+    form.parent(&request.parent);
+    let count = match u32::try_from(request.count) {
+        Ok(0) => limits::PREVIEW_TIMES_DEFAULT,
+        Ok(count) if count <= limits::PREVIEW_TIMES => count,
+        _ => {
+            form.add("count", format!("must be 0 to {}", limits::PREVIEW_TIMES));
+            0
+        }
+    };
+    let Some(given) = request.schedule else {
+        form.add("schedule", "is required");
+        return form.finish(None);
+    };
+    let schedule = schedule(&mut form, "schedule", given);
+    form.finish(schedule.map(|schedule| (schedule, count as usize)))
+}
+
+/// What BatchUpdateExportSchedules does to each schedule.
+pub fn schedule_change(
+    form: &mut Form<'_>,
+    given: Option<pb::batch_update_export_schedules_request::Change>,
+) -> Option<ScheduleChange> {
+    use pb::batch_update_export_schedules_request::Change;
+    match given {
+        Some(Change::Enabled(enabled)) => Some(ScheduleChange::Enabled(enabled)),
+        Some(Change::Schedule(given)) => schedule(form, "schedule", given).map(ScheduleChange::Replace),
+        None => {
+            form.add("enabled", "give `enabled` or `schedule`");
+            None
+        }
+    }
+}
+
+/// One time of a schedule.
+pub fn occurrence_to_proto(occurrence: Occurrence) -> pb::preview_schedule_response::Occurrence {
+    use pb::preview_schedule_response::occurrence::Shift as Wire;
+    let shift = match occurrence.shift {
+        Shift::None => Wire::Unspecified,
+        Shift::Moved => Wire::Moved,
+        Shift::RepeatedFirst => Wire::RepeatedFirst,
+        Shift::RepeatedSecond => Wire::RepeatedSecond,
+    };
+    pb::preview_schedule_response::Occurrence {
+        time: Some(time_to_proto(occurrence.time)),
+        local_time: occurrence.local_time,
+        shift: shift.into(),
+    }
+}

@@ -1,0 +1,69 @@
+//! The catalog, on its way out.
+
+use super::values::json_to_proto;
+use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, FieldSpec, LaunchStage, ValueType};
+use crate::grpc::proto as pb;
+
+/// A connection type.
+pub fn type_to_proto(found: &ConnectionType) -> pb::ConnectionType {
+    let stage = match found.launch_stage {
+        LaunchStage::Preview => pb::connection_type::LaunchStage::Preview,
+        LaunchStage::Ga => pb::connection_type::LaunchStage::Ga,
+        LaunchStage::Deprecated => pb::connection_type::LaunchStage::Deprecated,
+    };
+    let delivered_by = match found.delivered_by {
+        DeliveredBy::BuiltIn => pb::connection_type::DeliveredBy::BuiltIn,
+        DeliveredBy::Runner => pb::connection_type::DeliveredBy::Runner,
+    };
+    pb::ConnectionType {
+        name: format!("connectionTypes/{}", found.id),
+        display_name: found.display_name.clone(),
+        description: found.description.clone(),
+        category: found.category.clone(),
+        documentation_uri: found.documentation_uri.clone(),
+        launch_stage: stage.into(),
+        schema_version: i32::try_from(found.schema_version).unwrap_or(i32::MAX),
+        property_fields: found.property_fields.iter().map(field).collect(),
+        auth_methods: found.auth_methods.iter().map(auth_method).collect(),
+        export_fields: found.export_fields.iter().map(field).collect(),
+        delivered_by: delivered_by.into(),
+        min_schedule_interval_seconds: i64::try_from(found.min_schedule_interval.as_secs()).unwrap_or(i64::MAX),
+        max_concurrent_runs: i32::try_from(found.max_concurrent_runs).unwrap_or(i32::MAX),
+    }
+}
+
+fn auth_method(method: &AuthMethod) -> pb::AuthMethod {
+    pb::AuthMethod {
+        id: method.id.clone(),
+        display_name: method.display_name.clone(),
+        credential_fields: method.credential_fields.iter().map(field).collect(),
+    }
+}
+
+fn field(spec: &FieldSpec) -> pb::FieldSpec {
+    use pb::field_spec::ValueType as Wire;
+    let value_type = match spec.value_type {
+        ValueType::String => Wire::String,
+        ValueType::Integer => Wire::Integer,
+        ValueType::Double => Wire::Double,
+        ValueType::Bool => Wire::Bool,
+        ValueType::Enum => Wire::Enum,
+        ValueType::StringList => Wire::StringList,
+        ValueType::Uri => Wire::Uri,
+        ValueType::Host => Wire::Host,
+        ValueType::Port => Wire::Port,
+    };
+    pb::FieldSpec {
+        key: spec.key.clone(),
+        display_name: spec.display_name.clone(),
+        description: spec.description.clone(),
+        value_type: value_type.into(),
+        required: spec.required,
+        binding: spec.binding,
+        pattern: spec.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()).unwrap_or_default(),
+        allowed_values: spec.allowed_values.clone(),
+        default_value: spec.default_value.as_ref().map(json_to_proto),
+        minimum: spec.minimum,
+        maximum: spec.maximum,
+    }
+}

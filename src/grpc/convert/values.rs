@@ -1,0 +1,146 @@
+//! Struct, Timestamp and Duration, and what they become.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use prost_types::value::Kind;
+use serde_json::{Number, Value};
+
+use crate::model::text::Object;
+use crate::model::{Violations, limits, text};
+
+/// The greatest whole number that a double holds without a gap.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A Struct as an object; whole numbers become integers, for 5432 comes as 5432.0.
+pub fn object(violations: &mut Violations, field: &str, value: prost_types::Struct, max_bytes: usize) -> Object {
+    let object = members(violations, field, value);
+    text::check_object(violations, field, &object, max_bytes);
+    object
+}
+
+fn members(violations: &mut Violations, field: &str, value: prost_types::Struct) -> Object {
+    value.fields.into_iter().map(|(key, value)| (key, json(violations, field, value))).collect()
+}
+
+/// One value.
+pub fn json(violations: &mut Violations, field: &str, value: prost_types::Value) -> Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(value)) => value.into(),
+        Some(Kind::StringValue(value)) => value.into(),
+        Some(Kind::NumberValue(value)) => number(value).map_or_else(
+            || {
+                violations.add(field, "must hold finite numbers only");
+                Value::Null
+            },
+            Value::Number,
+        ),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(|value| json(violations, field, value)).collect(),
+        Some(Kind::StructValue(value)) => Value::Object(members(violations, field, value)),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "whole and within the range, as the condition says")]
+fn number(value: f64) -> Option<Number> {
+    if value.fract() == 0.0 && value.abs() <= EXACT { Some((value as i64).into()) } else { Number::from_f64(value) }
+}
+
+/// An object as a Struct.
+pub fn object_to_proto(object: &Object) -> prost_types::Struct {
+    prost_types::Struct { fields: object.iter().map(|(key, value)| (key.clone(), json_to_proto(value))).collect() }
+}
+
+/// One value.
+pub fn json_to_proto(value: &Value) -> prost_types::Value {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
+        Value::String(value) => Kind::StringValue(value.clone()),
+        Value::Array(values) => {
+            Kind::ListValue(prost_types::ListValue { values: values.iter().map(json_to_proto).collect() })
+        }
+        Value::Object(object) => Kind::StructValue(object_to_proto(object)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+/// A point in time, in whole microseconds.
+pub fn time(violations: &mut Violations, field: &str, value: Option<prost_types::Timestamp>) -> Option<DateTime<Utc>> {
+    let value = value?;
+    let time = u32::try_from(value.nanos).ok().and_then(|nanos| DateTime::from_timestamp(value.seconds, nanos));
+    // Years 1 to 9999, as Timestamp has them.
+    let time = time.filter(|time| (-62_135_596_800..253_402_300_800).contains(&time.timestamp()));
+    if time.is_none() {
+        violations.add(field, "must be a time from year 1 to year 9999");
+    }
+    time.map(|time| time.trunc_subsecs(6))
+}
+
+/// A point in time, on its way out.
+pub fn time_to_proto(time: DateTime<Utc>) -> prost_types::Timestamp {
+    let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
+    prost_types::Timestamp { seconds: time.timestamp(), nanos }
+}
+
+/// A span of time, in whole microseconds, not negative.
+pub fn duration(violations: &mut Violations, field: &str, value: Option<prost_types::Duration>) -> Option<Duration> {
+    let value = value?;
+    let span =
+        u64::try_from(value.seconds).ok().zip(u32::try_from(value.nanos).ok().filter(|nanos| *nanos < 1_000_000_000));
+    if span.is_none() {
+        violations.add(field, "must not be negative");
+    }
+    span.map(|(seconds, nanos)| Duration::new(seconds, nanos / 1_000 * 1_000))
+}
+
+/// A span of time, on its way out.
+pub fn duration_to_proto(span: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),
+    }
+}
+
+/// The size of properties on their way in.
+pub fn properties(violations: &mut Violations, field: &str, value: Option<prost_types::Struct>) -> Object {
+    object(violations, field, value.unwrap_or_default(), limits::PROPERTIES_BYTES)
+}
+
+/// Settings on their way in.
+pub fn settings(violations: &mut Violations, field: &str, value: Option<prost_types::Struct>) -> Object {
+    object(violations, field, value.unwrap_or_default(), limits::EXPORT_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back_as_they_went_in() {
+        let mut violations = Violations::new();
+        for (given, expected) in
+            [(5432.0, Value::from(5432)), (-1.0, Value::from(-1)), (0.5, Value::from(0.5)), (1e300, Value::from(1e300))]
+        {
+            let value = prost_types::Value { kind: Some(Kind::NumberValue(given)) };
+            let value = json(&mut violations, "p", value);
+            assert_eq!(value, expected);
+            assert_eq!(json_to_proto(&value).kind, Some(Kind::NumberValue(given)));
+        }
+        assert!(violations.is_empty());
+        json(&mut violations, "p", prost_types::Value { kind: Some(Kind::NumberValue(f64::NAN)) });
+        assert_eq!(violations.len(), 1);
+    }
+
+    #[test]
+    fn times_outside_the_calendar_are_refused() {
+        let mut violations = Violations::new();
+        for (seconds, nanos) in [(i64::MAX, 0), (0, -1), (253_402_300_800, 0), (-62_135_596_801, 0)] {
+            assert_eq!(time(&mut violations, "t", Some(prost_types::Timestamp { seconds, nanos })), None);
+        }
+        assert_eq!(violations.len(), 4);
+        let fine = time(&mut violations, "t", Some(prost_types::Timestamp { seconds: 1, nanos: 1_999 }));
+        assert_eq!(fine.map(time_to_proto), Some(prost_types::Timestamp { seconds: 1, nanos: 1_000 }));
+    }
+}

@@ -1,0 +1,208 @@
+//! The gate: every call passes it before its message is read.
+//!
+//! It verifies who calls, looks up the role of the method, gives the call a place among those in flight, and ends it
+//! at its deadline. What it does not know it denies.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, Response, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use super::access::Access;
+use super::methods::{self, Method};
+use super::{deadline, status};
+use crate::app::App;
+use crate::identity::{Rejected, Verifier};
+use crate::model::{Caller, Error, Exhausted, OrganizationId};
+
+/// A verified identity.
+pub struct Identity {
+    /// Who.
+    pub caller: Caller,
+    /// Until when.
+    pub expire_time: DateTime<Utc>,
+}
+
+/// Unary calls in flight; more are refused.
+pub const UNARY_CALLS: usize = 256;
+
+/// What every call is held against.
+pub struct Gatekeeper {
+    app: App,
+    verifier: Verifier,
+    open_reflection: bool,
+    unary_calls: Arc<Semaphore>,
+}
+
+/// What the gate knows of a call that it let through.
+#[derive(Clone)]
+pub struct Admitted {
+    /// Who.
+    pub identity: Arc<Identity>,
+    /// Through which method.
+    pub method: &'static Method,
+    /// `x-request-id`.
+    pub call_id: String,
+    /// The W3C trace.
+    pub trace_id: Option<String>,
+    /// When it is over.
+    pub deadline: Instant,
+    /// Its place among the calls in flight.
+    pub permit: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// Puts the gate before a service.
+#[derive(Clone)]
+pub struct GateLayer(Arc<Gatekeeper>);
+
+/// A service behind the gate.
+#[derive(Clone)]
+pub struct Gate<S> {
+    keeper: Arc<Gatekeeper>,
+    inner: S,
+}
+
+impl Gatekeeper {
+    /// A gatekeeper; with `open_reflection` callers without identity may ask what there is.
+    pub fn new(app: App, verifier: Verifier, open_reflection: bool) -> Self {
+        Self { app, verifier, open_reflection, unary_calls: Arc::new(Semaphore::new(UNARY_CALLS)) }
+    }
+
+    async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Error> {
+        let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token =
+            token.and_then(|value| value.split_once(' ')).filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
+        let verified = match token {
+            Some((_, token)) => self.verifier.verify(token.trim(), self.app.now()).await,
+            None => Err(Rejected::Missing),
+        };
+        let identity = verified.and_then(|identity| {
+            let organization = OrganizationId::parse(&identity.organization).ok_or(Rejected::Organization)?;
+            let (principal, roles, groups) = (identity.principal, identity.roles, identity.groups);
+            let caller = Caller { principal, organization, roles, groups };
+            Ok(Arc::new(Identity { caller, expire_time: identity.expire_time }))
+        });
+        identity.map_err(|rejected| {
+            tracing::debug!(reason = rejected.reason(), "an identity was refused");
+            rejected.into()
+        })
+    }
+
+    /// Lets a call of ours through, or refuses it.
+    async fn admit(&self, access: &Access, headers: &HeaderMap) -> Result<Admitted, (Status, Option<Arc<Identity>>)> {
+        let identity = self.identify(headers).await.map_err(|error| (error.into(), None))?;
+        let refused = |error: Error| (error.into(), Some(Arc::clone(&identity)));
+        let method = methods::find(&access.path).ok_or_else(|| (status::unimplemented(), None))?;
+        if !identity.caller.has(method.role) {
+            return Err(refused(Error::RoleRequired(method.role)));
+        }
+        let permit = if method.streams { None } else { Some(self.place().map_err(refused)?) };
+        Ok(Admitted {
+            deadline: deadline::of(headers, method.streams),
+            method,
+            call_id: access.call_id.clone(),
+            trace_id: access.trace_id.clone(),
+            permit: permit.map(|permit| Arc::new(permit) as Arc<dyn Any + Send + Sync>),
+            identity,
+        })
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let place = Arc::clone(&self.unary_calls).try_acquire_owned();
+        place.map_err(|_| Error::Exhausted(Exhausted::Overloaded))
+    }
+
+    /// Whether a path is open to callers without identity: health always, reflection in development.
+    async fn is_open(&self, path: &str, headers: &HeaderMap) -> Option<Result<(), Status>> {
+        if path.starts_with("/grpc.health.v1.Health/") {
+            return Some(Ok(()));
+        }
+        if path.starts_with("/grpc.reflection.") {
+            if self.open_reflection {
+                return Some(Ok(()));
+            }
+            return Some(self.identify(headers).await.map(drop).map_err(Status::from));
+        }
+        None
+    }
+}
+
+impl GateLayer {
+    /// The layer of a gatekeeper.
+    pub fn new(keeper: Gatekeeper) -> Self {
+        Self(Arc::new(keeper))
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { keeper: Arc::clone(&self.0), inner }
+    }
+}
+
+impl<S> Service<Request<Body>> for Gate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The one that was polled ready goes with the call.
+        let standby = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, standby);
+        let keeper = Arc::clone(&self.keeper);
+        Box::pin(async move { keeper.pass(request, inner).await })
+    }
+}
+
+impl Gatekeeper {
+    async fn pass<S>(&self, mut request: Request<Body>, mut inner: S) -> Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let path = request.uri().path().to_owned();
+        if let Some(open) = self.is_open(&path, request.headers()).await {
+            return match open {
+                Ok(()) => inner.call(request).await,
+                Err(status) => Ok(status.into_http()),
+            };
+        }
+        let access = Access::begin(&path, request.headers());
+        let (mut response, identity) = match self.admit(&access, request.headers()).await {
+            Err((status, identity)) => (status.into_http(), identity),
+            Ok(admitted) => {
+                let identity = Arc::clone(&admitted.identity);
+                let deadline = admitted.deadline;
+                request.extensions_mut().insert(admitted);
+                let answered = tokio::time::timeout_at(deadline.into(), inner.call(request)).await;
+                let response = match answered {
+                    Ok(response) => response?,
+                    Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
+                };
+                (response, Some(identity))
+            }
+        };
+        if let Some(denial) = access.end(&mut response, identity.as_deref()) {
+            self.app.denied(denial);
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,201 @@
+//! Verifying a token: whose it is, by which key, and then its claims.
+//!
+//! Asymmetric algorithms only, and of those only what the key itself permits. The clock is a parameter.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{AlgorithmFamily, crypto, decode_header};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::cache::{Cache, Entry};
+use super::claims::{self, IssuerSettings};
+use super::keyset::KeySet;
+use super::{Rejected, VerifiedIdentity};
+
+/// The longest token, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// An issuer whose tokens are believed.
+pub struct Issuer {
+    /// What the operator says about it.
+    pub settings: IssuerSettings,
+    /// Its keys.
+    pub keys: KeySet,
+}
+
+/// Why a list of issuers cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IssuersError {
+    /// The list is empty.
+    #[error("no issuer is configured")]
+    None,
+    /// An issuer without a name or an audience, which would take tokens meant for others.
+    #[error("issuer {0:?} needs a name and at least one audience, none of them empty")]
+    Incomplete(String),
+    /// One issuer is listed twice.
+    #[error("issuer {0:?} is configured twice")]
+    DuplicateIssuer(String),
+    /// Two issuers have one prefix, so that two people would be one principal.
+    #[error("two issuers have the principal prefix {0:?}; each needs its own, and one may be empty")]
+    DuplicatePrefix(String),
+}
+
+/// Verifies tokens of the configured issuers.
+pub struct Verifier {
+    issuers: Vec<Issuer>,
+    cache: Cache,
+}
+
+impl Verifier {
+    /// A verifier for these issuers; [`IssuersError`] if they could be taken for one another.
+    pub fn new(issuers: Vec<Issuer>) -> Result<Self, IssuersError> {
+        let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
+        for IssuerSettings { issuer, audiences, principal_prefix, .. } in issuers.iter().map(|issuer| &issuer.settings)
+        {
+            if issuer.is_empty() || audiences.is_empty() || audiences.iter().any(String::is_empty) {
+                return Err(IssuersError::Incomplete(issuer.clone()));
+            }
+            if !names.insert(issuer) {
+                return Err(IssuersError::DuplicateIssuer(issuer.clone()));
+            }
+            if !prefixes.insert(principal_prefix) {
+                return Err(IssuersError::DuplicatePrefix(principal_prefix.clone()));
+            }
+        }
+        if issuers.is_empty() {
+            return Err(IssuersError::None);
+        }
+        Ok(Self { issuers, cache: Cache::default() })
+    }
+
+    /// The issuers, for the task that refreshes their keys and for readiness.
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    /// Who sent this token. It may wait for one fetch of the issuer's keys, two seconds at most.
+    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedIdentity, Rejected> {
+        if token.is_empty() {
+            return Err(Rejected::Missing);
+        }
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Rejected::TooLong);
+        }
+        if let Some(identity) = self.remembered(token, now).await {
+            return Ok(identity);
+        }
+        let entry = self.verify_anew(token, now).await?;
+        let identity = entry.identity.clone();
+        self.cache.insert(token, entry, now);
+        Ok(identity)
+    }
+
+    /// How many tokens are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered_tokens(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// What is remembered of the token, as long as the keys that verified it are still the issuer's.
+    async fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<VerifiedIdentity> {
+        let entry = self.cache.get(token, now)?;
+        let generation = self.issuers.get(entry.issuer)?.keys.generation().await?;
+        (generation == entry.generation).then_some(entry.identity)
+    }
+
+    async fn verify_anew(&self, token: &str, now: DateTime<Utc>) -> Result<Entry, Rejected> {
+        let parts: Vec<&str> = token.split('.').collect();
+        let [_, payload, signature] = parts.as_slice() else { return Err(Rejected::Malformed) };
+        let header = decode_header(token).map_err(|_| Rejected::Malformed)?;
+        // RFC 7515, section 4.1.11: an extension that must be understood, and we understand none.
+        if header.crit.is_some() {
+            return Err(Rejected::Malformed);
+        }
+        if header.alg.family() == AlgorithmFamily::Hmac {
+            return Err(Rejected::Algorithm);
+        }
+        let Claims(claims) = decode_part(payload)?;
+        let (index, issuer) = self.issuer_of(&claims)?;
+        let found = issuer.keys.find(header.kid.as_deref(), header.alg).await?;
+        let message = token.strip_suffix(signature).and_then(|rest| rest.strip_suffix('.'));
+        let message = message.ok_or(Rejected::Malformed)?;
+        let good = crypto::verify(signature, message.as_bytes(), &found.key.key, header.alg);
+        if !good.unwrap_or(false) {
+            return Err(Rejected::Signature);
+        }
+        let identity = claims::identity(&issuer.settings, &claims, now)?;
+        self.check_prefix(&issuer.settings, &identity.principal)?;
+        Ok(Entry { identity, issuer: index, generation: found.generation })
+    }
+
+    /// The issuer that the token names; that it is its token is not known before the signature is verified.
+    fn issuer_of(&self, claims: &Map<String, Value>) -> Result<(usize, &Issuer), Rejected> {
+        let name = claims.get("iss").and_then(Value::as_str).ok_or(Rejected::Issuer)?;
+        self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == name).ok_or(Rejected::Issuer)
+    }
+
+    /// Refuses a subject by which the principal would look like one of an issuer with a longer prefix.
+    fn check_prefix(&self, own: &IssuerSettings, principal: &str) -> Result<(), Rejected> {
+        let foreign = self
+            .issuers
+            .iter()
+            .map(|issuer| issuer.settings.principal_prefix.as_str())
+            .any(|prefix| prefix.len() > own.principal_prefix.len() && principal.starts_with(prefix));
+        if foreign { Err(Rejected::Subject) } else { Ok(()) }
+    }
+}
+
+/// The token in the value of an `authorization` header: `Bearer <token>`, the scheme in any case.
+///
+/// [`Rejected::Missing`] without a value or a token, [`Rejected::Malformed`] for another scheme.
+pub fn bearer_token(value: Option<&str>) -> Result<&str, Rejected> {
+    let value = value.ok_or(Rejected::Missing)?.trim();
+    if value.is_empty() {
+        return Err(Rejected::Missing);
+    }
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Rejected::Malformed);
+    }
+    let token = token.trim_start();
+    if token.is_empty() { Err(Rejected::Missing) } else { Ok(token) }
+}
+
+fn decode_part(part: &str) -> Result<Claims, Rejected> {
+    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejected::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| Rejected::Malformed)
+}
+
+/// The claims of a token, each once: of a claim given twice, two readers could see two values (RFC 7519, section 4).
+struct Claims(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+struct ClaimsVisitor;
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = Claims;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object of claims, each once")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Claims, A::Error> {
+        let mut claims = Map::new();
+        while let Some((name, value)) = access.next_entry()? {
+            if claims.insert(name, value).is_some() {
+                return Err(A::Error::custom("a claim twice"));
+            }
+        }
+        Ok(Claims(claims))
+    }
+}

@@ -1,0 +1,226 @@
+//! What must be kept out, each for its own reason.
+
+use super::*;
+
+/// Each claim missing, of a wrong type, out of its range; the reason is checked too.
+fn bad_claims() -> Vec<(&'static str, Value, Rejected)> {
+    let groups = "https://issuer.example/groups";
+    let many: Vec<String> = (0..=MAX_GROUPS).map(|number| number.to_string()).collect();
+    let mut cases = vec![
+        ("iss", Value::Null, Rejected::Issuer),
+        ("iss", json!("https://issuer.example/"), Rejected::Issuer),
+        ("iss", json!(""), Rejected::Issuer),
+        ("iss", json!([ISSUER]), Rejected::Issuer),
+        ("iss", json!(1), Rejected::Issuer),
+        ("aud", Value::Null, Rejected::Audience),
+        ("aud", json!("outflow2"), Rejected::Audience),
+        ("aud", json!(""), Rejected::Audience),
+        ("aud", json!([]), Rejected::Audience),
+        ("aud", json!(["other"]), Rejected::Audience),
+        ("aud", json!(["outflow", 1]), Rejected::Audience),
+        ("aud", json!({"outflow": true}), Rejected::Audience),
+        ("exp", Value::Null, Rejected::Expired),
+        ("exp", json!(NOW - LEEWAY_SECONDS), Rejected::Expired),
+        ("exp", json!(0), Rejected::Expired),
+        ("exp", json!(-1), Rejected::Malformed),
+        ("exp", json!("1800003600"), Rejected::Malformed),
+        ("exp", json!(true), Rejected::Malformed),
+        ("exp", json!(1e300), Rejected::Malformed),
+        ("exp", json!(u64::MAX), Rejected::Malformed),
+        ("exp", json!(NOW - 10 + MAX_LIFETIME_SECONDS + 1), Rejected::Lifetime),
+        ("exp", json!(4_000_000_000_u64), Rejected::Lifetime),
+        ("nbf", json!(NOW + LEEWAY_SECONDS + 1), Rejected::NotYetValid),
+        ("nbf", json!("1800000000"), Rejected::Malformed),
+        ("nbf", json!([NOW]), Rejected::Malformed),
+        ("iat", json!(NOW + LEEWAY_SECONDS + 1), Rejected::NotYetValid),
+        ("iat", json!("1800000000"), Rejected::Malformed),
+        ("iat", json!(NOW - MAX_LIFETIME_SECONDS), Rejected::Lifetime),
+        ("sub", Value::Null, Rejected::Subject),
+        ("sub", json!(""), Rejected::Subject),
+        ("sub", json!("  "), Rejected::Subject),
+        ("sub", json!(7), Rejected::Subject),
+        ("sub", json!(["ann"]), Rejected::Subject),
+        ("sub", json!("an\nn"), Rejected::Subject),
+        ("sub", json!("ann\u{0}"), Rejected::Subject),
+        ("sub", json!("x".repeat(MAX_PRINCIPAL_BYTES - "corp:".len() + 1)), Rejected::Subject),
+        ("realm_access", json!({"roles": 1}), Rejected::Roles),
+        ("realm_access", json!({"roles": {"admin": true}}), Rejected::Roles),
+        ("realm_access", json!({"roles": ["viewer", 1]}), Rejected::Roles),
+        (groups, json!(1), Rejected::Groups),
+        (groups, json!([null]), Rejected::Groups),
+        (groups, json!([""]), Rejected::Groups),
+        (groups, json!(["a\u{7}"]), Rejected::Groups),
+        (groups, json!(["g".repeat(MAX_GROUP_BYTES + 1)]), Rejected::Groups),
+        (groups, json!(many), Rejected::Groups),
+    ];
+    let long = "a".repeat(64);
+    for organization in
+        ["", "-", "a-", "-a", "Acme", "a_b", "a.b", "a/b", "a b", "acme\n", "äcme", "*", "../acme", long.as_str()]
+    {
+        cases.push(("org", json!(organization), Rejected::Organization));
+    }
+    for organization in [Value::Null, json!(1), json!(["acme"]), json!({"id": "acme"})] {
+        cases.push(("org", organization, Rejected::Organization));
+    }
+    cases
+}
+
+/// Tokens that are wrong as tokens.
+fn bad_tokens() -> Vec<(&'static str, String, Rejected)> {
+    let (keys, good, payload) = (keys(), token(&claims()), claims().to_string());
+    let ed = |header: Value| signed(&header, &payload, Algorithm::EdDSA, &keys.ed25519);
+    let raw = |payload: &str| signed(&json!({"alg": "EdDSA", "kid": "ed"}), payload, Algorithm::EdDSA, &keys.ed25519);
+    let unsigned = |header: Value, end: &str| format!("{}.{}.{end}", encode(&header.to_string()), encode(&payload));
+    let hmac = |kid: &str, secret: &[u8]| {
+        signed(&json!({"alg": "HS256", "kid": kid}), &payload, Algorithm::HS256, &EncodingKey::from_secret(secret))
+    };
+    let parts: Vec<&str> = good.split('.').collect();
+    let (head, body, signature) = (parts[0], parts[1], parts[2]);
+    let public_ed = public("ed", &keys.ed25519, Algorithm::EdDSA);
+    let public_x = URL_SAFE_NO_PAD.decode(public_ed["x"].as_str().unwrap()).unwrap();
+    let public_n = public("rsa", &keys.rsa, Algorithm::RS256)["n"].as_str().unwrap().to_owned();
+    let mut flipped = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    flipped[10] ^= 1;
+    let other_body = encode(&with("sub", json!("root")).to_string());
+    let own_key = json!({"alg": "EdDSA", "kid": "ed", "jwk": public("ed", &keys.stranger, Algorithm::EdDSA)});
+    let twice = format!(r#"{{"sub":"root",{}"#, &payload[1..]);
+    let crit = json!({"alg": "EdDSA", "kid": "ed", "crit": ["b64"], "b64": false});
+    vec![
+        ("empty", String::new(), Rejected::Missing),
+        ("64 KB", "a".repeat(64 * 1024), Rejected::TooLong),
+        ("64 KB signed", token(&with("pad", json!("x".repeat(64 * 1024)))), Rejected::TooLong),
+        ("no dots", "abc".to_owned(), Rejected::Malformed),
+        ("one dot", "abc.def".to_owned(), Rejected::Malformed),
+        ("only dots", "..".to_owned(), Rejected::Malformed),
+        ("four parts", format!("{good}.{signature}"), Rejected::Malformed),
+        ("five parts, as of a JWE", format!("{good}.a.b"), Rejected::Malformed),
+        ("not base64", "?.?.?".to_owned(), Rejected::Malformed),
+        ("padded base64", format!("{head}=.{body}.{signature}"), Rejected::Malformed),
+        ("header is no JSON", format!("{}.{body}.{signature}", encode("alg")), Rejected::Malformed),
+        ("header without alg", ed(json!({"kid": "ed"})), Rejected::Malformed),
+        ("unknown alg", ed(json!({"alg": "ES999", "kid": "ed"})), Rejected::Malformed),
+        ("alg none", unsigned(json!({"alg": "none", "kid": "ed"}), ""), Rejected::Malformed),
+        ("alg None", unsigned(json!({"alg": "None"}), ""), Rejected::Malformed),
+        ("alg none, signed", unsigned(json!({"alg": "none"}), signature), Rejected::Malformed),
+        ("HS256 by the public key", hmac("ed", &public_x), Rejected::Algorithm),
+        ("HS256 by the public key's text", hmac("ed", public_ed.to_string().as_bytes()), Rejected::Algorithm),
+        ("HS256 by the RSA modulus", hmac("rsa", public_n.as_bytes()), Rejected::Algorithm),
+        ("HS256 by nothing", hmac("ed", b""), Rejected::Algorithm),
+        ("RS256 for the Ed25519 key", ed(json!({"alg": "RS256", "kid": "ed"})), Rejected::Algorithm),
+        ("ES256 for the P-384 key", ed(json!({"alg": "ES256", "kid": "p384"})), Rejected::Algorithm),
+        ("EdDSA for the RSA key", ed(json!({"alg": "EdDSA", "kid": "rsa"})), Rejected::Algorithm),
+        ("no kid among several", ed(json!({"alg": "EdDSA"})), Rejected::NoKeyId),
+        ("unknown kid", ed(json!({"alg": "EdDSA", "kid": "eve"})), Rejected::UnknownKey),
+        ("kid is a path", ed(json!({"alg": "EdDSA", "kid": "../../dev/null"})), Rejected::UnknownKey),
+        ("kid is no text", ed(json!({"alg": "EdDSA", "kid": 1})), Rejected::Malformed),
+        ("a critical extension", ed(crit), Rejected::Malformed),
+        ("signature stripped", format!("{head}.{body}."), Rejected::Signature),
+        ("signature cut", good[..good.len() - 4].to_owned(), Rejected::Signature),
+        ("signature altered", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode(flipped)), Rejected::Signature),
+        ("signature of zeros", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode([0; 64])), Rejected::Signature),
+        ("claims replaced", format!("{head}.{other_body}.{signature}"), Rejected::Signature),
+        ("a stranger's key", signed(&own_key, &payload, Algorithm::EdDSA, &keys.stranger), Rejected::Signature),
+        ("claims are no JSON", raw("claims"), Rejected::Malformed),
+        ("claims are an array", raw("[]"), Rejected::Malformed),
+        ("claims are a text", raw("\"sub\""), Rejected::Malformed),
+        ("claims are nothing", raw("{}"), Rejected::Issuer),
+        ("a claim twice", raw(&twice), Rejected::Malformed),
+        ("nested too deep", raw(&format!("{{\"a\":{}", "[".repeat(5000))), Rejected::Malformed),
+        ("an issuer's error page", "<html>.<body>.</html>".to_owned(), Rejected::Malformed),
+    ]
+}
+
+#[tokio::test]
+async fn every_bad_token_is_refused() {
+    let verifier = verifier().await;
+    assert!(verifier.verify(&token(&claims()), at(0)).await.is_ok(), "the good one");
+    let mut count = 0;
+    for (name, value, reason) in bad_claims() {
+        let answer = verifier.verify(&token(&with(name, value.clone())), at(0)).await;
+        assert_eq!(answer, Err(reason), "{name} = {value}");
+        count += 1;
+    }
+    for (case, token, reason) in bad_tokens() {
+        assert_eq!(verifier.verify(&token, at(0)).await, Err(reason), "{case}");
+        count += 1;
+    }
+    assert_eq!(verifier.remembered_tokens(), 1, "nothing bad is remembered");
+    assert!(count >= 40, "{count}");
+}
+
+#[tokio::test]
+async fn no_altered_character_of_a_token_passes() {
+    let (verifier, good) = (verifier().await, token(&claims()));
+    for position in 0..good.len() {
+        let mut altered = good.clone().into_bytes();
+        altered[position] = if altered[position] == b'A' { b'B' } else { b'A' };
+        let altered = String::from_utf8(altered).unwrap();
+        assert!(verifier.verify(&altered, at(0)).await.is_err(), "character {position}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_issue_time_the_lifetime_counts_from_now() {
+    let verifier = verifier().await;
+    let claims = |exp: i64| {
+        let mut claims = with("iat", Value::Null);
+        claims["exp"] = json!(exp);
+        claims
+    };
+    assert!(verifier.verify(&token(&claims(NOW + MAX_LIFETIME_SECONDS)), at(0)).await.is_ok());
+    let longer = verifier.verify(&token(&claims(NOW + MAX_LIFETIME_SECONDS + 1)), at(0)).await;
+    assert_eq!(longer, Err(Rejected::Lifetime));
+}
+
+#[tokio::test]
+async fn the_caller_hears_one_answer() {
+    for (_, token, reason) in bad_tokens() {
+        assert!(matches!(crate::model::Error::from(reason), crate::model::Error::Unauthenticated), "{token}");
+    }
+    let unavailable = crate::model::Error::from(Rejected::KeysUnavailable);
+    assert!(matches!(unavailable, crate::model::Error::Unavailable(Unavailable::IdentityKeys)));
+}
+
+#[tokio::test]
+async fn issuers_that_could_be_mistaken_are_refused() {
+    let issuer = async |issuer: &str, prefix: &str| {
+        let keys = KeySet::load(KeySource::Fixed(key_set().to_string()), Duration::ZERO).await.unwrap();
+        let (issuer, principal_prefix) = (issuer.to_owned(), prefix.to_owned());
+        Issuer { settings: IssuerSettings { issuer, principal_prefix, ..settings() }, keys }
+    };
+    assert_eq!(Verifier::new(Vec::new()).err(), Some(IssuersError::None));
+    for (one, other, expected) in [
+        (issuer("a", "x:").await, issuer("a", "y:").await, IssuersError::DuplicateIssuer("a".to_owned())),
+        (issuer("a", "x:").await, issuer("b", "x:").await, IssuersError::DuplicatePrefix("x:".to_owned())),
+        (issuer("a", "").await, issuer("b", "").await, IssuersError::DuplicatePrefix(String::new())),
+        (issuer("", "x:").await, issuer("b", "y:").await, IssuersError::Incomplete(String::new())),
+    ] {
+        assert_eq!(Verifier::new(vec![one, other]).err(), Some(expected));
+    }
+    let mut open = issuer("a", "x:").await;
+    open.settings.audiences.clear();
+    assert_eq!(Verifier::new(vec![open]).err(), Some(IssuersError::Incomplete("a".to_owned())));
+}
+
+#[tokio::test]
+async fn a_subject_cannot_take_on_another_prefix() {
+    let mut issuers = Vec::new();
+    for (issuer, prefix) in [("plain", ""), ("other", "corp:"), ("third", "corp:eu:")] {
+        let keys = KeySet::load(KeySource::Fixed(key_set().to_string()), Duration::ZERO).await.unwrap();
+        let (issuer, principal_prefix) = (issuer.to_owned(), prefix.to_owned());
+        issuers.push(Issuer { settings: IssuerSettings { issuer, principal_prefix, ..settings() }, keys });
+    }
+    let verifier = Verifier::new(issuers).ok().unwrap();
+    for (issuer, subject, expected) in [
+        ("plain", "ann", Ok("ann")),
+        ("plain", "corp:ann", Err(Rejected::Subject)),
+        ("other", "ann", Ok("corp:ann")),
+        ("other", "eu:ann", Err(Rejected::Subject)),
+        ("third", "ann", Ok("corp:eu:ann")),
+    ] {
+        let mut claims = with("iss", json!(issuer));
+        claims["sub"] = json!(subject);
+        let answer = verifier.verify(&token(&claims), at(0)).await.map(|identity| identity.principal);
+        assert_eq!(answer.as_deref().map_err(|reason| *reason), expected, "{issuer} {subject}");
+    }
+}

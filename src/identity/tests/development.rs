@@ -1,0 +1,114 @@
+//! The development identity: one key for all who start at once, and tokens that only its server believes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Barrier;
+
+use chrono::TimeDelta;
+
+use super::*;
+
+/// A directory that is removed with the test.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("outflow-development-{}", uuid::Uuid::new_v4())))
+    }
+
+    fn key_file(&self) -> PathBuf {
+        self.0.join("development-identity.key")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn ann() -> Mint {
+    Mint {
+        organization: "acme".to_owned(),
+        subject: "ann".to_owned(),
+        roles: vec![Role::Admin, Role::Runner],
+        groups: vec!["marketing".to_owned()],
+        ttl: TimeDelta::hours(1),
+    }
+}
+
+#[tokio::test]
+async fn a_minted_token_is_believed() {
+    let directory = Directory::new();
+    let identity = DevelopmentIdentity::open(&directory.0).ok().unwrap();
+    let token = identity.mint(&ann(), at(0)).unwrap();
+    let again = DevelopmentIdentity::open(&directory.0).ok().unwrap();
+    let verified = again.verifier().await.ok().unwrap().verify(&token, at(0)).await.unwrap();
+    assert_eq!(verified.principal, "ann");
+    assert_eq!(verified.organization, "acme");
+    assert_eq!(verified.roles, [Role::Admin, Role::Runner]);
+    assert_eq!(verified.groups, ["marketing"]);
+    assert_eq!(verified.expire_time, at(3600));
+    assert_eq!(fs::metadata(directory.key_file()).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1, "nothing hidden is left");
+}
+
+#[tokio::test]
+async fn another_servers_token_is_not_believed() {
+    let (here, there) = (Directory::new(), Directory::new());
+    let verifier = DevelopmentIdentity::open(&here.0).ok().unwrap().verifier().await.ok().unwrap();
+    let token = DevelopmentIdentity::open(&there.0).ok().unwrap().mint(&ann(), at(0)).unwrap();
+    assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::Signature));
+    assert_eq!(verifier.verify(&super::token(&claims()), at(0)).await, Err(Rejected::Issuer));
+}
+
+#[test]
+fn what_would_be_refused_is_not_minted() {
+    let directory = Directory::new();
+    let identity = DevelopmentIdentity::open(&directory.0).ok().unwrap();
+    for (mint, reason) in [
+        (Mint { ttl: TimeDelta::hours(24) + TimeDelta::seconds(1), ..ann() }, Rejected::Lifetime),
+        (Mint { ttl: TimeDelta::zero(), ..ann() }, Rejected::Lifetime),
+        (Mint { ttl: TimeDelta::seconds(-1), ..ann() }, Rejected::Lifetime),
+        (Mint { ttl: TimeDelta::MAX, ..ann() }, Rejected::Lifetime),
+        (Mint { organization: "Acme".to_owned(), ..ann() }, Rejected::Organization),
+        (Mint { subject: String::new(), ..ann() }, Rejected::Subject),
+        (Mint { groups: vec![String::new()], ..ann() }, Rejected::Groups),
+    ] {
+        let answer = identity.mint(&mint, at(0));
+        assert!(matches!(&answer, Err(DevelopmentError::Refused(given)) if *given == reason), "{mint:?}");
+    }
+    assert!(identity.mint(&Mint { ttl: TimeDelta::hours(24), ..ann() }, at(0)).is_ok());
+}
+
+#[test]
+fn of_many_first_starts_all_have_one_key() {
+    for _ in 0..30 {
+        let directory = Directory::new();
+        let barrier = Barrier::new(8);
+        let tokens: BTreeSet<String> = std::thread::scope(|scope| {
+            let start = || {
+                barrier.wait();
+                DevelopmentIdentity::open(&directory.0).ok().unwrap().mint(&ann(), at(0)).unwrap()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(tokens.len(), 1, "Ed25519 signatures are deterministic: one key, one token");
+    }
+}
+
+#[test]
+fn a_broken_key_file_is_named_and_never_replaced() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    let ec = STANDARD.encode(keys().p256.as_bytes());
+    for content in ["", "key", &format!("-----BEGIN PRIVATE KEY-----\n{ec}\n-----END PRIVATE KEY-----\n")] {
+        fs::write(directory.key_file(), content).unwrap();
+        let error = DevelopmentIdentity::open(&directory.0).err().unwrap();
+        assert!(error.to_string().contains("development-identity.key"), "{error}");
+        assert_eq!(fs::read_to_string(directory.key_file()).unwrap(), content);
+    }
+}

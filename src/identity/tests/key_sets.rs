@@ -1,0 +1,242 @@
+//! Key sets: what is loaded, how often an issuer is asked, and what happens while it is down.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::identity::jwk::parse_set;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// An HTTP server that answers every request alike and counts them.
+struct Server {
+    address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Server {
+    fn start(answer: impl Fn(usize) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
+        let requests = Arc::clone(&server.requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer(requests.fetch_add(1, Ordering::SeqCst)).as_bytes());
+            }
+        });
+        server
+    }
+
+    fn url(&self) -> KeySource {
+        KeySource::Url(format!("http://{}/keys", self.address))
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+fn one_key(kid: &str) -> String {
+    json!({"keys": [public(kid, &keys().ed25519, Algorithm::EdDSA)]}).to_string()
+}
+
+async fn reason(set: &KeySet, kid: &str, now: Instant) -> Option<Rejected> {
+    set.find_at(Some(kid), Algorithm::EdDSA, now).await.err()
+}
+
+#[tokio::test]
+async fn ten_thousand_unknown_keys_cause_one_fetch() {
+    let server = Server::start(|_| ok(&one_key("ed")));
+    let set = KeySet::load(server.url(), 10 * MINUTE).await.unwrap();
+    let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
+    assert_eq!(server.requests(), 1);
+    for number in 0..10_000 {
+        let header = json!({"alg": "EdDSA", "kid": format!("unknown-{number}")});
+        let token = format!("{}.{}.c2ln", encode(&header.to_string()), encode(&claims().to_string()));
+        assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::UnknownKey));
+    }
+    assert_eq!(server.requests(), 2);
+    let later = Instant::now() + FETCH_INTERVAL;
+    for _ in 0..10 {
+        assert_eq!(reason(&set, "unknown", later).await, Some(Rejected::UnknownKey));
+    }
+    assert_eq!(server.requests(), 3, "one more in the next 30 s");
+}
+
+#[tokio::test]
+async fn callers_at_once_share_one_fetch_and_all_find_the_new_key() {
+    let server = Server::start(|request| ok(&one_key(if request == 0 { "old" } else { "new" })));
+    let set = KeySet::load(server.url(), MINUTE).await.unwrap();
+    let callers = (0..100).map(|_| {
+        let set = set.clone();
+        tokio::spawn(async move { set.find(Some("new"), Algorithm::EdDSA).await.is_ok() })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        assert!(caller.await.unwrap());
+    }
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_end_the_fetch() {
+    let server = Server::start(|request| ok(&one_key(if request == 0 { "old" } else { "new" })));
+    let set = KeySet::load(server.url(), MINUTE).await.unwrap();
+    // The first poll starts the fetch; then the caller is gone.
+    let gone = tokio::time::timeout(Duration::ZERO, set.find(Some("new"), Algorithm::EdDSA)).await;
+    assert!(gone.is_err());
+    assert!(set.find(Some("new"), Algorithm::EdDSA).await.is_ok());
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_leaves_the_last_set_until_it_is_too_old() {
+    let server =
+        Server::start(|request| if request == 0 || request >= 4 { ok(&one_key("ed")) } else { DOWN.to_owned() });
+    let set = KeySet::load(server.url(), 2 * MINUTE).await.unwrap();
+    let start = Instant::now();
+    assert!(set.refresh().await.is_err());
+    assert_eq!(reason(&set, "new", start + MINUTE).await, Some(Rejected::UnknownKey));
+    assert_eq!(reason(&set, "ed", start + MINUTE).await, None);
+    assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(Rejected::KeysUnavailable));
+    assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(Rejected::KeysUnavailable));
+    assert_eq!(server.requests(), 4, "the load, the refresh, two in different intervals");
+    assert_eq!(reason(&set, "ed", start + 4 * MINUTE).await, None, "back again");
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_withdrew_ends_what_is_remembered() {
+    let server = Server::start(|request| ok(&one_key(if request == 0 { "ed" } else { "new" })));
+    let set = KeySet::load(server.url(), 10 * MINUTE).await.unwrap();
+    let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
+    let token = token(&claims());
+    assert!(verifier.verify(&token, at(0)).await.is_ok());
+    verifier.issuers()[0].keys.refresh().await.unwrap();
+    assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::UnknownKey));
+}
+
+#[tokio::test]
+async fn what_is_remembered_ends_with_the_keys() {
+    let server = Server::start(|request| if request == 0 { ok(&one_key("ed")) } else { DOWN.to_owned() });
+    let set = KeySet::load(server.url(), Duration::from_millis(300)).await.unwrap();
+    let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
+    let token = token(&claims());
+    assert!(verifier.verify(&token, at(0)).await.is_ok());
+    while set.is_available().await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::KeysUnavailable));
+}
+
+#[tokio::test]
+async fn bad_answers_are_no_key_set() {
+    let redirect = |address: SocketAddr| {
+        format!("HTTP/1.1 302 Found\r\nlocation: http://{address}/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+    };
+    let target = Server::start(|_| ok(&one_key("ed")));
+    let location = target.address;
+    let huge = format!("{{\"keys\": [], \"pad\": \"{}\"}}", "x".repeat(MAX_KEY_SET_BYTES));
+    let many = json!({"keys": vec![json!({}); MAX_KEYS + 1]}).to_string();
+    let encryption = key_set().to_string().replace("\"sig\"", "\"enc\"");
+    for (case, answer) in [
+        ("503", DOWN.to_owned()),
+        ("a redirect", redirect(location)),
+        ("too large", ok(&huge)),
+        ("no JSON", ok("<html>")),
+        ("no set", ok("{}")),
+        ("no array", ok(r#"{"keys": {}}"#)),
+        ("no key", ok(r#"{"keys": []}"#)),
+        ("too many keys", ok(&many)),
+        ("keys for encryption", ok(&encryption)),
+        ("no HTTP", "hello".to_owned()),
+        ("nothing", String::new()),
+    ] {
+        let server = Server::start(move |_| answer.clone());
+        assert!(KeySet::load(server.url(), MINUTE).await.is_err(), "{case}");
+        assert_eq!(server.requests(), 1, "{case}");
+    }
+    assert_eq!(target.requests(), 0, "redirects are not followed");
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = KeySource::Url(format!("http://{}/keys", listener.local_addr().unwrap()));
+    let start = Instant::now();
+    assert!(KeySet::load(url, MINUTE).await.is_err());
+    assert!(start.elapsed() < FETCH_TIMEOUT * 2);
+}
+
+#[tokio::test]
+async fn urls_that_cannot_be_a_key_set_are_refused() {
+    for url in ["", "keys", "ftp://issuer.example/", "file:///etc/passwd", "https://user:secret@issuer.example/"] {
+        let error = KeySet::load(KeySource::Url(url.to_owned()), MINUTE).await.err().unwrap();
+        assert!(matches!(error, KeySetError::Url), "{url}");
+        assert!(!error.to_string().contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_read_anew() {
+    let path = std::env::temp_dir().join(format!("outflow-keys-{}.json", uuid::Uuid::new_v4()));
+    fs::write(&path, one_key("old")).unwrap();
+    let set = KeySet::load(KeySource::File(path.clone()), MINUTE).await.unwrap();
+    assert!(set.find(Some("old"), Algorithm::EdDSA).await.is_ok());
+    fs::write(&path, one_key("new")).unwrap();
+    assert!(set.find(Some("new"), Algorithm::EdDSA).await.is_ok());
+    assert_eq!(set.find(Some("old"), Algorithm::EdDSA).await.err(), Some(Rejected::UnknownKey));
+    fs::remove_file(&path).unwrap();
+    assert!(set.refresh().await.is_err());
+    assert!(KeySet::load(KeySource::File(path), MINUTE).await.is_err());
+}
+
+#[test]
+fn only_keys_that_may_verify_are_taken() {
+    let ed = public("ed", &keys().ed25519, Algorithm::EdDSA);
+    let rsa = public("rsa", &keys().rsa, Algorithm::RS256);
+    let change = |key: &Value, name: &str, value: Value| {
+        let mut key = key.clone();
+        key[name] = value;
+        key
+    };
+    let unnamed = |key: &Value, name: &str| {
+        let mut key = key.clone();
+        key.as_object_mut().unwrap().remove(name);
+        key
+    };
+    for (case, key, algorithms) in [
+        ("Ed25519", ed.clone(), 1),
+        ("RSA", rsa.clone(), 6),
+        ("RSA for one algorithm", change(&rsa, "alg", json!("PS256")), 1),
+        ("without use", unnamed(&ed, "use"), 1),
+        ("without kid", unnamed(&ed, "kid"), 1),
+        ("for encryption", change(&ed, "use", json!("enc")), 0),
+        ("for something else", change(&ed, "use", json!("tls")), 0),
+        ("RSA for HS256", change(&rsa, "alg", json!("HS256")), 0),
+        ("RSA for RSA-OAEP", change(&rsa, "alg", json!("RSA-OAEP")), 0),
+        ("Ed25519 for RS256", change(&ed, "alg", json!("RS256")), 0),
+        ("unknown algorithm", change(&ed, "alg", json!("XX")), 0),
+        ("another curve", change(&ed, "crv", json!("X25519")), 0),
+        ("another kind", change(&ed, "kty", json!("AKP")), 0),
+        ("without x", unnamed(&ed, "x"), 0),
+        ("bad x", change(&ed, "x", json!("?")), 0),
+        ("symmetric", json!({"kty": "oct", "k": "c2VjcmV0", "kid": "ed"}), 0),
+        ("no object", json!("key"), 0),
+    ] {
+        let set = json!({"keys": [key]}).to_string();
+        let taken: usize = parse_set(set.as_bytes()).unwrap().iter().map(|key| key.algorithms.len()).sum();
+        assert_eq!(taken, algorithms, "{case}");
+    }
+}

@@ -1,0 +1,108 @@
+//! The audit log: who did what, when, from what, to what.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::text::Object;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The change was made.
+    Succeeded,
+    /// The call was denied.
+    Denied,
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEvent {
+    /// Itself; UUIDv7.
+    pub uid: Uuid,
+    /// When.
+    pub time: DateTime<Utc>,
+    /// Who.
+    pub principal: String,
+    /// With which roles.
+    pub roles: Vec<String>,
+    /// Through which method.
+    pub method: String,
+    /// On which resource, by its name; of denied attempts up to five, separated by a space.
+    pub resource: String,
+    /// On which resource.
+    pub resource_uid: Option<Uuid>,
+    /// What people call it.
+    pub resource_display_name: String,
+    /// What changed, and from what to what.
+    pub changes: Changes,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How often.
+    pub count: i64,
+    /// `x-request-id` of the call.
+    pub call_id: String,
+    /// The trace of the call.
+    pub trace_id: Option<String>,
+    /// Shared by the events of one batch.
+    pub batch_id: Option<Uuid>,
+    /// The caller's words, or why it was denied.
+    pub reason: String,
+}
+
+/// The fields that a change moved, with those values that may be shown.
+///
+/// Values come only from the few calls of [`Changes::field`]: a secret has no way in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    /// Names of fields.
+    pub fields: Vec<String>,
+    /// Values before.
+    pub before: Object,
+    /// Values after.
+    pub after: Object,
+}
+
+impl Changes {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a field if its value changed. `Null` stands for absent and is left out.
+    #[must_use]
+    pub fn field(mut self, name: &str, before: impl Into<Value>, after: impl Into<Value>) -> Self {
+        let (before, after) = (before.into(), after.into());
+        if before != after {
+            self.fields.push(name.to_owned());
+            for (values, value) in [(&mut self.before, before), (&mut self.after, after)] {
+                if !value.is_null() {
+                    values.insert(name.to_owned(), value);
+                }
+            }
+        }
+        self
+    }
+
+    /// Notes that a field changed whose values are not shown.
+    #[must_use]
+    pub fn hidden(mut self, name: &str) -> Self {
+        self.fields.push(name.to_owned());
+        self
+    }
+}
+
+/// What a list of audit events is narrowed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// On this resource name.
+    pub resource: Option<String>,
+    /// By this principal.
+    pub principal: Option<String>,
+    /// Through this method.
+    pub method: Option<String>,
+    /// At or after this time.
+    pub start_time: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub end_time: Option<DateTime<Utc>>,
+}

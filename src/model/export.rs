@@ -1,0 +1,199 @@
+//! Exports: what leaves, how often, over which connection.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::schedule::{Evaluator, Schedule};
+use super::text::{Labels, Object};
+use super::token::{Etag, TokenKind};
+use super::{Condition, ConnectionName, ConnectionUid, ExportName, ExportUid, Payload, ResourceId, TypeId};
+
+/// Whether an export can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportState {
+    /// It can.
+    Active,
+    /// Its connection cannot be used for now.
+    Blocked,
+    /// It is detached.
+    Inactive,
+}
+
+/// What a caller may do with an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerAccess {
+    /// See it.
+    View,
+    /// Edit, schedule, duplicate, move and remove it as well.
+    Manage,
+}
+
+/// The connection that an export is attached to, as every viewer may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Which.
+    pub uid: ConnectionUid,
+    /// Its name.
+    pub name: ConnectionName,
+    /// What people call it.
+    pub display_name: String,
+    /// Whether exports on it can run.
+    pub condition: Condition,
+    /// Numbers the attachment among those of the connection.
+    pub revision: i64,
+}
+
+/// How an export lost its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detachment {
+    /// Which it was attached to.
+    pub connection: ConnectionUid,
+    /// That connection's name then.
+    pub connection_name: ConnectionName,
+    /// What people called it then.
+    pub connection_display_name: String,
+    /// Shared by what was detached in one call.
+    pub batch_id: Option<Uuid>,
+    /// Who detached it.
+    pub principal: String,
+    /// When.
+    pub time: DateTime<Utc>,
+    /// In whose words.
+    pub reason: String,
+}
+
+/// Attached or detached: always one of the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// It has a connection.
+    Attached(Attachment),
+    /// It has none.
+    Detached(Detachment),
+}
+
+/// An export, whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    /// Its name.
+    pub name: ExportName,
+    /// Itself.
+    pub uid: ExportUid,
+    /// What people call it.
+    pub display_name: String,
+    /// What people say about it.
+    pub description: String,
+    /// The type of its connection; a detached one keeps it.
+    pub connection_type: TypeId,
+    /// Attached or detached.
+    pub link: Link,
+    /// What leaves.
+    pub payload: Payload,
+    /// How often; `None`: by hand only.
+    pub schedule: Option<Schedule>,
+    /// The type's export settings.
+    pub destination_settings: Object,
+    /// When its schedule is due next, were it to run; `None`: never.
+    pub next_due_time: Option<DateTime<Utc>>,
+    /// What the caller may do with it.
+    pub caller_access: CallerAccess,
+    /// Labels.
+    pub labels: Labels,
+    /// Who created it.
+    pub creator: String,
+    /// When.
+    pub create_time: DateTime<Utc>,
+    /// Who last changed it.
+    pub updater: String,
+    /// When.
+    pub update_time: DateTime<Utc>,
+    /// Grows with every change by a caller.
+    pub revision: i64,
+}
+
+impl Export {
+    /// Its state at this revision.
+    pub fn etag(&self) -> String {
+        Etag { uid: self.uid.0, revision: self.revision }.encode(TokenKind::Etag)
+    }
+
+    /// Whether it can run.
+    pub fn state(&self) -> ExportState {
+        match &self.link {
+            Link::Detached(_) => ExportState::Inactive,
+            Link::Attached(attachment) if attachment.condition == Condition::Active => ExportState::Active,
+            Link::Attached(_) => ExportState::Blocked,
+        }
+    }
+
+    /// The connection that it is attached to.
+    pub fn attachment(&self) -> Option<&Attachment> {
+        match &self.link {
+            Link::Attached(attachment) => Some(attachment),
+            Link::Detached(_) => None,
+        }
+    }
+
+    /// When its schedule is due next after a time, were it to run; `None`: never, or by hand only.
+    pub fn due_time_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        next_due_time(self.schedule.as_ref(), self.uid, self.create_time, time)
+    }
+
+    /// The export with its due time moved past `time`, if the stored one has passed.
+    #[must_use]
+    pub fn with_due_time_after(mut self, time: DateTime<Utc>) -> Self {
+        if self.next_due_time.is_some_and(|due| due <= time) {
+            self.next_due_time = self.due_time_after(time);
+        }
+        self
+    }
+
+    /// When it runs next; `None` if it will not.
+    pub fn next_run_time(&self) -> Option<DateTime<Utc>> {
+        self.next_due_time.filter(|_| self.state() == ExportState::Active)
+    }
+}
+
+/// When a schedule is due next after a time; `None`: never, or it is off.
+pub fn next_due_time(
+    schedule: Option<&Schedule>,
+    uid: ExportUid,
+    create_time: DateTime<Utc>,
+    after: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let schedule = schedule.filter(|schedule| schedule.enabled)?;
+    // What is stored was checked when it was saved.
+    let evaluator = Evaluator::new(schedule, create_time).ok()?;
+    Some(evaluator.next_run_time(uid.0, after)?.next_run_time)
+}
+
+/// What a list of exports is narrowed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportFilter {
+    /// Attached to this connection.
+    pub connection: Option<ResourceId>,
+    /// Of this type.
+    pub connection_type: Option<TypeId>,
+    /// In this state.
+    pub state: Option<ExportState>,
+    /// Created by this principal.
+    pub creator: Option<String>,
+    /// With this access for the caller.
+    pub caller_access: Option<CallerAccess>,
+    /// Detached from the connection of this id.
+    pub detached_from: Option<ResourceId>,
+    /// Detached in this batch.
+    pub batch_id: Option<Uuid>,
+    /// With this in the display name, in any case.
+    pub search: Option<String>,
+}
+
+/// Why an export left a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseCause {
+    /// It was detached.
+    Detached,
+    /// It was attached to another connection.
+    Moved,
+    /// It was removed.
+    Removed,
+}

@@ -1,0 +1,119 @@
+//! What is wrong with a schedule.
+//!
+//! A schedule that never fires, or floods a destination, is refused when it is written and not found out at night.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Months, Utc};
+use chrono_tz::Tz;
+
+use super::cron::WallCron;
+use super::data::{Schedule, Timing};
+use super::evaluator::Evaluator;
+use crate::model::{Error, Invalid, Result, Violations};
+
+/// The shortest interval: 1 second. A connection type usually asks for more.
+pub const MIN_EVERY: Duration = Duration::from_secs(1);
+/// The longest interval: 366 days.
+pub const MAX_EVERY: Duration = Duration::from_secs(366 * 86_400);
+/// The longest jitter: 24 hours; it must also be shorter than the distance of any two occurrences.
+pub const MAX_JITTER: Duration = Duration::from_secs(86_400);
+/// The longest catch-up window: 31 days.
+pub const MAX_CATCHUP_WINDOW: Duration = Duration::from_secs(31 * 86_400);
+/// The most failed runs in a row that a schedule may wait for before it pauses.
+pub const MAX_PAUSE_AFTER_FAILURES: u32 = 1_000;
+/// How many occurrences are looked at for two that are too close.
+pub const SCANNED_OCCURRENCES: usize = 1_000;
+/// A schedule without an occurrence in this many years never fires.
+pub const HORIZON_YEARS: u32 = 5;
+
+impl Schedule {
+    /// Checks the form, and then how often the schedule fires after `now`.
+    ///
+    /// `path` is where the schedule is in the request, `min_interval` the connection type's, `creation` the export's.
+    /// A schedule that is off is checked like any other: it can be switched on without being written again.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_FIELD` with everything wrong with the form (or, alone, with a jitter as long as the shortest distance
+    /// of two occurrences); `SCHEDULE_NEVER_FIRES` without an occurrence in [`HORIZON_YEARS`];
+    /// `SCHEDULE_TOO_FREQUENT` if two of the next [`SCANNED_OCCURRENCES`] are closer than `min_interval`.
+    pub fn check(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
+        self.form(path).into_result()?;
+        self.frequency(path, min_interval, now, &Evaluator::new(self, creation)?)
+    }
+
+    fn form(&self, path: &str) -> Violations {
+        let mut violations = Violations::new();
+        match &self.timing {
+            Timing::Cron { expression, time_zone, .. } => {
+                for problem in WallCron::parse(expression).err().unwrap_or_default() {
+                    violations.add(format!("{path}.cron.expression"), problem);
+                }
+                if time_zone.parse::<Tz>().is_err() {
+                    let right = "must be the IANA name of a time zone, spelled exactly, such as Europe/Berlin";
+                    violations.add(format!("{path}.cron.time_zone"), right);
+                }
+            }
+            Timing::Interval { every, .. } => {
+                duration(&mut violations, format!("{path}.interval.every"), *every, MIN_EVERY, MAX_EVERY);
+            }
+        }
+        if let (Some(start), Some(end)) = (self.start_time, self.end_time)
+            && end <= start
+        {
+            violations.add(format!("{path}.end_time"), "must be after start_time");
+        }
+        if let Some(jitter) = self.jitter {
+            duration(&mut violations, format!("{path}.jitter"), jitter, Duration::ZERO, MAX_JITTER);
+        }
+        if let Some(window) = self.catchup_window {
+            duration(&mut violations, format!("{path}.catchup_window"), window, Duration::ZERO, MAX_CATCHUP_WINDOW);
+        }
+        if self.pause_after_failures.is_some_and(|failures| !(1..=MAX_PAUSE_AFTER_FAILURES).contains(&failures)) {
+            let right = format!("must be 1 to {MAX_PAUSE_AFTER_FAILURES}; leave it out to never pause");
+            violations.add(format!("{path}.pause_after_failures"), right);
+        }
+        violations
+    }
+
+    fn frequency(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, evaluator: &Evaluator) -> Result<()> {
+        let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let mut occurrences = evaluator.occurrences_after(now).take(SCANNED_OCCURRENCES);
+        let Some(first) = occurrences.next().filter(|first| first.time <= horizon) else {
+            let what = format!("has no occurrence in the next {HORIZON_YEARS} years");
+            return Err(Error::invalid_as(Invalid::ScheduleNeverFires, path, what));
+        };
+        let mut before = first;
+        let mut shortest = Duration::MAX;
+        for occurrence in occurrences {
+            let distance = (occurrence.time - before.time).to_std().unwrap_or_default();
+            if distance < min_interval {
+                let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
+                let what = format!(
+                    "fires at {} and again at {}; the connection type permits once in {min_interval_seconds} s",
+                    before.local_time, occurrence.local_time
+                );
+                return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));
+            }
+            shortest = shortest.min(distance);
+            before = occurrence;
+        }
+        // With a shorter jitter, runs are due in the order of their nominal times.
+        if self.jitter.is_some_and(|jitter| jitter >= shortest) {
+            let what =
+                format!("must be shorter than the shortest time between two occurrences, {} s", shortest.as_secs_f64());
+            return Err(Error::invalid(format!("{path}.jitter"), what));
+        }
+        Ok(())
+    }
+}
+
+/// Adds a violation unless the duration is within the bounds and in whole microseconds.
+fn duration(violations: &mut Violations, field: String, value: Duration, min: Duration, max: Duration) {
+    if !(min..=max).contains(&value) {
+        violations.add(field, format!("must be {} s to {} s", min.as_secs(), max.as_secs()));
+    } else if value.subsec_nanos() % 1_000 != 0 {
+        violations.add(field, "must be in whole microseconds");
+    }
+}

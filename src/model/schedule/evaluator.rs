@@ -1,0 +1,182 @@
+//! From a schedule to the instants at which it is due.
+//!
+//! Parsing an expression costs about as much as a hundred evaluations, so it is done once and the evaluator is kept.
+
+use std::iter;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono_tz::Tz;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::cron::WallCron;
+use super::data::{RepeatedTime, Schedule, SkippedTime, Timing};
+use super::zone::{self, Pass};
+use crate::model::{Error, Result};
+
+/// The most occurrences that a preview gives.
+pub const MAX_PREVIEW: usize = 100;
+
+/// One time at which a schedule is due, before jitter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    /// The nominal instant.
+    pub time: DateTime<Utc>,
+    /// The same on the wall clock of the schedule's zone (UTC for an interval): RFC 3339 with its offset.
+    pub local_time: String,
+    /// What a change of clocks did to it.
+    pub shift: Shift,
+}
+
+/// What a change of clocks (daylight saving, or a new standard time) did to an occurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shift {
+    /// Nothing.
+    None,
+    /// The wall time that the expression names was skipped; this is the first instant after the gap.
+    Moved,
+    /// The wall time occurs twice, and this is its earlier instant.
+    RepeatedFirst,
+    /// The wall time occurs twice, and this is its later instant.
+    RepeatedSecond,
+}
+
+/// The next run of one export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextRun {
+    /// The nominal time, which names the run.
+    pub schedule_time: DateTime<Utc>,
+    /// When the run is due: the nominal time and the export's jitter for it.
+    pub next_run_time: DateTime<Utc>,
+}
+
+/// A schedule made ready to be asked. It knows no present: every question brings an instant.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    rule: Rule,
+    start_time: Option<DateTime<Utc>>,
+    end_time: Option<DateTime<Utc>>,
+    jitter: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Cron { cron: WallCron, zone: Tz, skipped: SkippedTime, repeated: RepeatedTime },
+    Interval { every: Duration, anchor: DateTime<Utc> },
+}
+
+impl Evaluator {
+    /// Compiles a schedule that passed [`Schedule::check`]; `creation` is the export's, the default anchor of intervals.
+    ///
+    /// # Errors
+    ///
+    /// `Error::Internal` if the schedule did not pass: an expression that does not parse, an unknown zone.
+    pub fn new(schedule: &Schedule, creation: DateTime<Utc>) -> Result<Self> {
+        let rule = match &schedule.timing {
+            Timing::Cron { expression, time_zone, skipped_time, repeated_time } => Rule::Cron {
+                cron: WallCron::parse(expression)
+                    .map_err(|problems| Error::internal(format!("cron expression: {}", problems.join("; "))))?,
+                zone: time_zone.parse().map_err(|_| Error::internal(format!("unknown time zone {time_zone}")))?,
+                skipped: *skipped_time,
+                repeated: *repeated_time,
+            },
+            Timing::Interval { every, anchor } => Rule::Interval { every: *every, anchor: anchor.unwrap_or(creation) },
+        };
+        Ok(Self {
+            rule,
+            start_time: schedule.start_time,
+            end_time: schedule.end_time,
+            jitter: schedule.jitter.unwrap_or_default(),
+        })
+    }
+
+    /// The first occurrence strictly after an instant, within the schedule's start and end; none if there is no more.
+    pub fn next_after(&self, instant: DateTime<Utc>) -> Option<Occurrence> {
+        // The start is inclusive and the question exclusive: ask from just before the start.
+        let before_start = self.start_time.and_then(|start| start.checked_sub_signed(TimeDelta::nanoseconds(1)));
+        let from = before_start.map_or(instant, |before_start| before_start.max(instant));
+        let occurrence = match &self.rule {
+            Rule::Cron { cron, zone, skipped, repeated } => next_of_cron(cron, *zone, *skipped, *repeated, from),
+            Rule::Interval { every, anchor } => next_of_interval(*every, *anchor, from),
+        };
+        occurrence.filter(|occurrence| self.end_time.is_none_or(|end| occurrence.time < end))
+    }
+
+    /// All occurrences strictly after an instant, strictly ascending; it may go on for thousands of years.
+    pub fn occurrences_after(&self, instant: DateTime<Utc>) -> impl Iterator<Item = Occurrence> {
+        iter::successors(self.next_after(instant), |last| self.next_after(last.time))
+    }
+
+    /// The next `count` occurrences (at most [`MAX_PREVIEW`]) strictly after an instant, without jitter.
+    pub fn preview(&self, after: DateTime<Utc>, count: usize) -> Vec<Occurrence> {
+        self.occurrences_after(after).take(count.min(MAX_PREVIEW)).collect()
+    }
+
+    /// The next run of the export `uid` whose nominal time is strictly after `after`.
+    ///
+    /// Pass the nominal time of the run before, not the time at which it was due, or an occurrence may be met twice.
+    pub fn next_run_time(&self, uid: Uuid, after: DateTime<Utc>) -> Option<NextRun> {
+        let schedule_time = self.next_after(after)?.time;
+        let jitter = TimeDelta::from_std(jitter_of(uid, schedule_time, self.jitter)).ok()?;
+        Some(NextRun { schedule_time, next_run_time: schedule_time.checked_add_signed(jitter)? })
+    }
+}
+
+/// The first occurrence of an expression after `after`.
+///
+/// It walks from one change of clocks to the next; between two of them, wall time and instant differ by a constant.
+fn next_of_cron(
+    cron: &WallCron,
+    zone: Tz,
+    skipped: SkippedTime,
+    repeated: RepeatedTime,
+    after: DateTime<Utc>,
+) -> Option<Occurrence> {
+    let (mut from, mut inclusive) = (after, false);
+    loop {
+        let offset = zone::offset_at(zone, from);
+        let wall = cron.next(from.naive_utc().checked_add_signed(offset)?, inclusive)?;
+        let instant = wall.checked_sub_signed(offset)?.and_utc();
+        if let Some(transition) = zone::next_transition(zone, from, instant) {
+            // No match before the clocks change. Going forward they jump over the wall times up to `wall_after`.
+            let wall_after = transition.naive_utc().checked_add_signed(zone::offset_at(zone, transition))?;
+            let jumped_over = wall < wall_after;
+            if jumped_over && skipped == SkippedTime::RunAtNextValidTime && !cron.matches(wall_after) {
+                return Some(occurrence(zone, transition, Shift::Moved));
+            }
+            (from, inclusive) = (transition, true);
+            continue;
+        }
+        match (zone::pass_of(zone, &wall, instant), repeated) {
+            (Pass::Only, _) => return Some(occurrence(zone, instant, Shift::None)),
+            (Pass::First, _) => return Some(occurrence(zone, instant, Shift::RepeatedFirst)),
+            (Pass::Second, RepeatedTime::RunBoth) => return Some(occurrence(zone, instant, Shift::RepeatedSecond)),
+            (Pass::Second, RepeatedTime::RunFirst) => (from, inclusive) = (instant, false),
+        }
+    }
+}
+
+/// The first instant of the grid `anchor + n * every` after `after`; whole microseconds.
+fn next_of_interval(every: Duration, anchor: DateTime<Utc>, after: DateTime<Utc>) -> Option<Occurrence> {
+    let every = i64::try_from(every.as_micros()).ok().filter(|every| *every > 0)?;
+    let since_anchor = after.timestamp_micros().checked_sub(anchor.timestamp_micros())?;
+    let next = after.timestamp_micros().checked_add(every - since_anchor.rem_euclid(every))?;
+    Some(occurrence(Tz::UTC, DateTime::from_timestamp_micros(next)?, Shift::None))
+}
+
+fn occurrence(zone: Tz, time: DateTime<Utc>, shift: Shift) -> Occurrence {
+    let local = time.with_timezone(&zone).fixed_offset();
+    Occurrence { time, local_time: local.to_rfc3339_opts(SecondsFormat::AutoSi, false), shift }
+}
+
+/// The delay of one run: the first 8 bytes of SHA-256(uid, nominal time in microseconds), modulo the window.
+///
+/// The same on every replica and after every restart, and spread evenly over exports.
+fn jitter_of(uid: Uuid, schedule_time: DateTime<Utc>, window: Duration) -> Duration {
+    let digest =
+        Sha256::new().chain_update(uid.as_bytes()).chain_update(schedule_time.timestamp_micros().to_be_bytes());
+    let hash = digest.finalize().iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+    let window = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(hash.checked_rem(window).unwrap_or(0))
+}

@@ -1,0 +1,68 @@
+//! Wall clocks: the offset of a zone at an instant, and the next instant at which it changes.
+//!
+//! chrono-tz tells the offset at an instant but keeps its list of transitions to itself, so they are searched for.
+
+use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+/// Seconds between two looks at the offset: 2 days.
+///
+/// Two changes that undo each other within one step would be missed. The shortest such stretch in the tz database
+/// since 1970 is 6 days and 23 hours (America/Recife in October 2000, Asia/Gaza in October 2040; tzdata 2025b).
+const STEP_SECONDS: i64 = 2 * 86_400;
+
+/// Which of the two instants of a repeated wall time an instant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The wall time occurs once.
+    Only,
+    /// The earlier of two.
+    First,
+    /// The later of two.
+    Second,
+}
+
+/// What is added to UTC to get the wall clock at an instant.
+pub(super) fn offset_at(zone: Tz, instant: DateTime<Utc>) -> TimeDelta {
+    let seconds = zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc();
+    TimeDelta::seconds(i64::from(seconds))
+}
+
+/// The first instant after `after`, up to and with `until`, at which the offset is no longer that at `after`.
+pub(super) fn next_transition(zone: Tz, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    // Transitions are at whole seconds, so that the second that an instant is in has the instant's offset.
+    let offset = offset_at(zone, after);
+    let changed = |second: i64| DateTime::from_timestamp(second, 0).is_some_and(|at| offset_at(zone, at) != offset);
+    let (mut before, last) = (after.timestamp(), until.timestamp());
+    while before < last {
+        let step_end = last.min(before + STEP_SECONDS);
+        if changed(step_end) {
+            return DateTime::from_timestamp(bisect(before, step_end, changed), 0);
+        }
+        before = step_end;
+    }
+    None
+}
+
+/// The first second for which `changed` holds; it does not at `before` and does at `at_or_after`.
+fn bisect(mut before: i64, mut at_or_after: i64, changed: impl Fn(i64) -> bool) -> i64 {
+    while at_or_after - before > 1 {
+        let middle = before + (at_or_after - before) / 2;
+        if changed(middle) {
+            at_or_after = middle;
+        } else {
+            before = middle;
+        }
+    }
+    at_or_after
+}
+
+/// Which pass through the wall time `wall` the instant is.
+pub(super) fn pass_of(zone: Tz, wall: &NaiveDateTime, instant: DateTime<Utc>) -> Pass {
+    match zone.offset_from_local_datetime(wall) {
+        MappedLocalTime::Ambiguous(..) => {}
+        MappedLocalTime::Single(_) | MappedLocalTime::None => return Pass::Only,
+    }
+    let earliest = zone.from_local_datetime(wall).earliest();
+    if earliest.is_some_and(|earliest| earliest.to_utc() == instant) { Pass::First } else { Pass::Second }
+}

@@ -1,0 +1,170 @@
+//! Wiring: settings become a catalog, a store, a vault, the application, and a server that can be stopped.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, JanitorSettings, Parts};
+use crate::catalog::{Catalog, CatalogError};
+use crate::config::{ConfigError, IdentityMode, Settings};
+use crate::grpc::health::Health;
+use crate::identity::{DevelopmentError, IssuersError, KeySetError};
+use crate::model::Clock;
+use crate::store::{ConnectError, DatabaseSettings, MigrateError, Retention, Store};
+use crate::vault::{KeyError, VaultError};
+
+mod connections;
+mod identity;
+mod keys;
+mod schema;
+mod transport;
+
+/// How often readiness is looked at.
+const READINESS_EVERY: Duration = Duration::from_secs(5);
+/// How often the janitor comes.
+const JANITOR_EVERY: Duration = Duration::from_secs(60);
+/// How long unary calls have to end once the server stops.
+pub const DRAIN: Duration = Duration::from_secs(25);
+/// How long request ids and releases are kept.
+const REPLAY_RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A connection type.
+    #[error("connection types: {0}")]
+    Catalog(#[from] CatalogError),
+    /// The database.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The schema.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The keys.
+    #[error("keys: {0}")]
+    Keys(#[from] KeyError),
+    /// A key that is not what it was.
+    #[error("keys: {0}")]
+    Vault(#[from] VaultError),
+    /// What is stored cannot be read.
+    #[error("the database cannot be read: {0:?}")]
+    Store(crate::model::Error),
+    /// The development identity.
+    #[error("development identity: {0}")]
+    Development(#[from] DevelopmentError),
+    /// The issuer's keys.
+    #[error("identity: {0}")]
+    KeySet(#[from] KeySetError),
+    /// The issuer.
+    #[error("identity: {0}")]
+    Issuers(#[from] IssuersError),
+    /// A listener.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The transport.
+    #[error("transport: {0}")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A server that is ready to run.
+pub struct Server {
+    app: App,
+    clock: Clock,
+    health: Health,
+    listener: TcpListener,
+    routes: transport::Api,
+    admin: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+    janitor: JanitorSettings,
+}
+
+impl Server {
+    /// Opens everything that the settings name; the last is the listener of the API.
+    pub async fn start(settings: &Settings) -> Result<Self, StartError> {
+        settings.check()?;
+        let stop = CancellationToken::new();
+        let (health, admin) = transport::open_admin(settings.admin_listen, stop.clone()).await?;
+        let clock = Clock::default();
+        let catalog = Catalog::load(settings.catalog_dir.as_deref())?;
+        let database =
+            DatabaseSettings { url: settings.database_url(), max_connections: settings.database_max_connections };
+        let ring = keys::open(settings)?;
+        let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
+        schema::prepare(&store, settings.migrate).await?;
+        let (vault, hasher) = keys::prepare(&store, ring).await?;
+        let verifier = identity::verifier(settings, &stop).await?;
+        let app = App::new(Parts { store, catalog, vault, hasher, clock: clock.clone(), stop: stop.clone() });
+        let development = settings.identity_mode() == IdentityMode::Development;
+        let reflection = settings.reflection.unwrap_or(development);
+        let routes = transport::api(settings, app.clone(), verifier, reflection, &health)?;
+        let listener = TcpListener::bind(settings.listen).await;
+        let listener = listener.map_err(|error| StartError::Listen(settings.listen, error))?;
+        let retention = Retention {
+            request_ids: REPLAY_RETENTION,
+            releases: REPLAY_RETENTION,
+            denied: settings.denied_retention(),
+            audit: settings.audit_retention(),
+        };
+        let janitor = JanitorSettings { every: JANITOR_EVERY, retention };
+        health.set_ready(app.is_ready().await).await;
+        Ok(Self { app, clock, health, listener, routes, admin, stop, janitor })
+    }
+
+    /// Where the API listens.
+    pub fn local_address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The application, for tests that stand behind it.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The clock, for tests that move it.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Serves until `stop` is cancelled, then drains: not ready, streams end, calls end or are ended, and everything
+    /// that was begun is written.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { app, health, listener, routes, admin, stop: inner, janitor, .. } = self;
+        tokio::spawn(app.clone().keep_tidy_until(janitor, inner.clone()));
+        let readiness = tokio::spawn(watch_readiness(app.clone(), health.clone()));
+        let mut serving = tokio::spawn(routes.serve(listener, inner.clone()));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = &mut serving => tracing::error!("the listener failed"),
+        }
+        tracing::info!("stopping");
+        readiness.abort();
+        health.set_ready(false).await;
+        inner.cancel();
+        if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+            // Idle connections and stuck calls.
+            serving.abort();
+        }
+        app.finish().await;
+        admin.abort();
+        tracing::info!("stopped");
+    }
+}
+
+/// Two failures: not serving; one success: serving again.
+async fn watch_readiness(app: App, health: Health) {
+    let mut failures = 0;
+    loop {
+        tokio::time::sleep(READINESS_EVERY).await;
+        failures = if app.is_ready().await { 0 } else { failures + 1 };
+        match failures {
+            0 => health.set_ready(true).await,
+            1 => {}
+            _ => health.set_ready(false).await,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Which exports are attached to which connection, numbered in the order of the commits.
+//!
+//! The connection's row is locked by whoever comes here. Each attachment and each release takes the next revision, so
+//! that for one connection they are one sequence without a gap.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Set, Unchanged,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Scope;
+use super::entities::{attachment_release, connection, export};
+use crate::model::{
+    Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid, Link, ReleaseCause,
+    ResourceId, Result,
+};
+
+/// Rows that one statement writes.
+const CHUNK: usize = 1_000;
+
+/// An export that leaves its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Itself.
+    pub uid: ExportUid,
+    /// Its id, for those who follow.
+    pub id: ResourceId,
+    /// What people call it.
+    pub display_name: String,
+    /// Its revision before it leaves.
+    pub revision: i64,
+}
+
+impl ReleaseCause {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Detached => "DETACHED",
+            Self::Moved => "MOVED",
+            Self::Removed => "REMOVED",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Detached, Self::Moved, Self::Removed].into_iter().find(|cause| cause.as_str() == text)
+    }
+}
+
+/// Makes room for `count` attachments and gives the revision before the first of them.
+pub async fn admit(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid, count: u64) -> Result<i64> {
+    use connection::Column::{AttachedExportCount, AttachmentRevision, LastAttachedRevision};
+    let count = i64::try_from(count).map_err(Error::internal)?;
+    let updated = connection::Entity::update_many()
+        .col_expr(AttachedExportCount, Expr::col(AttachedExportCount).add(count))
+        .col_expr(AttachmentRevision, Expr::col(AttachmentRevision).add(count))
+        .col_expr(LastAttachedRevision, Expr::col(AttachmentRevision).add(count))
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection::Column::Uid.eq(connection.0))
+        .exec_with_returning(db)
+        .await?;
+    let row = updated.first().ok_or_else(|| Error::internal("a locked connection is gone"))?;
+    Ok(row.attachment_revision - count)
+}
+
+/// Writes to a stored export that it is attached to a connection now (`export.link`), with its settings and next time.
+pub async fn attach(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
+    let Link::Attached(attachment) = &export.link else {
+        return Err(Error::internal("only an attached export can be attached"));
+    };
+    let row = export::ActiveModel {
+        organization: Unchanged(export.name.organization.to_string()),
+        uid: Unchanged(export.uid.0),
+        connection_type: Set(export.connection_type.as_str().to_owned()),
+        connection_uid: Set(Some(attachment.uid.0)),
+        attached_revision: Set(Some(attachment.revision)),
+        detached_connection_uid: Set(None),
+        detached_connection_id: Set(None),
+        detached_connection_display_name: Set(None),
+        detached_batch_id: Set(None),
+        detached_principal: Set(None),
+        detached_time: Set(None),
+        detached_reason: Set(None),
+        destination_settings: Set(Value::Object(export.destination_settings.clone())),
+        next_due_time: Set(export.next_due_time),
+        updater: Set(export.updater.clone()),
+        update_time: Set(export.update_time),
+        revision: Set(export.revision),
+        ..Default::default()
+    };
+    row.update_without_returning(db).await?;
+    Ok(())
+}
+
+/// Numbers and tells the releases of exports that leave a connection, in the order given.
+pub async fn release(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    connection: ConnectionUid,
+    leaving: &[Leaving],
+    cause: ReleaseCause,
+    time: DateTime<Utc>,
+) -> Result<()> {
+    use connection::Column::{AttachedExportCount, AttachmentRevision};
+    let count = i64::try_from(leaving.len()).map_err(Error::internal)?;
+    let updated = connection::Entity::update_many()
+        .col_expr(AttachedExportCount, Expr::col(AttachedExportCount).sub(count))
+        .col_expr(AttachmentRevision, Expr::col(AttachmentRevision).add(count))
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection::Column::Uid.eq(connection.0))
+        .exec_with_returning(db)
+        .await?;
+    let row = updated.first().ok_or_else(|| Error::internal("a locked connection is gone"))?;
+    let first = row.attachment_revision - count + 1;
+    let rows: Vec<_> = leaving
+        .iter()
+        .zip(first..)
+        .map(|(leaving, revision)| attachment_release::ActiveModel {
+            organization: Set(scope.organization.to_string()),
+            connection_uid: Set(connection.0),
+            revision: Set(revision),
+            export_id: Set(leaving.id.to_string()),
+            cause: Set(cause.as_str().to_owned()),
+            release_time: Set(time),
+        })
+        .collect();
+    for chunk in rows.chunks(CHUNK) {
+        attachment_release::Entity::insert_many(chunk.to_vec()).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+/// Writes to exports that they are detached. Their configuration is left alone.
+pub async fn detach(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    uids: &BTreeSet<ExportUid>,
+    detachment: &Detachment,
+) -> Result<()> {
+    use export::Column;
+    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(CHUNK) {
+        export::Entity::update_many()
+            .col_expr(Column::ConnectionUid, Expr::val(None::<Uuid>))
+            .col_expr(Column::AttachedRevision, Expr::val(None::<i64>))
+            .col_expr(Column::DetachedConnectionUid, Expr::val(detachment.connection.0))
+            .col_expr(Column::DetachedConnectionId, Expr::val(detachment.connection_name.id.as_str()))
+            .col_expr(Column::DetachedConnectionDisplayName, Expr::val(detachment.connection_display_name.as_str()))
+            .col_expr(Column::DetachedBatchId, Expr::val(detachment.batch_id))
+            .col_expr(Column::DetachedPrincipal, Expr::val(detachment.principal.as_str()))
+            .col_expr(Column::DetachedTime, Expr::val(detachment.time))
+            .col_expr(Column::DetachedReason, Expr::val(detachment.reason.as_str()))
+            .col_expr(Column::Updater, Expr::val(detachment.principal.as_str()))
+            .col_expr(Column::UpdateTime, Expr::val(detachment.time))
+            .col_expr(Column::Revision, Expr::col(Column::Revision).add(1))
+            .filter(Column::Organization.eq(scope.organization.as_str()))
+            .filter(Column::Uid.is_in(chunk.iter().copied()))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Everything attached to a connection, in order of attachment, at most `limit`.
+pub async fn attached(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    connection: ConnectionUid,
+    limit: u64,
+) -> Result<Vec<Leaving>> {
+    let rows: Vec<(Uuid, String, String, i64)> = export::Entity::find()
+        .select_only()
+        .columns([export::Column::Uid, export::Column::Id, export::Column::DisplayName, export::Column::Revision])
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+        .filter(export::Column::ConnectionUid.eq(connection.0))
+        .order_by_asc(export::Column::AttachedRevision)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let leaving = |(uid, id, display_name, revision)| Leaving {
+        uid: ExportUid(uid),
+        id: ResourceId::stored(id),
+        display_name,
+        revision,
+    };
+    Ok(rows.into_iter().map(leaving).collect())
+}
+
+/// The first exports that keep a connection from being removed, in order of attachment.
+pub async fn first_blockers(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    connection: &Connection,
+    limit: u64,
+) -> Result<Vec<Blocker>> {
+    let attached = attached(db, scope, connection.uid, limit).await?;
+    let blocker = |leaving: Leaving| Blocker {
+        name: ExportName { organization: scope.organization.clone(), id: leaving.id }.to_string(),
+        display_name: leaving.display_name,
+    };
+    Ok(attached.into_iter().map(blocker).collect())
+}

@@ -1,0 +1,131 @@
+//! The audit log: written with the change, listed by keys; denied attempts are counted by the minute.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
+use serde_json::Value;
+
+use super::Scope;
+use super::entities::audit_event;
+use super::paging::{self, Keys};
+use crate::model::audit::{AuditEvent, AuditFilter, Changes, Outcome};
+use crate::model::page::{Page, PageRequest};
+use crate::model::{Error, Result};
+
+/// Rows that one statement writes.
+const CHUNK: usize = 500;
+
+/// What denied attempts are counted by, besides principal and method.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeniedKey {
+    /// The gRPC code.
+    pub code: String,
+    /// Minutes since 1970.
+    pub minute: i64,
+}
+
+const KEYS: Keys<audit_event::Entity> = Keys {
+    uid: audit_event::Column::Uid,
+    display_name: audit_event::Column::Resource,
+    update_time: audit_event::Column::Time,
+};
+
+/// Writes events.
+pub async fn insert(db: &impl ConnectionTrait, scope: &Scope, events: &[AuditEvent]) -> Result<()> {
+    for chunk in events.chunks(CHUNK) {
+        let rows = chunk.iter().map(|event| row_of(scope, event, None)).collect::<Result<Vec<_>>>()?;
+        let rows = rows.into_iter().map(audit_event::Model::into_active_model);
+        audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+/// Counts denied attempts: a new row, or more on the row of that minute.
+pub async fn count_denied(db: &impl ConnectionTrait, scope: &Scope, event: &AuditEvent, key: &DeniedKey) -> Result<()> {
+    use audit_event::Column::{Count, DeniedCode, DeniedMinute, Method, Organization, Principal};
+    let row = row_of(scope, event, Some(key))?;
+    let add = OnConflict::columns([Organization, Principal, Method, DeniedCode, DeniedMinute])
+        .value(Count, Expr::col((audit_event::Entity, Count)).add(event.count))
+        .to_owned();
+    audit_event::Entity::insert(row.into_active_model()).on_conflict(add).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// A page of events.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    filter: &AuditFilter,
+    page: &PageRequest,
+) -> Result<Page<AuditEvent>> {
+    use audit_event::Column::{Method, Organization, Principal, Resource, Time};
+    let mut query = audit_event::Entity::find().filter(Organization.eq(scope.organization.as_str()));
+    for (column, value) in [(Resource, &filter.resource), (Principal, &filter.principal), (Method, &filter.method)] {
+        if let Some(value) = value {
+            query = query.filter(column.eq(value.as_str()));
+        }
+    }
+    if let Some(start) = filter.start_time {
+        query = query.filter(Time.gte(start));
+    }
+    if let Some(end) = filter.end_time {
+        query = query.filter(Time.lt(end));
+    }
+    let position = |event: &AuditEvent| paging::position(page.order, event.uid, &event.resource, event.time);
+    let size = |event: &AuditEvent| {
+        let json = |object: &serde_json::Map<String, Value>| Value::Object(object.clone()).to_string().len();
+        512 + json(&event.changes.before) + json(&event.changes.after)
+    };
+    paging::page(db, &query, &KEYS, page, event_of, position, size).await
+}
+
+fn row_of(scope: &Scope, event: &AuditEvent, denied: Option<&DeniedKey>) -> Result<audit_event::Model> {
+    Ok(audit_event::Model {
+        organization: scope.organization.to_string(),
+        uid: event.uid,
+        time: event.time,
+        principal: event.principal.clone(),
+        roles: serde_json::to_value(&event.roles).map_err(Error::internal)?,
+        method: event.method.clone(),
+        resource: event.resource.clone(),
+        resource_uid: event.resource_uid,
+        resource_display_name: event.resource_display_name.clone(),
+        changed_fields: serde_json::to_value(&event.changes.fields).map_err(Error::internal)?,
+        before: Value::Object(event.changes.before.clone()),
+        after: Value::Object(event.changes.after.clone()),
+        denied_code: denied.map(|key| key.code.clone()),
+        denied_minute: denied.map(|key| key.minute),
+        count: event.count,
+        call_id: event.call_id.clone(),
+        trace_id: event.trace_id.clone(),
+        batch_id: event.batch_id,
+        reason: event.reason.clone(),
+    })
+}
+
+fn event_of(row: audit_event::Model) -> Result<AuditEvent> {
+    let object = |value: Value| match value {
+        Value::Object(object) => Ok(object),
+        _ => Err(Error::internal("stored audit values are not an object")),
+    };
+    Ok(AuditEvent {
+        uid: row.uid,
+        time: row.time,
+        principal: row.principal,
+        roles: serde_json::from_value(row.roles).map_err(Error::internal)?,
+        method: row.method,
+        resource: row.resource,
+        resource_uid: row.resource_uid,
+        resource_display_name: row.resource_display_name,
+        changes: Changes {
+            fields: serde_json::from_value(row.changed_fields).map_err(Error::internal)?,
+            before: object(row.before)?,
+            after: object(row.after)?,
+        },
+        outcome: if row.denied_code.is_some() { Outcome::Denied } else { Outcome::Succeeded },
+        count: row.count,
+        call_id: row.call_id,
+        trace_id: row.trace_id,
+        batch_id: row.batch_id,
+        reason: row.reason,
+    })
+}

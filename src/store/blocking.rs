@@ -1,0 +1,283 @@
+//! The sequence of a connection's attachments and releases, in pages.
+//!
+//! A page is one plain SELECT, the connection's row joined with the entries: both are of one snapshot, so that a page
+//! that is not full is the end of the listing at just the revision that the row tells.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, JoinType, Order, Query, SelectStatement, SimpleExpr, UnionType};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, FromQueryResult, QueryResult};
+use uuid::Uuid;
+
+use super::Scope;
+use super::entities::{attachment_release, connection, export};
+use super::expressions::{condition, now};
+use crate::model::schedule::Schedule;
+use crate::model::{
+    Condition, ConnectionUid, Cursor, Error, ExportName, ExportState, ExportUid, ReleaseCause, ResourceId, Result,
+    next_due_time,
+};
+
+/// Entries of a page.
+pub const PAGE: usize = 500;
+
+/// An export that is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocking {
+    /// Its name.
+    pub name: ExportName,
+    /// What people call it.
+    pub display_name: String,
+    /// Who created it.
+    pub creator: String,
+    /// `Active` or `Blocked`.
+    pub state: ExportState,
+    /// Itself.
+    pub uid: ExportUid,
+    /// When it was created.
+    pub create_time: DateTime<Utc>,
+    /// How often it runs.
+    pub schedule: Option<Schedule>,
+    /// When it is due next, as stored; it may have passed.
+    pub next_due_time: Option<DateTime<Utc>>,
+}
+
+impl Blocking {
+    /// When it runs next after a time; `None` if it will not.
+    pub fn next_run_time_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let due = self.next_due_time.filter(|_| self.state == ExportState::Active)?;
+        if due > time { Some(due) } else { next_due_time(self.schedule.as_ref(), self.uid, self.create_time, time) }
+    }
+}
+
+/// What happened at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An export was attached and still is.
+    Blocking(Box<Blocking>),
+    /// An export left.
+    Released(ExportName, ReleaseCause),
+}
+
+/// The connection's row as a page saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How many exports are attached.
+    pub count: u64,
+    /// The revision up to which everything is told once the listing has ended.
+    pub revision: i64,
+    /// The database's time.
+    pub time: DateTime<Utc>,
+}
+
+/// A page of the sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventPage {
+    /// The connection; `None`: it is gone.
+    pub standing: Option<Standing>,
+    /// Entries with their revisions, ascending.
+    pub events: Vec<(i64, Event)>,
+}
+
+impl EventPage {
+    /// Whether nothing comes after it, as it stood.
+    pub fn is_last(&self) -> bool {
+        self.events.len() < PAGE
+    }
+}
+
+/// Where a connection stands, and the database's time; `None`: it is gone.
+pub async fn standing(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<Option<Standing>> {
+    let query = standing_query(db, scope, connection);
+    let row = db.query_one(&query).await?;
+    Ok(row.map(|row| StandingRow::from_query_result(&row, "")).transpose()?.map(StandingRow::into_model).transpose()?)
+}
+
+/// The page behind a cursor; with `releases` those after the stream's start too.
+pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, releases: bool) -> Result<EventPage> {
+    let mut entries = blocking_entries(scope, cursor);
+    if releases {
+        entries.union(UnionType::All, release_entries(scope, cursor));
+    }
+    let entries = Query::select()
+        .columns(EntryRow::COLUMNS)
+        .from_subquery(entries, "u")
+        .order_by("entry_revision", Order::Asc)
+        .limit(PAGE as u64)
+        .take();
+    let query = standing_query(db, scope, cursor.connection)
+        .columns(EntryRow::COLUMNS.map(|column| ("p", column)))
+        .join_subquery(JoinType::LeftJoin, entries, "p", Expr::val(true))
+        .order_by(("p", "entry_revision"), Order::Asc)
+        .take();
+    let rows = db.query_all(&query).await?;
+    let Some(first) = rows.first() else {
+        return gone(db, scope, cursor, releases).await;
+    };
+    let first = StandingRow::from_query_result(first, "")?;
+    let active = Condition::from_code(first.condition) == Some(Condition::Active);
+    let events = rows.iter().filter_map(|row| EntryRow::read(row).transpose());
+    let events = events.map(|row| row?.into_event(scope, active)).collect::<Result<_>>()?;
+    Ok(EventPage { standing: Some(first.into_model()?), events })
+}
+
+/// The last releases of a connection that is not there any more.
+async fn gone(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, releases: bool) -> Result<EventPage> {
+    let mut events = Vec::new();
+    if releases {
+        let query = release_entries(scope, cursor).order_by("entry_revision", Order::Asc).limit(PAGE as u64).take();
+        for row in db.query_all(&query).await? {
+            if let Some(row) = EntryRow::read(&row)? {
+                events.push(row.into_event(scope, false)?);
+            }
+        }
+    }
+    Ok(EventPage { standing: None, events })
+}
+
+fn standing_query(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> SelectStatement {
+    use connection::Column::{AttachedExportCount, AttachmentRevision, Organization, Uid};
+    let column = |column| Expr::col((connection::Entity, column));
+    Query::select()
+        .expr_as(column(AttachedExportCount), "standing_count")
+        .expr_as(column(AttachmentRevision), "standing_revision")
+        .expr_as(condition(db.get_database_backend(), &scope.facts), "condition")
+        .expr_as(now(db.get_database_backend(), &scope.facts), "standing_time")
+        .from(connection::Entity)
+        .and_where(column(Organization).eq(scope.organization.as_str()))
+        .and_where(column(Uid).eq(uid.0))
+        .take()
+}
+
+fn blocking_entries(scope: &Scope, cursor: &Cursor) -> SelectStatement {
+    use export::Column::{
+        AttachedRevision, ConnectionUid, CreateTime, Creator, DisplayName, Id, NextDueTime, Organization, Schedule, Uid,
+    };
+    let limited = Query::select()
+        .expr_as(AttachedRevision.into_expr(), "entry_revision")
+        .expr_as(Id.into_expr(), "entry_id")
+        .expr_as(DisplayName.into_expr(), "entry_display_name")
+        .expr_as(Creator.into_expr(), "entry_creator")
+        .expr_as(NextDueTime.into_expr(), "entry_due_time")
+        .expr_as(Uid.into_expr(), "entry_uid")
+        .expr_as(CreateTime.into_expr(), "entry_create_time")
+        .expr_as(Schedule.into_expr(), "entry_schedule")
+        .expr_as(null("text"), "entry_cause")
+        .from(export::Entity)
+        .and_where(Organization.eq(scope.organization.as_str()))
+        .and_where(ConnectionUid.eq(cursor.connection.0))
+        .and_where(AttachedRevision.gt(cursor.last_revision))
+        .order_by(AttachedRevision, Order::Asc)
+        .limit(PAGE as u64)
+        .take();
+    wrap(limited, "b")
+}
+
+fn release_entries(scope: &Scope, cursor: &Cursor) -> SelectStatement {
+    use attachment_release::Column::{Cause, ConnectionUid, ExportId, Organization, ReleaseTime, Revision};
+    let limited = Query::select()
+        .expr_as(Revision.into_expr(), "entry_revision")
+        .expr_as(ExportId.into_expr(), "entry_id")
+        .expr_as(ExportId.into_expr(), "entry_display_name")
+        .expr_as(ExportId.into_expr(), "entry_creator")
+        .expr_as(ReleaseTime.into_expr(), "entry_due_time")
+        .expr_as(null("uuid"), "entry_uid")
+        .expr_as(null("timestamptz"), "entry_create_time")
+        .expr_as(null("jsonb"), "entry_schedule")
+        .expr_as(Cause.into_expr(), "entry_cause")
+        .from(attachment_release::Entity)
+        .and_where(Organization.eq(scope.organization.as_str()))
+        .and_where(ConnectionUid.eq(cursor.connection.0))
+        .and_where(Revision.gt(Ord::max(cursor.last_revision, cursor.start_revision)))
+        .order_by(Revision, Order::Asc)
+        .limit(PAGE as u64)
+        .take();
+    wrap(limited, "r")
+}
+
+fn null(sql_type: &'static str) -> SimpleExpr {
+    Expr::val(None::<String>).cast_as(Alias::new(sql_type))
+}
+
+/// Puts a limited SELECT into parentheses of its own: SQLite takes no LIMIT within a UNION.
+fn wrap(limited: SelectStatement, alias: &'static str) -> SelectStatement {
+    Query::select().columns(EntryRow::COLUMNS).from_subquery(limited, alias).take()
+}
+
+#[derive(FromQueryResult)]
+struct StandingRow {
+    standing_count: i64,
+    standing_revision: i64,
+    condition: i32,
+    standing_time: DateTime<Utc>,
+}
+
+impl StandingRow {
+    fn into_model(self) -> Result<Standing> {
+        let count = u64::try_from(self.standing_count).map_err(Error::internal)?;
+        Ok(Standing { count, revision: self.standing_revision, time: self.standing_time })
+    }
+}
+
+struct EntryRow {
+    revision: i64,
+    id: String,
+    display_name: String,
+    creator: String,
+    due_time: Option<DateTime<Utc>>,
+    uid: Option<Uuid>,
+    create_time: Option<DateTime<Utc>>,
+    schedule: Option<serde_json::Value>,
+    cause: Option<String>,
+}
+
+impl EntryRow {
+    const COLUMNS: [&'static str; 9] = [
+        "entry_revision",
+        "entry_id",
+        "entry_display_name",
+        "entry_creator",
+        "entry_due_time",
+        "entry_uid",
+        "entry_create_time",
+        "entry_schedule",
+        "entry_cause",
+    ];
+
+    /// `None` where the connection's row stands alone.
+    fn read(row: &QueryResult) -> Result<Option<Self>> {
+        let Some(revision) = row.try_get::<Option<i64>>("", "entry_revision")? else { return Ok(None) };
+        Ok(Some(Self {
+            revision,
+            id: row.try_get("", "entry_id")?,
+            display_name: row.try_get("", "entry_display_name")?,
+            creator: row.try_get("", "entry_creator")?,
+            due_time: row.try_get("", "entry_due_time")?,
+            uid: row.try_get("", "entry_uid")?,
+            create_time: row.try_get("", "entry_create_time")?,
+            schedule: row.try_get("", "entry_schedule")?,
+            cause: row.try_get("", "entry_cause")?,
+        }))
+    }
+
+    fn into_event(self, scope: &Scope, active: bool) -> Result<(i64, Event)> {
+        let name = ExportName { organization: scope.organization.clone(), id: ResourceId::stored(self.id) };
+        let missing = || Error::internal("an attached export without its key");
+        let event = match self.cause {
+            Some(cause) => {
+                let cause = ReleaseCause::parse(&cause).ok_or_else(|| Error::internal("unknown cause"))?;
+                Event::Released(name, cause)
+            }
+            None => Event::Blocking(Box::new(Blocking {
+                name,
+                display_name: self.display_name,
+                creator: self.creator,
+                state: if active { ExportState::Active } else { ExportState::Blocked },
+                uid: ExportUid(self.uid.ok_or_else(missing)?),
+                create_time: self.create_time.ok_or_else(missing)?,
+                schedule: self.schedule.map(serde_json::from_value).transpose().map_err(Error::internal)?,
+                next_due_time: self.due_time,
+            })),
+        };
+        Ok((self.revision, event))
+    }
+}

@@ -1,0 +1,266 @@
+//! Connections: find, list, insert, update, remove, share.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _,
+    QueryFilter as _, QueryResult, QuerySelect as _, Select, Set, Unchanged,
+};
+use serde_json::Value;
+
+use super::entities::{connection, connection_member};
+use super::expressions::{self, condition, in_state, members};
+use super::paging::{self, Keys};
+use super::{Scope, error};
+use crate::model::page::{Page, PageRequest};
+use crate::model::{
+    Condition, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, Kind, Member,
+    ResourceId, Result, Sharing, TypeId,
+};
+
+/// Members that one statement names.
+const MEMBERS_CHUNK: usize = 500;
+
+pub(super) const KEYS: Keys<connection::Entity> = Keys {
+    uid: connection::Column::Uid,
+    display_name: connection::Column::DisplayName,
+    update_time: connection::Column::UpdateTime,
+};
+
+/// A connection by its id.
+pub async fn find(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<Connection>> {
+    let found = select(db, scope).filter(connection::Column::Id.eq(id.as_str())).into_model::<Row>().one(db).await?;
+    found.map(|row| row.into_model(scope)).transpose()
+}
+
+/// The uid of the connection of an id: what is to be locked before it is read.
+pub async fn locate(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<ConnectionUid>> {
+    let uid: Option<uuid::Uuid> = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::Uid)
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection::Column::Id.eq(id.as_str()))
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(uid.map(ConnectionUid))
+}
+
+/// A connection by its uid.
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<Option<Connection>> {
+    let found = select(db, scope).filter(connection::Column::Uid.eq(uid.0)).into_model::<Row>().one(db).await?;
+    found.map(|row| row.into_model(scope)).transpose()
+}
+
+/// A page of connections.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    filter: &ConnectionFilter,
+    page: &PageRequest,
+) -> Result<Page<Connection>> {
+    let mut query = select(db, scope);
+    if let Some(connection_type) = &filter.connection_type {
+        query = query.filter(connection::Column::ConnectionType.eq(connection_type.as_str()));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(in_state(condition(db.get_database_backend(), &scope.facts), state));
+    }
+    if let Some(search) = &filter.search {
+        query = query.filter(name_contains(search));
+    }
+    let position = |connection: &Connection| {
+        paging::position(page.order, connection.uid.0, &connection.display_name, connection.update_time)
+    };
+    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
+}
+
+/// Part of the display name, in any case.
+pub(super) fn name_contains(search: &str) -> sea_orm::sea_query::SimpleExpr {
+    expressions::contains(Expr::col((connection::Entity, connection::Column::DisplayNameSearch)), search)
+}
+
+/// Inserts a connection with its members; `ALREADY_EXISTS` if the id is taken.
+pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+    let row = connection::Model {
+        organization: connection.name.organization.to_string(),
+        uid: connection.uid.0,
+        id: connection.name.id.to_string(),
+        display_name: connection.display_name.clone(),
+        display_name_search: connection.display_name.to_lowercase(),
+        description: connection.description.clone(),
+        connection_type: connection.connection_type.as_str().to_owned(),
+        schema_version: i32::try_from(connection.schema_version).map_err(Error::internal)?,
+        properties: Value::Object(connection.properties.clone()),
+        needs_credential: connection.needs_credential,
+        credential_auth_method: None,
+        credential_set_fields: Value::Array(Vec::new()),
+        credential_revision: 0,
+        credential_set_time: None,
+        credential_expire_time: None,
+        shared_with_all: connection.sharing.all_contributors,
+        suspended: false,
+        suspend_reason: String::new(),
+        attached_export_count: 0,
+        attachment_revision: 0,
+        last_attached_revision: 0,
+        labels: serde_json::to_value(&connection.labels).map_err(Error::internal)?,
+        creator: connection.creator.clone(),
+        create_time: connection.create_time,
+        updater: connection.updater.clone(),
+        update_time: connection.update_time,
+        revision: connection.revision,
+    };
+    let inserted = connection::Entity::insert(row.into_active_model()).exec_without_returning(db).await;
+    match inserted {
+        Err(cause) if error::is_unique_violation(&cause) => {
+            return Err(Error::AlreadyExists(Kind::Connection, connection.name.to_string()));
+        }
+        result => result?,
+    };
+    add_members(db, connection, connection.sharing.members.iter()).await
+}
+
+/// Writes what a caller may change of a connection, and its new revision.
+pub async fn update(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+    let row = connection::ActiveModel {
+        organization: Unchanged(connection.name.organization.to_string()),
+        uid: Unchanged(connection.uid.0),
+        display_name: Set(connection.display_name.clone()),
+        display_name_search: Set(connection.display_name.to_lowercase()),
+        description: Set(connection.description.clone()),
+        schema_version: Set(i32::try_from(connection.schema_version).map_err(Error::internal)?),
+        properties: Set(Value::Object(connection.properties.clone())),
+        needs_credential: Set(connection.needs_credential),
+        shared_with_all: Set(connection.sharing.all_contributors),
+        suspended: Set(connection.suspended),
+        suspend_reason: Set(connection.suspend_reason.clone()),
+        labels: Set(serde_json::to_value(&connection.labels).map_err(Error::internal)?),
+        updater: Set(connection.updater.clone()),
+        update_time: Set(connection.update_time),
+        revision: Set(connection.revision),
+        ..Default::default()
+    };
+    row.update_without_returning(db).await?;
+    Ok(())
+}
+
+/// Adds members to a connection.
+pub async fn add_members(
+    db: &impl ConnectionTrait,
+    connection: &Connection,
+    members: impl Iterator<Item = &Member>,
+) -> Result<()> {
+    let rows: Vec<_> = members
+        .map(|member| connection_member::ActiveModel {
+            organization: Set(connection.name.organization.to_string()),
+            connection_uid: Set(connection.uid.0),
+            member: Set(member.as_str().to_owned()),
+        })
+        .collect();
+    for chunk in rows.chunks(MEMBERS_CHUNK) {
+        connection_member::Entity::insert_many(chunk.to_vec()).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+/// Takes members off a connection.
+pub async fn remove_members(
+    db: &impl ConnectionTrait,
+    connection: &Connection,
+    members: impl Iterator<Item = &Member>,
+) -> Result<()> {
+    let members: Vec<_> = members.map(Member::as_str).collect();
+    for chunk in members.chunks(MEMBERS_CHUNK) {
+        connection_member::Entity::delete_many()
+            .filter(connection_member::Column::Organization.eq(connection.name.organization.as_str()))
+            .filter(connection_member::Column::ConnectionUid.eq(connection.uid.0))
+            .filter(connection_member::Column::Member.is_in(chunk.iter().copied()))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Removes a connection and its members. Its credential is erased before; a foreign key refuses it while an export is
+/// attached.
+pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<()> {
+    connection_member::Entity::delete_many()
+        .filter(connection_member::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection_member::Column::ConnectionUid.eq(uid.0))
+        .exec(db)
+        .await?;
+    connection::Entity::delete_by_id((scope.organization.to_string(), uid.0)).exec(db).await?;
+    Ok(())
+}
+
+fn select(db: &impl ConnectionTrait, scope: &Scope) -> Select<connection::Entity> {
+    connection::Entity::find()
+        .expr_as(members(), "members")
+        .expr_as(condition(db.get_database_backend(), &scope.facts), "condition")
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+}
+
+fn size(connection: &Connection) -> usize {
+    let properties = connection.properties.iter().map(|(key, value)| key.len() + value.to_string().len());
+    let members = connection.sharing.members.iter().map(|member| member.as_str().len());
+    let labels = connection.labels.iter().map(|(key, value)| key.len() + value.len());
+    512 + connection.description.len() + properties.chain(members).chain(labels).sum::<usize>()
+}
+
+struct Row {
+    connection: connection::Model,
+    members: Option<String>,
+    condition: i32,
+}
+
+impl FromQueryResult for Row {
+    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, sea_orm::DbErr> {
+        Ok(Self {
+            connection: connection::Model::from_query_result(row, prefix)?,
+            members: row.try_get(prefix, "members")?,
+            condition: row.try_get(prefix, "condition")?,
+        })
+    }
+}
+
+impl Row {
+    fn into_model(self, scope: &Scope) -> Result<Connection> {
+        let row = self.connection;
+        let Value::Object(properties) = row.properties else {
+            return Err(Error::internal("stored properties are not an object"));
+        };
+        Ok(Connection {
+            name: ConnectionName { organization: scope.organization.clone(), id: ResourceId::stored(row.id) },
+            uid: ConnectionUid(row.uid),
+            display_name: row.display_name,
+            description: row.description,
+            connection_type: TypeId::new(row.connection_type),
+            schema_version: u32::try_from(row.schema_version).map_err(Error::internal)?,
+            properties,
+            needs_credential: row.needs_credential,
+            credential: CredentialStatus {
+                auth_method: row.credential_auth_method,
+                set_fields: serde_json::from_value(row.credential_set_fields).map_err(Error::internal)?,
+                revision: row.credential_revision,
+                set_time: row.credential_set_time,
+                expire_time: row.credential_expire_time,
+            },
+            sharing: Sharing {
+                all_contributors: row.shared_with_all,
+                members: self.members.iter().flat_map(|members| members.lines()).map(Member::stored).collect(),
+            },
+            condition: Condition::from_code(self.condition).ok_or_else(|| Error::internal("unknown condition"))?,
+            suspended: row.suspended,
+            suspend_reason: row.suspend_reason,
+            attached_export_count: u64::try_from(row.attached_export_count).map_err(Error::internal)?,
+            attachment_revision: row.attachment_revision,
+            last_attached_revision: row.last_attached_revision,
+            labels: serde_json::from_value(row.labels).map_err(Error::internal)?,
+            creator: row.creator,
+            create_time: row.create_time,
+            updater: row.updater,
+            update_time: row.update_time,
+            revision: row.revision,
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! Sealed credentials: stored, replaced, erased; what is known about them stands in the connection's row.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, Set, Unchanged};
+
+use super::Scope;
+use super::entities::{connection, credential};
+use crate::model::{Connection, ConnectionUid, CredentialStatus, Error, Result};
+
+/// A secret as it is stored.
+pub struct Sealed {
+    /// Which key of the ring sealed it.
+    pub key_id: String,
+    /// Opens with that key, for its own connection and revision only.
+    pub envelope: Vec<u8>,
+}
+
+/// Stores a secret in place of the present one, and what is known about it: `connection.credential`.
+pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: Sealed) -> Result<()> {
+    let row = credential::ActiveModel {
+        organization: Set(connection.name.organization.to_string()),
+        connection_uid: Set(connection.uid.0),
+        revision: Set(connection.credential.revision),
+        key_id: Set(sealed.key_id),
+        envelope: Set(sealed.envelope),
+    };
+    let replace = OnConflict::columns([credential::Column::Organization, credential::Column::ConnectionUid])
+        .update_columns([credential::Column::Revision, credential::Column::KeyId, credential::Column::Envelope])
+        .to_owned();
+    credential::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await?;
+    set_status(db, connection).await
+}
+
+/// Erases the secret of a connection, and writes what is known then: `connection.credential`.
+pub async fn erase(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+    delete(db, connection.name.organization.as_str(), connection.uid).await?;
+    set_status(db, connection).await
+}
+
+/// Erases the secret of a connection that is about to go.
+pub async fn erase_for_removal(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<()> {
+    delete(db, scope.organization.as_str(), uid).await
+}
+
+/// The stored secret of a connection and its revision.
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<Option<(i64, Sealed)>> {
+    let row = credential::Entity::find_by_id((scope.organization.to_string(), uid.0)).one(db).await?;
+    Ok(row.map(|row| (row.revision, Sealed { key_id: row.key_id, envelope: row.envelope })))
+}
+
+async fn delete(db: &impl ConnectionTrait, organization: &str, uid: ConnectionUid) -> Result<()> {
+    credential::Entity::delete_by_id((organization.to_owned(), uid.0)).exec(db).await?;
+    Ok(())
+}
+
+async fn set_status(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+    let CredentialStatus { auth_method, set_fields, revision, set_time, expire_time } = connection.credential.clone();
+    let row = connection::ActiveModel {
+        organization: Unchanged(connection.name.organization.to_string()),
+        uid: Unchanged(connection.uid.0),
+        credential_auth_method: Set(auth_method),
+        credential_set_fields: Set(serde_json::to_value(set_fields).map_err(Error::internal)?),
+        credential_revision: Set(revision),
+        credential_set_time: Set(set_time),
+        credential_expire_time: Set(expire_time),
+        ..Default::default()
+    };
+    row.update_without_returning(db).await?;
+    Ok(())
+}

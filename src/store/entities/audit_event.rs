@@ -1,0 +1,40 @@
+//! `audit_events`: who did what; a denied attempt has its code and minute, by which it is counted.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_events")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub organization: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub uid: Uuid,
+    pub time: DateTimeUtc,
+    pub principal: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub roles: Json,
+    pub method: String,
+    pub resource: String,
+    pub resource_uid: Option<Uuid>,
+    pub resource_display_name: String,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub changed_fields: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub before: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub after: Json,
+    /// Set for denied attempts only: the gRPC code.
+    pub denied_code: Option<String>,
+    /// Set for denied attempts only: minutes since 1970.
+    pub denied_minute: Option<i64>,
+    pub count: i64,
+    pub call_id: String,
+    pub trace_id: Option<String>,
+    pub batch_id: Option<Uuid>,
+    pub reason: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

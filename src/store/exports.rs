@@ -1,0 +1,265 @@
+//! Exports: find, list, insert, update, remove. Attaching and detaching has a file of its own.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
+    QuerySelect as _, Select, Set, Unchanged,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::entities::{connection, export};
+use super::export_rows::Row;
+use super::expressions::{self, condition, in_state, usable};
+use super::paging::{self, Keys};
+use super::{Scope, error};
+use crate::model::page::{Page, PageRequest};
+use crate::model::{
+    Caller, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState, ExportUid, Kind,
+    Link, ResourceId, Result, Role,
+};
+
+/// How many ids or uids one statement names.
+const CHUNK: usize = 500;
+
+const KEYS: Keys<export::Entity> = Keys {
+    uid: export::Column::Uid,
+    display_name: export::Column::DisplayName,
+    update_time: export::Column::UpdateTime,
+};
+
+/// Where an export was found: what is to be locked before it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Its id.
+    pub id: ResourceId,
+    /// Itself.
+    pub uid: ExportUid,
+    /// The connection that it is attached to.
+    pub connection: Option<ConnectionUid>,
+}
+
+/// An export by its id, with what `caller` may do with it.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    caller: &Caller,
+    id: &ResourceId,
+) -> Result<Option<Export>> {
+    let query = select(db, scope, caller).filter(export::Column::Id.eq(id.as_str()));
+    query.into_model::<Row>().one(db).await?.map(|row| row.into_model(scope)).transpose()
+}
+
+/// Exports by their uids, with what `caller` may do with each; in no order.
+pub async fn get_many(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    caller: &Caller,
+    uids: impl IntoIterator<Item = ExportUid>,
+) -> Result<Vec<Export>> {
+    let uids: Vec<Uuid> = uids.into_iter().map(|uid| uid.0).collect();
+    let mut exports = Vec::with_capacity(uids.len());
+    for chunk in uids.chunks(CHUNK) {
+        let query = select(db, scope, caller).filter(export::Column::Uid.is_in(chunk.iter().copied()));
+        for row in query.into_model::<Row>().all(db).await? {
+            exports.push(row.into_model(scope)?);
+        }
+    }
+    Ok(exports)
+}
+
+/// Where the exports of these ids are; absent ones are left out.
+pub async fn locate(db: &impl ConnectionTrait, scope: &Scope, ids: &[&ResourceId]) -> Result<Vec<Located>> {
+    let mut located = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let rows: Vec<(String, Uuid, Option<Uuid>)> = export::Entity::find()
+            .select_only()
+            .columns([export::Column::Id, export::Column::Uid, export::Column::ConnectionUid])
+            .filter(export::Column::Organization.eq(scope.organization.as_str()))
+            .filter(export::Column::Id.is_in(chunk.iter().map(|id| id.as_str())))
+            .into_tuple()
+            .all(db)
+            .await?;
+        located.extend(rows.into_iter().map(|(id, uid, connection)| Located {
+            id: ResourceId::stored(id),
+            uid: ExportUid(uid),
+            connection: connection.map(ConnectionUid),
+        }));
+    }
+    Ok(located)
+}
+
+/// A page of exports.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    caller: &Caller,
+    filter: &ExportFilter,
+    page: &PageRequest,
+) -> Result<Page<Export>> {
+    let query = filtered(db, scope, caller, filter);
+    let position =
+        |export: &Export| paging::position(page.order, export.uid.0, &export.display_name, export.update_time);
+    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
+}
+
+/// Inserts an export; `ALREADY_EXISTS` if the id is taken. An attached one has its revision already.
+pub async fn insert(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
+    let inserted = export::Entity::insert(row_of(export)?.into_active_model()).exec_without_returning(db).await;
+    match inserted {
+        Err(cause) if error::is_unique_violation(&cause) => {
+            Err(Error::AlreadyExists(Kind::Export, export.name.to_string()))
+        }
+        Err(cause) => Err(cause.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Writes what a caller may change of an export, and its new revision; never what it is attached to.
+pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
+    let row = row_of(export)?;
+    let row = export::ActiveModel {
+        organization: Unchanged(row.organization),
+        uid: Unchanged(row.uid),
+        display_name: Set(row.display_name),
+        display_name_search: Set(row.display_name_search),
+        description: Set(row.description),
+        payload: Set(row.payload),
+        schedule: Set(row.schedule),
+        destination_settings: Set(row.destination_settings),
+        next_due_time: Set(row.next_due_time),
+        labels: Set(row.labels),
+        updater: Set(row.updater),
+        update_time: Set(row.update_time),
+        revision: Set(row.revision),
+        ..Default::default()
+    };
+    row.update_without_returning(db).await?;
+    Ok(())
+}
+
+/// Removes exports; their releases are told before.
+pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uids: &BTreeSet<ExportUid>) -> Result<()> {
+    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(CHUNK) {
+        export::Entity::delete_many()
+            .filter(export::Column::Organization.eq(scope.organization.as_str()))
+            .filter(export::Column::Uid.is_in(chunk.iter().copied()))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+fn select(db: &impl ConnectionTrait, scope: &Scope, caller: &Caller) -> Select<export::Entity> {
+    export::Entity::find()
+        .left_join(connection::Entity)
+        .expr_as(Expr::col((connection::Entity, connection::Column::Id)), "connection_id")
+        .expr_as(Expr::col((connection::Entity, connection::Column::DisplayName)), "connection_display_name")
+        .expr_as(condition(db.get_database_backend(), &scope.facts), "condition")
+        .expr_as(managed(caller), "managed")
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+}
+
+/// Whether the caller manages an export: an administrator any; a contributor those on a connection that it may use,
+/// and the detached ones that it created.
+fn managed(caller: &Caller) -> sea_orm::sea_query::SimpleExpr {
+    if caller.has(Role::Admin) {
+        return Expr::val(true);
+    }
+    if !caller.has(Role::Contributor) {
+        return Expr::val(false);
+    }
+    let detached = || Expr::col((export::Entity, export::Column::ConnectionUid)).is_null();
+    let created = Expr::col((export::Entity, export::Column::Creator)).eq(caller.principal.as_str());
+    detached().and(created).or(detached().not().and(usable(caller)))
+}
+
+fn filtered(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    caller: &Caller,
+    filter: &ExportFilter,
+) -> Select<export::Entity> {
+    use export::Column::{
+        ConnectionType, ConnectionUid, Creator, DetachedBatchId, DetachedConnectionId, DisplayNameSearch,
+    };
+    let mut query = select(db, scope, caller);
+    if let Some(id) = &filter.connection {
+        query = query.filter(connection::Column::Id.eq(id.as_str()));
+    }
+    if let Some(connection_type) = &filter.connection_type {
+        query = query.filter(ConnectionType.eq(connection_type.as_str()));
+    }
+    if let Some(creator) = &filter.creator {
+        query = query.filter(Creator.eq(creator.as_str()));
+    }
+    if let Some(id) = &filter.detached_from {
+        query = query.filter(DetachedConnectionId.eq(id.as_str()));
+    }
+    if let Some(batch_id) = filter.batch_id {
+        query = query.filter(DetachedBatchId.eq(batch_id));
+    }
+    if let Some(search) = &filter.search {
+        query = query.filter(expressions::contains(Expr::col((export::Entity, DisplayNameSearch)), search));
+    }
+    let condition = || condition(db.get_database_backend(), &scope.facts);
+    query = match filter.state {
+        None => query,
+        Some(ExportState::Inactive) => query.filter(ConnectionUid.is_null()),
+        Some(ExportState::Active) => {
+            query.filter(ConnectionUid.is_not_null()).filter(in_state(condition(), ConnectionState::Active))
+        }
+        Some(ExportState::Blocked) => {
+            query.filter(ConnectionUid.is_not_null()).filter(in_state(condition(), ConnectionState::Active).not())
+        }
+    };
+    match filter.caller_access {
+        None => query,
+        Some(CallerAccess::Manage) => query.filter(managed(caller)),
+        Some(CallerAccess::View) => query.filter(managed(caller).not()),
+    }
+}
+
+fn size(export: &Export) -> usize {
+    let json = |value: serde_json::Result<String>| value.map_or(0, |text| text.len());
+    512 + export.description.len()
+        + json(serde_json::to_string(&export.payload))
+        + json(serde_json::to_string(&export.destination_settings))
+}
+
+fn row_of(export: &Export) -> Result<export::Model> {
+    let (attachment, detachment) = match &export.link {
+        Link::Attached(attachment) => (Some(attachment), None),
+        Link::Detached(detachment) => (None, Some(detachment)),
+    };
+    Ok(export::Model {
+        organization: export.name.organization.to_string(),
+        uid: export.uid.0,
+        id: export.name.id.to_string(),
+        display_name: export.display_name.clone(),
+        display_name_search: export.display_name.to_lowercase(),
+        description: export.description.clone(),
+        connection_type: export.connection_type.as_str().to_owned(),
+        connection_uid: attachment.map(|attachment| attachment.uid.0),
+        attached_revision: attachment.map(|attachment| attachment.revision),
+        detached_connection_uid: detachment.map(|detachment| detachment.connection.0),
+        detached_connection_id: detachment.map(|detachment| detachment.connection_name.id.to_string()),
+        detached_connection_display_name: detachment.map(|detachment| detachment.connection_display_name.clone()),
+        detached_batch_id: detachment.and_then(|detachment| detachment.batch_id),
+        detached_principal: detachment.map(|detachment| detachment.principal.clone()),
+        detached_time: detachment.map(|detachment| detachment.time),
+        detached_reason: detachment.map(|detachment| detachment.reason.clone()),
+        payload: serde_json::to_value(&export.payload).map_err(Error::internal)?,
+        schedule: export.schedule.as_ref().map(serde_json::to_value).transpose().map_err(Error::internal)?,
+        destination_settings: Value::Object(export.destination_settings.clone()),
+        next_due_time: export.next_due_time,
+        labels: serde_json::to_value(&export.labels).map_err(Error::internal)?,
+        creator: export.creator.clone(),
+        create_time: export.create_time,
+        updater: export.updater.clone(),
+        update_time: export.update_time,
+        revision: export.revision,
+    })
+}

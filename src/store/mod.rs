@@ -1,0 +1,146 @@
+//! The database: the only place that names SeaORM.
+//!
+//! Functions are free and small: they take a pool or a transaction and the organization, and give model types, never
+//! entities. Absence is `Option`; what forbids a change is decided in `app`.
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::model::{Clock, Error, Exhausted, Result};
+
+pub mod attachments;
+pub mod audit;
+pub mod blocking;
+mod connect;
+pub mod connections;
+pub mod credentials;
+mod entities;
+mod error;
+mod export_rows;
+pub mod exports;
+mod expressions;
+pub mod locks;
+mod migrate;
+mod migrations;
+mod paging;
+pub mod request_ids;
+pub mod retention;
+mod scope;
+pub mod sealed;
+mod transaction;
+pub mod usable;
+
+pub use connect::{ConnectError, DatabaseSettings};
+pub use migrate::{MigrateError, SchemaState};
+pub use retention::Retention;
+pub use scope::{Facts, Scope};
+pub use transaction::{Ending, Transaction};
+
+/// The database, opened. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    read: DatabaseConnection,
+    read_slots: Arc<Semaphore>,
+    write: DatabaseConnection,
+    write_slots: Arc<Semaphore>,
+    facts: Facts,
+    tasks: TaskTracker,
+}
+
+/// A pool to read from, and a place in it; given back when dropped.
+pub struct Reader<'a> {
+    pool: &'a DatabaseConnection,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Store {
+    /// Opens the database; its schema is left alone.
+    ///
+    /// `known_types` are the connection types of the catalog: a connection of any other cannot be used.
+    pub fn open(settings: &DatabaseSettings, known_types: Vec<String>, clock: Clock) -> Result<Self, ConnectError> {
+        let pools = connect::open(settings)?;
+        let slots = |size: u32| Arc::new(Semaphore::new(size as usize));
+        Ok(Self(Arc::new(Inner {
+            read: pools.read.0,
+            read_slots: slots(pools.read.1),
+            write: pools.write.0,
+            write_slots: slots(pools.write.1),
+            facts: Facts { known_types: known_types.into(), clock },
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    /// A place to read from. Waits up to 3 s for one, then `OVERLOADED`.
+    pub async fn reader(&self) -> Result<Reader<'_>> {
+        Ok(Reader { pool: &self.0.read, _slot: slot(&self.0.read_slots).await? })
+    }
+
+    /// What every read needs to know.
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    /// Whether the database answers, takes writes and is not a standby.
+    pub async fn is_ready(&self) -> Result<bool> {
+        let reader = self.reader().await?;
+        let sql = match reader.get_database_backend() {
+            DbBackend::Postgres => "SELECT NOT pg_is_in_recovery() AS ready",
+            _ => "SELECT 1 AS ready",
+        };
+        let row = reader.query_one_raw(Statement::from_string(reader.get_database_backend(), sql)).await?;
+        Ok(row.is_some_and(|row| row.try_get::<bool>("", "ready").unwrap_or(false)))
+    }
+
+    /// Waits until every transaction under way has ended.
+    pub async fn finish(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    fn write_pool(&self) -> &DatabaseConnection {
+        &self.0.write
+    }
+
+    async fn write_slot(&self) -> Result<OwnedSemaphorePermit> {
+        slot(&self.0.write_slots).await
+    }
+}
+
+/// Waits for a place, as long as a connection may take: with one in hand, a pool that gives no connection is a database
+/// that does not answer.
+async fn slot(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    let waited = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, Arc::clone(slots).acquire_owned()).await;
+    waited.map_err(|_| Error::Exhausted(Exhausted::Overloaded))?.map_err(Error::internal)
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Reader<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.pool.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.pool.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.pool.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.pool.query_all_raw(statement).await
+    }
+}

@@ -1,0 +1,149 @@
+//! The sealed form: a fresh data key seals the content, a key of the ring seals the data key.
+//!
+//! Both layers are XChaCha20-Poly1305 with a random 24-byte nonce, long enough never to repeat by chance.
+//!
+//! ```text
+//! magic "OFE" | version 1 | algorithm 1                          5 bytes
+//! key id                                                        length, bytes
+//! binding paths                                                 count, then length and bytes of each
+//! nonce of the key layer | sealed data key and tag              24 | 32 + 16 bytes
+//! nonce of the content layer | sealed content and tag           24 | the rest
+//! ```
+//!
+//! Every byte is authenticated. The key layer's associated data holds all before it and the whole context; the content
+//! layer's the same without the key id, so that another key can take over the data key without the content being opened.
+
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use super::key_ring::{KEY_BYTES, KeyRing, MAX_KEY_ID_BYTES};
+use super::wire::{self, Reader, TAG_BYTES};
+use super::{Sealed, VaultError, binding};
+
+/// The largest envelope that is read, in bytes.
+pub const MAX_ENVELOPE_BYTES: usize = 128 * 1024;
+
+const MAGIC: &[u8; 3] = b"OFE";
+const VERSION: u8 = 1;
+const XCHACHA20_POLY1305: u8 = 1;
+const PREAMBLE: [u8; 5] = [MAGIC[0], MAGIC[1], MAGIC[2], VERSION, XCHACHA20_POLY1305];
+const NONCE_BYTES: usize = 24;
+const SEALED_KEY_BYTES: usize = KEY_BYTES + TAG_BYTES;
+
+/// The layers, told apart in the associated data, so that neither opens as the other.
+const KEY_LAYER: u8 = 1;
+const CONTENT_LAYER: u8 = 2;
+
+/// What an envelope says about itself before anything is opened; nothing of it is trusted before that.
+pub(super) struct Header<'a> {
+    /// The id of the ring's key that sealed the data key.
+    pub(super) key_id: &'a str,
+    /// The binding paths that the envelope was sealed over.
+    pub(super) paths: Vec<&'a str>,
+    key_nonce: [u8; NONCE_BYTES],
+    sealed_key: &'a [u8],
+    content_nonce: [u8; NONCE_BYTES],
+    content: &'a [u8],
+}
+
+impl<'a> Header<'a> {
+    /// Takes an envelope apart; [`VaultError::Malformed`] if that is impossible.
+    pub(super) fn parse(envelope: &'a [u8]) -> Result<Self, VaultError> {
+        if envelope.len() > MAX_ENVELOPE_BYTES {
+            return Err(VaultError::TooLarge);
+        }
+        let mut reader = Reader::new(envelope);
+        if reader.array()? != PREAMBLE {
+            return Err(VaultError::Malformed);
+        }
+        let key_id = reader.text()?;
+        let count = reader.count()?;
+        if key_id.len() > MAX_KEY_ID_BYTES || count > binding::MAX_BINDING_PATHS {
+            return Err(VaultError::Malformed);
+        }
+        let paths = (0..count).map(|_| reader.text()).collect::<Result<Vec<_>, _>>()?;
+        let key_nonce = reader.array()?;
+        let sealed_key = reader.take(SEALED_KEY_BYTES)?;
+        let content_nonce = reader.array()?;
+        Ok(Self { key_id, paths, key_nonce, sealed_key, content_nonce, content: reader.rest() })
+    }
+}
+
+/// Seals the plaintext in place and puts the envelope together.
+///
+/// `context` is what the content belongs to, unambiguous by its own encoding; `paths` are the canonical binding paths.
+pub(super) fn seal(
+    ring: &KeyRing,
+    key_id: &str,
+    context: &[u8],
+    paths: &[&str],
+    mut plaintext: Zeroizing<Vec<u8>>,
+) -> Result<Sealed, VaultError> {
+    let ring_key = ring.get(key_id).ok_or_else(|| VaultError::UnknownKey(key_id.to_owned()))?;
+    let mut data_key = Zeroizing::new(Vec::with_capacity(SEALED_KEY_BYTES));
+    data_key.resize(KEY_BYTES, 0);
+    random(&mut data_key)?;
+    let (mut key_nonce, mut content_nonce) = ([0; NONCE_BYTES], [0; NONCE_BYTES]);
+    random(&mut key_nonce)?;
+    random(&mut content_nonce)?;
+
+    let content_data = associated_data(CONTENT_LAYER, "", paths, context)?;
+    cipher(&data_key)?
+        .encrypt_in_place(&XNonce::from(content_nonce), &content_data, &mut *plaintext)
+        .map_err(|_| VaultError::TooLarge)?;
+    let key_data = associated_data(KEY_LAYER, key_id, paths, context)?;
+    cipher(ring_key)?
+        .encrypt_in_place(&XNonce::from(key_nonce), &key_data, &mut *data_key)
+        .map_err(|_| VaultError::TooLarge)?;
+
+    let mut envelope = Vec::from(PREAMBLE);
+    wire::put_bytes(&mut envelope, key_id.as_bytes())?;
+    wire::put_count(&mut envelope, paths.len())?;
+    for path in paths {
+        wire::put_bytes(&mut envelope, path.as_bytes())?;
+    }
+    for piece in [&key_nonce[..], &data_key, &content_nonce, &plaintext] {
+        envelope.extend_from_slice(piece);
+    }
+    Ok(Sealed { key_id: key_id.to_owned(), envelope })
+}
+
+/// Opens both layers; [`VaultError::Refused`] if anything is not as it was when the envelope was sealed.
+pub(super) fn open(ring: &KeyRing, header: &Header<'_>, context: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let ring_key = ring.get(header.key_id).ok_or_else(|| VaultError::UnknownKey(header.key_id.to_owned()))?;
+    let refused = |_| VaultError::Refused { key_id: header.key_id.to_owned() };
+
+    let mut data_key = Zeroizing::new(header.sealed_key.to_vec());
+    let key_data = associated_data(KEY_LAYER, header.key_id, &header.paths, context)?;
+    cipher(ring_key)?.decrypt_in_place(&XNonce::from(header.key_nonce), &key_data, &mut *data_key).map_err(refused)?;
+
+    let mut plaintext = Zeroizing::new(header.content.to_vec());
+    let content_data = associated_data(CONTENT_LAYER, "", &header.paths, context)?;
+    cipher(&data_key)?
+        .decrypt_in_place(&XNonce::from(header.content_nonce), &content_data, &mut *plaintext)
+        .map_err(refused)?;
+    Ok(plaintext)
+}
+
+/// Fills the slice with random bytes of the operating system.
+pub(super) fn random(bytes: &mut [u8]) -> Result<(), VaultError> {
+    SysRng.try_fill_bytes(bytes).map_err(|_| VaultError::Random)
+}
+
+fn cipher(key: &[u8]) -> Result<XChaCha20Poly1305, VaultError> {
+    XChaCha20Poly1305::new_from_slice(key).map_err(|_| VaultError::Malformed)
+}
+
+fn associated_data(layer: u8, key_id: &str, paths: &[&str], context: &[u8]) -> Result<Vec<u8>, VaultError> {
+    let mut data = Vec::from(PREAMBLE);
+    data.push(layer);
+    wire::put_bytes(&mut data, key_id.as_bytes())?;
+    wire::put_count(&mut data, paths.len())?;
+    for path in paths {
+        wire::put_bytes(&mut data, path.as_bytes())?;
+    }
+    wire::put_bytes(&mut data, context)?;
+    Ok(data)
+}

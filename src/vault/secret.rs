@@ -1,0 +1,74 @@
+//! Secrets in memory: wiped when dropped, and without any way to print, compare, copy or serialise them.
+//!
+//! What cannot be formatted cannot reach a log line, an error or an answer by accident.
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use super::{VaultError, wire};
+
+/// The largest credential that is sealed, in bytes of its encoded form.
+pub const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
+
+/// One secret text: a password, a private key, a token.
+///
+/// It has no `Debug`, `Display`, `Clone`, `Eq` or `Serialize`, and its memory is overwritten when it is dropped.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text over, without a copy.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself, for the one who delivers it; never format what comes from here.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The secret part of a connection: a way to authenticate and the values of its fields.
+///
+/// Like [`Secret`] it has no `Debug`, `Display`, `Clone`, `Eq` or `Serialize`.
+pub struct CredentialSecret {
+    /// The id of the auth method as the catalog names it, `password` for one.
+    pub auth_method: String,
+    /// The value of each credential field, by its key.
+    pub fields: BTreeMap<String, Secret>,
+}
+
+impl CredentialSecret {
+    /// The encoded form, in a buffer that is wiped and never grows (growing would leave a copy behind).
+    ///
+    /// Fails with [`VaultError::TooLarge`] past [`MAX_CREDENTIAL_BYTES`].
+    pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let fields: usize = self.fields.iter().map(|(key, value)| 8 + key.len() + value.expose().len()).sum();
+        let size = 4 + self.auth_method.len() + 4 + fields;
+        if size > MAX_CREDENTIAL_BYTES {
+            return Err(VaultError::TooLarge);
+        }
+        let mut buffer = wire::plaintext_buffer(size);
+        wire::put_bytes(&mut buffer, self.auth_method.as_bytes())?;
+        wire::put_count(&mut buffer, self.fields.len())?;
+        for (key, value) in &self.fields {
+            wire::put_bytes(&mut buffer, key.as_bytes())?;
+            wire::put_bytes(&mut buffer, value.expose().as_bytes())?;
+        }
+        Ok(buffer)
+    }
+
+    /// Reads the encoded form back; [`VaultError::Malformed`] if it is none.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, VaultError> {
+        let mut reader = wire::Reader::new(bytes);
+        let auth_method = reader.text()?.to_owned();
+        let count = reader.count()?;
+        let mut fields = BTreeMap::new();
+        for _ in 0..count {
+            let key = reader.text()?.to_owned();
+            fields.insert(key, Secret::new(reader.text()?.to_owned()));
+        }
+        reader.finish()?;
+        Ok(Self { auth_method, fields })
+    }
+}

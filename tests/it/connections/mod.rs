@@ -1,0 +1,3 @@
+//! ConnectionService, a file for each RPC.
+
+mod delete;

@@ -1,0 +1,105 @@
+//! A server under test: the real one, on a socket of its own, over a database of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chrono::{TimeDelta, Utc};
+use outflow::config::{Secret, Settings};
+use outflow::identity::{DevelopmentIdentity, Mint};
+use outflow::model::{Clock, Role};
+use outflow::server::Server;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::postgres;
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// A file.
+    Sqlite,
+    /// A database of the throw-away cluster.
+    Postgres,
+}
+
+/// A server under test; it stops when dropped.
+pub struct TestServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Which database it stands on.
+    pub backend: Backend,
+    /// That database.
+    pub database_url: String,
+    /// The clock that it tells the time by.
+    pub clock: Clock,
+    /// Its files.
+    pub data_dir: PathBuf,
+    identity: DevelopmentIdentity,
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+/// One body, two databases: SQLite first, then PostgreSQL.
+pub async fn on_both(body: impl AsyncFn(TestServer)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        eprintln!("on {backend:?}");
+        body(TestServer::start(backend).await).await;
+    }
+}
+
+impl TestServer {
+    /// Starts a server over a new database.
+    pub async fn start(backend: Backend) -> Self {
+        Self::start_with(backend, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(backend: Backend, change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_dir = folder.path().to_owned();
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut settings =
+            Settings { listen: local, admin_listen: local, data_dir: data_dir.clone(), ..Settings::default() };
+        if backend == Backend::Postgres {
+            let url = tokio::task::spawn_blocking(postgres::new_database).await.expect("a database");
+            outflow::vault::generate_first(&data_dir.join("keys")).expect("a key");
+            settings.database_url = Some(Secret::new(url));
+        }
+        change(&mut settings);
+        let database_url = settings.database_url();
+        let identity = DevelopmentIdentity::open(&data_dir).expect("an identity");
+        let server = Server::start(&settings).await.expect("the server starts");
+        let (address, clock) = (server.local_address().expect("an address"), server.clock().clone());
+        let stop = CancellationToken::new();
+        let running = Some(tokio::spawn(server.run(stop.clone())));
+        Self { address, backend, database_url, clock, data_dir, identity, stop, running, _folder: folder }
+    }
+
+    /// A token of the development identity.
+    pub fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String {
+        let mint = Mint {
+            organization: organization.to_owned(),
+            subject: subject.to_owned(),
+            roles: roles.to_vec(),
+            groups: groups.iter().map(ToString::to_string).collect(),
+            ttl: TimeDelta::hours(12),
+        };
+        #[expect(clippy::disallowed_methods, reason = "tokens are of the present, whatever the server's clock says")]
+        self.identity.mint(&mint, Utc::now()).expect("a token")
+    }
+
+    /// Stops the server and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(running) = self.running.take() {
+            running.await.expect("the server stops");
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
