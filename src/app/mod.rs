@@ -83,10 +83,11 @@ impl App {
         self.0.store.finish().await;
     }
 
-    /// Whether the database answers and its schema is ours.
+    /// Whether the database answers and its schema has what this build needs; a newer one, to which other replicas are
+    /// just moving, has it too.
     pub async fn is_ready(&self) -> bool {
         let ready = self.0.store.is_ready().await.unwrap_or(false);
-        ready && self.0.store.schema_state().await.is_ok_and(|state| state.is_current())
+        ready && self.0.store.schema_state().await.is_ok_and(|state| state.pending.is_empty())
     }
 
     /// The present, as it is shown.

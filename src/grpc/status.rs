@@ -23,6 +23,8 @@ const DISPLAY_NAME_CHARS: usize = 60;
 const DISPLAY_NAME_CHARS_SHORT: usize = 5;
 /// Characters of the words of a status.
 const MESSAGE_CHARS: usize = 300;
+/// Fields that a refusal names one by one.
+const FIELDS_NAMED: usize = 20;
 /// When a caller may try again, for what passes quickly.
 const RETRY_SOON: Duration = Duration::from_millis(100);
 /// When a caller may try again, for what takes a while.
@@ -42,7 +44,7 @@ impl Answer {
         Self { code, message: message.into(), reason, metadata: HashMap::new(), details: ErrorDetails::new() }
     }
 
-    fn with(mut self, key: &str, value: impl ToString) -> Self {
+    fn with(mut self, key: &str, value: &impl ToString) -> Self {
         self.metadata.insert(key.to_owned(), value.to_string());
         self
     }
@@ -62,7 +64,7 @@ impl Answer {
         let fitting = fitting(violations.iter(), size);
         let list = fitting.iter().map(|found| FieldViolation::new(found.field.as_str(), found.description.as_str()));
         self.details.set_bad_request(list.collect::<Vec<_>>());
-        self.with("violation_count", violations.len())
+        self.with("violation_count", &violations.len())
     }
 
     fn into_status(mut self) -> Status {
@@ -86,7 +88,7 @@ fn answer(error: Error) -> Answer {
         }
         Error::RoleRequired(role) => {
             let message = format!("this method needs the role {}", role.as_str());
-            Answer::new(Code::PermissionDenied, Reason::RoleRequired, message).with("role", role.as_str())
+            Answer::new(Code::PermissionDenied, Reason::RoleRequired, message).with("role", &role.as_str())
         }
         Error::NotPermitted(name) => {
             let message = format!("not permitted on {name} (or it might not exist)");
@@ -135,7 +137,7 @@ fn internal(cause: &(dyn std::error::Error + Send + Sync)) -> Answer {
     let error_id = Uuid::new_v4();
     tracing::error!(%error_id, error = %cause, cause = ?cause.source().map(ToString::to_string), "a call failed");
     let message = format!("internal error {error_id}");
-    Answer::new(Code::Internal, ErrorReason::Internal, message).with("error_id", error_id)
+    Answer::new(Code::Internal, ErrorReason::Internal, message).with("error_id", &error_id)
 }
 
 /// The answer to a call whose handler panicked; the panic itself is on the log.
@@ -168,7 +170,7 @@ fn invalid_argument(invalid: Invalid, violations: &Violations) -> Answer {
     let answer = Answer::new(Code::InvalidArgument, reason, message.trim_start()).violations(violations);
     match invalid {
         Invalid::ScheduleTooFrequent { min_interval_seconds } => {
-            answer.with("min_interval_seconds", min_interval_seconds)
+            answer.with("min_interval_seconds", &min_interval_seconds)
         }
         Invalid::Field
         | Invalid::Immutable
@@ -187,9 +189,9 @@ fn failed_precondition(precondition: Precondition) -> Answer {
             let exports = if blocking_export_count == 1 { "export uses" } else { "exports use" };
             let message = format!("{blocking_export_count} {exports} this connection: see StreamBlockingExports");
             let mut answer = new(ErrorReason::ConnectionInUse, message)
-                .with("blocking_export_count", blocking_export_count)
-                .with("blocking_set_etag", blocking_set_etag)
-                .with("violation_count", first.len())
+                .with("blocking_export_count", &blocking_export_count)
+                .with("blocking_set_etag", &blocking_set_etag)
+                .with("violation_count", &first.len())
                 .resource(kind_name(Kind::Connection), &connection);
             answer.details.set_precondition_failure(blockers(&first));
             answer.details.add_help_link(
@@ -205,20 +207,20 @@ fn failed_precondition(precondition: Precondition) -> Answer {
                 limits::BATCH_NAMES
             );
             new(ErrorReason::BlockingSetTooLarge, message)
-                .with("blocking_export_count", blocking_export_count)
-                .with("limit", limit)
+                .with("blocking_export_count", &blocking_export_count)
+                .with("limit", &limit)
                 .resource(kind_name(Kind::Connection), &connection)
         }
         Precondition::CredentialReentryRequired { changed_binding_fields } => {
             let fields = cut(&changed_binding_fields.join(","), MESSAGE_CHARS);
             let message = format!("{fields} decide where or as whom we connect: give `credential` in the same request");
             let mut answer =
-                new(ErrorReason::CredentialReentryRequired, message).with("changed_binding_fields", fields);
+                new(ErrorReason::CredentialReentryRequired, message).with("changed_binding_fields", &fields);
             let violation = |field: &String| {
                 PreconditionViolation::new("CREDENTIAL_REENTRY_REQUIRED", field, "needs the credential again")
             };
             answer.details.set_precondition_failure(
-                changed_binding_fields.iter().take(limits::BLOCKERS_NAMED as usize).map(violation).collect::<Vec<_>>(),
+                changed_binding_fields.iter().take(FIELDS_NAMED).map(violation).collect::<Vec<_>>(),
             );
             answer
         }
@@ -228,8 +230,8 @@ fn failed_precondition(precondition: Precondition) -> Answer {
                  `destination_settings` with AttachExport"
             );
             new(ErrorReason::ConnectionTypeMismatch, message)
-                .with("export_type", export_type)
-                .with("connection_type", connection_type)
+                .with("export_type", &export_type)
+                .with("connection_type", &connection_type)
                 .violations(&violations)
                 .resource(kind_name(Kind::Export), &export)
         }

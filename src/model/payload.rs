@@ -108,7 +108,7 @@ impl Payload {
         let mut tables = HashSet::new();
         for (index, table) in self.tables.iter().enumerate() {
             let path = format!("{path}.tables[{index}]");
-            check_name(violations, format!("{path}.table"), &table.table);
+            check_name(violations, &format!("{path}.table"), &table.table);
             if !tables.insert(table.table.as_str()) {
                 violations.add(format!("{path}.table"), "is there twice");
             }
@@ -122,7 +122,7 @@ impl PayloadTable {
         let mut outputs = HashSet::new();
         for (index, field) in self.fields.iter().enumerate() {
             let path = format!("{path}.fields[{index}]");
-            check_name(violations, format!("{path}.field"), &field.field);
+            check_name(violations, &format!("{path}.field"), &field.field);
             text::check(
                 violations,
                 &format!("{path}.output_name"),
@@ -136,7 +136,7 @@ impl PayloadTable {
         }
         for (index, filter) in self.filters.iter().enumerate() {
             let path = format!("{path}.filters[{index}]");
-            check_name(violations, format!("{path}.field"), &filter.field);
+            check_name(violations, &format!("{path}.field"), &filter.field);
             filter.check_values(violations, &format!("{path}.values"));
         }
     }
@@ -170,8 +170,8 @@ impl PayloadFilter {
     }
 }
 
-fn check_name(violations: &mut Violations, path: String, name: &str) {
-    text::check_required(violations, &path, name.to_owned(), limits::FIELD_NAME_CHARS);
+fn check_name(violations: &mut Violations, path: &str, name: &str) {
+    text::check_required(violations, path, name.to_owned(), limits::FIELD_NAME_CHARS);
 }
 
 #[cfg(test)]

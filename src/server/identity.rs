@@ -9,9 +9,9 @@ use crate::config::{IdentityMode, Settings};
 use crate::identity::{DevelopmentIdentity, Issuer, IssuerSettings, KeySet, KeySource, Verifier};
 
 /// How often an issuer's keys are fetched again.
-const REFRESH: Duration = Duration::from_secs(300);
+const REFRESH: Duration = Duration::from_mins(5);
 /// How long the last good keys serve when the issuer does not answer.
-const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
+const MAX_STALE: Duration = Duration::from_hours(24);
 
 /// The verifier; with an issuer also the task that keeps its keys fresh.
 pub async fn verifier(settings: &Settings, stop: &CancellationToken) -> Result<Verifier, StartError> {

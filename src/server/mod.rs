@@ -24,11 +24,11 @@ mod transport;
 /// How often readiness is looked at.
 const READINESS_EVERY: Duration = Duration::from_secs(5);
 /// How often the janitor comes.
-const JANITOR_EVERY: Duration = Duration::from_secs(60);
+const JANITOR_EVERY: Duration = Duration::from_mins(1);
 /// How long unary calls have to end once the server stops.
 pub const DRAIN: Duration = Duration::from_secs(25);
 /// How long request ids and releases are kept.
-const REPLAY_RETENTION: Duration = Duration::from_secs(24 * 3600);
+const REPLAY_RETENTION: Duration = Duration::from_hours(24);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]

@@ -37,7 +37,7 @@ const ENCODE_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of the headers of a call.
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// How often a silent connection is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 /// How long it has to answer.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 

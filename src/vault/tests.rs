@@ -150,6 +150,12 @@ fn every_flipped_byte_is_refused() {
             assert!(!opens(&vault, &context, &properties, &altered), "byte {position} ^ {flip:#x}");
         }
     }
+    let envelope = vault.seal_purpose("one", b"content").unwrap().envelope;
+    for position in 0..envelope.len() {
+        let mut altered = envelope.clone();
+        altered[position] ^= 1;
+        assert!(vault.open_purpose("one", &altered).is_err(), "byte {position}");
+    }
 }
 
 #[test]

@@ -98,13 +98,11 @@ impl<'a> Form<'a> {
 
     /// `connectionTypes/{type}`; whether it exists is the catalog's to say.
     pub fn connection_type(&mut self, field: &str, text: &str) -> Option<TypeId> {
-        match text.strip_prefix("connectionTypes/").filter(|id| !id.is_empty() && !id.contains('/')) {
-            Some(id) => Some(TypeId::new(id)),
-            None => {
-                self.add(field, "must be `connectionTypes/{type}`");
-                None
-            }
+        let id = text.strip_prefix("connectionTypes/").filter(|id| !id.is_empty() && !id.contains('/'));
+        if id.is_none() {
+            self.add(field, "must be `connectionTypes/{type}`");
         }
+        id.map(TypeId::new)
     }
 
     /// The same where it may be absent.
