@@ -1,3 +1,10 @@
-//! ConnectionService, a file for each RPC.
+//! ConnectionService, a file for each group of RPCs.
 
+mod create;
+mod credential;
 mod delete;
+mod list;
+mod share;
+mod suspend;
+mod types;
+mod update;

@@ -1,0 +1,102 @@
+//! Rotate, revoke and expiry: what they do to the exports.
+
+use outflow::grpc::proto as pb;
+use prost_types::Timestamp;
+use tonic::Code;
+
+use crate::support::{Clients as _, ErrorExt as _, on_both, password};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_credential_blocks_and_a_new_one_unblocks() {
+    on_both(async |server| {
+        let (mut admin, mut viewer) = (server.admin().await, server.viewer().await);
+        let connection = admin.connection("Partner").await;
+        let export = admin.export(&connection.name, "Weekly").await;
+        let revoke = pb::RevokeConnectionCredentialRequest { name: connection.name.clone(), ..Default::default() };
+        let revoked = admin.connections.revoke_connection_credential(revoke.clone()).await.expect("revoked");
+        let revoked = revoked.into_inner().connection.expect("answered");
+        assert_eq!(revoked.state(), pb::connection::State::CredentialRequired);
+        assert_eq!(revoked.state_reason(), pb::connection::StateReason::CredentialMissing);
+        let status = revoked.credential_status.clone().expect("a status");
+        assert_eq!((status.auth_method.as_str(), status.revision, status.set_time), ("", 2, None));
+        let seen = viewer.read_export(&export.name).await;
+        assert_eq!(seen.state(), pb::export::State::Blocked);
+        assert_eq!(seen.state_reason(), pb::export::StateReason::CredentialRequired);
+        assert_eq!(seen.etag, export.etag, "the export itself did not change");
+        let again = admin.connections.revoke_connection_credential(revoke).await.expect("no error");
+        assert_eq!(again.into_inner().connection.expect("answered"), revoked);
+
+        let rotate = pb::RotateConnectionCredentialRequest {
+            name: connection.name.clone(),
+            credential: Some(password("new")),
+            ..Default::default()
+        };
+        let rotated = admin.connections.rotate_connection_credential(rotate).await.expect("rotated").into_inner();
+        let rotated = rotated.connection.expect("answered");
+        assert_eq!(rotated.state(), pb::connection::State::Active);
+        assert_eq!(rotated.credential_status.expect("a status").revision, 3);
+        assert_eq!(viewer.read_export(&export.name).await.state(), pb::export::State::Active);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_expires_by_itself() {
+    on_both(async |server| {
+        let (mut admin, mut viewer) = (server.admin().await, server.viewer().await);
+        let connection = admin.connection("Partner").await;
+        let export = admin.export(&connection.name, "Weekly").await;
+        let now = server.clock.now().timestamp();
+        let mut credential = password("short-lived");
+        credential.expire_time = Some(Timestamp { seconds: now - 1, nanos: 0 });
+        let mut rotate = pb::RotateConnectionCredentialRequest {
+            name: connection.name.clone(),
+            credential: Some(credential),
+            ..Default::default()
+        };
+        let refusal = admin.connections.rotate_connection_credential(rotate.clone()).await.expect_err("past");
+        assert_eq!(refusal.fields(), ["credential.expire_time"]);
+        rotate.credential.as_mut().expect("a credential").expire_time =
+            Some(Timestamp { seconds: now + 3_600, nanos: 0 });
+        admin.connections.rotate_connection_credential(rotate).await.expect("rotated");
+        assert_eq!(viewer.read_export(&export.name).await.state(), pb::export::State::Active);
+
+        server.clock.advance(chrono::TimeDelta::hours(2));
+        let seen = viewer.read_export(&export.name).await;
+        assert_eq!(seen.state(), pb::export::State::Blocked);
+        assert_eq!(seen.state_reason(), pb::export::StateReason::CredentialExpired);
+        let seen = admin.read_connection(&connection.name).await;
+        assert_eq!(seen.state_reason(), pb::connection::StateReason::CredentialExpired);
+        let filter = pb::ListConnectionsRequest {
+            parent: "organizations/acme".into(),
+            state: pb::connection::State::CredentialRequired.into(),
+            ..Default::default()
+        };
+        let listed = admin.connections.list_connections(filter).await.expect("listed").into_inner();
+        assert_eq!(listed.connections, [seen]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_does_not_fit_its_type_is_refused() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await;
+        let mut unknown = password("x");
+        unknown.auth_method = "oauth".into();
+        let mut empty = password("x");
+        empty.source = None;
+        for (credential, field) in [(unknown, "credential.auth_method"), (empty, "credential.inline")] {
+            let rotate = pb::RotateConnectionCredentialRequest {
+                name: connection.name.clone(),
+                credential: Some(credential),
+                ..Default::default()
+            };
+            let refusal = admin.connections.rotate_connection_credential(rotate).await.expect_err(field);
+            assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec![field.to_owned()]));
+        }
+        assert_eq!(admin.read_connection(&connection.name).await, connection);
+    })
+    .await;
+}

@@ -1,0 +1,47 @@
+//! ListConnectionTypes and GetConnectionType: the catalog.
+
+use outflow::grpc::proto as pb;
+use tonic::Code;
+
+use crate::support::{Clients as _, ErrorExt as _, on_both};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_is_listed_in_pages_and_every_property_is_classified() {
+    on_both(async |server| {
+        let mut viewer = server.viewer().await;
+        let mut types = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = pb::ListConnectionTypesRequest { page_size: 2, page_token };
+            let page = viewer.connections.list_connection_types(request).await.expect("listed").into_inner();
+            types.extend(page.connection_types);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        let names: Vec<_> = types.iter().map(|found| found.name.trim_start_matches("connectionTypes/")).collect();
+        let expected = [
+            "azure_blob",
+            "dynamics_365_marketing",
+            "gcs",
+            "kafka",
+            "local_directory",
+            "postgresql",
+            "s3",
+            "sftp",
+            "webhook",
+        ];
+        assert_eq!(names, expected);
+        for found in &types {
+            let get = pb::GetConnectionTypeRequest { name: found.name.clone() };
+            let got = viewer.connections.get_connection_type(get).await.expect("got").into_inner();
+            assert_eq!(got.connection_type.as_ref(), Some(found));
+            assert!(found.property_fields.iter().any(|field| field.binding), "{} connects nowhere", found.name);
+        }
+        let get = pb::GetConnectionTypeRequest { name: "connectionTypes/fax".into() };
+        let absent = viewer.connections.get_connection_type(get).await.expect_err("no such type");
+        assert_eq!((absent.code(), absent.reason().as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+    })
+    .await;
+}
