@@ -153,7 +153,10 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Failure> {
     let address = server.local_address()?;
     tracing::info!(%address, "serving");
     if settings.identity_mode() == IdentityMode::Development {
-        hint(settings, address)?;
+        // Nobody may be there to read it.
+        if let Err(error) = hint(settings, address) {
+            tracing::debug!(%error, "the hint was not printed");
+        }
     }
     let stop = CancellationToken::new();
     tokio::spawn(stop_by_signal(stop.clone()));

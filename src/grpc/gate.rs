@@ -20,7 +20,7 @@ use super::access::Access;
 use super::methods::{self, Method};
 use super::{deadline, status};
 use crate::app::App;
-use crate::identity::{Rejected, Verifier};
+use crate::identity::{Rejected, Verifier, bearer_token};
 use crate::model::{Caller, Error, Exhausted, OrganizationId};
 
 /// A verified identity.
@@ -80,12 +80,10 @@ impl Gatekeeper {
     }
 
     async fn identify(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Error> {
-        let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token =
-            token.and_then(|value| value.split_once(' ')).filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
-        let verified = match token {
-            Some((_, token)) => self.verifier.verify(token.trim(), self.app.now()).await,
-            None => Err(Rejected::Missing),
+        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let verified = match bearer_token(header) {
+            Ok(token) => self.verifier.verify(token, self.app.now()).await,
+            Err(rejected) => Err(rejected),
         };
         let identity = verified.and_then(|identity| {
             let organization = OrganizationId::parse(&identity.organization).ok_or(Rejected::Organization)?;

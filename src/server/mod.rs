@@ -93,8 +93,9 @@ impl Server {
         let catalog = Catalog::load(settings.catalog_dir.as_deref())?;
         let database =
             DatabaseSettings { url: settings.database_url(), max_connections: settings.database_max_connections };
-        let ring = keys::open(settings)?;
+        // Nothing is connected yet: whether the embedded file is new can still be seen.
         let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
+        let ring = keys::open(settings)?;
         schema::prepare(&store, settings.migrate).await?;
         let (vault, hasher) = keys::prepare(&store, ring).await?;
         let verifier = identity::verifier(settings, &stop).await?;

@@ -3,4 +3,5 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod connections;
+mod server;
 mod support;

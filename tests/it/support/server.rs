@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
+use outflow::app::App;
 use outflow::config::{Secret, Settings};
 use outflow::identity::{DevelopmentIdentity, Mint};
 use outflow::model::{Clock, Role};
@@ -34,6 +35,8 @@ pub struct TestServer {
     pub clock: Clock,
     /// Its files.
     pub data_dir: PathBuf,
+    /// The application behind it.
+    pub app: App,
     identity: DevelopmentIdentity,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -71,9 +74,10 @@ impl TestServer {
         let identity = DevelopmentIdentity::open(&data_dir).expect("an identity");
         let server = Server::start(&settings).await.expect("the server starts");
         let (address, clock) = (server.local_address().expect("an address"), server.clock().clone());
+        let app = server.app().clone();
         let stop = CancellationToken::new();
         let running = Some(tokio::spawn(server.run(stop.clone())));
-        Self { address, backend, database_url, clock, data_dir, identity, stop, running, _folder: folder }
+        Self { address, backend, database_url, clock, data_dir, app, identity, stop, running, _folder: folder }
     }
 
     /// A token of the development identity.
@@ -85,8 +89,7 @@ impl TestServer {
             groups: groups.iter().map(ToString::to_string).collect(),
             ttl: TimeDelta::hours(12),
         };
-        #[expect(clippy::disallowed_methods, reason = "tokens are of the present, whatever the server's clock says")]
-        self.identity.mint(&mint, Utc::now()).expect("a token")
+        self.identity.mint(&mint, self.clock.now()).expect("a token")
     }
 
     /// Stops the server and waits until it has.

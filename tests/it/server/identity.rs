@@ -1,0 +1,86 @@
+//! Who is let in: an issuer's tokens over TLS.
+
+use std::path::Path;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use outflow::config::IdentityMode;
+use outflow::grpc::proto as pb;
+use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
+use serde_json::{Value, json};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request};
+
+use crate::support::{Backend, ErrorExt as _, TestServer};
+
+struct Issuer(EncodingKey);
+
+impl Issuer {
+    fn new(key_set: &Path) -> Self {
+        let pair = Ed25519KeyPair::generate().expect("a key pair");
+        assert_eq!(pair.public_key().as_ref().len(), 32);
+        let pkcs8 = pair.to_pkcs8v1().expect("it is written out");
+        let key = EncodingKey::from_ed_der(pkcs8.as_ref());
+        let public = Jwk::from_encoding_key(&key, Algorithm::EdDSA).expect("its public part");
+        std::fs::write(key_set, json!(JwkSet { keys: vec![public] }).to_string()).expect("a key set");
+        Self(key)
+    }
+
+    fn token(&self, changes: &[(&str, Value)], now: i64) -> String {
+        let mut claims = json!({
+            "iss": "https://issuer.example", "aud": "outflow", "sub": "ann", "iat": now, "exp": now + 600,
+            "org": {"id": "acme"}, "groups": ["marketing"], "outflow_roles": ["viewer"],
+        });
+        for (claim, value) in changes {
+            claims[*claim] = value.clone();
+        }
+        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.0).expect("a token")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuers_tokens_are_believed_over_tls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let issuer = Issuer::new(&path("jwks.json"));
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
+    std::fs::write(path("tls.crt"), made.cert.pem()).expect("written");
+    std::fs::write(path("tls.key"), made.signing_key.serialize_pem()).expect("written");
+    let server = TestServer::start_with(Backend::Sqlite, |settings| {
+        settings.identity_mode = Some(IdentityMode::Jwt);
+        settings.jwt_issuer = Some("https://issuer.example".into());
+        settings.jwt_audience = Some("outflow".into());
+        settings.jwt_jwks_file = Some(path("jwks.json"));
+        settings.jwt_principal_prefix = Some("corp:".into());
+        settings.jwt_organization_claim = "org.id".into();
+        settings.jwt_roles_claim = "outflow_roles".into();
+        settings.jwt_groups_claim = Some("groups".into());
+        settings.tls_cert_file = Some(path("tls.crt"));
+        settings.tls_key_file = Some(path("tls.key"));
+    })
+    .await;
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(made.cert.pem()));
+    let endpoint = Endpoint::from_shared(format!("https://localhost:{}", server.address.port())).expect("an address");
+    let channel = endpoint.tls_config(tls).expect("TLS").connect().await.expect("the server listens");
+    let mut client = ConnectionServiceClient::new(channel);
+    let now = server.clock.now().timestamp();
+    let development = server.token("acme", "ann", &[outflow::model::Role::Admin], &[]);
+    for (token, expected) in [
+        (issuer.token(&[], now), Code::Ok),
+        (issuer.token(&[("iss", json!("https://other.example"))], now), Code::Unauthenticated),
+        (issuer.token(&[("aud", json!("another"))], now), Code::Unauthenticated),
+        (issuer.token(&[("exp", json!(now - 60))], now), Code::Unauthenticated),
+        (issuer.token(&[("nbf", json!(now + 60))], now), Code::Unauthenticated),
+        (issuer.token(&[("org", json!({"id": "NOT/ONE"}))], now), Code::Unauthenticated),
+        (issuer.token(&[("sub", json!(""))], now), Code::Unauthenticated),
+        (issuer.token(&[("outflow_roles", json!(["emperor"]))], now), Code::PermissionDenied),
+        (development, Code::Unauthenticated),
+    ] {
+        let mut request = Request::new(pb::ListConnectionTypesRequest::default());
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
+        let answer = client.list_connection_types(request).await;
+        let code = answer.as_ref().map_or_else(tonic::Status::code, |_| Code::Ok);
+        assert_eq!(code, expected, "{:?}", answer.err().map(|status| status.reason()));
+    }
+}

@@ -1,0 +1,5 @@
+//! The server itself: what every call gets, who is let in, how it starts and stops.
+
+mod binary;
+mod calls;
+mod identity;
