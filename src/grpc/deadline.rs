@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {
-        assert_eq!(parse("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(parse("2H"), Some(Duration::from_hours(2)));
         assert_eq!(parse("100m"), Some(Duration::from_millis(100)));
         assert_eq!(parse("99999999n"), Some(Duration::from_nanos(99_999_999)));
         for bad in ["", "S", "1", "-1S", "1.5S", "123456789S", "1s", "1Sx"] {

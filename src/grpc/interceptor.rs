@@ -6,7 +6,6 @@ use super::gate::Admitted;
 use crate::model::{Call, Error};
 
 /// Puts the call, with its caller and roles, into the request; without a verified identity there is none.
-#[expect(clippy::result_large_err, reason = "the signature of a tonic interceptor")]
 pub fn caller(mut request: Request<()>) -> Result<Request<()>, Status> {
     let Some(Admitted { identity, method, call_id, trace_id, deadline, permit }) = request.extensions_mut().remove()
     else {

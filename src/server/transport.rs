@@ -136,6 +136,7 @@ impl Api {
 }
 
 /// A handler panicked: its words are for the log, the caller learns an id.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
     let words = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref().cloned());
     tracing::error!(panic = words.unwrap_or_default(), "a handler panicked");

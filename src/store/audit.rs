@@ -103,9 +103,11 @@ fn row_of(scope: &Scope, event: &AuditEvent, denied: Option<&DeniedKey>) -> Resu
 }
 
 fn event_of(row: audit_event::Model) -> Result<AuditEvent> {
-    let object = |value: Value| match value {
-        Value::Object(object) => Ok(object),
-        _ => Err(Error::internal("stored audit values are not an object")),
+    let object = |value: Value| {
+        let Value::Object(object) = value else {
+            return Err(Error::internal("stored audit values are not an object"));
+        };
+        Ok(object)
     };
     Ok(AuditEvent {
         uid: row.uid,

@@ -89,7 +89,7 @@ impl EventPage {
 pub async fn standing(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<Option<Standing>> {
     let query = standing_query(db, scope, connection);
     let row = db.query_one(&query).await?;
-    Ok(row.map(|row| StandingRow::from_query_result(&row, "")).transpose()?.map(StandingRow::into_model).transpose()?)
+    row.map(|row| StandingRow::from_query_result(&row, "")?.into_model()).transpose()
 }
 
 /// The page behind a cursor; with `releases` those after the stream's start too.

@@ -17,7 +17,7 @@ const STATEMENT_TIMEOUT_MS: &str = "5000";
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection lives, so that a moved database is found again.
-const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+const MAX_LIFETIME: Duration = Duration::from_mins(30);
 /// Readers of an SQLite file.
 const SQLITE_READERS: u32 = 4;
 

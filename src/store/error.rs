@@ -9,10 +9,11 @@ pub const DEADLINE: &str = "the call's deadline has passed";
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        match &error {
-            DbErr::Custom(text) if text == DEADLINE => return Self::DeadlineExceeded,
-            DbErr::ConnectionAcquire(_) => return Self::Unavailable(Unavailable::Database),
-            _ => {}
+        if matches!(&error, DbErr::Custom(text) if text == DEADLINE) {
+            return Self::DeadlineExceeded;
+        }
+        if matches!(error, DbErr::ConnectionAcquire(_)) {
+            return Self::Unavailable(Unavailable::Database);
         }
         match sqlx_error(&error) {
             Some(sqlx::Error::Database(database)) => match database.code().as_deref() {
@@ -44,10 +45,11 @@ pub fn is_unique_violation(error: &DbErr) -> bool {
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
-    match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
-        _ => None,
-    }
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return None;
+    };
+    Some(error)
 }

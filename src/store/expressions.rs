@@ -26,16 +26,11 @@ impl Condition {
 /// The database's time, moved by the clock's offset: what decides about expiry and retention.
 pub fn now(backend: DbBackend, facts: &Facts) -> SimpleExpr {
     let offset_ms = facts.clock.offset_ms();
-    match backend {
-        DbBackend::Postgres => {
-            Expr::cust_with_values("(statement_timestamp() + $1 * interval '1 millisecond')", [offset_ms])
-        }
-        // The form in which times are stored, so that texts compare as times do.
-        _ => Expr::cust_with_values(
-            "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', (? / 1000.0) || ' seconds')",
-            [offset_ms],
-        ),
+    if backend == DbBackend::Postgres {
+        return Expr::cust_with_values("(statement_timestamp() + $1 * interval '1 millisecond')", [offset_ms]);
     }
+    // The form in which times are stored, so that texts compare as times do.
+    Expr::cust_with_values("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', (? / 1000.0) || ' seconds')", [offset_ms])
 }
 
 /// Whether exports on a connection can run, as the code of a [`Condition`].

@@ -15,7 +15,7 @@ use crate::model::Error;
 /// Names the migration among PostgreSQL's advisory locks.
 const LOCK: i64 = 0x6f75_7466_6c6f_7700;
 /// How long SQLite's writer is waited for by a migration.
-const SQLITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const SQLITE_PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// What is known about the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,9 +100,10 @@ impl Store {
 
 async fn state(db: &impl ConnectionTrait) -> Result<SchemaState, DbErr> {
     let backend = db.get_database_backend();
-    let exists = match backend {
-        DbBackend::Postgres => "SELECT to_regclass('seaql_migrations') IS NOT NULL AS found",
-        _ => "SELECT count(*) > 0 AS found FROM sqlite_master WHERE name = 'seaql_migrations'",
+    let exists = if backend == DbBackend::Postgres {
+        "SELECT to_regclass('seaql_migrations') IS NOT NULL AS found"
+    } else {
+        "SELECT count(*) > 0 AS found FROM sqlite_master WHERE name = 'seaql_migrations'"
     };
     let found = db.query_one_raw(Statement::from_string(backend, exists)).await?;
     let mut applied = Vec::new();

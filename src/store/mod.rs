@@ -88,9 +88,10 @@ impl Store {
     /// Whether the database answers, takes writes and is not a standby.
     pub async fn is_ready(&self) -> Result<bool> {
         let reader = self.reader().await?;
-        let sql = match reader.get_database_backend() {
-            DbBackend::Postgres => "SELECT NOT pg_is_in_recovery() AS ready",
-            _ => "SELECT 1 AS ready",
+        let sql = if reader.get_database_backend() == DbBackend::Postgres {
+            "SELECT NOT pg_is_in_recovery() AS ready"
+        } else {
+            "SELECT 1 AS ready"
         };
         let row = reader.query_one_raw(Statement::from_string(reader.get_database_backend(), sql)).await?;
         Ok(row.is_some_and(|row| row.try_get::<bool>("", "ready").unwrap_or(false)))

@@ -40,6 +40,7 @@ pub async fn claim(
     digest: &[u8],
     time: chrono::DateTime<chrono::Utc>,
 ) -> Result<Option<Earlier>> {
+    use request_id::Column::{Method, Organization, Principal, RequestId};
     let row = request_id::ActiveModel {
         organization: Set(scope.organization.to_string()),
         principal: Set(key.principal.clone()),
@@ -49,7 +50,6 @@ pub async fn claim(
         effect: Set(Value::Null),
         create_time: Set(time),
     };
-    use request_id::Column::{Method, Organization, Principal, RequestId};
     let keep = OnConflict::columns([Organization, Principal, Method, RequestId]).do_nothing().to_owned();
     let inserted = request_id::Entity::insert(row).on_conflict(keep).try_insert().exec_without_returning(db).await?;
     if let TryInsertResult::Inserted(1..) = inserted {

@@ -61,10 +61,7 @@ fn expired_before(backend: DbBackend, facts: &Facts, age: Duration) -> SimpleExp
 
 async fn remove<E: EntityTrait>(db: &impl ConnectionTrait, expired: SimpleExpr) -> Result<u64> {
     // The row's own address: a small batch of any table, whatever its key.
-    let address = match db.get_database_backend() {
-        DbBackend::Postgres => "ctid",
-        _ => "rowid",
-    };
+    let address = if db.get_database_backend() == DbBackend::Postgres { "ctid" } else { "rowid" };
     let batch = Query::select().column(address).from(E::default()).and_where(expired).limit(BATCH).take();
     let condition = Condition::all().add(Expr::col(address).in_subquery(batch));
     Ok(E::delete_many().filter(condition).exec(db).await?.rows_affected)

@@ -27,9 +27,10 @@ impl MigratorTrait for Migrator {
 /// A text in byte order on both databases: PostgreSQL's own order may be any.
 fn text(manager: &SchemaManager<'_>, column: impl IntoIden) -> ColumnDef {
     let mut definition = ColumnDef::new(column);
-    match manager.get_database_backend() {
-        sea_orm_migration::sea_orm::DbBackend::Postgres => definition.custom("text COLLATE \"C\""),
-        _ => definition.text(),
-    };
+    if manager.get_database_backend() == sea_orm_migration::sea_orm::DbBackend::Postgres {
+        definition.custom("text COLLATE \"C\"");
+    } else {
+        definition.text();
+    }
     definition
 }
