@@ -25,7 +25,8 @@ pub struct Access {
     pub call_id: String,
     /// The W3C trace.
     pub trace_id: Option<String>,
-    began: Instant,
+    /// When it came.
+    pub began: Instant,
 }
 
 impl Access {

@@ -12,12 +12,12 @@ const NEVER: Duration = Duration::from_hours(365 * 24);
 /// How much earlier than the caller we end a call: tonic's own timer, which knows no DEADLINE_EXCEEDED, comes second.
 const MARGIN: Duration = Duration::from_millis(2);
 
-/// When a call is over: its `grpc-timeout`, and for unary calls the cap.
-pub fn of(headers: &HeaderMap, streams: bool) -> Instant {
+/// When a call that began then is over: its `grpc-timeout`, and for unary calls the cap.
+pub fn of(began: Instant, headers: &HeaderMap, streams: bool) -> Instant {
     let asked = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
     let asked = asked.map(|asked| asked.saturating_sub(MARGIN));
     let cap = if streams { NEVER } else { UNARY_CAP };
-    Instant::now() + asked.map_or(cap, |asked| asked.min(cap))
+    began + asked.map_or(cap, |asked| asked.min(cap))
 }
 
 /// At most eight digits and a unit, as gRPC over HTTP/2 writes it.

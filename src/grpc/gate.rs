@@ -107,7 +107,7 @@ impl Gatekeeper {
         }
         let permit = if method.streams { None } else { Some(self.place().map_err(refused)?) };
         Ok(Admitted {
-            deadline: deadline::of(headers, method.streams),
+            deadline: deadline::of(access.began, headers, method.streams),
             method,
             call_id: access.call_id.clone(),
             trace_id: access.trace_id.clone(),
