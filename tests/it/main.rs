@@ -1,6 +1,6 @@
 //! The tests: a real server on a socket, generated clients, both databases.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod connections;
 mod server;

@@ -15,11 +15,11 @@ use crate::model::{Error, Invalid, Result, Violations};
 /// The shortest interval: 1 second. A connection type usually asks for more.
 pub const MIN_EVERY: Duration = Duration::from_secs(1);
 /// The longest interval: 366 days.
-pub const MAX_EVERY: Duration = Duration::from_secs(366 * 86_400);
+pub const MAX_EVERY: Duration = Duration::from_hours(8784);
 /// The longest jitter: 24 hours; it must also be shorter than the distance of any two occurrences.
-pub const MAX_JITTER: Duration = Duration::from_secs(86_400);
+pub const MAX_JITTER: Duration = Duration::from_hours(24);
 /// The longest catch-up window: 31 days.
-pub const MAX_CATCHUP_WINDOW: Duration = Duration::from_secs(31 * 86_400);
+pub const MAX_CATCHUP_WINDOW: Duration = Duration::from_hours(744);
 /// The most failed runs in a row that a schedule may wait for before it pauses.
 pub const MAX_PAUSE_AFTER_FAILURES: u32 = 1_000;
 /// How many occurrences are looked at for two that are too close.
@@ -113,7 +113,7 @@ impl Schedule {
 fn duration(violations: &mut Violations, field: String, value: Duration, min: Duration, max: Duration) {
     if !(min..=max).contains(&value) {
         violations.add(field, format!("must be {} s to {} s", min.as_secs(), max.as_secs()));
-    } else if value.subsec_nanos() % 1_000 != 0 {
+    } else if !value.subsec_nanos().is_multiple_of(1_000) {
         violations.add(field, "must be in whole microseconds");
     }
 }

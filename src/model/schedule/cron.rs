@@ -154,8 +154,8 @@ impl Field {
 
     /// A number or a name within the bounds.
     fn value(&self, text: &str) -> Result<usize, String> {
-        let named = self.names.iter().position(|name| *name == text).map(|index| index + self.min);
-        let value = named.or_else(|| number(text)).filter(|value| (self.min..=self.max).contains(value));
+        let by_name = self.names.iter().position(|name| *name == text).map(|index| index + self.min);
+        let value = by_name.or_else(|| number(text)).filter(|value| (self.min..=self.max).contains(value));
         value.ok_or_else(|| {
             let names = match (self.names.first(), self.names.last()) {
                 (Some(first), Some(last)) => format!(" or {first} to {last}"),

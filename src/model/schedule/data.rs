@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How far back a missed time is still caught up when the schedule does not say: 1 hour.
-pub const DEFAULT_CATCHUP_WINDOW: Duration = Duration::from_secs(3_600);
+pub const DEFAULT_CATCHUP_WINDOW: Duration = Duration::from_hours(1);
 
 /// When an export is due, as it was written.
 ///

@@ -62,7 +62,7 @@ pub struct Evaluator {
 
 #[derive(Clone, Debug)]
 enum Rule {
-    Cron { cron: WallCron, zone: Tz, skipped: SkippedTime, repeated: RepeatedTime },
+    Cron { cron: Box<WallCron>, zone: Tz, skipped: SkippedTime, repeated: RepeatedTime },
     Interval { every: Duration, anchor: DateTime<Utc> },
 }
 
@@ -76,6 +76,7 @@ impl Evaluator {
         let rule = match &schedule.timing {
             Timing::Cron { expression, time_zone, skipped_time, repeated_time } => Rule::Cron {
                 cron: WallCron::parse(expression)
+                    .map(Box::new)
                     .map_err(|problems| Error::internal(format!("cron expression: {}", problems.join("; "))))?,
                 zone: time_zone.parse().map_err(|_| Error::internal(format!("unknown time zone {time_zone}")))?,
                 skipped: *skipped_time,

@@ -10,7 +10,8 @@ async fn all(admin: &mut Client, request: pb::ListConnectionsRequest) -> Vec<Str
     let mut request = pb::ListConnectionsRequest { parent: parent(), ..request };
     loop {
         let page = admin.connections.list_connections(request.clone()).await.expect("listed").into_inner();
-        assert!(request.page_size == 0 || page.connections.len() <= request.page_size as usize);
+        let most = usize::try_from(request.page_size).expect("a size");
+        assert!(most == 0 || page.connections.len() <= most);
         names.extend(page.connections.into_iter().map(|found| found.display_name));
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() {

@@ -39,8 +39,8 @@ async fn a_share_lets_find_and_use_but_not_see() {
             display_name: "Partner".into(),
             connection_type: "connectionTypes/sftp".into(),
         };
-        assert_eq!(usable(&mut ann).await, [expected.clone()]);
-        assert_eq!(usable(&mut group).await, [expected.clone()]);
+        assert_eq!(usable(&mut ann).await, std::slice::from_ref(&expected));
+        assert_eq!(usable(&mut group).await, std::slice::from_ref(&expected));
         assert_eq!(usable(&mut bob).await, []);
         assert_eq!(usable(&mut admin).await, [expected]);
         let get = pb::GetConnectionRequest { name: connection.name.clone() };

@@ -3,12 +3,11 @@
 //! The cluster lives as long as the test process: a shell that waits on a pipe from it ends the server when the pipe
 //! closes, however the process ends.
 
-use std::io::Write as _;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,8 +21,8 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 struct Cluster {
     base: String,
-    /// Closed when the process ends.
-    _pipe: Option<ChildStdin>,
+    /// Its standard input is closed when this process ends.
+    _shell: Option<Child>,
 }
 
 /// The URL of a new, empty database.
@@ -53,14 +52,14 @@ pub fn program(name: &str) -> PathBuf {
     })
 }
 
+#[expect(clippy::zombie_processes, reason = "the shell ends with this process, which keeps it in the cluster")]
 fn start() -> Cluster {
     if let Ok(base) = std::env::var(URL) {
-        return Cluster { base: base.trim_end_matches('/').to_owned(), _pipe: None };
+        return Cluster { base: base.trim_end_matches('/').to_owned(), _shell: None };
     }
     let folder = std::env::temp_dir().join(format!("outflow-postgres-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the cluster");
-    let root =
-        std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0).unwrap_or(false);
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if root {
         chown(&folder, Some(NOBODY), Some(NOBODY)).expect("the folder changes hands");
     }
@@ -71,11 +70,11 @@ fn start() -> Cluster {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-    let pipe = serve(&folder, &data, port, root);
+    let shell = serve(&folder, &data, port, root);
     let base = format!("postgres://postgres@127.0.0.1:{port}");
     for _ in 0..600 {
         if ready_now(&base) {
-            return Cluster { base, _pipe: Some(pipe) };
+            return Cluster { base, _shell: Some(shell) };
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
@@ -91,7 +90,7 @@ fn ready_now(base: &str) -> bool {
     probe.is_ok_and(|status| status.success())
 }
 
-fn serve(folder: &Path, data: &Path, port: u16, root: bool) -> ChildStdin {
+fn serve(folder: &Path, data: &Path, port: u16, root: bool) -> Child {
     // fsync off: these databases need not outlive the power; what must is tested with a cluster of its own.
     let script = format!(
         "'{postgres}' -D '{data}' -k '{folder}' -p {port} -c listen_addresses=127.0.0.1 -c fsync=off \
@@ -104,10 +103,7 @@ fn serve(folder: &Path, data: &Path, port: u16, root: bool) -> ChildStdin {
     let mut shell = as_user(Command::new("sh"), root);
     // A group of its own: a Ctrl-C for the tests must not end the server before the tests have ended.
     shell.args(["-c", &script]).stdin(Stdio::piped()).process_group(0).current_dir("/");
-    let mut child = shell.spawn().expect("a shell runs");
-    let mut pipe = child.stdin.take().expect("a pipe to it");
-    pipe.flush().expect("the pipe works");
-    pipe
+    shell.spawn().expect("a shell runs")
 }
 
 fn as_user(mut command: Command, root: bool) -> Command {
