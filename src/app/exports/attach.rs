@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::app::change::{Change, Effect};
 use crate::model::text::Object;
 use crate::model::{
-    Call, Connection, ConnectionName, ConnectionUid, Export, Link, Mutation, ReleaseCause, ResourceId, Result,
+    Call, Connection, ConnectionName, ConnectionUid, Error, Export, Invalid, Link, Mutation, ReleaseCause, ResourceId,
+    Result,
 };
 use crate::store;
 
@@ -122,7 +123,11 @@ async fn attach(
         after.destination_settings = settings::refit(change.app, &before, &connection.connection_type, given)?;
         if after.connection_type != connection.connection_type {
             after.connection_type = connection.connection_type.clone();
-            settings::check_schedule(change, &after, after.schedule.as_ref(), "schedule")?;
+            match settings::check_schedule(change, &after, after.schedule.as_ref(), "schedule") {
+                // A schedule that has ended may move; one that fires too often for the new type may not.
+                Err(Error::Invalid(Invalid::ScheduleNeverFires, _)) => {}
+                checked => checked?,
+            }
         }
         after.link = Link::Attached(target::attachment(connection, revision));
         after.next_due_time = after.due_time_after(change.now);

@@ -68,8 +68,16 @@ async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
         if after == before {
             continue;
         }
-        let path = if matches!(input.change, ScheduleChange::Enabled(_)) { "enabled" } else { "schedule" };
-        settings::check_schedule(change, &after, after.schedule.as_ref(), path)?;
+        match input.change {
+            // What is switched off may have ended long ago.
+            ScheduleChange::Enabled(false) => {}
+            ScheduleChange::Enabled(true) => {
+                settings::check_schedule(change, &after, after.schedule.as_ref(), "enabled")?;
+            }
+            ScheduleChange::Replace(_) => {
+                settings::check_schedule(change, &after, after.schedule.as_ref(), "schedule")?;
+            }
+        }
         after.next_due_time = after.due_time_after(change.now);
         touch(change, &mut after);
         store::exports::update(change.db, &after).await?;

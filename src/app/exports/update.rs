@@ -77,7 +77,9 @@ async fn update(change: &Change<'_>, input: &UpdateExport) -> Result<Effect> {
         after.destination_settings =
             settings::check(change.app, &after.connection_type, given, "export.destination_settings")?;
     }
-    if let Some(schedule) = &update.schedule {
+    if let Some(schedule) = &update.schedule
+        && *schedule != before.schedule
+    {
         settings::check_schedule(change, &after, schedule.as_ref(), "export.schedule")?;
         after.schedule.clone_from(schedule);
     }

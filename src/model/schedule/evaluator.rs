@@ -1,6 +1,6 @@
 //! From a schedule to the instants at which it is due.
 //!
-//! Parsing an expression costs about as much as a hundred evaluations, so it is done once and the evaluator is kept.
+//! Parsing an expression costs as much as ten evaluations or more, so it is done once and the evaluator is kept.
 
 use std::iter;
 use std::time::Duration;
@@ -116,7 +116,8 @@ impl Evaluator {
 
     /// The next run of the export `uid` whose nominal time is strictly after `after`.
     ///
-    /// Pass the nominal time of the run before, not the time at which it was due, or an occurrence may be met twice.
+    /// Pass the nominal time of the run before: an occurrence whose nominal time is over is not given again, though its
+    /// jitter may be still to come.
     pub fn next_run_time(&self, uid: Uuid, after: DateTime<Utc>) -> Option<NextRun> {
         let schedule_time = self.next_after(after)?.time;
         let jitter = TimeDelta::from_std(jitter_of(uid, schedule_time, self.jitter)).ok()?;

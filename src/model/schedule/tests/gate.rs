@@ -96,7 +96,7 @@ fn check_zones(zones: &[&str]) -> Tally {
         tally.transitions += changes.len();
         let subjects: Vec<_> = EXPRESSIONS.iter().map(|(text, hours)| subject(name, text, *hours)).collect();
         for change in changes {
-            let reach = TimeDelta::hours(60);
+            let reach = TimeDelta::hours(36);
             let wall = Wall::new(zone, change - reach, change + reach);
             for subject in &subjects {
                 subject.check(zone, change, &wall, &mut tally);
