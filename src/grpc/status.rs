@@ -19,8 +19,6 @@ pub const DOMAIN: &str = "outflow";
 const VIOLATIONS_BYTES: usize = 3_700;
 /// Characters of a display name within a status.
 const DISPLAY_NAME_CHARS: usize = 60;
-/// Characters of a display name where there is little room.
-const DISPLAY_NAME_CHARS_SHORT: usize = 5;
 /// Characters of the words of a status.
 const MESSAGE_CHARS: usize = 300;
 /// Fields that a refusal names one by one.
@@ -257,7 +255,7 @@ fn aborted(abort: Abort) -> Answer {
     }
 }
 
-/// One violation for each blocker; with long names there is less room for what people call them.
+/// One violation for each blocker; where resource names are long there is no room for what people call them.
 fn blockers(first: &[Blocker]) -> Vec<PreconditionViolation> {
     let kind = "CONNECTION_IN_USE";
     let with_names_of = |chars: usize| {
@@ -268,7 +266,7 @@ fn blockers(first: &[Blocker]) -> Vec<PreconditionViolation> {
     };
     let mut fitted = with_names_of(DISPLAY_NAME_CHARS);
     if fitted.len() < first.len() {
-        fitted = with_names_of(DISPLAY_NAME_CHARS_SHORT);
+        fitted = with_names_of(0);
     }
     let violation =
         |(blocker, display_name): (&Blocker, String)| PreconditionViolation::new(kind, &blocker.name, display_name);
@@ -297,4 +295,47 @@ fn kind_name(kind: Kind) -> &'static str {
 /// The beginning of a text, without control characters.
 fn cut(text: &str, chars: usize) -> String {
     text.chars().filter(|character| !character.is_control()).take(chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of a status as sent: base64 and percent-encoding included.
+    fn sent(status: &Status) -> usize {
+        let http = status.clone().into_http::<tonic::body::Body>();
+        http.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
+    }
+
+    #[test]
+    fn the_longest_refusals_stay_under_six_kibibytes() {
+        let organization = "o".repeat(63);
+        let blocker = |number: usize| Blocker {
+            name: format!("organizations/{organization}/exports/{number:x>63}"),
+            display_name: "🦀".repeat(limits::DISPLAY_NAME_CHARS),
+        };
+        let status: Status = Error::from(Precondition::ConnectionInUse {
+            connection: format!("organizations/{organization}/connections/{organization}"),
+            blocking_export_count: 1_000_000,
+            blocking_set_etag: "e".repeat(40),
+            first: (0..20).map(blocker).collect(),
+        })
+        .into();
+        assert!(sent(&status) < 6 * 1024, "{}", sent(&status));
+        let details = status.get_error_details();
+        assert_eq!(details.precondition_failure().map(|failure| failure.violations.len()), Some(20));
+
+        let mut violations = Violations::new();
+        for number in 0..1_000 {
+            violations.add(format!("export.payload.tables[{number}].fields[{number}].output_name"), "ü".repeat(80));
+        }
+        let status: Status = Error::Invalid(Invalid::Field, violations).into();
+        assert!(sent(&status) < 6 * 1024, "{}", sent(&status));
+        let details = status.get_error_details();
+        assert_eq!(
+            details.error_info().and_then(|info| info.metadata.get("violation_count").cloned()),
+            Some("1000".into())
+        );
+        assert!(details.bad_request().is_some_and(|bad| bad.field_violations.len() > 10));
+    }
 }
