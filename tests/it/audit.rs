@@ -1,0 +1,119 @@
+//! ListAuditEvents: every change is on the log, from what, to what.
+
+use outflow::grpc::proto as pb;
+use prost_types::value::Kind;
+
+use crate::support::{Client, Clients as _, ErrorExt as _, cron, on_both, parent};
+
+async fn events(admin: &mut Client, filter: pb::ListAuditEventsRequest) -> Vec<pb::AuditEvent> {
+    let request = pb::ListAuditEventsRequest { parent: parent(), page_size: 1_000, ..filter };
+    admin.audit.list_audit_events(request).await.expect("listed").into_inner().audit_events
+}
+
+fn value(object: Option<&prost_types::Struct>, key: &str) -> Option<String> {
+    let kind = object?.fields.get(key)?.kind.as_ref()?;
+    if let Kind::StringValue(text) = kind { Some(text.clone()) } else { Some(format!("{kind:?}")) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_tells_who_did_what_from_what_to_what() {
+    on_both(async |server| {
+        let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
+        let connection = admin.shared_connection("Partner").await;
+        let export = ann.export(&connection.name, "Weekly").await;
+        let mut changed = export.clone();
+        changed.display_name = "Monthly".into();
+        changed.schedule = Some(cron("0 6 1 * *", "Europe/Berlin"));
+        let update = pb::UpdateExportRequest {
+            export: Some(changed),
+            update_mask: Some(prost_types::FieldMask { paths: vec!["display_name".into(), "schedule".into()] }),
+            ..Default::default()
+        };
+        let mut call = tonic::Request::new(update);
+        call.metadata_mut().insert("x-request-id", "call-7".parse().expect("ASCII"));
+        call.metadata_mut()
+            .insert("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().expect("ASCII"));
+        ann.exports.update_export(call).await.expect("updated");
+
+        let of_export = pb::ListAuditEventsRequest { resource: export.name.clone(), ..Default::default() };
+        let found = events(&mut admin, of_export).await;
+        let [created, updated] = found.as_slice() else { panic!("two changes, not {found:?}") };
+        assert_eq!(created.method, "outflow.v1.ExportService/CreateExport");
+        assert_eq!(value(created.after.as_ref(), "connection"), Some(connection.name.clone()));
+        assert_eq!((updated.principal.as_str(), updated.roles.join(" ").as_str()), ("ann", "CONTRIBUTOR"));
+        assert_eq!((updated.resource_uid.as_str(), updated.count), (export.uid.as_str(), 1));
+        assert_eq!(updated.outcome(), pb::audit_event::Outcome::Succeeded);
+        assert_eq!(updated.changed_fields, ["display_name", "schedule"]);
+        assert_eq!(value(updated.before.as_ref(), "display_name"), Some("Weekly".into()));
+        assert_eq!(value(updated.after.as_ref(), "display_name"), Some("Monthly".into()));
+        assert_eq!(value(updated.before.as_ref(), "schedule"), None);
+        assert_eq!((updated.call_id.as_str(), updated.trace_id.len()), ("call-7", 32));
+
+        let by_root = pb::ListAuditEventsRequest { principal: "root".into(), ..Default::default() };
+        assert_eq!(events(&mut admin, by_root).await.len(), 1);
+        let later = pb::ListAuditEventsRequest { start_time: updated.time, ..Default::default() };
+        assert_eq!(events(&mut admin, later).await.last(), Some(updated));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_an_event_for_each_and_a_rehearsal_none() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await;
+        let mut names = Vec::new();
+        for number in 0..3 {
+            names.push(admin.export(&connection.name, &format!("Export {number}")).await.name);
+        }
+        let mut detach =
+            pb::BatchDetachExportsRequest { parent: parent(), names, reason: "moving".into(), ..Default::default() };
+        detach.validate_only = true;
+        let rehearsed = admin.exports.batch_detach_exports(detach.clone()).await.expect("fine").into_inner();
+        assert_eq!((rehearsed.detached_count, rehearsed.batch_id.as_str()), (3, ""));
+        let method = "outflow.v1.ExportService/BatchDetachExports";
+        let filter = pb::ListAuditEventsRequest { method: method.into(), ..Default::default() };
+        assert_eq!(events(&mut admin, filter.clone()).await, []);
+        detach.validate_only = false;
+        let done = admin.exports.batch_detach_exports(detach).await.expect("detached").into_inner();
+        let found = events(&mut admin, filter).await;
+        assert_eq!(found.len(), 3);
+        for event in &found {
+            assert_eq!((event.batch_id.as_str(), event.reason.as_str()), (done.batch_id.as_str(), "moving"));
+            assert_eq!(value(event.before.as_ref(), "connection"), Some(connection.name.clone()));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_pages_in_both_directions() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        for number in 0..5 {
+            admin.connection(&format!("Connection {number}")).await;
+        }
+        let mut seen = Vec::new();
+        let mut request = pb::ListAuditEventsRequest {
+            parent: parent(),
+            page_size: 2,
+            order_by: "time desc".into(),
+            ..Default::default()
+        };
+        loop {
+            let page = admin.audit.list_audit_events(request.clone()).await.expect("listed").into_inner();
+            seen.extend(page.audit_events.into_iter().map(|event| event.resource_display_name));
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
+        }
+        seen.reverse();
+        assert_eq!(seen, (0..5).map(|number| format!("Connection {number}")).collect::<Vec<_>>());
+        request.order_by = "display_name".into();
+        let refusal = admin.audit.list_audit_events(request).await.expect_err("no such order");
+        assert_eq!(refusal.fields(), ["order_by"]);
+        server.stop().await;
+    })
+    .await;
+}
