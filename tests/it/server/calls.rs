@@ -97,6 +97,8 @@ async fn a_lock_that_is_not_given_up_is_a_conflict() {
 #[tokio::test(flavor = "multi_thread")]
 async fn health_needs_no_identity() {
     on_both(async |server| {
+        let file = server.data_dir.join("outflow.db");
+        assert_eq!(file.exists(), server.backend == Backend::Sqlite);
         let mut health = HealthClient::new(channel(&server).await);
         for service in ["", "outflow.v1.ConnectionService", "outflow.v1.ExportService", "outflow.v1.AuditService"] {
             let request = HealthCheckRequest { service: service.into() };

@@ -1,0 +1,139 @@
+"""Servers for the clients beside this file: the real binary on ports of its own, on SQLite and on PostgreSQL.
+
+The binary is what cargo built (or $BINARY); PostgreSQL is a throw-away cluster of the installed programs.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("BINARY") or os.path.join(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"), "debug/outflow")
+NOBODY = 65534  # PostgreSQL refuses to be run by root
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("OUTFLOW_")}
+
+
+class Server:
+    """A running server: where it listens, its files, its database, and tokens for it."""
+
+    def __init__(self, data_dir, database_url):
+        self.data_dir = pathlib.Path(data_dir)
+        self.database_url = database_url  # None: the embedded default
+        self.name = "PostgreSQL" if database_url else "SQLite"
+        self.settings = ["--data-dir", str(data_dir), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+        self.settings += ["--database-url", database_url] if database_url else []
+        self.log = []
+        self.address = None
+
+    def command(self, *arguments):
+        """What a subcommand of the binary prints."""
+        done = subprocess.run([BINARY, *arguments, *self.settings], env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, f"outflow {' '.join(arguments)}: {done.stderr}"
+        return done.stdout.strip()
+
+    def token(self, role, subject, organization="acme"):
+        """A token of the development identity."""
+        who = ["--role", role, "--subject", subject, "--organization", organization]
+        return self.command("token", "mint", *who)
+
+    def start(self):
+        """Starts it, and waits for the line that says how to reach it."""
+        start = {"env": ENVIRONMENT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        self.process = subprocess.Popen([BINARY, "serve", *self.settings], **start)
+        for line in self.process.stdout:
+            self.log.append(line)
+            found = re.search(r"grpcurl .* (127\.0\.0\.1:\d+)", line)
+            if found:
+                self.address = found[1]
+                break
+        assert self.address, "the server did not start:\n" + "".join(self.log)
+        threading.Thread(target=lambda: self.log.extend(self.process.stdout), daemon=True).start()
+
+    def stop(self):
+        """Stops it as an operator would."""
+        self.process.terminate()
+        try:
+            code = self.process.wait(timeout=40)
+        finally:
+            self.process.kill()
+        assert code == 0, f"the server ended with {code}:\n" + "".join(self.log)
+
+    def dump(self):
+        """Every byte that the database holds: the files of SQLite, or what pg_dump writes."""
+        if self.database_url:
+            dump = [program("pg_dump"), "--dbname", self.database_url]
+            return subprocess.run(dump, check=True, capture_output=True).stdout
+        return b"".join(path.read_bytes() for path in sorted(self.data_dir.glob("outflow.db*")))
+
+
+@contextlib.contextmanager
+def serving(database_url=None):
+    """A running server with files of its own; without a URL the embedded default."""
+    with tempfile.TemporaryDirectory(prefix="outflow-") as data_dir:
+        server = Server(data_dir, database_url)
+        if database_url:
+            server.command("keys", "generate")
+        server.start()
+        try:
+            yield server
+        except BaseException:
+            server.process.kill()
+            print("".join(server.log[-40:]))
+            raise
+        server.stop()
+
+
+def on_each_database(test, database_url=None):
+    """Runs a test against a server on SQLite and one on a throw-away PostgreSQL, or on the database named."""
+    if database_url:
+        with serving(database_url) as server:
+            test(server)
+        return
+    with serving() as server:
+        test(server)
+    with postgresql() as url, serving(url) as server:
+        test(server)
+
+
+@contextlib.contextmanager
+def postgresql():
+    """The URL of an empty database on a cluster that goes when this process does, however it does."""
+    folder = tempfile.mkdtemp(prefix="outflow-postgresql-")
+    as_user = {}
+    if os.getuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+        as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = f"""
+        {program("initdb")} -U postgres -A trust --no-sync -E UTF8 --locale=C -D {folder}/data >&2 || exit
+        {program("pg_ctl")} start -w -D {folder}/data -l {folder}/log -o '-F -k {folder} -p {port} -h 127.0.0.1' >&2 || exit
+        echo ready
+        cat >/dev/null
+        {program("pg_ctl")} stop -m immediate -D {folder}/data >&2"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    shell = subprocess.Popen(["sh", "-c", script], cwd="/", start_new_session=True, **pipes, **as_user)
+    try:
+        log = pathlib.Path(folder, "log")
+        started = shell.stdout.readline() == b"ready\n"
+        assert started, "PostgreSQL did not start: " + (log.read_text() if log.exists() else "initdb failed")
+        yield f"postgres://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        shell.stdin.close()  # ends the cluster; so does the end of this process
+        shell.wait()
+        shutil.rmtree(folder)
+
+
+def program(name):
+    """A program of the newest PostgreSQL."""
+    installed = pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    newest = sorted(installed, key=lambda path: int(path.parts[4]))[-1:]
+    found = str(newest[0]) if newest else shutil.which(name)
+    assert found, f"{name} was not found: install PostgreSQL 15 or later (Debian: postgresql)"
+    return found

@@ -1,0 +1,288 @@
+"""The walk-through with a public client: buf curl, which knows the API by reflection alone. Every answer is checked.
+
+An administrator connects, shares, unshares and removes; a contributor exports; nobody breaks anybody else's work.
+"""
+
+import base64
+import datetime
+import json
+import sqlite3
+import subprocess
+import sys
+import uuid
+import zoneinfo
+
+from google.rpc import error_details_pb2 as details
+
+import servers
+
+ORGANIZATION = "organizations/acme"
+PARTNER = f"{ORGANIZATION}/connections/partner"
+SECRET = "correct-horse-battery-staple"
+DISPLAY_NAME = "Partner SFTP – weekly segments"
+CRON = {"expression": "0 6 * * MON", "timeZone": "Europe/Berlin"}
+
+
+class Refused(Exception):
+    """A call that was refused: its code, its words, and its details by their names."""
+
+    def __init__(self, error):
+        super().__init__(f"{error['code']}: {error['message']}")
+        self.code, self.message, self.details = error["code"], error["message"], {}
+        for detail in error.get("details", []):
+            name = detail["type"].removeprefix("google.rpc.")
+            value = base64.b64decode(detail["value"] + "==")
+            self.details[name] = getattr(details, name).FromString(value)
+
+    @property
+    def reason(self):
+        """`ErrorInfo.reason`"""
+        return self.details["ErrorInfo"].reason
+
+
+class Caller:
+    """Somebody who calls with buf curl."""
+
+    def __init__(self, server, role, subject):
+        self.server, self.token = server, server.token(role, subject)
+
+    def stream(self, method, request):
+        """All messages of the answer."""
+        url = f"http://{self.server.address}/outflow.v1.{method}"
+        options = ["--protocol", "grpc", "--http2-prior-knowledge", "--emit-defaults"]
+        header = ["--header", f"authorization: Bearer {self.token}"]
+        data = ["--data", json.dumps(request)]
+        done = subprocess.run(["buf", "curl", *options, *header, *data, url], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Refused(json.loads(done.stderr))
+        messages, rest = [], done.stdout.strip()
+        while rest:
+            message, end = json.JSONDecoder().raw_decode(rest)
+            messages.append(message)
+            rest = rest[end:].strip()
+        return messages
+
+    def __call__(self, method, request):
+        """The one message of the answer."""
+        (answer,) = self.stream(method, request)
+        return answer
+
+    def refusal(self, method, request, code, reason):
+        """The refusal of a call, which must be this one."""
+        try:
+            self.stream(method, request)
+        except Refused as refused:
+            assert (refused.code, refused.reason) == (code, reason), refused
+            return refused
+        raise AssertionError(f"{method} was not refused")
+
+
+def walk(server):
+    """The steps in their order."""
+    print(f"on {server.name}")
+    admin, ann = Caller(server, "admin", "root"), Caller(server, "contributor", "ann")
+    connection = connects(admin, server)
+    shares(admin, ann)
+    exports = exports_are_made(ann)
+    unshares(admin, ann, exports)
+    removal_is_refused_until_nothing_blocks_it(admin, ann, exports)
+    removes(admin, server, connection["uid"])
+    attaches_again(admin, ann)
+
+
+def step(words):
+    """What is shown from here on."""
+    print(f"  {words}")
+
+
+def connects(admin, server):
+    step("an administrator picks a type and connects")
+    types = admin("ConnectionService/ListConnectionTypes", {})["connectionTypes"]
+    (sftp,) = [found for found in types if found["name"] == "connectionTypes/sftp"]
+    required = {field["key"] for field in sftp["propertyFields"] if field["required"]}
+    assert required == {"host", "username", "host_key"}, required
+    assert {method["id"] for method in sftp["authMethods"]} == {"password", "private_key"}
+    created = admin("ConnectionService/CreateConnection", new_connection("partner", DISPLAY_NAME, SECRET))["connection"]
+    assert (created["name"], created["displayName"]) == (PARTNER, DISPLAY_NAME)
+    assert (created["state"], created["attachedExportCount"]) == ("STATE_ACTIVE", "0")
+    assert created["properties"]["port"] == 22, "the default is written in"
+    assert created["credentialStatus"]["setFields"] == ["password"]
+    read = admin("ConnectionService/GetConnection", {"name": PARTNER})
+    assert read == {"connection": created} and SECRET not in json.dumps(read)
+    assert sealed_secrets(server, created["uid"]) == 1
+    return created
+
+
+def new_connection(connection_id, display_name, secret):
+    properties = {"host": "sftp.partner.example", "username": "acme", "directory": "in", "host_key": "SHA256:" + 43 * "A"}
+    return {
+        "parent": ORGANIZATION,
+        "connectionId": connection_id,
+        "connection": {"displayName": display_name, "connectionType": "connectionTypes/sftp", "properties": properties},
+        "credential": {"authMethod": "password", "inline": {"values": {"password": secret}}},
+    }
+
+
+def shares(admin, ann):
+    step("a contributor may use nothing, until it is shared, and then learns its name and type")
+    search = ("ConnectionService/SearchUsableConnections", {"parent": ORGANIZATION})
+    assert ann(*search)["usableConnections"] == []
+    ann.refusal("ExportService/CreateExport", new_export("early", "Early"), "permission_denied", "NOT_PERMITTED")
+    shared = admin("ConnectionService/ShareConnection", {"name": PARTNER, "allContributors": True})["connection"]
+    assert shared["sharing"] == {"allContributors": True, "members": []}
+    usable = {"name": PARTNER, "displayName": DISPLAY_NAME, "connectionType": "connectionTypes/sftp"}
+    assert ann(*search)["usableConnections"] == [usable]
+    ann.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "permission_denied", "ROLE_REQUIRED")
+
+
+def new_export(export_id, display_name):
+    fields = [{"field": "email", "transform": "TRANSFORM_SHA256_NORMALIZED"}, {"field": "segment", "outputName": "s"}]
+    return {
+        "parent": ORGANIZATION,
+        "exportId": export_id,
+        "export": {
+            "displayName": display_name,
+            "connection": PARTNER,
+            "payload": {"tables": [{"table": "customers", "fields": fields}]},
+            "schedule": {"cron": CRON, "enabled": True},
+            "destinationSettings": {"folder": f"weekly/{export_id}", "file_format": "csv"},
+        },
+    }
+
+
+def exports_are_made(ann):
+    step("the contributor defines three exports and previews their times")
+    exports = {}
+    for export_id, display_name in [("buyers", "Weekly buyers"), ("lapsed", "Weekly lapsed"), ("new", "Weekly new")]:
+        made = ann("ExportService/CreateExport", new_export(export_id, display_name))["export"]
+        assert (made["state"], made["callerAccess"]) == ("STATE_ACTIVE", "CALLER_ACCESS_MANAGE")
+        assert (made["connectionDisplayName"], made["creator"]) == (DISPLAY_NAME, "ann")
+        assert is_monday_at_six(made["nextRunTime"]), made["nextRunTime"]
+        exports[made["name"]] = made
+    preview = {"parent": ORGANIZATION, "schedule": {"cron": CRON}, "count": 60}
+    occurrences = ann("ExportService/PreviewSchedule", preview)["occurrences"]
+    times = [found["time"] for found in occurrences]
+    assert len(times) == 60 and all(map(is_monday_at_six, times)) and times == sorted(set(times))
+    assert times[0] == exports[f"{ORGANIZATION}/exports/buyers"]["nextRunTime"]
+    offsets = {found["localTime"][-6:] for found in occurrences}
+    assert offsets == {"+01:00", "+02:00"}, "more than a year has winter and summer"
+    return exports
+
+
+def is_monday_at_six(time):
+    moment = datetime.datetime.fromisoformat(time.replace("Z", "+00:00"))
+    local = moment.astimezone(zoneinfo.ZoneInfo("Europe/Berlin"))
+    return (local.isoweekday(), local.time()) == (1, datetime.time(6)) and moment > now()
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def configuration(export):
+    return {key: export[key] for key in ["uid", "displayName", "payload", "schedule", "destinationSettings", "labels"]}
+
+
+def unshares(admin, ann, exports):
+    step("unsharing breaks nothing: the exports stay active, the contributor can view them")
+    answer = admin("ConnectionService/UnshareConnection", {"name": PARTNER, "allContributors": True})
+    assert answer["affectedExportCount"] == "3" and answer["connection"]["sharing"]["allContributors"] is False
+    listed = ann("ExportService/ListExports", {"parent": ORGANIZATION})["exports"]
+    assert [found["name"] for found in listed] == list(exports)
+    for found in listed:
+        assert (found["state"], found["callerAccess"]) == ("STATE_ACTIVE", "CALLER_ACCESS_VIEW")
+        assert configuration(found) == configuration(exports[found["name"]])
+        assert found["nextRunTime"] == exports[found["name"]]["nextRunTime"]
+    edit = {"export": {"name": listed[0]["name"], "displayName": "Mine"}}
+    ann.refusal("ExportService/UpdateExport", edit, "permission_denied", "NOT_PERMITTED")
+    ann.refusal("ExportService/DeleteExport", {"name": listed[0]["name"]}, "permission_denied", "NOT_PERMITTED")
+    assert ann("ExportService/GetExport", {"name": listed[0]["name"]})["export"] == listed[0], "nothing changed"
+
+
+def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
+    step("a removal is refused and names its blockers; the stream lists them; one is removed, one detached, the rest too")
+    remove = ("ConnectionService/DeleteConnection", {"name": PARTNER})
+    refused = admin.refusal(*remove, "failed_precondition", "CONNECTION_IN_USE")
+    assert refused.message.startswith("3 exports use this connection"), refused.message
+    assert refused.details["ErrorInfo"].metadata["blocking_export_count"] == "3"
+    named = [(found.subject, found.description) for found in refused.details["PreconditionFailure"].violations]
+    assert named == [(name, export["displayName"]) for name, export in exports.items()], named
+
+    *blocking, last = admin.stream("ConnectionService/StreamBlockingExports", {"name": PARTNER})
+    shown = [message["blocking"] for message in blocking]
+    assert [found["name"] for found in shown] == list(exports)
+    assert all(found["creator"] == "ann" and found["state"] == "STATE_ACTIVE" for found in shown)
+    assert last["summary"]["blockingExportCount"] == "3"
+    etag = last["summary"]["blockingSetEtag"]
+    assert etag == refused.details["ErrorInfo"].metadata["blocking_set_etag"]
+
+    removed, detached, rest = exports
+    admin("ExportService/DeleteExport", {"name": removed})
+    admin.refusal("ExportService/GetExport", {"name": removed}, "not_found", "RESOURCE_NOT_FOUND")
+    alone = admin("ExportService/DetachExport", {"name": detached, "reason": "the partner left"})["export"]
+    assert alone["state"] == "STATE_INACTIVE" and alone["detachment"]["reason"] == "the partner left"
+    shown_set = {"connection": PARTNER, "blockingSetEtag": etag}
+    batch = admin("ExportService/BatchDetachExports", {"parent": ORGANIZATION, "attachedSet": shown_set})
+    assert batch["detachedCount"] == "1" and batch["batchId"]
+    for name in [detached, rest]:
+        export = ann("ExportService/GetExport", {"name": name})["export"]
+        assert (export["state"], export["connection"]) == ("STATE_INACTIVE", "")
+        assert export["nextRunTime"] is None and export["detachment"]["connection"] == PARTNER
+        assert configuration(export) == configuration(exports[name])
+        assert export["callerAccess"] == "CALLER_ACCESS_MANAGE", "detached, it is its creator's again"
+    assert batch["batchId"] == export["detachment"]["batchId"]
+
+
+def removes(admin, server, uid):
+    step("the connection goes, and its secret with it")
+    assert sealed_secrets(server, uid) == 1
+    admin("ConnectionService/DeleteConnection", {"name": PARTNER})
+    admin.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "not_found", "RESOURCE_NOT_FOUND")
+    assert sealed_secrets(server, uid) == 0
+    dump = server.dump()
+    assert DISPLAY_NAME.encode() in dump, "what is not secret is seen: the audit log tells of the removal"
+    assert SECRET.encode() not in dump
+    assert SECRET not in "".join(server.log)
+
+
+def sealed_secrets(server, uid):
+    """How many secrets the database holds of a connection."""
+    uid = uuid.UUID(uid)
+    if server.database_url:
+        query = f"SELECT count(*) FROM credentials WHERE connection_uid = '{uid}'"
+        psql = [servers.program("psql"), "-X", "-A", "-t", "-d", server.database_url, "-c", query]
+        return int(subprocess.run(psql, check=True, capture_output=True, text=True).stdout)
+    database = sqlite3.connect(f"file:{server.data_dir}/outflow.db?mode=ro", uri=True)
+    try:
+        return database.execute("SELECT count(*) FROM credentials WHERE connection_uid = ?", [uid.bytes]).fetchone()[0]
+    finally:
+        database.close()
+
+
+def attaches_again(admin, ann):
+    step("the contributor attaches an export to another shared connection: it is active again")
+    other = new_connection("other", "Another SFTP", "another secret")
+    other["connection"]["sharing"] = {"members": ["user:ann"]}
+    admin("ConnectionService/CreateConnection", other)
+    name = f"{ORGANIZATION}/exports/lapsed"
+    attach = {"name": name, "connection": f"{ORGANIZATION}/connections/other"}
+    attached = ann("ExportService/AttachExport", attach)["export"]
+    assert (attached["state"], attached["connectionDisplayName"]) == ("STATE_ACTIVE", "Another SFTP")
+    assert is_monday_at_six(attached["nextRunTime"]) and attached["detachment"] is None
+    assert ann("ExportService/GetExport", {"name": name})["export"] == attached
+    is_on_the_audit_log(admin)
+
+
+def is_on_the_audit_log(admin):
+    step("all of it is on the audit log, the denied attempts too")
+    events = admin("AuditService/ListAuditEvents", {"parent": ORGANIZATION, "pageSize": 100})["auditEvents"]
+    told = [event["method"].split("/")[1] for event in events if event["outcome"] == "OUTCOME_SUCCEEDED"]
+    changes = ["CreateConnection", "ShareConnection", "CreateExport", "CreateExport", "CreateExport", "UnshareConnection"]
+    changes += ["DeleteExport", "DetachExport", "BatchDetachExports", "DeleteConnection", "CreateConnection", "AttachExport"]
+    assert told == changes, told
+    denied = {event["method"].split("/")[1] for event in events if event["outcome"] == "OUTCOME_DENIED"}
+    assert denied == {"CreateExport", "GetConnection", "UpdateExport", "DeleteExport"}, denied
+
+
+if __name__ == "__main__":
+    servers.on_each_database(walk, *sys.argv[1:])
