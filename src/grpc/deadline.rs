@@ -9,13 +9,9 @@ pub const UNARY_CAP: Duration = Duration::from_secs(30);
 /// Stands for no deadline: longer than any stream lives.
 const NEVER: Duration = Duration::from_hours(365 * 24);
 
-/// How much earlier than the caller we end a call: tonic's own timer, which knows no DEADLINE_EXCEEDED, comes second.
-const MARGIN: Duration = Duration::from_millis(2);
-
 /// When a call that began then is over: its `grpc-timeout`, and for unary calls the cap.
 pub fn of(began: Instant, headers: &HeaderMap, streams: bool) -> Instant {
     let asked = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
-    let asked = asked.map(|asked| asked.saturating_sub(MARGIN));
     let cap = if streams { NEVER } else { UNARY_CAP };
     began + asked.map_or(cap, |asked| asked.min(cap))
 }

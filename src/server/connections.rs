@@ -1,83 +1,127 @@
-//! Connections that come in: a bounded number of them at a time.
+//! Connections that come in: a bounded number of them, each served over HTTP/2 until it ends or the server does.
+//!
+//! hyper is driven here and not by tonic's own server: that one holds every call to a timer of its own, which answers
+//! CANCELLED where DEADLINE_EXCEEDED is due, and cannot end a connection that does not end by itself.
 
+use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures_util::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::Service;
 
 /// Connections at a time; more wait to be accepted.
 pub const CONNECTIONS: usize = 1_000;
+/// Calls at a time on one connection.
+pub const STREAMS_PER_CONNECTION: u32 = 200;
+/// Bytes of the headers of a call.
+pub const HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// How often a silent connection is asked whether it lives.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+/// How long it has to answer.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client has to agree on TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause after a connection that could not be accepted: out of file handles, for one; let some close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A connection with its place, given back when it closes.
-pub struct Admitted {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-}
-
-/// The connections of a listener, as there is room.
-pub fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<Admitted>> {
+/// Serves the connections of a listener until it is stopped and the last of them has ended.
+///
+/// When it is stopped, every connection is told to take no more calls. Dropping the future ends those that are left.
+pub async fn serve<S>(listener: TcpListener, tls: Option<TlsAcceptor>, service: S, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    futures_util::stream::unfold((listener, places), |(listener, places)| async {
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        let accepted = listener.accept().await.and_then(|(stream, _)| {
-            stream.set_nodelay(true)?;
-            Ok(Admitted { stream, _place: place })
-        });
-        if let Err(error) = &accepted {
-            // Out of file handles, for one: let some close.
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let (tls, service, stop) = (tls.clone(), service.clone(), stop.clone());
+                connections.spawn(async move {
+                    if let Err(error) = connection(stream, tls, service, stop).await {
+                        tracing::debug!(%error, "a connection failed");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
-        Some((accepted, (listener, places)))
-    })
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
-impl Connected for Admitted {
-    type ConnectInfo = TcpConnectInfo;
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection<S>(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    service: S,
+    stop: CancellationToken,
+) -> Result<(), Failure>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    match tls {
+        None => calls(stream, service, stop).await,
+        Some(tls) => {
+            let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await??;
+            calls(stream, service, stop).await
+        }
     }
 }
 
-impl AsyncRead for Admitted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+/// Serves the calls of one connection.
+async fn calls<I, S>(stream: I, service: S, stop: CancellationToken) -> Result<(), Failure>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
     }
-}
-
-impl AsyncWrite for Admitted {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    Ok(serving.await?)
 }

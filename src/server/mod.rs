@@ -88,7 +88,7 @@ impl Server {
     pub async fn start(settings: &Settings) -> Result<Self, StartError> {
         settings.check()?;
         let stop = CancellationToken::new();
-        let (health, admin) = transport::open_admin(settings.admin_listen, stop.clone()).await?;
+        let (health, admin) = transport::open_admin(settings.admin_listen).await?;
         let clock = Clock::default();
         let catalog = Catalog::load(settings.catalog_dir.as_deref())?;
         let database =
@@ -147,7 +147,7 @@ impl Server {
         health.set_ready(false).await;
         inner.cancel();
         if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
-            // Idle connections and stuck calls.
+            // Stuck calls: their connections go with the task.
             serving.abort();
         }
         app.finish().await;

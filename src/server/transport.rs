@@ -1,21 +1,25 @@
-//! The transport: HTTP/2 with its limits, TLS, the gate, the services, health and reflection.
+//! The transport: the gate, the services, health and reflection, over HTTP/2 with or without TLS.
 
 use std::any::Any;
-use std::future::Future;
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
-use http::Response;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
-use tower::ServiceBuilder;
+use tower::{Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{StartError, connections};
@@ -28,39 +32,28 @@ use crate::grpc::proto::export_service_server::ExportServiceServer;
 use crate::grpc::{AuditApi, ConnectionApi, ExportApi, GateLayer, Gatekeeper, caller_interceptor, proto, status};
 use crate::identity::Verifier;
 
-/// Calls at a time on one connection.
-const STREAMS_PER_CONNECTION: u32 = 200;
 /// Bytes of a message that comes in.
-const DECODE_BYTES: usize = 4 * 1024 * 1024;
+pub const DECODE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of a message that goes out.
-const ENCODE_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes of the headers of a call.
-const HEADER_LIST_BYTES: u32 = 16 * 1024;
-/// How often a silent connection is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_mins(1);
-/// How long it has to answer.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+pub const ENCODE_BYTES: usize = 16 * 1024 * 1024;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The API, ready to listen.
 pub struct Api {
-    server: Server,
+    tls: Option<TlsAcceptor>,
     routes: Routes,
     gate: GateLayer,
 }
 
-/// The admin listener: health for probes, in plaintext. It is open before anything else.
-pub async fn open_admin(address: SocketAddr, stop: CancellationToken) -> Result<(Health, JoinHandle<()>), StartError> {
+/// The admin listener: health for probes, in plaintext. It opens before anything else, and answers until it is aborted:
+/// a server that drains still says that it is not ready.
+pub async fn open_admin(address: SocketAddr) -> Result<(Health, JoinHandle<()>), StartError> {
     let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
     let health = Health::start().await;
-    let service = health.service();
-    let serving = Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
-    let admin = tokio::spawn(async move {
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the admin listener failed");
-            stop.cancel();
-        }
-    });
-    Ok((health, admin))
+    let routes = Routes::new(health.service());
+    let service = ServiceBuilder::new().map_request(whole).service(routes);
+    Ok((health, tokio::spawn(connections::serve(listener, None, service, CancellationToken::new()))))
 }
 
 /// The services behind the gate.
@@ -71,18 +64,10 @@ pub fn api(
     reflection: bool,
     health: &Health,
 ) -> Result<Api, StartError> {
-    let transport = |error: Box<dyn std::error::Error + Send + Sync>| StartError::Transport(error);
-    let mut server = Server::builder()
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-    if let (Some(certificate), Some(key)) = (&settings.tls_cert_file, &settings.tls_key_file) {
-        let read = |path| std::fs::read(path).map_err(|error| transport(error.into()));
-        let identity = Identity::from_pem(read(certificate)?, read(key)?);
-        let tls = ServerTlsConfig::new().identity(identity);
-        server = server.tls_config(tls).map_err(|error| transport(error.into()))?;
-    }
+    let tls = match (&settings.tls_cert_file, &settings.tls_key_file) {
+        (Some(certificate), Some(key)) => Some(tls(certificate, key).map_err(StartError::Transport)?),
+        _ => None,
+    };
     let connections = ConnectionServiceServer::new(ConnectionApi::new(app.clone()))
         .max_decoding_message_size(DECODE_BYTES)
         .max_encoding_message_size(ENCODE_BYTES)
@@ -111,30 +96,45 @@ pub fn api(
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         routes = routes
-            .add_service(builder().build_v1().map_err(|error| transport(error.into()))?)
-            .add_service(builder().build_v1alpha().map_err(|error| transport(error.into()))?);
+            .add_service(builder().build_v1().map_err(|error| StartError::Transport(error.into()))?)
+            .add_service(builder().build_v1alpha().map_err(|error| StartError::Transport(error.into()))?);
     }
     let gate = GateLayer::new(Gatekeeper::new(app, verifier, settings.identity_mode() == IdentityMode::Development));
-    Ok(Api { server, routes, gate })
+    Ok(Api { tls, routes, gate })
 }
 
 impl Api {
     /// Serves until it is stopped and the last call has ended.
-    pub fn serve(self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> {
-        let Self { server, routes, gate } = self;
-        let layers = ServiceBuilder::new()
-            .layer(gate)
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(CatchPanicLayer::custom(panicked))
-            .into_inner();
-        async move {
-            let incoming = connections::accept(listener);
-            let serving = server.layer(layers).add_routes(routes);
-            if let Err(error) = serving.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await {
-                tracing::error!(%error, "the transport failed");
-            }
-        }
+    pub fn serve(self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send {
+        let Self { tls, routes, gate } = self;
+        connections::serve(listener, tls, service(routes, gate), stop)
     }
+}
+
+fn service(
+    routes: Routes,
+    gate: GateLayer,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+    ServiceBuilder::new()
+        .map_request(whole)
+        .layer(gate)
+        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(CatchPanicLayer::custom(panicked))
+        .service(routes)
+}
+
+fn whole(request: Request<Incoming>) -> Request<Body> {
+    request.map(Body::new)
+}
+
+/// TLS from a certificate chain and its key, for HTTP/2 alone.
+fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
+    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// A handler panicked: its words are for the log, the caller learns an id.

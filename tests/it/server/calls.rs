@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use outflow::grpc::proto as pb;
+use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
+use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tower::Service;
 
 use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, on_both};
 
@@ -25,6 +31,20 @@ async fn send(server: &TestServer, path: &'static str, token: &str) -> Status {
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
     let codec = tonic_prost::ProstCodec::<_, pb::GetConnectionResponse>::default();
     client.unary(request, PathAndQuery::from_static(path), codec).await.expect_err("no such call")
+}
+
+/// A connection without a clock: tonic's own ends a call by the `grpc-timeout` that it sends.
+async fn clockless(
+    server: &TestServer,
+) -> impl Service<http::Request<Body>, Response = http::Response<Incoming>, Error = hyper::Error, Future: Send> {
+    let stream = tokio::net::TcpStream::connect(server.address).await.expect("the server listens");
+    let connected = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (sender, connection) = connected.expect("HTTP/2");
+    tokio::spawn(connection);
+    tower::service_fn(move |request| {
+        let mut sender = sender.clone();
+        async move { sender.send_request(request).await }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,9 +89,12 @@ async fn a_call_ends_at_its_deadline_and_leaves_nothing() {
         reason: "too late".into(),
         ..Default::default()
     });
-    // The header alone: the client's own clock would end the call first.
+    let token = server.token("acme", "root", &[outflow::model::Role::Admin], &[]);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
     request.metadata_mut().insert("grpc-timeout", "200m".parse().expect("ASCII"));
-    let refusal = admin.connections.suspend_connection(request).await.expect_err("the row is held");
+    let origin = format!("http://{}", server.address).parse().expect("an origin");
+    let mut patient = ConnectionServiceClient::with_origin(clockless(&server).await, origin);
+    let refusal = patient.suspend_connection(request).await.expect_err("the row is held");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
     holder.rollback().await.expect("the row is free");
     // Whoever comes next waits for the abandoned transaction to give the row up, and finds it unchanged.
