@@ -4,5 +4,6 @@
 
 mod audit;
 mod connections;
+mod races;
 mod server;
 mod support;

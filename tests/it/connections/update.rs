@@ -5,19 +5,12 @@ use prost_types::FieldMask;
 use prost_types::value::Kind;
 use tonic::Code;
 
-use crate::support::{Client, Clients as _, ErrorExt as _, on_both, password, text};
+use crate::support::{Client, Clients as _, ErrorExt as _, on_both, password, with_host};
 
 fn request(connection: pb::Connection, paths: &[&str]) -> pb::UpdateConnectionRequest {
     let paths = paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     let update_mask = Some(FieldMask { paths }).filter(|mask| !mask.paths.is_empty());
     pb::UpdateConnectionRequest { connection: Some(connection), update_mask, ..Default::default() }
-}
-
-fn with_host(connection: &pb::Connection, host: &str) -> pb::Connection {
-    let mut changed = connection.clone();
-    let properties = changed.properties.as_mut().expect("properties");
-    properties.fields.insert("host".into(), prost_types::Value { kind: Some(text(host)) });
-    changed
 }
 
 async fn update(admin: &mut Client, request: pb::UpdateConnectionRequest) -> pb::Connection {

@@ -1,19 +1,9 @@
 //! The binary as operators meet it: it says how to reach it, refuses what is unsafe, and stops when told.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-fn outflow(data_dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outflow"));
-    let inherited = std::env::vars_os().map(|(key, _)| key);
-    for key in inherited.filter(|key| key.to_string_lossy().starts_with("OUTFLOW_")) {
-        command.env_remove(key);
-    }
-    command.env("OUTFLOW_LISTEN", "127.0.0.1:0").env("OUTFLOW_ADMIN_LISTEN", "127.0.0.1:0");
-    command.arg("--data-dir").arg(data_dir).current_dir(data_dir);
-    command
-}
+use crate::support::{Process, outflow};
 
 fn errors(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -24,17 +14,14 @@ fn errors(output: &Output) -> String {
 #[test]
 fn it_says_how_to_reach_it_and_stops_when_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut server = outflow(folder.path()).stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(server.stdout.take().expect("its output")).lines();
-    let hint = lines.by_ref().map(|line| line.expect("text")).find(|line| line.contains("grpcurl")).expect("a hint");
-    assert!(hint.contains("token mint --role admin"), "{hint}");
-    assert!(!hint.contains("eyJ"), "no token is ever printed by serve");
+    let mut server = Process::start(&mut outflow(folder.path()));
+    assert!(server.hint.contains("token mint --role admin"), "{}", server.hint);
+    assert!(!server.hint.contains("eyJ"), "no token is ever printed by serve");
     let minted = outflow(folder.path()).args(["token", "mint", "--role", "viewer"]).output().expect("it mints");
     let token = String::from_utf8(minted.stdout).expect("text");
     assert!(minted.status.success() && token.trim().split('.').count() == 3 && token.lines().count() == 1);
-    let told = Command::new("kill").arg("-TERM").arg(server.id().to_string()).status().expect("kill runs");
-    assert!(told.success());
-    assert!(server.wait().expect("it ends").success());
+    server.signal("TERM");
+    assert!(server.child.wait().expect("it ends").success());
 }
 
 #[test]
@@ -66,11 +53,7 @@ fn a_key_that_is_not_the_one_of_before_is_recognised() {
     let keys = |folder: &Path| outflow(folder).args(["keys", "generate"]).output().expect("it runs");
     assert!(keys(folder.path()).status.success());
     assert!(migrate(folder.path()).status.success());
-    let mut first = outflow(folder.path()).stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(first.stdout.take().expect("its output")).lines();
-    assert!(lines.by_ref().map(|line| line.expect("text")).any(|line| line.contains("grpcurl")));
-    first.kill().expect("it ends");
-    first.wait().expect("it ended");
+    drop(Process::start(&mut outflow(folder.path())));
 
     let key = folder.path().join("keys").join("k0001");
     let other = tempfile::tempdir().expect("a folder");

@@ -40,6 +40,22 @@ pub fn sftp(display_name: &str) -> pb::Connection {
     }
 }
 
+/// The same connection with another host.
+pub fn with_host(connection: &pb::Connection, host: &str) -> pb::Connection {
+    let mut changed = connection.clone();
+    let properties = changed.properties.as_mut().expect("properties");
+    properties.fields.insert("host".to_owned(), Value { kind: Some(text(host)) });
+    changed
+}
+
+/// The host that a connection leads to.
+pub fn host(connection: &pb::Connection) -> &str {
+    match &connection.properties.as_ref().expect("properties").fields["host"].kind {
+        Some(Kind::StringValue(host)) => host,
+        other => panic!("{other:?} is no host"),
+    }
+}
+
 /// A password.
 pub fn password(secret: &str) -> pb::CredentialInput {
     let values = BTreeMap::from([("password".to_owned(), secret.to_owned())]);

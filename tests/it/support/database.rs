@@ -1,0 +1,96 @@
+//! What must be true of the rows, whatever the calls answered.
+
+use sqlx::{PgPool, SqlitePool};
+
+use super::{Backend, TestServer};
+
+/// A pool of our own to the database of a server.
+pub enum Database {
+    /// Of an SQLite file.
+    Sqlite(SqlitePool),
+    /// Of PostgreSQL.
+    Postgres(PgPool),
+}
+
+/// Each counts rows that must not be.
+const FORBIDDEN: [(&str, &str); 8] = [
+    (
+        "an export attached to a connection that is not there",
+        "SELECT count(*) FROM exports e LEFT JOIN connections c ON c.organization = e.organization \
+         AND c.uid = e.connection_uid WHERE e.connection_uid IS NOT NULL AND c.uid IS NULL",
+    ),
+    (
+        "a connection that counts its exports wrongly",
+        "SELECT count(*) FROM connections c WHERE attached_export_count <> (SELECT count(*) FROM exports e \
+         WHERE e.organization = c.organization AND e.connection_uid = c.uid)",
+    ),
+    (
+        "an attachment beyond the last that its connection knows",
+        "SELECT count(*) FROM exports e JOIN connections c ON c.organization = e.organization \
+         AND c.uid = e.connection_uid WHERE e.attached_revision > c.last_attached_revision \
+         OR c.last_attached_revision > c.attachment_revision",
+    ),
+    (
+        "a release with the number of an attachment, or beyond the last",
+        "SELECT count(*) FROM attachment_releases r JOIN connections c ON c.organization = r.organization \
+         AND c.uid = r.connection_uid WHERE r.revision > c.attachment_revision OR EXISTS (SELECT 1 FROM exports e \
+         WHERE e.organization = r.organization AND e.connection_uid = r.connection_uid \
+         AND e.attached_revision = r.revision)",
+    ),
+    (
+        "a secret that is not the one its connection tells of",
+        "SELECT count(*) FROM connections c LEFT JOIN credentials s ON s.organization = c.organization \
+         AND s.connection_uid = c.uid WHERE (c.credential_auth_method IS NULL) <> (s.revision IS NULL) \
+         OR s.revision <> c.credential_revision",
+    ),
+    ("a request id without its effect", "SELECT count(*) FROM request_ids WHERE CAST(effect AS text) = 'null'"),
+    (
+        "a connection with a change that is not on the audit log, or an entry without its change",
+        "SELECT count(*) FROM connections c WHERE revision <> (SELECT count(*) FROM audit_events a \
+         WHERE a.organization = c.organization AND a.resource_uid = c.uid)",
+    ),
+    (
+        "an export with a change that is not on the audit log, or an entry without its change",
+        "SELECT count(*) FROM exports e WHERE revision <> (SELECT count(*) FROM audit_events a \
+         WHERE a.organization = e.organization AND a.resource_uid = e.uid)",
+    ),
+];
+
+impl Database {
+    /// One number.
+    pub async fn number(&self, query: &'static str) -> i64 {
+        let number = match self {
+            Self::Sqlite(pool) => sqlx::query_scalar(query).fetch_one(pool).await,
+            Self::Postgres(pool) => sqlx::query_scalar(query).fetch_one(pool).await,
+        };
+        number.unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    /// Runs a statement.
+    pub async fn execute(&self, statement: &'static str) {
+        let done = match self {
+            Self::Sqlite(pool) => sqlx::raw_sql(statement).execute(pool).await.map(|_| ()),
+            Self::Postgres(pool) => sqlx::raw_sql(statement).execute(pool).await.map(|_| ()),
+        };
+        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+}
+
+impl TestServer {
+    /// A pool of our own to its database.
+    pub async fn database(&self) -> Database {
+        let url = &self.database_url;
+        match self.backend {
+            Backend::Sqlite => Database::Sqlite(SqlitePool::connect(url).await.expect("the database")),
+            Backend::Postgres => Database::Postgres(PgPool::connect(url).await.expect("the database")),
+        }
+    }
+
+    /// Fails if there is a row that must not be.
+    pub async fn check_rows(&self) {
+        let database = self.database().await;
+        for (what, query) in FORBIDDEN {
+            assert_eq!(database.number(query).await, 0, "{what}, on {:?}", self.backend);
+        }
+    }
+}
