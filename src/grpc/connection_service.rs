@@ -6,7 +6,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use super::convert::{
-    Form, connection_to_proto, create_connection, list_connections, list_types, message_to_proto, mutation, open,
+    Form, connection_to_proto, create_connection, list_connections, list_types, message_to_proto, open, open_change,
     rotate_credential, search_usable, share, type_to_proto, update_connection, usable_to_proto,
 };
 use super::proto as pb;
@@ -58,12 +58,11 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::CreateConnectionRequest>,
     ) -> Result<Response<pb::CreateConnectionResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let input = create_connection(&call, request)?;
         let connection = self.0.create_connection(&call, mutation, input).await?;
-        let connection = Some(connection_to_proto(connection, validate_only));
+        let connection = Some(connection_to_proto(connection, mutation.validate_only));
         Ok(Response::new(pb::CreateConnectionResponse { connection }))
     }
 
@@ -95,12 +94,11 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::UpdateConnectionRequest>,
     ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let input = update_connection(&call, request)?;
         let connection = self.0.update_connection(&call, mutation, input).await?;
-        let connection = Some(connection_to_proto(connection, validate_only));
+        let connection = Some(connection_to_proto(connection, mutation.validate_only));
         Ok(Response::new(pb::UpdateConnectionResponse { connection }))
     }
 
@@ -108,9 +106,8 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::DeleteConnectionRequest>,
     ) -> Result<Response<pb::DeleteConnectionResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let mut form = Form::new(&call, [request.name.as_str()])?;
         form.request_id(&request.request_id);
         let name = form.connection("name", &request.name);
@@ -148,13 +145,12 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ShareConnectionRequest>,
     ) -> Result<Response<pb::ShareConnectionResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let (all, id) = (request.all_contributors, request.request_id);
         let input = share(&call, &request.name, request.etag, all, &request.members, &id)?;
         let connection = self.0.share_connection(&call, mutation, input).await?;
-        let connection = Some(connection_to_proto(connection, validate_only));
+        let connection = Some(connection_to_proto(connection, mutation.validate_only));
         Ok(Response::new(pb::ShareConnectionResponse { connection }))
     }
 
@@ -162,14 +158,13 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::UnshareConnectionRequest>,
     ) -> Result<Response<pb::UnshareConnectionResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let (all, id) = (request.all_contributors, request.request_id);
         let input = share(&call, &request.name, request.etag, all, &request.members, &id)?;
         let unshared = self.0.unshare_connection(&call, mutation, input).await?;
         let affected_export_count = i64::try_from(unshared.affected_export_count).unwrap_or(i64::MAX);
-        let connection = Some(connection_to_proto(unshared.connection, validate_only));
+        let connection = Some(connection_to_proto(unshared.connection, mutation.validate_only));
         Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
     }
 
@@ -177,12 +172,11 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::RotateConnectionCredentialRequest>,
     ) -> Result<Response<pb::RotateConnectionCredentialResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let (id, etag, credential) = rotate_credential(&call, request)?;
         let connection = self.0.rotate_connection_credential(&call, mutation, id, etag, credential).await?;
-        let connection = Some(connection_to_proto(connection, validate_only));
+        let connection = Some(connection_to_proto(connection, mutation.validate_only));
         Ok(Response::new(pb::RotateConnectionCredentialResponse { connection }))
     }
 
@@ -190,15 +184,14 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::RevokeConnectionCredentialRequest>,
     ) -> Result<Response<pb::RevokeConnectionCredentialResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let mut form = Form::new(&call, [request.name.as_str()])?;
         form.request_id(&request.request_id);
         let name = form.connection("name", &request.name);
         let id = form.finish(name)?.id;
         let connection = self.0.revoke_connection_credential(&call, mutation, id, request.etag).await?;
-        let connection = Some(connection_to_proto(connection, validate_only));
+        let connection = Some(connection_to_proto(connection, mutation.validate_only));
         Ok(Response::new(pb::RevokeConnectionCredentialResponse { connection }))
     }
 
@@ -206,16 +199,15 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::SuspendConnectionRequest>,
     ) -> Result<Response<pb::SuspendConnectionResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let mut form = Form::new(&call, [request.name.as_str()])?;
         form.request_id(&request.request_id);
         let name = form.connection("name", &request.name);
         let reason = form.text("reason", request.reason, limits::REASON_CHARS);
         let id = form.finish(name)?.id;
         let connection = self.0.suspend_connection(&call, mutation, id, request.etag, reason).await?;
-        let connection = Some(connection_to_proto(connection, validate_only));
+        let connection = Some(connection_to_proto(connection, mutation.validate_only));
         Ok(Response::new(pb::SuspendConnectionResponse { connection }))
     }
 
@@ -223,15 +215,14 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ResumeConnectionRequest>,
     ) -> Result<Response<pb::ResumeConnectionResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let mut form = Form::new(&call, [request.name.as_str()])?;
         form.request_id(&request.request_id);
         let name = form.connection("name", &request.name);
         let id = form.finish(name)?.id;
         let connection = self.0.resume_connection(&call, mutation, id, request.etag).await?;
-        let connection = Some(connection_to_proto(connection, validate_only));
+        let connection = Some(connection_to_proto(connection, mutation.validate_only));
         Ok(Response::new(pb::ResumeConnectionResponse { connection }))
     }
 }

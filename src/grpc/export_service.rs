@@ -3,8 +3,8 @@
 use tonic::{Request, Response, Status};
 
 use super::convert::{
-    Form, attach_export, create_export, duplicate_export, export_to_proto, list_exports, mutation, occurrence_to_proto,
-    open, preview_schedule, results_to_proto, schedule_change, update_export,
+    Form, attach_export, create_export, duplicate_export, export_to_proto, list_exports, occurrence_to_proto, open,
+    open_change, preview_schedule, results_to_proto, schedule_change, update_export,
 };
 use super::proto as pb;
 use crate::app::{App, DetachTarget};
@@ -27,12 +27,11 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::CreateExportRequest>,
     ) -> Result<Response<pb::CreateExportResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let input = create_export(&call, request)?;
         let export = self.0.create_export(&call, mutation, input).await?;
-        let export = Some(export_to_proto(export, validate_only));
+        let export = Some(export_to_proto(export, mutation.validate_only));
         Ok(Response::new(pb::CreateExportResponse { export }))
     }
 
@@ -63,12 +62,11 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::UpdateExportRequest>,
     ) -> Result<Response<pb::UpdateExportResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let input = update_export(&call, request)?;
         let export = self.0.update_export(&call, mutation, input).await?;
-        let export = Some(export_to_proto(export, validate_only));
+        let export = Some(export_to_proto(export, mutation.validate_only));
         Ok(Response::new(pb::UpdateExportResponse { export }))
     }
 
@@ -76,9 +74,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::DeleteExportRequest>,
     ) -> Result<Response<pb::DeleteExportResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let mut form = Form::new(&call, [request.name.as_str()])?;
         form.request_id(&request.request_id);
         let name = form.export("name", &request.name);
@@ -90,9 +87,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchDeleteExportsRequest>,
     ) -> Result<Response<pb::BatchDeleteExportsResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let names = std::iter::once(&request.parent).chain(&request.names);
         let mut form = Form::new(&call, names.map(String::as_str))?;
         form.parent(&request.parent);
@@ -100,8 +96,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         let ids = form.export_names(&request.names);
         let ids = form.finish(Some(ids))?;
         let outcome = self.0.batch_delete_exports(&call, mutation, ids).await?;
-        let results = results_to_proto(outcome.results, validate_only);
-        let batch_id = outcome.batch_id.filter(|_| !validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let results = results_to_proto(outcome.results, mutation.validate_only);
+        let batch_id =
+            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
         Ok(Response::new(pb::BatchDeleteExportsResponse { results, batch_id }))
     }
 
@@ -109,12 +106,11 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::DuplicateExportRequest>,
     ) -> Result<Response<pb::DuplicateExportResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let input = duplicate_export(&call, request)?;
         let export = self.0.duplicate_export(&call, mutation, input).await?;
-        let export = Some(export_to_proto(export, validate_only));
+        let export = Some(export_to_proto(export, mutation.validate_only));
         Ok(Response::new(pb::DuplicateExportResponse { export }))
     }
 
@@ -122,12 +118,11 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::AttachExportRequest>,
     ) -> Result<Response<pb::AttachExportResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let input = attach_export(&call, request)?;
         let export = self.0.attach_export(&call, mutation, input).await?;
-        let export = Some(export_to_proto(export, validate_only));
+        let export = Some(export_to_proto(export, mutation.validate_only));
         Ok(Response::new(pb::AttachExportResponse { export }))
     }
 
@@ -135,9 +130,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchAttachExportsRequest>,
     ) -> Result<Response<pb::BatchAttachExportsResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let names = std::iter::once(&request.parent).chain(&request.names).chain([&request.connection]);
         let mut form = Form::new(&call, names.map(String::as_str))?;
         form.parent(&request.parent);
@@ -146,8 +140,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         let connection = form.connection("connection", &request.connection);
         let connection = form.finish(connection)?;
         let outcome = self.0.batch_attach_exports(&call, mutation, ids, connection).await?;
-        let results = results_to_proto(outcome.results, validate_only);
-        let batch_id = outcome.batch_id.filter(|_| !validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let results = results_to_proto(outcome.results, mutation.validate_only);
+        let batch_id =
+            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
         Ok(Response::new(pb::BatchAttachExportsResponse { results, batch_id }))
     }
 
@@ -155,16 +150,15 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::DetachExportRequest>,
     ) -> Result<Response<pb::DetachExportResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let mut form = Form::new(&call, [request.name.as_str()])?;
         form.request_id(&request.request_id);
         let name = form.export("name", &request.name);
         let reason = form.text("reason", request.reason, limits::REASON_CHARS);
         let id = form.finish(name)?.id;
         let export = self.0.detach_export(&call, mutation, id, request.etag, reason).await?;
-        let export = Some(export_to_proto(export, validate_only));
+        let export = Some(export_to_proto(export, mutation.validate_only));
         Ok(Response::new(pb::DetachExportResponse { export }))
     }
 
@@ -172,9 +166,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchDetachExportsRequest>,
     ) -> Result<Response<pb::BatchDetachExportsResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let names = std::iter::once(&request.parent)
             .chain(&request.names)
             .chain(request.attached_set.iter().map(|set| &set.connection));
@@ -187,8 +180,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         let detached = self.0.batch_detach_exports(&call, mutation, target, reason).await?;
         let outcome = detached.outcome;
         let detached_count = i64::try_from(detached.detached_count).unwrap_or(i64::MAX);
-        let results = results_to_proto(outcome.results, validate_only);
-        let batch_id = outcome.batch_id.filter(|_| !validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let results = results_to_proto(outcome.results, mutation.validate_only);
+        let batch_id =
+            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
         Ok(Response::new(pb::BatchDetachExportsResponse { results, batch_id, detached_count }))
     }
 
@@ -196,9 +190,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchUpdateExportSchedulesRequest>,
     ) -> Result<Response<pb::BatchUpdateExportSchedulesResponse>, Status> {
-        let (call, mut request) = open(request)?;
-        let validate_only = request.validate_only;
-        let mutation = mutation(&self.0, &mut request, |request| &mut request.request_id, validate_only);
+        let (call, mutation, request) =
+            open_change(&self.0, request, |asked| (&mut asked.request_id, asked.validate_only))?;
         let names = std::iter::once(&request.parent).chain(&request.names);
         let mut form = Form::new(&call, names.map(String::as_str))?;
         form.parent(&request.parent);
@@ -207,8 +200,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         let change = schedule_change(&mut form, request.change);
         let change = form.finish(change)?;
         let outcome = self.0.batch_update_export_schedules(&call, mutation, ids, change).await?;
-        let results = results_to_proto(outcome.results, validate_only);
-        let batch_id = outcome.batch_id.filter(|_| !validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let results = results_to_proto(outcome.results, mutation.validate_only);
+        let batch_id =
+            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
         Ok(Response::new(pb::BatchUpdateExportSchedulesResponse { results, batch_id }))
     }
 

@@ -95,7 +95,7 @@ pub struct Call {
 }
 
 /// What makes a change safe to repeat, and a rehearsal of it possible.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mutation {
     /// The caller's id of the request, and a keyed digest of what it asks for.
     pub request: Option<(Uuid, [u8; 32])>,

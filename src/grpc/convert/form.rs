@@ -20,22 +20,22 @@ pub fn open<T>(mut request: Request<T>) -> Result<(Call, T)> {
     Ok((call, request.into_inner()))
 }
 
-/// The mutation that a request asks for: its id, and a digest of all the rest of it.
-pub fn mutation<M: Message>(
+/// The same for a change, with the mutation that it asks for: its id and a digest of all the rest of it. `asked` gives
+/// the request's `request_id` and `validate_only`.
+pub fn open_change<M: Message>(
     app: &App,
-    request: &mut M,
-    request_id: fn(&mut M) -> &mut String,
-    validate_only: bool,
-) -> Mutation {
-    let text = std::mem::take(request_id(request));
+    request: Request<M>,
+    asked: fn(&mut M) -> (&mut String, bool),
+) -> Result<(Call, Mutation, M)> {
+    let (call, mut request) = open(request)?;
+    let (request_id, validate_only) = asked(&mut request);
+    let text = std::mem::take(request_id);
     // A malformed id is refused with everything else that is wrong.
-    let Ok(id) = Uuid::try_parse(&text) else {
-        *request_id(request) = text;
-        return Mutation { request: None, validate_only };
-    };
-    let content = Zeroizing::new(request.encode_to_vec());
-    *request_id(request) = text;
-    app.mutation(Some(id), validate_only, &content)
+    let id = Uuid::try_parse(&text).ok();
+    let content = id.map(|_| Zeroizing::new(request.encode_to_vec()));
+    let mutation = app.mutation(id, validate_only, content.as_ref().map_or(&[], |content| content.as_slice()));
+    *asked(&mut request).0 = text;
+    Ok((call, mutation, request))
 }
 
 /// Gathers what is wrong with a request.

@@ -1,6 +1,6 @@
 //! The catalog, on its way out.
 
-use super::values::json_to_proto;
+use super::values::{duration_to_proto, json_to_proto};
 use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, FieldSpec, LaunchStage, ValueType};
 use crate::grpc::proto as pb;
 
@@ -27,7 +27,7 @@ pub fn type_to_proto(found: &ConnectionType) -> pb::ConnectionType {
         auth_methods: found.auth_methods.iter().map(auth_method).collect(),
         export_fields: found.export_fields.iter().map(field).collect(),
         delivered_by: delivered_by.into(),
-        min_schedule_interval_seconds: i64::try_from(found.min_schedule_interval.as_secs()).unwrap_or(i64::MAX),
+        min_schedule_interval: Some(duration_to_proto(found.min_schedule_interval)),
         max_concurrent_runs: i32::try_from(found.max_concurrent_runs).unwrap_or(i32::MAX),
     }
 }

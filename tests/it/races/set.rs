@@ -17,7 +17,7 @@ async fn shown(admin: &mut Client, connection: &str) -> (Vec<String>, String) {
         match message.event.expect("an event") {
             Event::Blocking(blocking) => names.push(blocking.name),
             Event::Summary(summary) => return (names, summary.blocking_set_etag),
-            other => panic!("{other:?} without `follow`"),
+            Event::Released(_) | Event::Heartbeat(_) => panic!("only with `follow`"),
         }
     }
 }

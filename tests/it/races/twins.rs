@@ -7,9 +7,9 @@ use super::{Racers, outcome, race};
 use crate::support::{create_connection, create_export, parent};
 
 /// One of the two is done, the other refused for this reason.
-fn one_of_two(outcomes: [String; 2], refusal: &str) -> usize {
+fn one_of_two(outcomes: &[String; 2], refusal: &str) -> usize {
     let expected = [["OK", refusal], [refusal, "OK"]];
-    let winner = expected.iter().position(|pair| outcomes == *pair);
+    let winner = expected.iter().position(|pair| outcomes == pair);
     winner.unwrap_or_else(|| panic!("{outcomes:?}"))
 }
 
@@ -31,7 +31,7 @@ async fn update_against_update() {
             admin.connections.update_connection(update("first")),
             second.connections.update_connection(update("second")),
         );
-        let winner = one_of_two([outcome(&first), outcome(&other)], "ETAG_MISMATCH");
+        let winner = one_of_two(&[outcome(&first), outcome(&other)], "ETAG_MISMATCH");
         let description = admin.read_connection(&connection.name).await.description;
         assert_eq!(description, ["first", "second"][winner]);
 
@@ -47,7 +47,7 @@ async fn update_against_update() {
         };
         let (first, other) =
             tokio::join!(admin.exports.update_export(update("first")), second.exports.update_export(update("second")));
-        let winner = one_of_two([outcome(&first), outcome(&other)], "ETAG_MISMATCH");
+        let winner = one_of_two(&[outcome(&first), outcome(&other)], "ETAG_MISMATCH");
         assert_eq!(admin.read_export(&export.name).await.description, ["first", "second"][winner]);
         winner == 0
     })
@@ -66,7 +66,7 @@ async fn one_id_twice() {
             admin.connections.create_connection(create("first")),
             second.connections.create_connection(create("second")),
         );
-        let winner = one_of_two([outcome(&first), outcome(&other)], "RESOURCE_EXISTS");
+        let winner = one_of_two(&[outcome(&first), outcome(&other)], "RESOURCE_EXISTS");
         let connection = admin.read_connection(&format!("organizations/acme/connections/c{round}")).await;
         assert_eq!(connection.display_name, ["first", "second"][winner]);
 
@@ -76,7 +76,7 @@ async fn one_id_twice() {
         };
         let (first, other) =
             tokio::join!(admin.exports.create_export(create("first")), second.exports.create_export(create("second")));
-        let winner = one_of_two([outcome(&first), outcome(&other)], "RESOURCE_EXISTS");
+        let winner = one_of_two(&[outcome(&first), outcome(&other)], "RESOURCE_EXISTS");
         let export = admin.read_export(&format!("organizations/acme/exports/x{round}")).await;
         assert_eq!(export.display_name, ["first", "second"][winner]);
         winner == 0
@@ -98,14 +98,14 @@ async fn one_request_id_twice() {
 
         // The same id with other content: whoever comes first is served.
         let duplicate = pb::DuplicateExportRequest { name: source, request_id: id(), ..Default::default() };
-        let named =
+        let duplicate_as =
             |display_name: &str| pb::DuplicateExportRequest { display_name: display_name.into(), ..duplicate.clone() };
         let names = ["one", "two"].map(|name| format!("Duplicate {round} {name}"));
-        let (one, two) = tokio::join!(
-            admin.exports.duplicate_export(named(&names[0])),
-            second.exports.duplicate_export(named(&names[1])),
+        let (once, again) = tokio::join!(
+            admin.exports.duplicate_export(duplicate_as(&names[0])),
+            second.exports.duplicate_export(duplicate_as(&names[1])),
         );
-        let winner = one_of_two([outcome(&one), outcome(&two)], "REQUEST_ID_REUSED");
+        let winner = one_of_two(&[outcome(&once), outcome(&again)], "REQUEST_ID_REUSED");
         for (display_name, effects) in
             [(format!("Export {round}"), 1), (names[winner].clone(), 1), (names[1 - winner].clone(), 0)]
         {

@@ -1,6 +1,9 @@
-//! What must be true of the rows, whatever the calls answered.
+//! The rows behind a server: what must be true of them whatever the calls answered, and very many of them at once.
 
-use sqlx::{PgPool, SqlitePool};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use outflow::grpc::proto as pb;
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 
 use super::{Backend, TestServer};
 
@@ -66,13 +69,47 @@ impl Database {
         number.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
-    /// Runs a statement.
-    pub async fn execute(&self, statement: &'static str) {
+    /// Runs statements.
+    pub async fn execute(&self, statements: &str) {
+        let sql = AssertSqlSafe(statements.to_owned());
         let done = match self {
-            Self::Sqlite(pool) => sqlx::raw_sql(statement).execute(pool).await.map(|_| ()),
-            Self::Postgres(pool) => sqlx::raw_sql(statement).execute(pool).await.map(|_| ()),
+            Self::Sqlite(pool) => sqlx::raw_sql(sql).execute(pool).await.map(|_| ()),
+            Self::Postgres(pool) => sqlx::raw_sql(sql).execute(pool).await.map(|_| ()),
         };
-        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        done.unwrap_or_else(|error| panic!("{statements}: {error}"));
+    }
+
+    /// Attaches copies of an attached export to its connection, behind the rows that are there: more than anybody would
+    /// create one by one.
+    pub async fn attach_copies(&self, template: &pb::Export, count: u64) {
+        static TAGS: AtomicU64 = AtomicU64::new(0);
+        let tag = TAGS.fetch_add(1, Ordering::Relaxed);
+        let id = template.name.rsplit('/').next().expect("a name");
+        let (uid, numbers) = match self {
+            Self::Sqlite(_) => (
+                "randomblob(16)",
+                format!("WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})"),
+            ),
+            Self::Postgres(_) => ("gen_random_uuid()", format!("WITH n AS (SELECT generate_series(1, {count}) AS n)")),
+        };
+        let copied = "connection_type, connection_uid, payload, schedule, destination_settings, next_due_time, labels, \
+             creator, create_time, updater, update_time";
+        let of_template = copied.split(", ").map(|column| format!("e.{column}")).collect::<Vec<_>>().join(", ");
+        // Revision 0: no caller made them, and the audit log knows nothing of them.
+        self.execute(&format!(
+            "BEGIN; \
+             INSERT INTO exports (organization, uid, id, display_name, display_name_search, description, \
+             attached_revision, revision, {copied}) {numbers} \
+             SELECT e.organization, {uid}, 'copy{tag}-' || n.n, 'Copy ' || n.n, 'copy ' || n.n, '', \
+             c.attachment_revision + n.n, 0, {of_template} FROM n CROSS JOIN exports e JOIN connections c \
+             ON c.organization = e.organization AND c.uid = e.connection_uid WHERE e.id = '{id}'; \
+             UPDATE connections SET attached_export_count = attached_export_count + {count}, \
+             last_attached_revision = attachment_revision + {count}, \
+             attachment_revision = attachment_revision + {count} \
+             WHERE uid = (SELECT connection_uid FROM exports WHERE id = '{id}'); \
+             COMMIT"
+        ))
+        .await;
     }
 }
 

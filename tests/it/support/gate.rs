@@ -40,7 +40,7 @@ impl Gate {
     pub async fn run(&self, round: impl AsyncFn(u64)) -> u64 {
         let worker = async || {
             while let Some(number) = self.next() {
-                round(number).await;
+                Box::pin(round(number)).await;
             }
         };
         tokio::join!(worker(), worker(), worker(), worker());
@@ -61,6 +61,6 @@ impl Gate {
 }
 
 /// Prints a line past the capture of passing tests: figures are for whoever reads the run.
-pub fn say(line: &str) {
+fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
 }

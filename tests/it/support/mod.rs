@@ -3,6 +3,7 @@
 mod binary;
 mod client;
 mod database;
+mod every_call;
 mod fixtures;
 mod gate;
 mod postgres;
@@ -12,7 +13,8 @@ mod vault;
 pub use binary::{Process, outflow};
 pub use client::{Client, Clients, ErrorExt};
 pub use database::Database;
+pub use every_call::{EveryCall, Names, Slot, With, declared_methods, every_call};
 pub use fixtures::*;
-pub use gate::{Gate, say};
-pub use postgres::new_database;
+pub use gate::Gate;
+pub use postgres::{new_database, server_log_lines};
 pub use server::{Backend, TestServer, on_both};

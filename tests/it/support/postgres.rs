@@ -21,6 +21,8 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 struct Cluster {
     base: String,
+    /// What it logs; of a server that the environment names nothing is known.
+    log: Option<PathBuf>,
     /// Its standard input is closed when this process ends.
     _shell: Option<Child>,
 }
@@ -36,6 +38,13 @@ pub fn new_database() -> String {
         .expect("psql runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     format!("{}/{name}", cluster.base)
+}
+
+/// How many lines of the cluster's log have these words.
+pub fn server_log_lines(words: &str) -> usize {
+    let log = CLUSTER.get().and_then(|cluster| cluster.log.as_ref());
+    let log = log.map(|path| std::fs::read_to_string(path).expect("the cluster's log")).unwrap_or_default();
+    log.lines().filter(|line| line.contains(words)).count()
 }
 
 /// The folder of PostgreSQL's programs.
@@ -55,7 +64,7 @@ pub fn program(name: &str) -> PathBuf {
 #[expect(clippy::zombie_processes, reason = "the shell ends with this process, which keeps it in the cluster")]
 fn start() -> Cluster {
     if let Ok(base) = std::env::var(URL) {
-        return Cluster { base: base.trim_end_matches('/').to_owned(), _shell: None };
+        return Cluster { base: base.trim_end_matches('/').to_owned(), log: None, _shell: None };
     }
     let folder = std::env::temp_dir().join(format!("outflow-postgres-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the cluster");
@@ -74,7 +83,7 @@ fn start() -> Cluster {
     let base = format!("postgres://postgres@127.0.0.1:{port}");
     for _ in 0..600 {
         if ready_now(&base) {
-            return Cluster { base, _shell: Some(shell) };
+            return Cluster { base, log: Some(folder.join("log")), _shell: Some(shell) };
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

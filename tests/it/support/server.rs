@@ -47,7 +47,7 @@ pub struct TestServer {
 pub async fn on_both(body: impl AsyncFn(TestServer)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         eprintln!("on {backend:?}");
-        body(TestServer::start(backend).await).await;
+        Box::pin(body(TestServer::start(backend).await)).await;
     }
 }
 

@@ -1,0 +1,100 @@
+//! IDEMPOTENT: 64 equal request ids at once have one effect and equal answers, whatever the change.
+
+use futures_util::future::join_all;
+use outflow::grpc::proto as pb;
+use uuid::Uuid;
+
+use crate::support::{
+    Client, Clients as _, ErrorExt as _, EveryCall, Gate, Names, TestServer, With, create_connection, every_call,
+    on_both, parent,
+};
+
+/// Equal calls at once.
+const AT_ONCE: usize = 64;
+/// Rounds on each database.
+const ROUNDS: u64 = 50;
+
+/// How many changes the audit log tells of.
+async fn changes(admin: &mut Client) -> usize {
+    let mut request = pb::ListAuditEventsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
+    let mut count = 0;
+    loop {
+        let page = admin.audit.list_audit_events(request.clone()).await.expect("listed").into_inner();
+        count += page.audit_events.len();
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            return count;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_equal_requests_have_one_effect_and_one_answer() {
+    on_both(async |server: TestServer| {
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            clients.push(server.admin().await);
+        }
+        let mut admin = clients[0].clone();
+        let calls: Vec<&EveryCall> = every_call().filter(|call| call.is_change()).collect();
+        assert_eq!(calls.len(), 19);
+        let gate = Gate::new(format!("IDEMPOTENT, {AT_ONCE} at once, {:?}", server.backend), ROUNDS);
+        while let Some(round) = gate.next() {
+            let EveryCall { method, call, .. } = calls[usize::try_from(round).expect("small") % calls.len()];
+            let names = Names::make(&mut admin, "acme", round).await;
+            if method.ends_with("ResumeConnection") {
+                let suspend = pb::SuspendConnectionRequest { name: names.connection.clone(), ..Default::default() };
+                admin.connections.suspend_connection(suspend).await.expect("suspended");
+            }
+            let before = changes(&mut admin).await;
+            let with = With { secret: "equal".to_owned(), request_id: Uuid::new_v4().to_string() };
+            let calls = (0..AT_ONCE).map(|caller| call(clients[caller % 4].clone(), names.clone(), with.clone()));
+            let mut answers = join_all(calls).await.into_iter().map(|answer| answer.expect(method));
+            let first = answers.next().expect("an answer");
+            assert!(answers.all(|answer| answer == first), "{method}");
+            assert_eq!(changes(&mut admin).await, before + 1, "{method}");
+        }
+        gate.tell("");
+        server.check_rows().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_with_other_content_is_refused_and_another_callers_is_another() {
+    on_both(async |server: TestServer| {
+        let mut admin = server.admin().await;
+        let mut other = server.caller("acme", "second", &[outflow::model::Role::Admin], &[]).await;
+        let request_id = "01931f6e-7c4b-7000-8000-00000000000a".to_owned();
+        let first = pb::CreateConnectionRequest { request_id: request_id.clone(), ..create_connection("First") };
+        let made = admin.connections.create_connection(first.clone()).await.expect("created").into_inner();
+        let mut changed = first.clone();
+        changed.credential = Some(crate::support::password("another"));
+        let refusal = admin.connections.create_connection(changed).await.expect_err("other content");
+        assert_eq!((refusal.reason().as_str(), refusal.fields()), ("REQUEST_ID_REUSED", vec!["request_id".to_owned()]));
+        let others = other.connections.create_connection(first.clone()).await.expect("created").into_inner();
+        assert_ne!(others, made, "two principals' ids are two requests");
+
+        // Only a success is recorded: what was refused may be sent again, put right.
+        let mut wrong = pb::CreateConnectionRequest { request_id: Uuid::new_v4().to_string(), ..first.clone() };
+        wrong.credential = None;
+        let refusal = admin.connections.create_connection(wrong.clone()).await.expect_err("no credential");
+        assert_eq!(refusal.reason(), "INVALID_FIELD");
+        wrong.credential = first.credential.clone();
+        admin.connections.create_connection(wrong).await.expect("created");
+
+        // The answer is the resource as it is now, and NOT_FOUND once it is gone.
+        let name = made.connection.expect("answered").name;
+        let suspend = pb::SuspendConnectionRequest { name: name.clone(), ..Default::default() };
+        let suspended = admin.connections.suspend_connection(suspend).await.expect("suspended").into_inner();
+        let again = admin.connections.create_connection(first.clone()).await.expect("replayed").into_inner();
+        assert_eq!(again.connection, suspended.connection);
+        let delete = pb::DeleteConnectionRequest { name, request_id: Uuid::new_v4().to_string(), ..Default::default() };
+        admin.connections.delete_connection(delete.clone()).await.expect("removed");
+        admin.connections.delete_connection(delete).await.expect("a removal answers as it did");
+        let refusal = admin.connections.create_connection(first).await.expect_err("gone since");
+        assert_eq!(refusal.reason(), "RESOURCE_NOT_FOUND");
+        server.check_rows().await;
+    })
+    .await;
+}

@@ -1,0 +1,131 @@
+//! TENANT: a name of another organization, anywhere in a request, is refused before anything is looked up: the answer
+//! is the same whether the name exists or not, to the byte.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use outflow::grpc::proto as pb;
+use outflow::model::Role;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tonic::{Code, Status};
+
+use crate::support::{
+    Clients as _, ErrorExt as _, EveryCall, Gate, Names, Slot, TestServer, With, every_call, on_both, parent,
+};
+
+/// Calls in all, on both databases.
+const CALLS: u64 = 10_000;
+
+/// What a refusal says, with the ids of one organization's resources put in place of another's.
+fn said(status: &Status, absent: &Names, present: &Names) -> (Code, String, Vec<u8>) {
+    let mut details = status.details().to_vec();
+    let mut message = status.message().to_owned();
+    let pairs = [
+        (&absent.connection, &present.connection),
+        (&absent.free, &present.free),
+        (&absent.target, &present.target),
+        (&absent.export, &present.export),
+    ];
+    for (absent, present) in pairs {
+        assert_eq!(absent.len(), present.len(), "lengths stand in the details too");
+        message = message.replace(absent.as_str(), present);
+        while let Some(at) = details.windows(absent.len()).position(|window| window == absent.as_bytes()) {
+            details[at..at + present.len()].copy_from_slice(present.as_bytes());
+        }
+    }
+    (status.code(), message, details)
+}
+
+/// The same names with others in some of the places, at least one.
+fn mixed(own: &Names, foreign: &Names, slots: &[Slot], which: u64) -> Names {
+    let mut names = own.clone();
+    for (index, slot) in slots.iter().enumerate() {
+        if which >> index & 1 == 1 {
+            names.slot(*slot).clone_from(foreign.clone().slot(*slot));
+        }
+    }
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_names_are_refused_whether_they_exist_or_not() {
+    on_both(async |server: TestServer| {
+        let mut zeta = server.caller("zeta", "root", &[Role::Admin], &[]).await;
+        let present = Names::make(&mut zeta, "zeta", 11).await;
+        let mut admin = server.admin().await;
+        let own = Names::make(&mut admin, "acme", 1).await;
+        let absent = |name: &String| name.replace("11", "99");
+        let absent = Names {
+            parent: present.parent.clone(),
+            connection: absent(&present.connection),
+            free: absent(&present.free),
+            target: absent(&present.target),
+            export: absent(&present.export),
+        };
+        let callers = [admin.clone(), server.contributor("bea").await, server.viewer().await];
+        let calls: Vec<&EveryCall> = every_call().filter(|call| !call.slots.is_empty()).collect();
+        let before = (zeta.read_connection(&present.connection).await, zeta.read_export(&present.export).await);
+        let by_right = AtomicU64::new(0);
+
+        let gate = Gate::new(format!("TENANT, {:?}", server.backend), CALLS / 2);
+        gate.run(async |round| {
+            let mut random = StdRng::seed_from_u64(round);
+            let EveryCall { method, slots, call } = calls[random.random_range(0..calls.len())];
+            // Mostly administrators: whoever lacks the role is refused before any name is read.
+            let client = &callers[[0, 0, 0, 1, 2][random.random_range(0..5)]];
+            let which = 1 + random.next_u64() % ((1 << slots.len()) - 1);
+            let mut refusals = Vec::new();
+            for foreign in [&present, &absent] {
+                let answer = call(client.clone(), mixed(&own, foreign, slots, which), With::default()).await;
+                let refusal = answer.err().unwrap_or_else(|| panic!("{method} took a foreign name, round {round}"));
+                assert_eq!(refusal.code(), Code::PermissionDenied, "{method}: {refusal:?}");
+                refusals.push(refusal);
+            }
+            by_right.fetch_add(u64::from(refusals[0].reason() == "NOT_PERMITTED"), Ordering::Relaxed);
+            assert_eq!(
+                said(&refusals[0], &absent, &present),
+                said(&refusals[1], &absent, &present),
+                "{method}, round {round}"
+            );
+        })
+        .await;
+        gate.tell(&format!(", {} of them past the role", by_right.into_inner()));
+
+        let after = (zeta.read_connection(&present.connection).await, zeta.read_export(&present.export).await);
+        assert_eq!(after, before);
+        server.check_rows().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_foreign_name_among_many_refuses_a_batch_and_a_set() {
+    on_both(async |server: TestServer| {
+        let mut zeta = server.caller("zeta", "root", &[Role::Admin], &[]).await;
+        let foreign = Names::make(&mut zeta, "zeta", 1).await;
+        let mut admin = server.admin().await;
+        let own = Names::make(&mut admin, "acme", 1).await;
+        let by_names = pb::BatchDetachExportsRequest {
+            parent: parent(),
+            names: vec![own.export.clone(), foreign.export.clone()],
+            ..Default::default()
+        };
+        let set = pb::BatchDetachExportsRequest {
+            parent: parent(),
+            attached_set: Some(pb::batch_detach_exports_request::AttachedSet {
+                connection: foreign.connection.clone(),
+                blocking_set_etag: "anything".into(),
+            }),
+            ..Default::default()
+        };
+        for request in [by_names, set] {
+            let refusal = admin.exports.batch_detach_exports(request).await.expect_err("a foreign name");
+            assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
+        }
+        for (client, names) in [(&mut admin, &own), (&mut zeta, &foreign)] {
+            assert_eq!(client.read_export(&names.export).await.state(), pb::export::State::Active);
+        }
+    })
+    .await;
+}
