@@ -5,6 +5,7 @@ mod credential;
 mod delete;
 mod list;
 mod share;
+mod stream;
 mod suspend;
 mod types;
 mod update;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request};
 
-use crate::support::{Backend, ErrorExt as _, TestServer};
+use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer};
 
 struct Issuer(EncodingKey);
 

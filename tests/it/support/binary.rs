@@ -2,8 +2,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use chrono::TimeDelta;
+use outflow::identity::DevelopmentIdentity;
+use outflow::model::{Clock, Role};
+
+use super::{Clients, client};
 
 /// The binary with nothing of the shell's settings, on ports of its own.
 pub fn outflow(data_dir: &Path) -> Command {
@@ -25,11 +31,13 @@ pub struct Process {
     pub address: SocketAddr,
     /// What it says about how to reach it.
     pub hint: String,
+    data_dir: PathBuf,
 }
 
 impl Process {
     /// Starts it, and waits for the line that says how to reach it.
     pub fn start(command: &mut Command) -> Self {
+        let data_dir = command.get_current_dir().expect("the data directory").to_owned();
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let hint = lines.by_ref().map(|line| line.expect("text")).find(|line| line.contains("grpcurl"));
@@ -37,13 +45,37 @@ impl Process {
         // Nobody may leave a pipe full.
         std::thread::spawn(move || lines.for_each(drop));
         let address = hint.split_whitespace().find_map(|word| word.parse().ok());
-        Self { child, address: address.expect("the hint holds the address"), hint }
+        Self { child, address: address.expect("the hint holds the address"), hint, data_dir }
+    }
+
+    /// A figure of its memory, by the kernel's name for it.
+    pub fn memory_kib(&self, figure: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with(figure)).expect("the kernel tells");
+        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// Lets the peak of its memory begin anew.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("it is ours");
     }
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
         let told = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(told.expect("kill runs").success());
+    }
+}
+
+impl Clients for Process {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String {
+        let identity = DevelopmentIdentity::open(&self.data_dir).expect("its identity");
+        let who = (organization, subject);
+        client::mint(&identity, Clock::default().now(), who, roles, groups, TimeDelta::hours(12))
     }
 }
 

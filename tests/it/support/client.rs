@@ -1,8 +1,12 @@
 //! Generated clients, one for each kind of caller.
 
+use std::net::SocketAddr;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use outflow::grpc::proto::audit_service_client::AuditServiceClient;
 use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
 use outflow::grpc::proto::export_service_client::ExportServiceClient;
+use outflow::identity::{DevelopmentIdentity, Mint};
 use outflow::model::Role;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
@@ -10,8 +14,6 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
-
-use super::TestServer;
 
 /// The organization of every caller that does not say otherwise.
 pub const ORGANIZATION: &str = "acme";
@@ -33,45 +35,41 @@ pub struct Client {
     pub audit: AuditServiceClient<Wire>,
 }
 
-/// Clients for the kinds of callers.
+/// Clients for the kinds of callers of a server.
 pub trait Clients {
-    /// An administrator of `acme`.
-    async fn admin(&self) -> Client;
-    /// A contributor of `acme`.
-    async fn contributor(&self, subject: &str) -> Client;
-    /// A viewer of `acme`.
-    async fn viewer(&self) -> Client;
-    /// Nobody.
-    async fn anonymous(&self) -> Client;
-    /// Anybody.
-    async fn caller(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> Client;
-    /// Whoever bears this token.
-    async fn bearer(&self, token: Option<&str>) -> Client;
-}
+    /// Where it listens.
+    fn address(&self) -> SocketAddr;
+    /// A token of its development identity.
+    fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String;
 
-impl Clients for TestServer {
+    /// An administrator of `acme`.
     async fn admin(&self) -> Client {
         self.caller(ORGANIZATION, "root", &[Role::Admin], &[]).await
     }
 
+    /// A contributor of `acme`.
     async fn contributor(&self, subject: &str) -> Client {
         self.caller(ORGANIZATION, subject, &[Role::Contributor], &[]).await
     }
 
+    /// A viewer of `acme`.
     async fn viewer(&self) -> Client {
         self.caller(ORGANIZATION, "vera", &[Role::Viewer], &[]).await
     }
 
+    /// Nobody.
     async fn anonymous(&self) -> Client {
         self.bearer(None).await
     }
 
+    /// Anybody.
     async fn caller(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> Client {
         self.bearer(Some(&self.token(organization, subject, roles, groups))).await
     }
 
+    /// Whoever bears this token.
     async fn bearer(&self, token: Option<&str>) -> Client {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address");
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address())).expect("an address");
         let channel = endpoint.connect().await.expect("the server listens");
         let bearer = Bearer(token.map(|token| format!("Bearer {token}").parse().expect("a token is ASCII")));
         Client {
@@ -80,6 +78,25 @@ impl Clients for TestServer {
             audit: AuditServiceClient::with_interceptor(channel, bearer),
         }
     }
+}
+
+/// A token of a development identity.
+pub fn mint(
+    identity: &DevelopmentIdentity,
+    now: DateTime<Utc>,
+    (organization, subject): (&str, &str),
+    roles: &[Role],
+    groups: &[&str],
+    ttl: TimeDelta,
+) -> String {
+    let mint = Mint {
+        organization: organization.to_owned(),
+        subject: subject.to_owned(),
+        roles: roles.to_vec(),
+        groups: groups.iter().map(ToString::to_string).collect(),
+        ttl,
+    };
+    identity.mint(&mint, now).expect("a token")
 }
 
 impl Interceptor for Bearer {

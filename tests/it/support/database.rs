@@ -113,13 +113,18 @@ impl Database {
     }
 }
 
+/// A pool of our own to a database of PostgreSQL.
+pub async fn postgres_database(url: &str) -> Database {
+    Database::Postgres(PgPool::connect(url).await.expect("the database"))
+}
+
 impl TestServer {
     /// A pool of our own to its database.
     pub async fn database(&self) -> Database {
         let url = &self.database_url;
         match self.backend {
             Backend::Sqlite => Database::Sqlite(SqlitePool::connect(url).await.expect("the database")),
-            Backend::Postgres => Database::Postgres(PgPool::connect(url).await.expect("the database")),
+            Backend::Postgres => postgres_database(url).await,
         }
     }
 

@@ -61,6 +61,6 @@ impl Gate {
 }
 
 /// Prints a line past the capture of passing tests: figures are for whoever reads the run.
-fn say(line: &str) {
+pub fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
 }

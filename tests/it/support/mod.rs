@@ -12,9 +12,9 @@ mod vault;
 
 pub use binary::{Process, outflow};
 pub use client::{Client, Clients, ErrorExt};
-pub use database::Database;
+pub use database::{Database, postgres_database};
 pub use every_call::{EveryCall, Names, Slot, With, declared_methods, every_call};
 pub use fixtures::*;
-pub use gate::Gate;
+pub use gate::{Gate, say};
 pub use postgres::{new_database, server_log_lines};
 pub use server::{Backend, TestServer, on_both};

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use outflow::app::App;
 use outflow::config::{Secret, Settings};
-use outflow::identity::{DevelopmentIdentity, Mint};
+use outflow::identity::DevelopmentIdentity;
 use outflow::model::{Clock, Role};
 use outflow::server::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::postgres;
+use super::{Clients, client, postgres};
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,16 +80,9 @@ impl TestServer {
         Self { address, backend, database_url, clock, data_dir, app, identity, stop, running, _folder: folder }
     }
 
-    /// A token of the development identity.
-    pub fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String {
-        let mint = Mint {
-            organization: organization.to_owned(),
-            subject: subject.to_owned(),
-            roles: roles.to_vec(),
-            groups: groups.iter().map(ToString::to_string).collect(),
-            ttl: TimeDelta::hours(12),
-        };
-        self.identity.mint(&mint, self.clock.now()).expect("a token")
+    /// A token of the development identity that lives so long.
+    pub fn brief_token(&self, subject: &str, roles: &[Role], ttl: TimeDelta) -> String {
+        client::mint(&self.identity, self.clock.now(), (client::ORGANIZATION, subject), roles, &[], ttl)
     }
 
     /// Stops the server and waits until it has.
@@ -98,6 +91,17 @@ impl TestServer {
         if let Some(running) = self.running.take() {
             running.await.expect("the server stops");
         }
+    }
+}
+
+impl Clients for TestServer {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String {
+        let who = (organization, subject);
+        client::mint(&self.identity, self.clock.now(), who, roles, groups, TimeDelta::hours(12))
     }
 }
 
