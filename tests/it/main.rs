@@ -10,6 +10,8 @@ mod exports;
 mod faults;
 mod house;
 mod idempotent;
+mod leak;
+mod lifecycle_model;
 mod races;
 mod server;
 mod support;

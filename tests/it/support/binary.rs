@@ -1,9 +1,10 @@
 //! The binary as operators run it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
 
 use chrono::TimeDelta;
 use outflow::identity::DevelopmentIdentity;
@@ -31,6 +32,8 @@ pub struct Process {
     pub address: SocketAddr,
     /// What it says about how to reach it.
     pub hint: String,
+    /// What it has said so far, on both of its outputs.
+    pub said: Arc<Mutex<String>>,
     data_dir: PathBuf,
 }
 
@@ -38,14 +41,16 @@ impl Process {
     /// Starts it, and waits for the line that says how to reach it.
     pub fn start(command: &mut Command) -> Self {
         let data_dir = command.get_current_dir().expect("the data directory").to_owned();
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let hint = lines.by_ref().map(|line| line.expect("text")).find(|line| line.contains("grpcurl"));
-        let Some(hint) = hint else { panic!("the server ended: {:?}", child.wait()) };
-        // Nobody may leave a pipe full.
-        std::thread::spawn(move || lines.for_each(drop));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let said = Arc::new(Mutex::new(String::new()));
+        let (sender, hints) = mpsc::channel();
+        listen(child.stdout.take().expect("its output"), &said, sender.clone());
+        listen(child.stderr.take().expect("its errors"), &said, sender);
+        let Ok(hint) = hints.recv() else {
+            panic!("the server ended: {:?}: {}", child.wait(), said.lock().expect("what it said"));
+        };
         let address = hint.split_whitespace().find_map(|word| word.parse().ok());
-        Self { child, address: address.expect("the hint holds the address"), hint, data_dir }
+        Self { child, address: address.expect("the hint holds the address"), hint, said, data_dir }
     }
 
     /// A figure of its memory, by the kernel's name for it.
@@ -65,6 +70,23 @@ impl Process {
         let told = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(told.expect("kill runs").success());
     }
+}
+
+/// Keeps what comes, to its end: nobody may leave a pipe full. The line that says how to reach the server is sent.
+fn listen(pipe: impl Read + Send + 'static, said: &Arc<Mutex<String>>, hints: mpsc::Sender<String>) {
+    let said = Arc::clone(said);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let line = line.expect("text");
+            if line.contains("grpcurl") {
+                // Whoever waited may have given up.
+                let _ = hints.send(line.clone());
+            }
+            let mut said = said.lock().expect("what it said");
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
 }
 
 impl Clients for Process {

@@ -16,5 +16,5 @@ pub use database::{Database, postgres_database};
 pub use every_call::{EveryCall, Names, Slot, With, declared_methods, every_call};
 pub use fixtures::*;
 pub use gate::{Gate, say};
-pub use postgres::{new_database, server_log_lines};
+pub use postgres::{new_database, program, server_log_lines};
 pub use server::{Backend, TestServer, on_both};

@@ -1,0 +1,105 @@
+//! What administrators do with connections.
+
+use super::{ABSENT, Connection, Effect, NEVER, Outcome, Reference, check};
+use crate::lifecycle_model::operations::{Expiry, Op};
+
+impl Reference {
+    pub(super) fn administer(&mut self, op: &Op) -> Outcome<Effect> {
+        if let Op::CreateConnection { id, all, members, secret, expiry } = op {
+            return self.create_connection(id, (*all, members), *secret, expiry.as_ref());
+        }
+        let id = op.connection().unwrap_or_else(|| panic!("{op:?} is no administrator's"));
+        let hour = self.hour;
+        let before = self.connections.get(id).ok_or(ABSENT)?.clone();
+        let mut after = before.clone();
+        let mut count = 0;
+        // A credential is given anew even if it is the same.
+        let mut touched = false;
+        match op {
+            Op::Describe { description, etag, .. } => {
+                check(etag)?;
+                after.description.clone_from(description);
+            }
+            Op::MoveEndpoint { host, secret, .. } => {
+                if after.host != *host && after.credential.is_some() && !secret {
+                    return Err("CREDENTIAL_REENTRY_REQUIRED");
+                }
+                after.host.clone_from(host);
+                if *secret {
+                    touched = true;
+                    after.credential = Some(NEVER);
+                }
+            }
+            Op::DeleteConnection { etag, .. } => {
+                check(etag)?;
+                if !before.attached.is_empty() {
+                    return Err("CONNECTION_IN_USE");
+                }
+                self.connections.remove(id);
+                return Ok(Effect { resources: vec![(id.clone(), before.incarnation)], count: 0 });
+            }
+            Op::Share { all, members, .. } => {
+                after.all |= all;
+                after.members.extend(members.iter().cloned());
+            }
+            Op::Unshare { all, members, .. } => {
+                after.all &= !all;
+                after.members.retain(|member| !members.contains(member));
+                if after != before {
+                    count = after.attached.len() as u64;
+                }
+            }
+            Op::Suspend { reason, .. } => after.suspended = Some(reason.clone()),
+            Op::Resume { .. } => after.suspended = None,
+            Op::Rotate { expiry, .. } => {
+                touched = true;
+                after.credential = Some(end(hour, expiry.as_ref()));
+            }
+            Op::Revoke { .. } => {
+                touched = after.credential.is_some();
+                after.credential = None;
+            }
+            _ => {}
+        }
+        after.credential_revision += i64::from(touched);
+        if after != before {
+            after.revision += 1;
+        }
+        self.connections.insert(id.clone(), after);
+        Ok(self.effect_of_connection(id, count))
+    }
+
+    fn create_connection(
+        &mut self,
+        id: &str,
+        (all, members): (bool, &[String]),
+        secret: bool,
+        expiry: Option<&Expiry>,
+    ) -> Outcome<Effect> {
+        if !secret {
+            return Err("INVALID_FIELD");
+        }
+        if self.connections.contains_key(id) {
+            return Err("RESOURCE_EXISTS");
+        }
+        let connection = Connection {
+            incarnation: self.next(),
+            description: String::new(),
+            host: "sftp.partner.example".to_owned(),
+            all,
+            members: members.iter().cloned().collect(),
+            suspended: None,
+            credential: Some(end(self.hour, expiry)),
+            credential_revision: 1,
+            attached: Vec::new(),
+            attachments: 0,
+            revision: 1,
+        };
+        self.connections.insert(id.to_owned(), connection);
+        Ok(self.effect_of_connection(id, 0))
+    }
+}
+
+fn end(hour: u64, expiry: Option<&Expiry>) -> u64 {
+    expiry.map_or(NEVER, |expiry| hour + expiry.hours)
+}
