@@ -44,6 +44,7 @@ pub async fn count_denied(db: &impl ConnectionTrait, scope: &Scope, event: &Audi
     use audit_event::Column::{Count, DeniedCode, DeniedMinute, Method, Organization, Principal};
     let row = row_of(scope, event, Some(key))?;
     let add = OnConflict::columns([Organization, Principal, Method, DeniedCode, DeniedMinute])
+        .target_and_where(DeniedCode.is_not_null())
         .value(Count, Expr::col((audit_event::Entity, Count)).add(event.count))
         .to_owned();
     audit_event::Entity::insert(row.into_active_model()).on_conflict(add).exec_without_returning(db).await?;

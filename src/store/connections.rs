@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::entities::{connection, connection_member};
 use super::expressions::{self, condition, in_state, members};
 use super::paging::{self, Keys};
-use super::{Scope, error};
+use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Condition, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, Kind, Member,
@@ -28,26 +28,23 @@ pub(super) const KEYS: Keys<connection::Entity> = Keys {
 
 /// A connection by its id.
 pub async fn find(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<Connection>> {
-    let found = select(db, scope).filter(connection::Column::Id.eq(id.as_str())).into_model::<Row>().one(db).await?;
+    let found: Option<Row> = one::row(db, select(db, scope).filter(connection::Column::Id.eq(id.as_str()))).await?;
     found.map(|row| row.into_model(scope)).transpose()
 }
 
 /// The uid of the connection of an id: what is to be locked before it is read.
 pub async fn locate(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<ConnectionUid>> {
-    let uid: Option<uuid::Uuid> = connection::Entity::find()
+    let query = connection::Entity::find()
         .select_only()
         .column(connection::Column::Uid)
         .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-        .filter(connection::Column::Id.eq(id.as_str()))
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(uid.map(ConnectionUid))
+        .filter(connection::Column::Id.eq(id.as_str()));
+    Ok(one::value(db, query).await?.map(ConnectionUid))
 }
 
 /// A connection by its uid.
 pub async fn get(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<Option<Connection>> {
-    let found = select(db, scope).filter(connection::Column::Uid.eq(uid.0)).into_model::<Row>().one(db).await?;
+    let found: Option<Row> = one::row(db, select(db, scope).filter(connection::Column::Uid.eq(uid.0))).await?;
     found.map(|row| row.into_model(scope)).transpose()
 }
 
@@ -193,7 +190,7 @@ pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid
     Ok(())
 }
 
-fn select(db: &impl ConnectionTrait, scope: &Scope) -> Select<connection::Entity> {
+pub(super) fn select(db: &impl ConnectionTrait, scope: &Scope) -> Select<connection::Entity> {
     connection::Entity::find()
         .expr_as(members(), "members")
         .expr_as(condition(db.get_database_backend(), &scope.facts), "condition")
@@ -207,7 +204,7 @@ fn size(connection: &Connection) -> usize {
     512 + connection.description.len() + properties.chain(members).chain(labels).sum::<usize>()
 }
 
-struct Row {
+pub(super) struct Row {
     connection: connection::Model,
     members: Option<String>,
     condition: i32,
@@ -224,7 +221,7 @@ impl FromQueryResult for Row {
 }
 
 impl Row {
-    fn into_model(self, scope: &Scope) -> Result<Connection> {
+    pub(super) fn into_model(self, scope: &Scope) -> Result<Connection> {
         let row = self.connection;
         let Value::Object(properties) = row.properties else {
             return Err(Error::internal("stored properties are not an object"));

@@ -3,8 +3,8 @@
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, Set, Unchanged};
 
-use super::Scope;
 use super::entities::{connection, credential};
+use super::{Scope, one};
 use crate::model::{Connection, ConnectionUid, CredentialStatus, Error, Result};
 
 /// A secret as it is stored.
@@ -44,7 +44,8 @@ pub async fn erase_for_removal(db: &impl ConnectionTrait, scope: &Scope, uid: Co
 
 /// The stored secret of a connection and its revision.
 pub async fn get(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<Option<(i64, Sealed)>> {
-    let row = credential::Entity::find_by_id((scope.organization.to_string(), uid.0)).one(db).await?;
+    let query = credential::Entity::find_by_id((scope.organization.to_string(), uid.0));
+    let row: Option<credential::Model> = one::row(db, query).await?;
     Ok(row.map(|row| (row.revision, Sealed { key_id: row.key_id, envelope: row.envelope })))
 }
 

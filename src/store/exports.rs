@@ -14,7 +14,7 @@ use super::entities::{connection, export};
 use super::export_rows::Row;
 use super::expressions::{self, condition, in_state, usable};
 use super::paging::{self, Keys};
-use super::{Scope, error};
+use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Caller, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState, ExportUid, Kind,
@@ -49,7 +49,8 @@ pub async fn find(
     id: &ResourceId,
 ) -> Result<Option<Export>> {
     let query = select(db, scope, caller).filter(export::Column::Id.eq(id.as_str()));
-    query.into_model::<Row>().one(db).await?.map(|row| row.into_model(scope)).transpose()
+    let found: Option<Row> = one::row(db, query).await?;
+    found.map(|row| row.into_model(scope)).transpose()
 }
 
 /// Exports by their uids, with what `caller` may do with each; in no order.

@@ -25,6 +25,7 @@ mod expressions;
 pub mod locks;
 mod migrate;
 mod migrations;
+mod one;
 mod paging;
 pub mod request_ids;
 pub mod retention;

@@ -5,8 +5,8 @@ use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, Set, Try
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Scope;
 use super::entities::request_id;
+use super::{Scope, one};
 use crate::model::{Error, Result};
 
 /// Which request of whom.
@@ -55,7 +55,7 @@ pub async fn claim(
     if let TryInsertResult::Inserted(1..) = inserted {
         return Ok(None);
     }
-    let earlier = request_id::Entity::find_by_id(identity(scope, key)).one(db).await?;
+    let earlier: Option<request_id::Model> = one::row(db, request_id::Entity::find_by_id(identity(scope, key))).await?;
     let earlier = earlier.ok_or_else(|| Error::internal("a request id is neither free nor taken"))?;
     Ok(Some(Earlier { digest: earlier.digest, effect: earlier.effect }))
 }

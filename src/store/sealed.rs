@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, EntityTrait as _, Set};
 
 use super::credentials::Sealed;
 use super::entities::sealed_secret;
+use super::one;
 use crate::model::{Error, Result};
 
 /// Writes a row unless there is one, and gives the one that is there.
@@ -21,6 +22,6 @@ pub async fn get_or_insert(db: &impl ConnectionTrait, purpose: &str, sealed: Sea
 
 /// The row of a purpose.
 pub async fn get(db: &impl ConnectionTrait, purpose: &str) -> Result<Option<Sealed>> {
-    let row = sealed_secret::Entity::find_by_id(purpose).one(db).await?;
+    let row: Option<sealed_secret::Model> = one::row(db, sealed_secret::Entity::find_by_id(purpose)).await?;
     Ok(row.map(|row| Sealed { key_id: row.key_id, envelope: row.envelope }))
 }

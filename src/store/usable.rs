@@ -5,47 +5,41 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::Scope;
-use super::connections::{KEYS, name_contains};
+use super::connections::{self, KEYS, name_contains, select};
 use super::entities::connection;
 use super::expressions::usable;
-use super::paging;
+use super::{Scope, one, paging};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Caller, ConnectionFilter, ConnectionName, ConnectionUid, ResourceId, Result, TypeId, UsableConnection,
+    Caller, Connection, ConnectionFilter, ConnectionName, ConnectionUid, ResourceId, Result, TypeId, UsableConnection,
 };
 
-/// The connection of this id, if the caller may use it. Its row is not locked.
-pub async fn find(
+/// The uid of the connection of this id, if the caller may use it. Its row is not locked.
+pub async fn locate(
     db: &impl ConnectionTrait,
     scope: &Scope,
     caller: &Caller,
     id: &ResourceId,
 ) -> Result<Option<ConnectionUid>> {
-    let uid: Option<Uuid> = connection::Entity::find()
+    let query = connection::Entity::find()
         .select_only()
         .column(connection::Column::Uid)
         .filter(connection::Column::Organization.eq(scope.organization.as_str()))
         .filter(connection::Column::Id.eq(id.as_str()))
-        .filter(usable(caller))
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(uid.map(ConnectionUid))
+        .filter(usable(caller));
+    Ok(one::value(db, query).await?.map(ConnectionUid))
 }
 
-/// Whether the caller may use a connection; asked again once its row is locked.
-pub async fn is_usable(db: &impl ConnectionTrait, scope: &Scope, caller: &Caller, uid: ConnectionUid) -> Result<bool> {
-    let found: Option<Uuid> = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::Uid)
-        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-        .filter(connection::Column::Uid.eq(uid.0))
-        .filter(usable(caller))
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(found.is_some())
+/// A connection, if the caller may use it; asked once its row is locked.
+pub async fn get(
+    db: &impl ConnectionTrait,
+    scope: &Scope,
+    caller: &Caller,
+    uid: ConnectionUid,
+) -> Result<Option<Connection>> {
+    let query = select(db, scope).filter(connection::Column::Uid.eq(uid.0)).filter(usable(caller));
+    let found: Option<connections::Row> = one::row(db, query).await?;
+    found.map(|row| row.into_model(scope)).transpose()
 }
 
 /// A page of the connections that the caller may use. State is no part of it: being usable is about the right alone.

@@ -7,15 +7,14 @@ use crate::store;
 /// The connection of this name, if the caller may use it: the one to be locked. Absent and not usable are one answer
 /// for contributors.
 pub(super) async fn find(change: &Change<'_>, name: &ConnectionName) -> Result<ConnectionUid> {
-    let found = store::usable::find(change.db, change.scope, &change.call.caller, &name.id).await?;
+    let found = store::usable::locate(change.db, change.scope, &change.call.caller, &name.id).await?;
     found.ok_or_else(|| refused(change, name))
 }
 
 /// The same connection once it is locked: it may have been removed or unshared since.
 pub(super) async fn locked(change: &Change<'_>, name: &ConnectionName, uid: ConnectionUid) -> Result<Connection> {
-    let usable = store::usable::is_usable(change.db, change.scope, &change.call.caller, uid).await?;
-    let found = store::connections::get(change.db, change.scope, uid).await?;
-    found.filter(|_| usable).ok_or_else(|| refused(change, name))
+    let found = store::usable::get(change.db, change.scope, &change.call.caller, uid).await?;
+    found.ok_or_else(|| refused(change, name))
 }
 
 /// What an export attached to a connection knows of it.

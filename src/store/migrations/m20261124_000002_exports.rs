@@ -14,7 +14,7 @@ enum Connections {
     Uid,
 }
 
-#[derive(DeriveIden)]
+#[derive(Clone, Copy, DeriveIden)]
 enum Exports {
     Table,
     Organization,
@@ -120,27 +120,35 @@ async fn indexes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         AttachedRevision, ConnectionUid, Creator, DetachedBatchId, DetachedConnectionId, DisplayName, Id, Uid,
         UpdateTime,
     };
-    for (name, unique, columns) in [
-        ("exports_id", true, vec![Id]),
-        ("exports_attached_revision", true, vec![ConnectionUid, AttachedRevision]),
-        ("exports_connection", false, vec![ConnectionUid, Uid]),
-        ("exports_display_name", false, vec![DisplayName, Uid]),
-        ("exports_update_time", false, vec![UpdateTime, Uid]),
-        ("exports_creator", false, vec![Creator, Uid]),
-        ("exports_detached_batch", false, vec![DetachedBatchId, Uid]),
-        ("exports_detached_connection", false, vec![DetachedConnectionId, Uid]),
+    for (name, columns) in [
+        ("exports_connection", [ConnectionUid, Uid]),
+        ("exports_display_name", [DisplayName, Uid]),
+        ("exports_update_time", [UpdateTime, Uid]),
+        ("exports_creator", [Creator, Uid]),
     ] {
-        let mut index = Index::create();
-        index.name(name).table(Exports::Table).col(Exports::Organization);
-        for column in columns {
-            index.col(column);
-        }
-        if unique {
-            index.unique();
-        }
-        manager.create_index(index).await?;
+        manager.create_index(index(name, columns)).await?;
+    }
+    manager.create_index(index("exports_id", [Id]).unique().take()).await?;
+    let attached = index("exports_attached_revision", [ConnectionUid, AttachedRevision]).unique().take();
+    manager.create_index(attached).await?;
+    // Most exports are attached: these hold the others alone.
+    for (name, column) in
+        [("exports_detached_batch", DetachedBatchId), ("exports_detached_connection", DetachedConnectionId)]
+    {
+        let detached = Expr::col(column).is_not_null();
+        manager.create_index(index(name, [column, Uid]).and_where(detached).take()).await?;
     }
     Ok(())
+}
+
+/// An index of an organization's exports.
+fn index(name: &str, columns: impl IntoIterator<Item = Exports>) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(Exports::Table).col(Exports::Organization);
+    for column in columns {
+        index.col(column);
+    }
+    index
 }
 
 async fn releases(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -69,10 +69,17 @@ pub trait Clients {
 
     /// Whoever bears this token.
     async fn bearer(&self, token: Option<&str>) -> Client {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.address())).expect("an address");
+        Client::connect(self.address(), token).await
+    }
+}
+
+impl Client {
+    /// Clients over one connection of their own.
+    pub async fn connect(address: SocketAddr, token: Option<&str>) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         let channel = endpoint.connect().await.expect("the server listens");
         let bearer = Bearer(token.map(|token| format!("Bearer {token}").parse().expect("a token is ASCII")));
-        Client {
+        Self {
             connections: ConnectionServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             exports: ExportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             audit: AuditServiceClient::with_interceptor(channel, bearer),

@@ -49,13 +49,15 @@ const FORBIDDEN: [(&str, &str); 8] = [
     ("a request id without its effect", "SELECT count(*) FROM request_ids WHERE CAST(effect AS text) = 'null'"),
     (
         "a connection with a change that is not on the audit log, or an entry without its change",
-        "SELECT count(*) FROM connections c WHERE revision <> (SELECT count(*) FROM audit_events a \
-         WHERE a.organization = c.organization AND a.resource_uid = c.uid)",
+        "SELECT count(*) FROM connections r LEFT JOIN (SELECT organization, resource_uid, count(*) AS told FROM audit_events \
+         GROUP BY organization, resource_uid) a ON a.organization = r.organization AND a.resource_uid = r.uid \
+         WHERE r.revision <> coalesce(a.told, 0)",
     ),
     (
         "an export with a change that is not on the audit log, or an entry without its change",
-        "SELECT count(*) FROM exports e WHERE revision <> (SELECT count(*) FROM audit_events a \
-         WHERE a.organization = e.organization AND a.resource_uid = e.uid)",
+        "SELECT count(*) FROM exports r LEFT JOIN (SELECT organization, resource_uid, count(*) AS told FROM audit_events \
+         GROUP BY organization, resource_uid) a ON a.organization = r.organization AND a.resource_uid = r.uid \
+         WHERE r.revision <> coalesce(a.told, 0)",
     ),
 ];
 

@@ -1,0 +1,45 @@
+//! StreamBlockingExports over 200,000 exports, read as fast as it comes.
+
+use outflow::grpc::proto as pb;
+use pb::stream_blocking_exports_response::Event;
+
+use crate::bare::Contenders;
+use crate::rounds::compare;
+use crate::support::{Clients as _, TestServer};
+
+const EXPORTS: u64 = 200_000;
+
+/// Runs it.
+pub async fn run(server: &TestServer, contenders: &Contenders) {
+    let mut admin = server.admin().await;
+    let connection = admin.connection("Large").await.name;
+    let template = admin.export(&connection, "First").await;
+    server.database().await.attach_copies(&template, EXPORTS - 1).await;
+    let stream = async |contender: usize| {
+        let mut client = contenders.roots[contender][0].clone();
+        let request = pb::StreamBlockingExportsRequest { name: connection.clone(), ..Default::default() };
+        let mut stream = client.connections.stream_blocking_exports(request).await.expect("streamed").into_inner();
+        let mut seen = 0;
+        let mut first = None;
+        while let Some(message) = stream.message().await.expect("a message") {
+            match message.event.as_ref().expect("an event") {
+                Event::Blocking(_) => seen += 1,
+                Event::Summary(summary) => {
+                    assert_eq!(summary.blocking_export_count.cast_unsigned(), EXPORTS);
+                }
+                other => panic!("{other:?} within the listing"),
+            }
+            first.get_or_insert(message);
+        }
+        assert_eq!(seen, EXPORTS);
+        first.expect("a first").event
+    };
+    let expected = stream(0).await;
+    for contender in 1..contenders.roots.len() {
+        assert_eq!(stream(contender).await, expected, "all give the same answer");
+    }
+    compare("StreamBlockingExports", EXPORTS, async |contender| {
+        stream(contender).await;
+    })
+    .await;
+}

@@ -1,0 +1,20 @@
+//! The one row of a unique key.
+//!
+//! SeaORM's own `one` binds a LIMIT, and SQLite plans a statement with a bound LIMIT anew each time that it is run: that
+//! costs more than the look-up itself.
+
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryTrait as _, Select, TryGetable};
+
+use crate::model::Result;
+
+/// The row, if it is there.
+pub async fn row<E: EntityTrait, R: FromQueryResult>(db: &impl ConnectionTrait, query: Select<E>) -> Result<Option<R>> {
+    let row = db.query_one(&query.into_query()).await?;
+    Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
+}
+
+/// The first column of the row, if it is there.
+pub async fn value<E: EntityTrait, T: TryGetable>(db: &impl ConnectionTrait, query: Select<E>) -> Result<Option<T>> {
+    let row = db.query_one(&query.into_query()).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+}
