@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::access::Access;
@@ -195,7 +195,7 @@ impl Gatekeeper {
                 request.extensions_mut().insert(admitted);
                 let answered = tokio::time::timeout_at(deadline.into(), inner.call(request)).await;
                 let response = match answered {
-                    Ok(response) => response?,
+                    Ok(response) => explained(response?),
                     Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
                 };
                 (response, Some(identity))
@@ -205,5 +205,15 @@ impl Gatekeeper {
             self.app.denied(denial);
         }
         Ok(response)
+    }
+}
+
+/// Whatever is refused has a reason, also where the library refused it.
+fn explained(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
+            status::of_library(&status).into_http()
+        }
+        _ => response,
     }
 }

@@ -148,6 +148,20 @@ pub fn unimplemented() -> Status {
     Answer::new(Code::Unimplemented, ErrorReason::Unimplemented, "there is no such method").into_status()
 }
 
+/// A status that the library made before a handler was called, in our words: its faults are those of the bytes that came.
+pub fn of_library(status: &Status) -> Status {
+    let words = status.message();
+    let answer = if status.code() == Code::Unimplemented {
+        // A compression that is not understood; which are stands in its metadata.
+        Answer::new(Code::Unimplemented, ErrorReason::Unimplemented, words)
+    } else {
+        answer(Error::invalid_as(Invalid::Undecodable, "", format!("the request cannot be read: {words}")))
+    };
+    let mut explained = answer.into_status();
+    *explained.metadata_mut() = status.metadata().clone();
+    explained
+}
+
 fn invalid_argument(invalid: Invalid, violations: &Violations) -> Answer {
     let reason = match invalid {
         Invalid::Field => ErrorReason::InvalidField,

@@ -33,7 +33,7 @@ pub const HEADER_LIST_BYTES: u32 = 16 * 1024;
 const KEEPALIVE: Duration = Duration::from_mins(1);
 /// How long it has to answer.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a client has to agree on TLS.
+/// How long a client has to say its first word, and then to agree on TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a connection that could not be accepted: out of file handles, for one; let some close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -96,6 +96,12 @@ where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    // Whoever says nothing has no call to end: a server that stops does not wait for it.
+    let mut first = [0];
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        spoken = tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)) => drop(spoken??),
+    }
     match tls {
         None => calls(stream, service, stop).await,
         Some(tls) => {

@@ -12,7 +12,9 @@ impl From<DbErr> for Error {
         if matches!(&error, DbErr::Custom(text) if text == DEADLINE) {
             return Self::DeadlineExceeded;
         }
-        if matches!(error, DbErr::ConnectionAcquire(_)) {
+        if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
+            // Whatever the reason is (refused, a password that changed, not accepting connections), nobody else tells it.
+            tracing::warn!(%error, "the database gives no connection");
             return Self::Unavailable(Unavailable::Database);
         }
         match sqlx_error(&error) {

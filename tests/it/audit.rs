@@ -1,9 +1,10 @@
 //! ListAuditEvents: every change is on the log, from what, to what.
 
 use outflow::grpc::proto as pb;
+use outflow::model::Role;
 use prost_types::value::Kind;
 
-use crate::support::{Client, Clients as _, ErrorExt as _, cron, on_both, parent};
+use crate::support::{Backend, Client, Clients as _, ErrorExt as _, TestServer, cron, on_both, parent};
 
 async fn events(admin: &mut Client, filter: pb::ListAuditEventsRequest) -> Vec<pb::AuditEvent> {
     let request = pb::ListAuditEventsRequest { parent: parent(), page_size: 1_000, ..filter };
@@ -116,4 +117,70 @@ async fn the_log_has_pages_in_both_directions() {
         server.stop().await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_attempts_are_counted_by_the_minute_for_whoever_made_them() {
+    on_both(async |server| {
+        let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
+        let mut stranger = server.caller("zeta", "zoe", &[Role::Admin], &[]).await;
+        let connection = admin.connection("Partner").await.name;
+        let get = |name: &str| pb::GetConnectionRequest { name: name.to_owned() };
+        for _ in 0..7 {
+            ann.connections.get_connection(get(&connection)).await.expect_err("no role");
+        }
+        for number in 0..8 {
+            let name = format!("organizations/acme/connections/c{number}");
+            stranger.connections.get_connection(get(&name)).await.expect_err("a foreign name");
+        }
+        let mut nobody = server.anonymous().await;
+        nobody.connections.get_connection(get(&connection)).await.expect_err("nobody");
+
+        let denied = |events: Vec<pb::AuditEvent>| {
+            let denied = events.into_iter().filter(|event| event.outcome() == pb::audit_event::Outcome::Denied);
+            denied.collect::<Vec<_>>()
+        };
+        // They may have fallen into two minutes.
+        let own = denied(events(&mut admin, pb::ListAuditEventsRequest::default()).await);
+        assert_eq!(own.iter().map(|event| event.count).sum::<i64>(), 7);
+        for event in &own {
+            assert_eq!((event.principal.as_str(), event.reason.as_str()), ("ann", "ROLE_REQUIRED"));
+            assert_eq!(event.method, "outflow.v1.ConnectionService/GetConnection");
+            assert!(!event.call_id.is_empty());
+        }
+        // In the log of the caller's own organization, with the first five names.
+        let request = pb::ListAuditEventsRequest { parent: "organizations/zeta".into(), ..Default::default() };
+        let foreign = stranger.audit.list_audit_events(request).await.expect("listed").into_inner().audit_events;
+        let foreign = denied(foreign);
+        assert_eq!(foreign.iter().map(|event| event.count).sum::<i64>(), 8);
+        assert!(foreign.iter().all(|event| event.resource.split(' ').count() <= 5));
+        assert!(foreign[0].resource.starts_with("organizations/acme/connections/c0 "), "{}", foreign[0].resource);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_denied_waits_for_nobody() {
+    // The database takes no write at all, and answers to the denied come all the same.
+    let server = TestServer::start(Backend::Postgres).await;
+    let (mut admin, ann) = (server.admin().await, server.contributor("ann").await);
+    let connection = admin.connection("Partner").await.name;
+    let pool = sqlx::PgPool::connect(&server.database_url).await.expect("the database");
+    let mut holder = pool.begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE audit_events IN EXCLUSIVE MODE").execute(&mut *holder).await.expect("locked");
+    // More than the queue holds.
+    let denied = (0..3_000).map(|_| {
+        let (mut ann, name) = (ann.clone(), connection.clone());
+        async move {
+            let get = pb::GetConnectionRequest { name };
+            ann.connections.get_connection(get).await.expect_err("no role").reason()
+        }
+    });
+    let reasons = futures_util::future::join_all(denied).await;
+    assert!(reasons.iter().all(|reason| reason == "ROLE_REQUIRED"));
+    holder.rollback().await.expect("the table is free");
+    let counted =
+        events(&mut admin, pb::ListAuditEventsRequest { principal: "ann".into(), ..Default::default() }).await;
+    let counted = counted.iter().map(|event| event.count).sum::<i64>();
+    assert!((1..=3_000).contains(&counted), "{counted}");
 }

@@ -3,13 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use outflow::grpc::proto as pb;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::support::{
-    Backend, Clients as _, EveryCall, Gate, Names, TestServer, With, every_call, on_both, server_log_lines,
+    Backend, Client, Clients as _, Database, ErrorExt as _, EveryCall, Gate, Names, Process, TestServer, With,
+    create_export, every_call, new_database, on_both, outflow, server_log_lines,
 };
 
 /// Calls that are cancelled, on each database.
@@ -77,4 +84,132 @@ async fn callers_that_leave_poison_no_connection() {
         server.check_rows().await;
     })
     .await;
+}
+
+/// Whether the server says that it is ready, until it says the other.
+async fn until_ready(server: &TestServer, ready: bool) {
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
+    let mut health = HealthClient::new(endpoint.connect().await.expect("the server listens"));
+    let mut watched = health.watch(HealthCheckRequest::default()).await.expect("watched").into_inner();
+    let wanted = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+    while watched.message().await.expect("a message").expect("not the end").status() != wanted {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_is_unavailable_and_one_that_comes_back_is_used() {
+    let server = TestServer::start(Backend::Postgres).await;
+    let mut admin = server.admin().await;
+    let connection = admin.connection("Partner").await;
+    let (base, name) = server.database_url.rsplit_once('/').expect("a database");
+    let postgres = Database::open(&format!("{base}/postgres")).await;
+    until_ready(&server, true).await;
+
+    let gone = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname";
+    postgres.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    postgres.execute(&format!("{gone} = '{name}'")).await;
+    for _ in 0..30 {
+        let read = pb::GetConnectionRequest { name: connection.name.clone() };
+        let change = pb::ResumeConnectionRequest { name: connection.name.clone(), ..Default::default() };
+        let read = admin.connections.get_connection(read).await.expect_err("it is gone");
+        let change = admin.connections.resume_connection(change).await.expect_err("it is gone");
+        for refusal in [read, change] {
+            assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unavailable, "DATABASE_UNAVAILABLE"));
+            assert!(refusal.get_error_details().retry_info().is_some());
+        }
+    }
+    let types = pb::ListConnectionTypesRequest::default();
+    admin.connections.list_connection_types(types).await.expect("what needs no database is served on");
+    until_ready(&server, false).await;
+
+    postgres.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    assert_eq!(admin.read_connection(&connection.name).await, connection);
+    until_ready(&server, true).await;
+}
+
+/// Kills on each database.
+const KILLS: u64 = 5;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_outlives_a_kill() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let folder = tempfile::tempdir().expect("a folder");
+        outflow::vault::generate_first(&folder.path().join("keys")).expect("a key");
+        let mut command = outflow(folder.path());
+        let mut url = format!("sqlite://{}", folder.path().join("outflow.db").display());
+        if backend == Backend::Postgres {
+            url = tokio::task::spawn_blocking(new_database).await.expect("a database");
+        }
+        command.args(["--database-url", &url]);
+        let gate = Gate::new(format!("CRASH, {backend:?}"), KILLS);
+        let mut acknowledged: Vec<pb::Export> = Vec::new();
+        let mut connection = String::new();
+        while let Some(round) = gate.next() {
+            let server = Process::start(&mut command);
+            let mut admin = server.admin().await;
+            if connection.is_empty() {
+                connection = admin.connection("Partner").await.name;
+            }
+            for export in &acknowledged {
+                assert_eq!(admin.read_export(&export.name).await, *export);
+            }
+            // One caller after the other, each as fast as it can, until the server is no more.
+            let callers = (0..4).map(|caller| {
+                let (mut admin, connection) = (admin.clone(), connection.clone());
+                async move {
+                    let mut done = Vec::new();
+                    for number in 0.. {
+                        let request = create_export(&connection, &format!("Export {round}/{caller}/{number}"));
+                        match admin.exports.create_export(request).await {
+                            Ok(created) => done.push(created.into_inner().export.expect("answered")),
+                            Err(_) => break,
+                        }
+                    }
+                    done
+                }
+            });
+            let calling = tokio::spawn(futures_util::future::join_all(callers));
+            let count = |admin: &mut Client| {
+                let (mut admin, name) = (admin.clone(), connection.clone());
+                async move { admin.read_connection(&name).await.attached_export_count }
+            };
+            let before = count(&mut admin).await;
+            while count(&mut admin).await < before + 20 {}
+            server.signal("KILL");
+            acknowledged.extend(calling.await.expect("they ended").into_iter().flatten());
+        }
+        gate.tell(&format!(", {} acknowledged", acknowledged.len()));
+        assert!(acknowledged.len() >= 20);
+        // What was not acknowledged may be there, but only whole.
+        let server = Process::start(&mut command);
+        let mut admin = server.admin().await;
+        let attached = admin.read_connection(&connection).await.attached_export_count;
+        assert!(usize::try_from(attached).expect("a count") >= acknowledged.len());
+        Database::open(&url).await.check_rows().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_stop_does_so_whoever_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Process::start(&mut outflow(folder.path()));
+    let mut admin = server.admin().await;
+    let connection = admin.connection("Partner").await.name;
+    admin.export(&connection, "Stays").await;
+    // A stream that follows, a client that does nothing, and one that has not even said hello.
+    let request = pb::StreamBlockingExportsRequest { name: connection, follow: true, ..Default::default() };
+    let mut stream = admin.connections.stream_blocking_exports(request).await.expect("opened").into_inner();
+    let _idle = server.viewer().await;
+    let _silent = tokio::net::TcpStream::connect(server.address()).await.expect("connected");
+    let since = Instant::now();
+    server.signal("TERM");
+    let refusal = loop {
+        match stream.message().await {
+            Ok(message) => assert!(message.is_some(), "the stream does not end well"),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unavailable, "DRAINING"));
+    let ended = tokio::task::spawn_blocking(move || server.child.wait()).await.expect("waited");
+    assert!(ended.expect("it ended").success());
+    assert!(since.elapsed() < Duration::from_secs(10), "nobody is waited for who has no call");
 }

@@ -1,8 +1,10 @@
 //! What every call gets: an id, a deadline, a status that says why.
 
+use std::io::Read as _;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use outflow::grpc::proto as pb;
@@ -14,6 +16,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
 use tower::Service;
 
 use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, on_both};
@@ -75,6 +78,46 @@ async fn bytes_and_methods_that_are_none_are_the_callers_mistake() {
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unimplemented, "UNIMPLEMENTED"));
 }
 
+/// Sends bytes as the body of a call.
+async fn send_bytes(server: &TestServer, body: Vec<u8>, compression: &str) -> Status {
+    let token = server.token("acme", "root", &[outflow::model::Role::Admin], &[]);
+    let request = http::Request::post(format!("http://{}/outflow.v1.ConnectionService/GetConnection", server.address))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/grpc")
+        .header("grpc-encoding", compression)
+        .body(Body::new(Full::new(Bytes::from(body))))
+        .expect("a request");
+    let response = clockless(server).await.call(request).await.expect("answered");
+    Status::from_header_map(response.headers()).expect("a status in the headers")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_refused_with_a_reason() {
+    let server = TestServer::start(Backend::Sqlite).await;
+    let framed = |flag: u8, length: u32, bytes: &[u8]| [&[flag], &length.to_be_bytes()[..], bytes].concat();
+    let large = vec![0; 5 * 1024 * 1024];
+    for (body, compression, code, reason, words) in [
+        (framed(0, 5_242_880, &large), "identity", Code::InvalidArgument, "UNDECODABLE", "limit is: 4194304"),
+        (framed(0, 10, b"short"), "identity", Code::InvalidArgument, "UNDECODABLE", "EOF"),
+        (framed(7, 0, b""), "identity", Code::InvalidArgument, "UNDECODABLE", "flag"),
+        (framed(1, 5, b"plain"), "gzip", Code::InvalidArgument, "UNDECODABLE", "decompressing"),
+        (framed(0, 2, b"\xff\xff"), "identity", Code::InvalidArgument, "UNDECODABLE", "no such message"),
+        (Vec::new(), "identity", Code::InvalidArgument, "UNDECODABLE", "Missing"),
+        (framed(1, 5, b"plain"), "br", Code::Unimplemented, "UNIMPLEMENTED", "br"),
+    ] {
+        let refusal = send_bytes(&server, body, compression).await;
+        assert_eq!((refusal.code(), refusal.reason().as_str()), (code, reason), "{words}: {refusal:?}");
+        assert!(refusal.message().contains(words), "{words}: {}", refusal.message());
+        assert!(refusal.metadata().contains_key("x-request-id"));
+    }
+    // One mebibyte of nothing, in a kibibyte: what comes out of it counts, too.
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::copy(&mut std::io::repeat(0).take(64 * 1024 * 1024), &mut bomb).expect("compressed");
+    let bomb = bomb.finish().expect("compressed");
+    let refusal = send_bytes(&server, framed(1, u32::try_from(bomb.len()).expect("small"), &bomb), "gzip").await;
+    assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, "UNDECODABLE"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_ends_at_its_deadline_and_leaves_nothing() {
     let server = TestServer::start(Backend::Postgres).await;
@@ -115,6 +158,45 @@ async fn a_lock_that_is_not_given_up_is_a_conflict() {
     let refusal = admin.connections.resume_connection(request).await.expect_err("the row is held");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Aborted, "CONFLICT"));
     holder.rollback().await.expect("the row is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_beyond_the_places_are_refused_at_once_and_say_when_to_come_back() {
+    let server = TestServer::start(Backend::Postgres).await;
+    let mut admin = server.admin().await;
+    let connection = admin.connection("Held").await;
+    let pool = sqlx::PgPool::connect(&server.database_url).await.expect("the database");
+    let mut holder = pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT 1 FROM connections FOR UPDATE").execute(&mut *holder).await.expect("the row is held");
+    let mut held = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let admin = server.admin().await;
+        for _ in 0..160 {
+            let (mut admin, name) = (admin.clone(), connection.name.clone());
+            held.spawn(async move {
+                let request = pb::ResumeConnectionRequest { name, ..Default::default() };
+                admin.connections.resume_connection(request).await.map(drop)
+            });
+        }
+    }
+    let mut viewer = server.viewer().await;
+    let refusal = loop {
+        match viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await {
+            Ok(_) => {}
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    assert!(refusal.get_error_details().retry_info().is_some());
+    holder.rollback().await.expect("the row is free");
+    while let Some(ended) = held.join_next().await {
+        if let Err(refusal) = ended.expect("it ended") {
+            let reason = refusal.reason();
+            assert!(["OVERLOADED", "CONFLICT"].contains(&reason.as_str()), "{reason}");
+        }
+    }
+    // The places are free again.
+    viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await.expect("answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

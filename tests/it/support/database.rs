@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use outflow::grpc::proto as pb;
 use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 
-use super::{Backend, TestServer};
+use super::TestServer;
 
 /// A pool of our own to the database of a server.
 pub enum Database {
@@ -62,6 +62,22 @@ const FORBIDDEN: [(&str, &str); 8] = [
 ];
 
 impl Database {
+    /// A pool of our own to the database of a URL.
+    pub async fn open(url: &str) -> Self {
+        if url.starts_with("sqlite:") {
+            Self::Sqlite(SqlitePool::connect(url).await.expect("the database"))
+        } else {
+            Self::Postgres(PgPool::connect(url).await.expect("the database"))
+        }
+    }
+
+    /// Fails if there is a row that must not be.
+    pub async fn check_rows(&self) {
+        for (what, query) in FORBIDDEN {
+            assert_eq!(self.number(query).await, 0, "{what}");
+        }
+    }
+
     /// One number.
     pub async fn number(&self, query: &'static str) -> i64 {
         let number = match self {
@@ -115,26 +131,14 @@ impl Database {
     }
 }
 
-/// A pool of our own to a database of PostgreSQL.
-pub async fn postgres_database(url: &str) -> Database {
-    Database::Postgres(PgPool::connect(url).await.expect("the database"))
-}
-
 impl TestServer {
     /// A pool of our own to its database.
     pub async fn database(&self) -> Database {
-        let url = &self.database_url;
-        match self.backend {
-            Backend::Sqlite => Database::Sqlite(SqlitePool::connect(url).await.expect("the database")),
-            Backend::Postgres => postgres_database(url).await,
-        }
+        Database::open(&self.database_url).await
     }
 
     /// Fails if there is a row that must not be.
     pub async fn check_rows(&self) {
-        let database = self.database().await;
-        for (what, query) in FORBIDDEN {
-            assert_eq!(database.number(query).await, 0, "{what}, on {:?}", self.backend);
-        }
+        self.database().await.check_rows().await;
     }
 }

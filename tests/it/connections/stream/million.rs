@@ -6,7 +6,7 @@ use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::Event;
 
 use super::Reader;
-use crate::support::{Clients as _, Gate, Process, create_export, cron, new_database, outflow, postgres_database, say};
+use crate::support::{Clients as _, Database, Gate, Process, create_export, cron, new_database, outflow, say};
 
 /// How many there are in a full run; otherwise as many as a debug build streams in the time of a gate.
 const MILLION: u64 = 1_000_000;
@@ -22,7 +22,7 @@ async fn all_of_a_million_arrive_and_memory_stays() {
     outflow::vault::generate_first(&folder.path().join("keys")).expect("a key");
     let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
     let server = Process::start(outflow(folder.path()).args(["--database-url", &url]));
-    let database = postgres_database(&url).await;
+    let database = Database::open(&url).await;
     let mut admin = server.admin().await;
     let (warm, large) = (admin.connection("Warm").await.name, admin.connection("Large").await.name);
     let count = if Gate::is_full() { MILLION } else { SOME };
