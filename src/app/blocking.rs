@@ -253,3 +253,34 @@ async fn wait(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_silence_has_heartbeats_until_the_connection_moves() {
+        let standing =
+            |revision| Standing { count: 1, revision, time: DateTime::UNIX_EPOCH + TimeDelta::days(revision) };
+        let (moves, mut watched) = watch::channel(Some(standing(7)));
+        let (sender, mut receiver) = mpsc::channel(BUFFER);
+        let connection = ConnectionUid::new();
+        let released_until = DateTime::UNIX_EPOCH;
+        let mut cursor = Cursor { connection, start_revision: 3, last_revision: 7, released_until };
+        let began = tokio::time::Instant::now();
+        let waiting = tokio::spawn(async move {
+            let waited = wait(&mut watched, &sender, &mut cursor).await;
+            (waited.is_ok(), cursor)
+        });
+        for heartbeat in 1..=3 {
+            let message = receiver.recv().await.unwrap().unwrap();
+            assert_eq!(message.event, BlockingEvent::Heartbeat);
+            assert_eq!(began.elapsed(), HEARTBEAT * heartbeat);
+            // Resumed behind it, no release is missed and none is asked for again.
+            let cursor = Cursor::decode(&message.cursor).unwrap().unwrap();
+            assert_eq!((cursor.last_revision, cursor.released_until), (7, standing(7).time));
+        }
+        moves.send(Some(standing(8))).unwrap();
+        assert!(waiting.await.unwrap().0, "it looks at what has moved");
+    }
+}

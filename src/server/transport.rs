@@ -144,3 +144,23 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
     tracing::error!(panic = words.unwrap_or_default(), "a handler panicked");
     status::panicked().into_http()
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::{Code, Status};
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_internal_and_keeps_its_words_to_itself() {
+        let panics = service_fn(async |_: Request<Body>| -> Result<Response<Body>, Infallible> { panic!("a secret") });
+        let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(panics);
+        let response = service.oneshot(Request::new(Body::empty())).await.unwrap();
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::Internal);
+        assert!(status.message().starts_with("internal error "), "{}", status.message());
+        let details = status.details();
+        assert!(!details.is_empty() && !details.windows(8).any(|window| window == b"a secret"));
+    }
+}

@@ -4,7 +4,7 @@ use outflow::grpc::proto as pb;
 use prost_types::Timestamp;
 use tonic::Code;
 
-use crate::support::{Clients as _, ErrorExt as _, on_both, password};
+use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, create_connection, on_both, password};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_credential_blocks_and_a_new_one_unblocks() {
@@ -97,6 +97,52 @@ async fn a_credential_that_does_not_fit_its_type_is_refused() {
             assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec![field.to_owned()]));
         }
         assert_eq!(admin.read_connection(&connection.name).await, connection);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_was_moved_or_retargeted_in_the_database_does_not_open() {
+    on_both(async |server: TestServer| {
+        let mut admin = server.admin().await;
+        let mut connections = Vec::new();
+        for number in 0..20 {
+            let mut request = create_connection(&format!("Connection {number}"));
+            request.credential = Some(password(&format!("secret {number}")));
+            let made = admin.connections.create_connection(request).await.expect("created").into_inner();
+            connections.push(made.connection.expect("answered"));
+        }
+        let mut stored = Vec::new();
+        for (number, connection) in connections.iter().enumerate() {
+            assert_eq!(server.stored_password(connection).await, format!("secret {number}"));
+            stored.push(server.stored_credential(&connection.name).await);
+        }
+        let mut refused = 0;
+        for (one, connection) in connections.iter().enumerate() {
+            for (other, stored) in stored.iter().enumerate() {
+                assert_eq!(server.open(connection, stored).is_ok(), one == other);
+                refused += usize::from(one != other);
+            }
+        }
+        assert_eq!(refused, 380, "every pair");
+
+        // What an update would not do without the credential does not work behind its back either.
+        let database = server.database().await;
+        let (column, cast) =
+            if server.backend == Backend::Postgres { ("properties::text", "::jsonb") } else { ("properties", "") };
+        for (from, to) in [("sftp.partner.example", "evil.example"), ("\"outflow\"", "\"root\""), ("22", "2222")] {
+            for (from, to, opens) in [(from, to, 0), (to, from, connections.len())] {
+                database
+                    .execute(&format!("UPDATE connections SET properties = replace({column}, '{from}', '{to}'){cast}"))
+                    .await;
+                let mut opened = 0;
+                for connection in &connections {
+                    let stored = server.stored_credential(&connection.name).await;
+                    opened += usize::from(server.open(connection, &stored).is_ok());
+                }
+                assert_eq!(opened, opens, "from {from} to {to}");
+            }
+        }
     })
     .await;
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::{Process, outflow};
+use outflow::grpc::proto as pb;
+use serde_json::{Value, json};
+
+use crate::support::{Clients as _, Process, create_connection, outflow};
 
 fn errors(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -63,4 +66,42 @@ fn a_key_that_is_not_the_one_of_before_is_recognised() {
     let output = outflow(folder.path()).output().expect("it runs");
     let errors = errors(&output);
     assert!(errors.contains("k0001"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_is_one_line_of_the_log_and_every_change_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Process::start(outflow(folder.path()).env("OUTFLOW_LOG_FORMAT", "json"));
+    let (mut admin, mut viewer) = (server.admin().await, server.viewer().await);
+    let with_id = |request: pb::CreateConnectionRequest, id: &str| {
+        let mut request = tonic::Request::new(request);
+        request.metadata_mut().insert("x-request-id", id.parse().expect("ASCII"));
+        request
+    };
+    let create = pb::CreateConnectionRequest { connection_id: "partner".into(), ..create_connection("Partner") };
+    admin.connections.create_connection(with_id(create.clone(), "call-made")).await.expect("created");
+    viewer.connections.create_connection(with_id(create, "call-denied")).await.expect_err("no role");
+    server.signal("TERM");
+    assert!(server.child.wait().expect("it ends").success());
+
+    let said = server.said.lock().expect("what it said").clone();
+    let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of = |target: &str, key: &str, id: &str| {
+        let found: Vec<_> = lines.iter().filter(|line| line["target"] == target && line[key] == id).collect();
+        assert_eq!(found.len(), 1, "{target} {id}: {said}");
+        found[0].clone()
+    };
+    for (id, code) in [("call-made", "Ok"), ("call-denied", "PermissionDenied")] {
+        let line = of("access", "request_id", id);
+        assert_eq!(
+            (&line["method"], &line["code"]),
+            (&json!("outflow.v1.ConnectionService/CreateConnection"), &json!(code))
+        );
+        assert!(line["latency_us"].as_u64().is_some());
+        let principal = line["principal"].as_str().expect("a digest");
+        assert!(principal.len() == 16 && !["root", "vera"].contains(&principal), "{principal}");
+    }
+    let line = of("audit", "call_id", "call-made");
+    assert_eq!(line["resource"], "organizations/acme/connections/partner");
+    assert_eq!(lines.iter().filter(|line| line["target"] == "audit").count(), 1);
 }

@@ -2,4 +2,5 @@
 
 mod binary;
 mod calls;
+mod catalog;
 mod identity;
