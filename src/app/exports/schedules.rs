@@ -1,11 +1,13 @@
 //! BatchUpdateExportSchedules and PreviewSchedule.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::{BatchOutcome, answer_batch, batch_effect, changes, lock_managed, settings, subject, touch};
 use crate::app::App;
 use crate::app::change::{Change, Effect};
-use crate::model::schedule::{Evaluator, Occurrence, Schedule};
+use crate::model::schedule::{Evaluator, Occurrence, Schedule, Timing};
 use crate::model::{Call, Mutation, ResourceId, Result, Role, Violations};
 use crate::store;
 
@@ -56,6 +58,8 @@ async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
     let batch_id = Uuid::now_v7();
     let effect = batch_effect(&exports, batch_id);
     let mut violations = Violations::new();
+    // The times of a cron are the same for every export, and looking at a thousand of them takes a while.
+    let mut checked = HashSet::new();
     for (index, before) in exports.into_iter().enumerate() {
         let mut after = before.clone();
         match (&input.change, &mut after.schedule) {
@@ -68,14 +72,17 @@ async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
         if after == before {
             continue;
         }
-        match input.change {
+        match &input.change {
             // What is switched off may have ended long ago.
             ScheduleChange::Enabled(false) => {}
             ScheduleChange::Enabled(true) => {
                 settings::check_schedule(change, &after, after.schedule.as_ref(), "enabled")?;
             }
+            ScheduleChange::Replace(Schedule { timing: Timing::Cron { .. }, .. })
+                if checked.contains(&after.connection_type) => {}
             ScheduleChange::Replace(_) => {
                 settings::check_schedule(change, &after, after.schedule.as_ref(), "schedule")?;
+                checked.insert(after.connection_type.clone());
             }
         }
         after.next_due_time = after.due_time_after(change.now);

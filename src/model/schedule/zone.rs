@@ -11,6 +11,11 @@ use chrono_tz::Tz;
 /// since 1970 is 6 days and 23 hours (America/Recife in October 2000, Asia/Gaza in October 2040; tzdata 2025b).
 const STEP_SECONDS: i64 = 2 * 86_400;
 
+/// The first second of 2101: chrono-tz knows no change of any zone from there on.
+///
+/// Without it, a schedule that fires once a year would be looked at through centuries of unchanging clocks.
+const NO_MORE_CHANGES: i64 = 4_133_980_800;
+
 /// Which of the two instants of a repeated wall time an instant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
@@ -33,7 +38,7 @@ pub(super) fn next_transition(zone: Tz, after: DateTime<Utc>, until: DateTime<Ut
     // Transitions are at whole seconds, so that the second that an instant is in has the instant's offset.
     let offset = offset_at(zone, after);
     let changed = |second: i64| DateTime::from_timestamp(second, 0).is_some_and(|at| offset_at(zone, at) != offset);
-    let (mut before, last) = (after.timestamp(), until.timestamp());
+    let (mut before, last) = (after.timestamp(), until.timestamp().min(NO_MORE_CHANGES));
     while before < last {
         let step_end = last.min(before + STEP_SECONDS);
         if changed(step_end) {
@@ -65,4 +70,20 @@ pub(super) fn pass_of(zone: Tz, wall: &NaiveDateTime, instant: DateTime<Utc>) ->
     }
     let earliest = zone.from_local_datetime(wall).earliest();
     if earliest.is_some_and(|earliest| earliest.to_utc() == instant) { Pass::First } else { Pass::Second }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_zone_changes_from_2101_on() {
+        for zone in chrono_tz::TZ_VARIANTS {
+            let at = |second: i64| offset_at(zone, DateTime::from_timestamp(second, 0).unwrap());
+            let last = at(NO_MORE_CHANGES);
+            let decade = (0..366 * 10).map(|days| NO_MORE_CHANGES + days * 86_400);
+            assert!(decade.into_iter().all(|second| at(second) == last), "{zone}");
+            assert_eq!(at(NO_MORE_CHANGES * 20), last, "{zone}");
+        }
+    }
 }

@@ -7,4 +7,5 @@ mod detach;
 mod duplicate;
 mod list;
 mod schedules;
+mod thousand;
 mod update;

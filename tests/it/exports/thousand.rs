@@ -1,0 +1,44 @@
+//! Batches of as many as a batch may have: each within the deadline of a call.
+
+use outflow::grpc::proto as pb;
+use outflow::model::limits;
+use pb::batch_update_export_schedules_request::Change;
+
+use crate::support::{Clients as _, create_export, cron, on_both, parent};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_are_scheduled_moved_detached_and_removed_at_once() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let (first, second) = (admin.connection("First").await.name, admin.connection("Second").await.name);
+        let mut request = create_export(&first, "One");
+        request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * *", "Europe/Berlin"));
+        let one = admin.exports.create_export(request).await.expect("created").into_inner().export.expect("answered");
+        server.database().await.attach_copies(&one, limits::BATCH_NAMES as u64 - 1).await;
+        let list = pb::ListExportsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
+        let all = admin.exports.list_exports(list.clone()).await.expect("listed").into_inner().exports;
+        let names: Vec<String> = all.into_iter().map(|export| export.name).collect();
+        assert_eq!(names.len(), limits::BATCH_NAMES);
+
+        for change in [Change::Schedule(cron("*/30 * * * *", "America/New_York")), Change::Enabled(false)] {
+            let (parent, names, change) = (parent(), names.clone(), Some(change));
+            let batch = pb::BatchUpdateExportSchedulesRequest { parent, names, change, ..Default::default() };
+            let done = admin.exports.batch_update_export_schedules(batch).await.expect("scheduled").into_inner();
+            assert_eq!(done.results.len(), 1_000);
+        }
+        let (connection, moving) = (second.clone(), names.clone());
+        let batch = pb::BatchAttachExportsRequest { parent: parent(), names: moving, connection, ..Default::default() };
+        let done = admin.exports.batch_attach_exports(batch).await.expect("moved").into_inner();
+        assert!(done.results.iter().zip(&names).all(|(result, name)| result.name == *name));
+        assert_eq!(admin.read_connection(&second).await.attached_export_count, 1_000);
+
+        let batch = pb::BatchDetachExportsRequest { parent: parent(), names: names.clone(), ..Default::default() };
+        let done = admin.exports.batch_detach_exports(batch).await.expect("detached").into_inner();
+        assert_eq!(done.detached_count, 1_000);
+        let batch = pb::BatchDeleteExportsRequest { parent: parent(), names, ..Default::default() };
+        admin.exports.batch_delete_exports(batch).await.expect("removed");
+        assert_eq!(admin.exports.list_exports(list).await.expect("listed").into_inner().exports, []);
+        server.check_rows().await;
+    })
+    .await;
+}
