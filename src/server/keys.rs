@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::StartError;
 use crate::config::Settings;
-use crate::store::credentials::Sealed;
+use crate::model::Error;
+use crate::store::credentials::{self, Sealed};
 use crate::store::{Ending, Store, sealed};
 use crate::vault::{self, KeyRing, RequestHasher, Vault};
 
@@ -13,6 +14,8 @@ use crate::vault::{self, KeyRing, RequestHasher, Vault};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The row of the key that digests requests.
 const REQUEST_HASH: &str = "request-hash";
+/// What the purpose of a key's canary begins with.
+const CANARY: &str = "canary:";
 
 /// Reads the key ring. Only the embedded default makes a key, and only before there is anything to open.
 pub fn open(settings: &Settings) -> Result<KeyRing, StartError> {
@@ -33,34 +36,78 @@ fn is_empty(file: &Path) -> bool {
     std::fs::metadata(file).map_or(true, |found| found.len() == 0)
 }
 
-/// Recognises every key by its canary, and opens the key that digests requests; both are made by the first start.
+/// Recognises every key before anything is written: by its canary, and by what it sealed. A new key gets its canary, and
+/// the first start makes the key that digests requests.
 pub async fn prepare(store: &Store, ring: KeyRing) -> Result<(Vault, RequestHasher), StartError> {
     let vault = Vault::new(ring);
-    let mut rows = Vec::new();
-    for key_id in vault.ring().ids() {
-        let canary = vault.make_canary(key_id)?;
-        rows.push((format!("canary:{key_id}"), canary.key_id, canary.envelope));
-    }
-    let (_, hash_key) = RequestHasher::new_random(&vault)?;
-    rows.push((REQUEST_HASH.to_owned(), hash_key.key_id, hash_key.envelope));
-    let stored = store.transact(Instant::now() + TIMEOUT, Ending::Commit, rows, |db, rows| {
-        Box::pin(async move {
-            let mut stored = Vec::new();
-            for (purpose, key_id, envelope) in rows {
-                let row = Sealed { key_id: key_id.clone(), envelope: envelope.clone() };
-                stored.push((purpose.clone(), sealed::get_or_insert(db, purpose, row).await?));
-            }
-            Ok(stored)
-        })
-    });
-    let stored = stored.await.map_err(StartError::Store)?;
     let mut hasher = None;
-    for (purpose, row) in stored {
-        match purpose.strip_prefix("canary:") {
-            Some(key_id) => vault.verify_canary(key_id, &row.envelope)?,
-            None => hasher = Some(RequestHasher::from_sealed(&vault, &row.envelope)?),
+    let mut missing = Vec::new();
+    let known: Vec<_> = vault.ring().ids().map(canary).chain([REQUEST_HASH.to_owned()]).collect();
+    for (purpose, row) in stored(store, &vault, known).await? {
+        match row {
+            Some(row) => hasher = recognise(&vault, &purpose, &row)?.or(hasher),
+            None => missing.push(make(&vault, purpose)?),
         }
     }
-    let hasher = hasher.ok_or_else(|| StartError::Store(crate::model::Error::internal("no request hash key")))?;
+    // Another start may have been first.
+    for (purpose, row) in insert(store, missing).await? {
+        hasher = recognise(&vault, &purpose, &row)?.or(hasher);
+    }
+    let hasher = hasher.ok_or_else(|| StartError::Store(Error::internal("no request hash key")))?;
     Ok((vault, hasher))
+}
+
+fn canary(key_id: &str) -> String {
+    format!("{CANARY}{key_id}")
+}
+
+/// The rows of these purposes, as far as they are there; no credential may be sealed with a key that the ring lacks.
+async fn stored(
+    store: &Store,
+    vault: &Vault,
+    purposes: Vec<String>,
+) -> Result<Vec<(String, Option<Sealed>)>, StartError> {
+    let reader = store.reader().await.map_err(StartError::Store)?;
+    let mut used = credentials::key_ids(&reader).await.map_err(StartError::Store)?;
+    used.retain(|used| vault.ring().ids().all(|id| id != used));
+    if !used.is_empty() {
+        return Err(StartError::MissingKeys(used));
+    }
+    let mut rows = Vec::new();
+    for purpose in purposes {
+        let row = sealed::get(&reader, &purpose).await.map_err(StartError::Store)?;
+        rows.push((purpose, row));
+    }
+    Ok(rows)
+}
+
+async fn insert(store: &Store, rows: Vec<(String, vault::Sealed)>) -> Result<Vec<(String, Sealed)>, StartError> {
+    let inserted = store.transact(Instant::now() + TIMEOUT, Ending::Commit, rows, |db, rows| {
+        Box::pin(async move {
+            let mut inserted = Vec::new();
+            for (purpose, sealed) in rows {
+                let row = Sealed { key_id: sealed.key_id.clone(), envelope: sealed.envelope.clone() };
+                inserted.push((purpose.clone(), sealed::get_or_insert(db, purpose, row).await?));
+            }
+            Ok(inserted)
+        })
+    });
+    inserted.await.map_err(StartError::Store)
+}
+
+fn make(vault: &Vault, purpose: String) -> Result<(String, vault::Sealed), StartError> {
+    let sealed = match purpose.strip_prefix(CANARY) {
+        Some(key_id) => vault.make_canary(key_id)?,
+        None => RequestHasher::new_random(vault)?.1,
+    };
+    Ok((purpose, sealed))
+}
+
+/// A canary opens with its own key alone; the other row is the key that digests requests.
+fn recognise(vault: &Vault, purpose: &str, row: &Sealed) -> Result<Option<RequestHasher>, StartError> {
+    let Some(key_id) = purpose.strip_prefix(CANARY) else {
+        return Ok(Some(RequestHasher::from_sealed(vault, &row.envelope)?));
+    };
+    vault.verify_canary(key_id, &row.envelope)?;
+    Ok(None)
 }

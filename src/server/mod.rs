@@ -51,6 +51,9 @@ pub enum StartError {
     /// A key that is not what it was.
     #[error("keys: {0}")]
     Vault(#[from] VaultError),
+    /// Keys without which stored credentials cannot be opened.
+    #[error("keys: credentials are sealed with {}, which the key ring lacks", .0.join(", "))]
+    MissingKeys(Vec<String>),
     /// What is stored cannot be read.
     #[error("the database cannot be read: {0:?}")]
     Store(crate::model::Error),

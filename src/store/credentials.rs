@@ -1,7 +1,7 @@
 //! Sealed credentials: stored, replaced, erased; what is known about them stands in the connection's row.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, Set, Unchanged};
+use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, QuerySelect as _, Set, Unchanged};
 
 use super::entities::{connection, credential};
 use super::{Scope, one};
@@ -47,6 +47,14 @@ pub async fn get(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -
     let query = credential::Entity::find_by_id((scope.organization.to_string(), uid.0));
     let row: Option<credential::Model> = one::row(db, query).await?;
     Ok(row.map(|row| (row.revision, Sealed { key_id: row.key_id, envelope: row.envelope })))
+}
+
+/// The ids of the keys that credentials of all organizations are sealed with, in byte order.
+pub async fn key_ids(db: &impl ConnectionTrait) -> Result<Vec<String>> {
+    let query = credential::Entity::find().select_only().column(credential::Column::KeyId).distinct();
+    let mut ids: Vec<String> = query.into_tuple().all(db).await?;
+    ids.sort();
+    Ok(ids)
 }
 
 async fn delete(db: &impl ConnectionTrait, organization: &str, uid: ConnectionUid) -> Result<()> {

@@ -1,6 +1,5 @@
 //! The binary as operators meet it: it says how to reach it, refuses what is unsafe, and stops when told.
 
-use std::path::Path;
 use std::process::Output;
 
 use outflow::grpc::proto as pb;
@@ -47,25 +46,6 @@ fn what_is_unsafe_or_unknown_is_refused_before_anything_is_opened() {
         assert!(errors.contains(word), "{variables:?}: {errors}");
         assert!(!errors.contains("secret@"), "{errors}");
     }
-}
-
-#[test]
-fn a_key_that_is_not_the_one_of_before_is_recognised() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let migrate = |folder: &Path| outflow(folder).args(["migrate", "up"]).output().expect("it runs");
-    let keys = |folder: &Path| outflow(folder).args(["keys", "generate"]).output().expect("it runs");
-    assert!(keys(folder.path()).status.success());
-    assert!(migrate(folder.path()).status.success());
-    drop(Process::start(&mut outflow(folder.path())));
-
-    let key = folder.path().join("keys").join("k0001");
-    let other = tempfile::tempdir().expect("a folder");
-    assert!(keys(other.path()).status.success());
-    std::fs::remove_file(&key).expect("the key is lost");
-    std::fs::copy(other.path().join("keys").join("k0001"), &key).expect("another takes its name");
-    let output = outflow(folder.path()).output().expect("it runs");
-    let errors = errors(&output);
-    assert!(errors.contains("k0001"), "{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,3 +4,4 @@ mod binary;
 mod calls;
 mod catalog;
 mod identity;
+mod keys;
