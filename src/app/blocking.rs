@@ -21,8 +21,8 @@ use crate::store::{self, Scope};
 
 /// Messages that wait for a slow client.
 const BUFFER: usize = 32;
-/// The longest silence of a stream that follows.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+/// The longest silence of a stream that follows; the contract says 30 s, and messages take a while.
+const HEARTBEAT: Duration = Duration::from_secs(25);
 /// How old a cursor may be that is to follow; releases are kept for an hour more.
 const CURSOR_HOURS: i64 = 23;
 

@@ -12,11 +12,10 @@ use super::address::check_uri;
 use super::error::Fault;
 use super::field_file::{FieldFile, Section, read_fields};
 use super::spec::{AuthMethod, ConnectionType, DeliveredBy, LaunchStage};
+use crate::model::is_identifier;
 
 /// As everywhere in the API.
 const MAX_DISPLAY_NAME_CHARS: usize = 120;
-/// As long as the id of anything else.
-const MAX_ID_BYTES: usize = 63;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,11 +106,7 @@ fn read_auth_methods(files: Vec<AuthMethodFile>) -> Result<Vec<AuthMethod>, Faul
 /// Ids of types and auth methods, and keys of fields: `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
 pub(super) fn check_id(id: &Spanned<String>) -> Result<(), Fault> {
     let text = id.get_ref();
-    let good = text.len() <= MAX_ID_BYTES
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        && !text.ends_with('_');
-    if good {
+    if is_identifier(text) {
         return Ok(());
     }
     Err(Fault::new(id, format!("{text:?} must match [a-z]([a-z0-9_]{{0,61}}[a-z0-9])?")))

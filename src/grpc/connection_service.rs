@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{
     Form, connection_to_proto, create_connection, list_connections, list_types, message_to_proto, open, open_change,
-    rotate_credential, search_usable, share, type_to_proto, update_connection, usable_to_proto,
+    rotate_credential, search_usable, share, type_to_proto, types_page_token, update_connection, usable_to_proto,
 };
 use super::proto as pb;
 use crate::app::App;
@@ -36,9 +36,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         let (call, request) = open(request)?;
         let (after, size) = list_types(&request)?;
         let (types, more) = self.0.list_connection_types(&call, after.as_deref(), size)?;
-        let connection_types: Vec<_> = types.into_iter().map(type_to_proto).collect();
-        let last = connection_types.last().filter(|_| more);
-        let next_page_token = last.map(|last| last.name.clone()).unwrap_or_default();
+        let last = types.last().filter(|_| more);
+        let next_page_token = last.map(|last| types_page_token(&last.id)).unwrap_or_default();
+        let connection_types = types.into_iter().map(type_to_proto).collect();
         Ok(Response::new(pb::ListConnectionTypesResponse { connection_types, next_page_token }))
     }
 

@@ -53,7 +53,7 @@ impl Cursor {
             connection: ConnectionUid(Uuid::from_slice(uid).ok()?),
             start_revision: i64::from_be_bytes(start.try_into().ok()?),
             last_revision: i64::from_be_bytes(last.try_into().ok()?),
-            released_until: DateTime::from_timestamp_micros(i64::from_be_bytes(time.try_into().ok()?))?,
+            released_until: token::time(i64::from_be_bytes(time.try_into().ok()?))?,
         })
     }
 }

@@ -133,18 +133,34 @@ impl Export {
         }
     }
 
-    /// When its schedule is due next after a time, were it to run; `None`: never, or by hand only.
-    pub fn due_time_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        next_due_time(self.schedule.as_ref(), self.uid, self.create_time, time)
+    /// When its schedule is due first if it begins at a time, were it to run; `None`: never, or by hand only.
+    pub fn first_due_time(&self, begin: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let evaluator = evaluator(self.schedule.as_ref(), self.create_time)?;
+        Some(evaluator.next_run_time(self.uid.0, begin)?.next_run_time)
     }
 
-    /// The export with its due time moved past `time`, if the stored one has passed.
+    /// The export with its due time moved past `now`, if the stored one has passed.
     #[must_use]
-    pub fn with_due_time_after(mut self, time: DateTime<Utc>) -> Self {
-        if self.next_due_time.is_some_and(|due| due <= time) {
-            self.next_due_time = self.due_time_after(time);
-        }
+    pub fn with_due_time_after(mut self, now: DateTime<Utc>) -> Self {
+        let due = self.next_due_time;
+        self.next_due_time =
+            due.and_then(|due| due_time_after(due, self.schedule.as_ref(), self.uid, self.create_time, now));
         self
+    }
+
+    /// Its size, as limits count it: payload, schedule, settings and labels as JSON, and its texts.
+    pub fn bytes(&self) -> usize {
+        let json = |value: serde_json::Result<String>| value.map_or(usize::MAX, |json| json.len());
+        [
+            self.display_name.len(),
+            self.description.len(),
+            json(serde_json::to_string(&self.payload)),
+            json(serde_json::to_string(&self.schedule)),
+            json(serde_json::to_string(&self.destination_settings)),
+            json(serde_json::to_string(&self.labels)),
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
     }
 
     /// When it runs next; `None` if it will not.
@@ -153,17 +169,26 @@ impl Export {
     }
 }
 
-/// When a schedule is due next after a time; `None`: never, or it is off.
-pub fn next_due_time(
+/// A stored due time or, once it has passed, the next one of its schedule; `None`: never again, or the schedule is off.
+pub fn due_time_after(
+    due: DateTime<Utc>,
     schedule: Option<&Schedule>,
     uid: ExportUid,
     create_time: DateTime<Utc>,
-    after: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
+    if due > now {
+        return Some(due);
+    }
+    // Jitter is shorter than the distance of two occurrences: the one behind a due time is later than that.
+    Some(evaluator(schedule, create_time)?.next_run_due(uid.0, due, now)?.next_run_time)
+}
+
+/// What tells the times of a schedule that is on.
+fn evaluator(schedule: Option<&Schedule>, create_time: DateTime<Utc>) -> Option<Evaluator> {
     let schedule = schedule.filter(|schedule| schedule.enabled)?;
     // What is stored was checked when it was saved.
-    let evaluator = Evaluator::new(schedule, create_time).ok()?;
-    Some(evaluator.next_run_time(uid.0, after)?.next_run_time)
+    Evaluator::new(schedule, create_time).ok()
 }
 
 /// What a list of exports is narrowed to.

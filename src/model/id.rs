@@ -52,6 +52,14 @@ fn is_segment(text: &str, first: fn(u8) -> bool) -> bool {
         && bytes.last() != Some(&b'-')
 }
 
+/// Whether a text is an identifier of the catalog, of a type, an auth method or a field: `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
+pub fn is_identifier(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && !text.ends_with('_')
+}
+
 impl OrganizationId {
     /// Parses an organization's id.
     pub fn parse(text: &str) -> Option<Self> {
@@ -93,7 +101,12 @@ impl ResourceId {
 }
 
 impl TypeId {
-    /// An id as the catalog or the database holds it; whether the type exists is the catalog's to say.
+    /// Parses an id that a caller names; whether the type exists is the catalog's to say.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_identifier(text).then(|| Self(text.to_owned()))
+    }
+
+    /// An id as the catalog or the database holds it.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

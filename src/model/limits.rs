@@ -48,5 +48,7 @@ pub const BLOCKERS_NAMED: u64 = 20;
 pub const PREVIEW_TIMES: u32 = 100;
 /// Times that a preview shows when the caller does not say.
 pub const PREVIEW_TIMES_DEFAULT: u32 = 10;
+/// Characters of a name or principal that a list is narrowed to.
+pub const FILTER_CHARS: usize = 256;
 /// Characters of a search text.
 pub const SEARCH_CHARS: usize = 120;

@@ -28,7 +28,7 @@ pub use error::{
     Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Kind, Precondition, Result, Unavailable, Violations,
 };
 pub use export::{
-    Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, Link, ReleaseCause, next_due_time,
+    Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, Link, ReleaseCause, due_time_after,
 };
-pub use id::{ConnectionName, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, TypeId};
+pub use id::{ConnectionName, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, TypeId, is_identifier};
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};

@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Datelike as _, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub enum TokenKind {
     Page = 3,
     /// A place in a stream.
     Cursor = 4,
+    /// A place in the catalog.
+    Catalog = 5,
 }
 
 const CHECKSUM_BYTES: usize = 4;
@@ -44,6 +47,11 @@ pub fn decode(kind: TokenKind, token: &str) -> Option<Vec<u8>> {
     bytes.truncate(body);
     bytes.remove(0);
     Some(bytes)
+}
+
+/// A time that a token holds, in microseconds since 1970; `None` if it is none of years 1 to 9999.
+pub fn time(micros: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros).filter(|time| (1..=9999).contains(&time.year()))
 }
 
 /// The state of one resource at one time: its uid and its revision.

@@ -14,7 +14,7 @@ use super::expressions::{condition, now};
 use crate::model::schedule::Schedule;
 use crate::model::{
     Condition, ConnectionUid, Cursor, Error, ExportName, ExportState, ExportUid, ReleaseCause, ResourceId, Result,
-    next_due_time,
+    due_time_after,
 };
 
 /// Entries of a page.
@@ -45,7 +45,7 @@ impl Blocking {
     /// When it runs next after a time; `None` if it will not.
     pub fn next_run_time_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let due = self.next_due_time.filter(|_| self.state == ExportState::Active)?;
-        if due > time { Some(due) } else { next_due_time(self.schedule.as_ref(), self.uid, self.create_time, time) }
+        due_time_after(due, self.schedule.as_ref(), self.uid, self.create_time, time)
     }
 }
 

@@ -103,7 +103,7 @@ pub async fn list(
     let query = filtered(db, scope, caller, filter);
     let position =
         |export: &Export| paging::position(page.order, export.uid.0, &export.display_name, export.update_time);
-    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
+    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, Export::bytes).await
 }
 
 /// Inserts an export; `ALREADY_EXISTS` if the id is taken. An attached one has its revision already.
@@ -221,13 +221,6 @@ fn filtered(
         Some(CallerAccess::Manage) => query.filter(managed(caller)),
         Some(CallerAccess::View) => query.filter(managed(caller).not()),
     }
-}
-
-fn size(export: &Export) -> usize {
-    let json = |value: serde_json::Result<String>| value.map_or(0, |text| text.len());
-    512 + export.description.len()
-        + json(serde_json::to_string(&export.payload))
-        + json(serde_json::to_string(&export.destination_settings))
 }
 
 fn row_of(export: &Export) -> Result<export::Model> {

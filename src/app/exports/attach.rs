@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::settings::CheckedSchedules;
 use super::{
     BatchOutcome, answer, answer_batch, batch_effect, by_connection, changes, effect_of, leaving, lock_managed,
     settings, single, subject, target, touch,
@@ -97,13 +98,14 @@ async fn attach(
     given: Option<&Object>,
     batch_id: Option<Uuid>,
 ) -> Result<()> {
+    let mut checked = CheckedSchedules::default();
     let (staying, moving): (Vec<_>, Vec<_>) =
         exports.into_iter().partition(|export| attached_to(export) == Some(connection.uid));
     for before in staying {
         // It is there already; only new settings change anything.
-        let mut after = before.clone();
-        after.destination_settings = settings::refit(change.app, &before, &connection.connection_type, given)?;
+        let after = fitted(change, &before, connection, given, &mut checked)?;
         if after != before {
+            let mut after = after;
             touch(change, &mut after);
             store::exports::update(change.db, &after).await?;
             change.audit(&subject(&after), changes::between(&before, &after), batch_id, "");
@@ -119,23 +121,37 @@ async fn attach(
     }
     let room = store::attachments::admit(change.db, change.scope, connection.uid, moving.len() as u64).await?;
     for (before, revision) in moving.into_iter().zip(room + 1..) {
-        let mut after = before.clone();
-        after.destination_settings = settings::refit(change.app, &before, &connection.connection_type, given)?;
-        if after.connection_type != connection.connection_type {
-            after.connection_type = connection.connection_type.clone();
-            match settings::check_schedule(change, &after, after.schedule.as_ref(), "schedule") {
-                // A schedule that has ended may move; one that fires too often for the new type may not.
-                Err(Error::Invalid(Invalid::ScheduleNeverFires, _)) => {}
-                checked => checked?,
-            }
-        }
+        let mut after = fitted(change, &before, connection, given, &mut checked)?;
         after.link = Link::Attached(target::attachment(connection, revision));
-        after.next_due_time = after.due_time_after(change.now);
+        after.next_due_time = after.first_due_time(change.now);
         touch(change, &mut after);
         store::attachments::attach(change.db, &after).await?;
         change.audit(&subject(&after), changes::between(&before, &after), batch_id, "");
     }
     Ok(())
+}
+
+/// The export with settings and a schedule that fit the type of the connection.
+fn fitted(
+    change: &Change<'_>,
+    export: &Export,
+    connection: &Connection,
+    given: Option<&Object>,
+    checked: &mut CheckedSchedules,
+) -> Result<Export> {
+    let (own, target) = (&export.connection_type, &connection.connection_type);
+    let mut fitted = export.clone();
+    fitted.destination_settings = settings::refit(change.app, export, target, given)?;
+    fitted.connection_type = target.clone();
+    settings::check_size(&fitted, "destination_settings")?;
+    if settings::shortest_interval(change.app, target) > settings::shortest_interval(change.app, own) {
+        match checked.check(change, &fitted, "schedule") {
+            // A schedule that has ended may move; one that fires too often for the new type may not.
+            Err(Error::Invalid(Invalid::ScheduleNeverFires, _)) => {}
+            checked => checked?,
+        }
+    }
+    Ok(fitted)
 }
 
 fn attached_to(export: &Export) -> Option<ConnectionUid> {

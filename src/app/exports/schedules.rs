@@ -1,13 +1,12 @@
 //! BatchUpdateExportSchedules and PreviewSchedule.
 
-use std::collections::HashSet;
-
 use uuid::Uuid;
 
+use super::settings::CheckedSchedules;
 use super::{BatchOutcome, answer_batch, batch_effect, changes, lock_managed, settings, subject, touch};
 use crate::app::App;
 use crate::app::change::{Change, Effect};
-use crate::model::schedule::{Evaluator, Occurrence, Schedule, Timing};
+use crate::model::schedule::{Evaluator, Occurrence, Schedule};
 use crate::model::{Call, Mutation, ResourceId, Result, Role, Violations};
 use crate::store;
 
@@ -58,8 +57,7 @@ async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
     let batch_id = Uuid::now_v7();
     let effect = batch_effect(&exports, batch_id);
     let mut violations = Violations::new();
-    // The times of a cron are the same for every export, and looking at a thousand of them takes a while.
-    let mut checked = HashSet::new();
+    let mut checked = CheckedSchedules::default();
     for (index, before) in exports.into_iter().enumerate() {
         let mut after = before.clone();
         match (&input.change, &mut after.schedule) {
@@ -75,17 +73,17 @@ async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
         match &input.change {
             // What is switched off may have ended long ago.
             ScheduleChange::Enabled(false) => {}
-            ScheduleChange::Enabled(true) => {
-                settings::check_schedule(change, &after, after.schedule.as_ref(), "enabled")?;
-            }
-            ScheduleChange::Replace(Schedule { timing: Timing::Cron { .. }, .. })
-                if checked.contains(&after.connection_type) => {}
+            // How often it fires was checked when it was written.
+            ScheduleChange::Enabled(true) => match &after.schedule {
+                Some(schedule) => schedule.check_fires("enabled", change.now, after.create_time)?,
+                None => continue,
+            },
             ScheduleChange::Replace(_) => {
-                settings::check_schedule(change, &after, after.schedule.as_ref(), "schedule")?;
-                checked.insert(after.connection_type.clone());
+                checked.check(change, &after, "schedule")?;
+                settings::check_size(&after, "schedule")?;
             }
         }
-        after.next_due_time = after.due_time_after(change.now);
+        after.next_due_time = after.first_due_time(change.now);
         touch(change, &mut after);
         store::exports::update(change.db, &after).await?;
         change.audit(&subject(&after), changes::between(&before, &after), Some(batch_id), "");

@@ -1,12 +1,13 @@
 //! Settings and schedule of an export, checked against the type of its connection.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::app::App;
 use crate::app::change::Change;
-use crate::model::schedule::Schedule;
+use crate::model::schedule::{Schedule, Timing};
 use crate::model::text::Object;
-use crate::model::{Error, Export, Precondition, Result, TypeId};
+use crate::model::{Error, Export, Precondition, Result, TypeId, limits};
 
 /// Checks settings against a type and writes its defaults in.
 pub(super) fn check(app: &App, connection_type: &TypeId, settings: &Object, path: &str) -> Result<Object> {
@@ -36,6 +37,14 @@ pub(super) fn refit(app: &App, export: &Export, target: &TypeId, given: Option<&
     }
 }
 
+/// Refuses an export that has become too large as a whole.
+pub(super) fn check_size(export: &Export, path: &str) -> Result<()> {
+    if export.bytes() <= limits::EXPORT_BYTES {
+        return Ok(());
+    }
+    Err(Error::invalid(path, format!("must not be larger than {} bytes, as a whole", limits::EXPORT_BYTES)))
+}
+
 /// Checks a schedule against the shortest interval of a type.
 pub(super) fn check_schedule(
     change: &Change<'_>,
@@ -44,7 +53,32 @@ pub(super) fn check_schedule(
     path: &str,
 ) -> Result<()> {
     let Some(schedule) = schedule else { return Ok(()) };
-    let known = change.app.connection_type(&export.connection_type);
-    let shortest = known.map_or(Duration::ZERO, |known| known.min_schedule_interval);
+    let shortest = shortest_interval(change.app, &export.connection_type);
     schedule.check(path, shortest, change.now, export.create_time)
+}
+
+/// The shortest interval that a type permits.
+pub(super) fn shortest_interval(app: &App, connection_type: &TypeId) -> Duration {
+    app.connection_type(connection_type).map_or(Duration::ZERO, |known| known.min_schedule_interval)
+}
+
+/// The schedules that a batch has checked: looking at a thousand times of one takes a while, and those of a batch are
+/// often equal.
+#[derive(Default)]
+pub(super) struct CheckedSchedules(HashSet<(TypeId, Schedule)>);
+
+impl CheckedSchedules {
+    /// Checks the schedule of an export for its type, unless an equal one was.
+    pub(super) fn check(&mut self, change: &Change<'_>, export: &Export, path: &str) -> Result<()> {
+        let Some(schedule) = &export.schedule else { return Ok(()) };
+        let key = (export.connection_type.clone(), schedule.clone());
+        if !self.0.contains(&key) {
+            check_schedule(change, export, Some(schedule), path)?;
+            // An interval counts from each export's own creation, and costs next to nothing.
+            if matches!(schedule.timing, Timing::Cron { .. }) {
+                self.0.insert(key);
+            }
+        }
+        Ok(())
+    }
 }

@@ -82,9 +82,10 @@ async fn update(change: &Change<'_>, input: &UpdateExport) -> Result<Effect> {
     {
         settings::check_schedule(change, &after, schedule.as_ref(), "export.schedule")?;
         after.schedule.clone_from(schedule);
+        after.next_due_time = after.first_due_time(change.now);
     }
+    settings::check_size(&after, "export")?;
     if after != before {
-        after.next_due_time = after.due_time_after(change.now);
         touch(change, &mut after);
         store::exports::update(change.db, &after).await?;
         change.audit(&subject(&after), changes::between(&before, &after), None, "");

@@ -6,17 +6,16 @@ use super::values::{object_to_proto, time, time_to_proto};
 use crate::grpc::proto as pb;
 use crate::model::audit::{AuditEvent, AuditFilter, Outcome};
 use crate::model::page::OrderKey;
-use crate::model::{Call, OrganizationId, Result};
+use crate::model::{Call, OrganizationId, Result, limits};
 
 /// ListAuditEvents.
 pub fn list_audit_events(call: &Call, request: &pb::ListAuditEventsRequest) -> Result<Listing<AuditFilter>> {
     let mut form = Form::new(call, [request.parent.as_str(), request.resource.as_str()])?;
     form.parent(&request.parent);
-    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let filter = AuditFilter {
-        resource: given(&request.resource),
-        principal: given(&request.principal),
-        method: given(&request.method),
+        resource: form.filter("resource", &request.resource, limits::FILTER_CHARS),
+        principal: form.filter("principal", &request.principal, limits::FILTER_CHARS),
+        method: form.filter("method", &request.method, limits::FILTER_CHARS),
         start_time: time(&mut form.violations, "start_time", request.start_time),
         end_time: time(&mut form.violations, "end_time", request.end_time),
     };

@@ -1,6 +1,5 @@
 //! Exports.
 
-use prost::Message as _;
 use uuid::Uuid;
 
 use super::connection::masked;
@@ -32,7 +31,6 @@ pub fn create_export(call: &Call, request: pb::CreateExportRequest) -> Result<Cr
     let mut form = Form::new(call, [request.parent.as_str(), export.connection.as_str()])?;
     form.parent(&request.parent);
     form.request_id(&request.request_id);
-    check_size(&mut form, &export);
     let id = form.chosen_id("export_id", &request.export_id);
     let connection = form.connection("export.connection", &export.connection);
     let display_name = form.display_name("export.display_name", export.display_name);
@@ -59,7 +57,6 @@ pub fn update_export(call: &Call, request: pb::UpdateExportRequest) -> Result<Up
     let export = request.export.unwrap_or_default();
     let mut form = Form::new(call, [export.name.as_str(), export.connection.as_str()])?;
     form.request_id(&request.request_id);
-    check_size(&mut form, &export);
     let name = form.export("export.name", &export.name);
     let named = masked(&mut form, request.update_mask.as_ref(), &MUTABLE, &ELSEWHERE)?;
     let takes = |field: &str, populated: bool| named.takes(field, populated);
@@ -89,12 +86,6 @@ pub fn update_export(call: &Call, request: pb::UpdateExportRequest) -> Result<Up
         update.connection = form.optional_connection("export.connection", &export.connection);
     }
     form.finish(name.map(|name| UpdateExport { id: name.id, etag: export.etag, update }))
-}
-
-fn check_size(form: &mut Form<'_>, export: &pb::Export) {
-    if export.encoded_len() > limits::EXPORT_BYTES {
-        form.add("export", format!("must not be larger than {} bytes", limits::EXPORT_BYTES));
-    }
 }
 
 /// AttachExport.
@@ -155,7 +146,7 @@ pub fn list_exports(call: &Call, request: &pb::ListExportsRequest) -> Result<Lis
         connection: form.optional_connection("connection", &request.connection).map(|name| name.id),
         connection_type: form.optional_type("connection_type", &request.connection_type),
         state,
-        creator: Some(request.creator.clone()).filter(|creator| !creator.is_empty()),
+        creator: form.filter("creator", &request.creator, limits::FILTER_CHARS),
         caller_access,
         detached_from: form.optional_connection("detached_from", &request.detached_from).map(|name| name.id),
         batch_id,

@@ -98,11 +98,11 @@ impl<'a> Form<'a> {
 
     /// `connectionTypes/{type}`; whether it exists is the catalog's to say.
     pub fn connection_type(&mut self, field: &str, text: &str) -> Option<TypeId> {
-        let id = text.strip_prefix("connectionTypes/").filter(|id| !id.is_empty() && !id.contains('/'));
+        let id = text.strip_prefix("connectionTypes/").and_then(TypeId::parse);
         if id.is_none() {
             self.add(field, "must be `connectionTypes/{type}`");
         }
-        id.map(TypeId::new)
+        id
     }
 
     /// The same where it may be absent.
@@ -153,6 +153,11 @@ impl<'a> Form<'a> {
     /// A text that may be empty.
     pub fn text(&mut self, field: &str, text: String, max_chars: usize) -> String {
         text::check(&mut self.violations, field, text, max_chars)
+    }
+
+    /// A text that a list is narrowed to; blank: not narrowed.
+    pub fn filter(&mut self, field: &str, text: &str, max_chars: usize) -> Option<String> {
+        Some(self.text(field, text.to_owned(), max_chars)).filter(|text| !text.is_empty())
     }
 
     fn resource(&mut self, field: &str, text: &str, collection: &str, kind: &str) -> Option<ResourceId> {

@@ -3,6 +3,7 @@
 use super::form::Form;
 use crate::grpc::proto as pb;
 use crate::model::page::{self, ListArguments, Order, OrderKey, Page, PageRequest};
+use crate::model::token::{self, TokenKind};
 use crate::model::{Call, ConnectionFilter, Error, Invalid, Result, limits};
 
 /// A list that was asked for, and the arguments that its page tokens belong to.
@@ -64,6 +65,11 @@ pub const RESOURCE_KEYS: [(&str, OrderKey); 3] = [
     ("update_time", OrderKey::UpdateTime),
 ];
 
+/// The keys of the list of usable connections: when a connection changed is nothing that contributors learn, not even from
+/// a page token.
+const USABLE_KEYS: [(&str, OrderKey); 2] =
+    [("create_time", OrderKey::CreateTime), ("display_name", OrderKey::DisplayName)];
+
 fn order(text: &str, keys: &[(&str, OrderKey)]) -> Option<Order> {
     let mut words = text.split_ascii_whitespace();
     let key = match words.next() {
@@ -79,19 +85,27 @@ fn order(text: &str, keys: &[(&str, OrderKey)]) -> Option<Order> {
 
 /// A search text; blank: none.
 pub fn search(form: &mut Form<'_>, text: &str) -> Option<String> {
-    Some(form.text("search", text.to_owned(), limits::SEARCH_CHARS)).filter(|text| !text.is_empty())
+    form.filter("search", text, limits::SEARCH_CHARS)
 }
 
 /// The page of the catalog that a request asks for: behind which id, and how many.
 pub fn list_types(request: &pb::ListConnectionTypesRequest) -> Result<(Option<String>, usize)> {
     let size = page::page_size(request.page_size);
     let size = size.ok_or_else(|| Error::invalid("page_size", "must not be negative"))?;
-    let after = request.page_token.strip_prefix("connectionTypes/").map(ToOwned::to_owned);
-    if after.is_none() && !request.page_token.is_empty() {
-        let description = "does not belong to this list: begin again without it";
-        return Err(Error::invalid_as(Invalid::PageToken, "page_token", description));
+    if request.page_token.is_empty() {
+        return Ok((None, size as usize));
     }
-    Ok((after, size as usize))
+    let after = token::decode(TokenKind::Catalog, &request.page_token).and_then(|id| String::from_utf8(id).ok());
+    let after = after.ok_or_else(|| {
+        let description = "does not belong to this list: begin again without it";
+        Error::invalid_as(Invalid::PageToken, "page_token", description)
+    })?;
+    Ok((Some(after), size as usize))
+}
+
+/// The token of the page of the catalog behind this id.
+pub fn types_page_token(last: &str) -> String {
+    token::encode(TokenKind::Catalog, last.as_bytes())
 }
 
 /// SearchUsableConnections.
@@ -104,5 +118,5 @@ pub fn search_usable(call: &Call, request: &pb::SearchUsableConnectionsRequest) 
         search: search(&mut form, &request.search),
     };
     let paging = Paging { page_size: request.page_size, page_token: &request.page_token, order_by: &request.order_by };
-    listing(call, form, &paging, &RESOURCE_KEYS, filter, &[&request.connection_type, &request.search])
+    listing(call, form, &paging, &USABLE_KEYS, filter, &[&request.connection_type, &request.search])
 }

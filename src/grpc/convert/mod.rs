@@ -20,7 +20,7 @@ pub use export::{
     attach_export, create_export, duplicate_export, export_to_proto, list_exports, results_to_proto, update_export,
 };
 pub use form::{Form, open, open_change};
-pub use lists::{list_types, search_usable};
+pub use lists::{list_types, search_usable, types_page_token};
 pub use schedule::{occurrence_to_proto, preview_schedule, schedule_change};
 pub use stream::message_to_proto;
 pub use types::type_to_proto;

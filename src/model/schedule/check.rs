@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 
 use super::cron::WallCron;
 use super::data::{Schedule, Timing};
-use super::evaluator::Evaluator;
+use super::evaluator::{Evaluator, Occurrence};
 use crate::model::{Error, Invalid, Result, Violations};
 
 /// The shortest interval: 1 second. A connection type usually asks for more.
@@ -41,6 +41,15 @@ impl Schedule {
     pub fn check(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
         self.form(path).into_result()?;
         self.frequency(path, min_interval, now, &Evaluator::new(self, creation)?)
+    }
+
+    /// Checks of a schedule that was checked when it was written whether it still fires after `now`.
+    ///
+    /// # Errors
+    ///
+    /// `SCHEDULE_NEVER_FIRES` without an occurrence in [`HORIZON_YEARS`].
+    pub fn check_fires(&self, path: &str, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
+        first(path, now, &mut Evaluator::new(self, creation)?.occurrences_after(now)).map(|_| ())
     }
 
     fn form(&self, path: &str) -> Violations {
@@ -78,13 +87,8 @@ impl Schedule {
     }
 
     fn frequency(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, evaluator: &Evaluator) -> Result<()> {
-        let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let mut occurrences = evaluator.occurrences_after(now).take(SCANNED_OCCURRENCES);
-        let Some(first) = occurrences.next().filter(|first| first.time <= horizon) else {
-            let what = format!("has no occurrence in the next {HORIZON_YEARS} years");
-            return Err(Error::invalid_as(Invalid::ScheduleNeverFires, path, what));
-        };
-        let mut before = first;
+        let mut before = first(path, now, &mut occurrences)?;
         let mut shortest = Duration::MAX;
         for occurrence in occurrences {
             let distance = (occurrence.time - before.time).to_std().unwrap_or_default();
@@ -107,6 +111,15 @@ impl Schedule {
         }
         Ok(())
     }
+}
+
+/// The first occurrence, which must not be beyond the horizon.
+fn first(path: &str, now: DateTime<Utc>, occurrences: &mut impl Iterator<Item = Occurrence>) -> Result<Occurrence> {
+    let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    occurrences.next().filter(|first| first.time <= horizon).ok_or_else(|| {
+        let what = format!("has no occurrence in the next {HORIZON_YEARS} years");
+        Error::invalid_as(Invalid::ScheduleNeverFires, path, what)
+    })
 }
 
 /// Adds a violation unless the duration is within the bounds and in whole microseconds.

@@ -13,7 +13,7 @@ pub const DEFAULT_CATCHUP_WINDOW: Duration = Duration::from_hours(1);
 /// When an export is due, as it was written.
 ///
 /// Serialised durations are whole microseconds (an integer), times are RFC 3339 in UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Schedule {
     /// What the occurrences are computed from.
     pub timing: Timing,
@@ -48,7 +48,7 @@ impl Schedule {
 }
 
 /// What the occurrences of a schedule are computed from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timing {
     /// Wall times in a zone that match an expression.
@@ -76,7 +76,7 @@ pub enum Timing {
 }
 
 /// What becomes of a wall time in a gap (clocks going forward).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkippedTime {
     /// It runs at the first instant after the gap.
@@ -87,7 +87,7 @@ pub enum SkippedTime {
 }
 
 /// What becomes of a wall time that occurs twice (clocks going back).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RepeatedTime {
     /// It runs at the earlier instant.
@@ -98,7 +98,7 @@ pub enum RepeatedTime {
 }
 
 /// What happens to an occurrence while the run before it still goes on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapPolicy {
     /// It is left out.

@@ -123,6 +123,17 @@ impl Evaluator {
         let jitter = TimeDelta::from_std(jitter_of(uid, schedule_time, self.jitter)).ok()?;
         Some(NextRun { schedule_time, next_run_time: schedule_time.checked_add_signed(jitter)? })
     }
+
+    /// The first run of the export `uid` that is due after `now` and has its nominal time after `after`: a run whose
+    /// nominal time is over and whose jitter is still to come is not passed over.
+    pub fn next_run_due(&self, uid: Uuid, after: DateTime<Utc>, now: DateTime<Utc>) -> Option<NextRun> {
+        let over = now.checked_sub_signed(TimeDelta::from_std(self.jitter).ok()?)?;
+        let mut run = self.next_run_time(uid, after.max(over))?;
+        while run.next_run_time <= now {
+            run = self.next_run_time(uid, run.schedule_time)?;
+        }
+        Some(run)
+    }
 }
 
 /// The first occurrence of an expression after `after`.

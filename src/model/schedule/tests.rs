@@ -191,6 +191,22 @@ fn jitter_is_the_same_every_time_and_within_its_window() {
 }
 
 #[test]
+fn a_run_whose_jitter_is_still_to_come_is_not_passed_over() {
+    let mut daily = cron("0 6 * * *", "UTC");
+    daily.jitter = Some(Duration::from_mins(10));
+    let (evaluator, uid) = (Evaluator::new(&daily, at(NOW)).unwrap(), Uuid::from_u128(1));
+    let due = |after: &str, now: &str| evaluator.next_run_due(uid, at(after), at(now)).unwrap();
+    let first = due(NOW, NOW);
+    assert_eq!(first.next_run_time, at("2026-01-01T06:03:05.108309Z"));
+    // The run before is long over, and this one is nominally over but not due.
+    assert_eq!(due("2025-12-30T06:09:00Z", "2026-01-01T06:01:00Z"), first);
+    // Once due it is over; and it is not given again to whoever had it.
+    let second = due(NOW, "2026-01-01T06:03:06Z");
+    assert_eq!(second.schedule_time, at("2026-01-02T06:00:00Z"));
+    assert_eq!(due("2026-01-01T06:00:00Z", "2026-01-01T06:01:00Z"), second);
+}
+
+#[test]
 fn all_that_is_wrong_with_the_form_is_said_at_once() {
     let mut bad = cron("61 6 * * MOON", "Europe/Berlyn");
     bad.start_time = Some(at(NOW));

@@ -78,6 +78,14 @@ async fn a_page_token_of_another_list_is_refused() {
         let larger = pb::ListConnectionsRequest { page_size: 9, page_token: token, ..first };
         let rest = admin.connections.list_connections(larger).await.expect("the size may change").into_inner();
         assert_eq!(rest.connections.len(), 2);
+        let usable = pb::SearchUsableConnectionsRequest {
+            parent: parent(),
+            order_by: "update_time".into(),
+            ..Default::default()
+        };
+        let refusal =
+            admin.connections.search_usable_connections(usable).await.expect_err("contributors learn no times");
+        assert_eq!(refusal.fields(), ["order_by"]);
         for (page_size, order_by) in [(-1, ""), (0, "colour"), (0, "display_name up"), (0, "display_name desc x")] {
             let request = pb::ListConnectionsRequest {
                 parent: parent(),

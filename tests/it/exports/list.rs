@@ -115,6 +115,12 @@ async fn pages_of_every_order_have_every_export_once() {
             (pb::ListExportsRequest { order_by: "payload".into(), ..Default::default() }, "order_by"),
             (pb::ListExportsRequest { state: 77, ..Default::default() }, "state"),
             (pb::ListExportsRequest { batch_id: "7".into(), ..Default::default() }, "batch_id"),
+            (pb::ListExportsRequest { creator: "an\0n".into(), ..Default::default() }, "creator"),
+            (pb::ListExportsRequest { search: "\u{7}".into(), ..Default::default() }, "search"),
+            (
+                pb::ListExportsRequest { connection_type: "connectionTypes/sf\0tp".into(), ..Default::default() },
+                "connection_type",
+            ),
             (pb::ListExportsRequest { page_token: "AAAA".into(), ..Default::default() }, "page_token"),
         ] {
             let request = pb::ListExportsRequest { parent: parent(), ..request };

@@ -20,7 +20,8 @@ async fn a_thousand_are_scheduled_moved_detached_and_removed_at_once() {
         let names: Vec<String> = all.into_iter().map(|export| export.name).collect();
         assert_eq!(names.len(), limits::BATCH_NAMES);
 
-        for change in [Change::Schedule(cron("*/30 * * * *", "America/New_York")), Change::Enabled(false)] {
+        let replaced = Change::Schedule(cron("*/30 * * * *", "America/New_York"));
+        for change in [replaced, Change::Enabled(false), Change::Enabled(true)] {
             let (parent, names, change) = (parent(), names.clone(), Some(change));
             let batch = pb::BatchUpdateExportSchedulesRequest { parent, names, change, ..Default::default() };
             let done = admin.exports.batch_update_export_schedules(batch).await.expect("scheduled").into_inner();

@@ -54,6 +54,75 @@ async fn only_what_the_mask_names_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_about_to_start_is_not_lost_by_another_name() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        let (hour, minute) = (chrono::TimeDelta::hours(1), chrono::TimeDelta::minutes(1));
+        let time = |time: Option<prost_types::Timestamp>| {
+            let time = time.expect("a time");
+            let nanos = u32::try_from(time.nanos).expect("nanoseconds");
+            chrono::DateTime::from_timestamp(time.seconds, nanos).expect("a time")
+        };
+        let mut create = crate::support::create_export(&connection, "Hourly");
+        let every = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
+        create.export.as_mut().expect("an export").schedule = Some(pb::Schedule {
+            timing: Some(pb::schedule::Timing::Interval(pb::schedule::Interval { every, anchor: None })),
+            enabled: true,
+            jitter: Some(prost_types::Duration { seconds: 59 * 60, nanos: 0 }),
+            ..Default::default()
+        });
+        // One whose jitter leaves a while between its nominal time and its start.
+        let made = loop {
+            let made = admin.exports.create_export(create.clone()).await.expect("created").into_inner().export;
+            let made = made.expect("answered");
+            if time(made.next_run_time) - time(made.create_time) > hour + minute * 5 {
+                break made;
+            }
+        };
+        let (created, due) = (time(made.create_time), time(made.next_run_time));
+        server.clock.advance(due - created - minute * 2);
+        let renamed = pb::Export { name: made.name.clone(), display_name: "By the hour".into(), ..Default::default() };
+        assert_eq!(update(&mut admin, request(renamed, &[])).await.next_run_time, made.next_run_time);
+        assert_eq!(admin.read_export(&made.name).await.next_run_time, made.next_run_time);
+        // And once it was due, the next one follows at its own time.
+        server.clock.advance(minute * 2);
+        let next = time(admin.read_export(&made.name).await.next_run_time);
+        assert!(next >= created + hour * 2 && next < created + hour * 3, "{created} {due} {next}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_stays_within_its_limit_as_a_whole() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        let fields = |count: u32| {
+            let field = |number| pb::PayloadField { field: format!("f{number:0119}"), ..Default::default() };
+            (0..count).map(field).collect::<Vec<_>>()
+        };
+        let mut create = crate::support::create_export(&connection, "Large");
+        let table = |create: &mut pb::CreateExportRequest, count| {
+            let payload = create.export.as_mut().and_then(|export| export.payload.as_mut()).expect("a payload");
+            payload.tables[0].fields = fields(count);
+        };
+        table(&mut create, 400);
+        let refusal = admin.exports.create_export(create.clone()).await.expect_err("too large");
+        assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec!["export".to_owned()]));
+        table(&mut create, 300);
+        let made = admin.exports.create_export(create).await.expect("created").into_inner().export.expect("answered");
+        // Each part is within its own limits, and the sum is not.
+        let labels = (0..64).map(|number| (format!("k{number:062}"), "v".repeat(255))).collect();
+        let labelled = pb::Export { name: made.name.clone(), labels, ..Default::default() };
+        let refusal = admin.exports.update_export(request(labelled, &[])).await.expect_err("too large");
+        assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec!["export".to_owned()]));
+        assert_eq!(admin.read_export(&made.name).await, made);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_changed_here_names_the_way() {
     on_both(async |server| {
         let mut admin = server.admin().await;
