@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::Catalog;
 use crate::config::{Flags, IdentityMode, Settings};
 use crate::grpc::health;
 use crate::identity::{DevelopmentIdentity, Mint};
@@ -97,7 +98,7 @@ enum Token {
 
 #[derive(Subcommand)]
 enum Config {
-    /// Exit 0 if the configuration can be used.
+    /// Exit 0 if the settings and the connection types can be used.
     Check,
 }
 
@@ -121,7 +122,7 @@ pub fn run() -> ExitCode {
     });
     answer.unwrap_or_else(|error| {
         // The last words of a process go to whoever started it.
-        let _ = writeln!(std::io::stderr(), "outflow: {error}");
+        let _ = writeln!(std::io::stderr(), "outflow: {}", with_causes(&*error));
         ExitCode::FAILURE
     })
 }
@@ -142,14 +143,24 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
             let serving = health::check(settings.admin_listen).await?;
             Ok(if serving { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        // Reading it was the check.
-        Command::Config(Config::Check) | Command::Version => Ok(ExitCode::SUCCESS),
+        Command::Config(Config::Check) => {
+            // Reading the settings was one half of it.
+            Catalog::load(settings.catalog_dir.as_deref())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        // Answered before there are settings.
+        Command::Version => Ok(ExitCode::SUCCESS),
     }
 }
 
 async fn serve(settings: &Settings) -> Result<ExitCode, Failure> {
-    telemetry::start(settings)?;
-    let server = Server::start(settings).await?;
+    telemetry::start(settings, std::io::stdout)?;
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_by_signal(stop.clone()));
+    let server = tokio::select! {
+        server = Server::start(settings) => server?,
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    };
     let address = server.local_address()?;
     tracing::info!(%address, "serving");
     if settings.identity_mode() == IdentityMode::Development {
@@ -158,8 +169,6 @@ async fn serve(settings: &Settings) -> Result<ExitCode, Failure> {
             tracing::debug!(%error, "the hint was not printed");
         }
     }
-    let stop = CancellationToken::new();
-    tokio::spawn(stop_by_signal(stop.clone()));
     server.run(stop).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -197,6 +206,8 @@ async fn stop_by_signal(stop: CancellationToken) {
 }
 
 async fn migrate(settings: &Settings, command: &Migrate) -> Result<ExitCode, Failure> {
+    // What it prints is for scripts; what it meets on its way is for people.
+    telemetry::start(settings, std::io::stderr)?;
     let url = settings.database_url();
     let store = Store::open(&DatabaseSettings { url, max_connections: 2 }, Vec::new(), Clock::default())?;
     let state = match command {
@@ -235,6 +246,16 @@ fn mint(settings: &Settings, command: Token) -> Result<ExitCode, Failure> {
     let mint = Mint { organization, subject, roles: roles.collect(), groups: group, ttl: TimeDelta::from_std(ttl)? };
     say(&DevelopmentIdentity::open(&settings.data_dir)?.mint(&mint, Clock::default().now())?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error and what it came from.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        // Some errors repeat their cause.
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 fn say(line: &str) -> Result<(), Failure> {

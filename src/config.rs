@@ -1,12 +1,15 @@
 //! The configuration: one struct, read once. Flags over environment over file over defaults; unknown keys are errors.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 const DAY: Duration = Duration::from_hours(24);
 /// What every variable of the environment begins with.
@@ -27,6 +30,7 @@ pub struct Settings {
     /// A file that holds `database_url`.
     pub database_url_file: Option<PathBuf>,
     /// Connections to PostgreSQL.
+    #[serde(deserialize_with = "from_text")]
     pub database_max_connections: u32,
     /// Where the embedded default keeps its files.
     pub data_dir: PathBuf,
@@ -63,14 +67,17 @@ pub struct Settings {
     /// Says that something before us ends TLS.
     pub plaintext: Option<Plaintext>,
     /// Whether reflection answers; default: in development mode only.
+    #[serde(deserialize_with = "some_from_text")]
     pub reflection: Option<bool>,
     /// What is logged, as `tracing` filters read it.
     pub log: String,
     /// How it is logged.
     pub log_format: LogFormat,
     /// How long changes stay on the audit log, in days.
+    #[serde(deserialize_with = "from_text")]
     pub audit_retention_days: u32,
     /// How long denied attempts stay on the audit log, in days.
+    #[serde(deserialize_with = "from_text")]
     pub denied_retention_days: u32,
 }
 
@@ -210,11 +217,11 @@ impl Settings {
             let text = read(path)?;
             figment = figment.merge(Toml::string(&text));
         }
-        let environment = Env::prefixed(PREFIX).ignore(&["config"]).filter(|key| !is_service_link(key.as_str()));
-        let figment = figment.merge(environment.lowercase(true)).merge(Serialized::defaults(flags));
+        let figment = figment.merge(Serialized::defaults(environment())).merge(Serialized::defaults(flags));
         // The message of a type error repeats the value, which may be a secret: its kind and key are enough.
         let mut settings: Self = figment.extract().map_err(|error| ConfigError::Malformed(describe(&error)))?;
-        if let Some(path) = settings.database_url_file.take() {
+        let file = settings.database_url_file.take().filter(|_| flags.database_url.is_none());
+        if let Some(path) = file {
             if settings.database_url.is_some() {
                 return Err(ConfigError::Refused("give `database_url` or `database_url_file`, not both"));
             }
@@ -314,10 +321,44 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })
 }
 
+/// The variables that are settings, each as the text that it is: a key id of digits alone is no number.
+fn environment() -> BTreeMap<String, String> {
+    let variables = Env::prefixed(PREFIX).ignore(&["config"]).lowercase(true);
+    let variables = variables.iter().map(|(key, value)| (key.into_string(), value));
+    variables.filter(|(key, value)| !is_service_link(key, value)).collect()
+}
+
 /// Kubernetes tells every container of a Service named `outflow` by variables of that prefix.
-fn is_service_link(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    key == "port" || key.starts_with("port_") || key.contains("service_host") || key.contains("service_port")
+fn is_service_link(key: &str, value: &str) -> bool {
+    let address = key == "port" && value.contains("://");
+    address || key.starts_with("port_") || key.starts_with("service_host") || key.starts_with("service_port")
+}
+
+/// A number or a switch, as the environment has it: by its text.
+fn from_text<'de, T, D>(value: D) -> Result<T, D::Error>
+where
+    T: FromStr + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    match Written::<T>::deserialize(value)? {
+        Written::Typed(value) => Ok(value),
+        Written::Text(text) => text.parse().map_err(|_| D::Error::custom("cannot be read")),
+    }
+}
+
+fn some_from_text<'de, T, D>(value: D) -> Result<Option<T>, D::Error>
+where
+    T: FromStr + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    from_text(value).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written<T> {
+    Typed(T),
+    Text(String),
 }
 
 fn describe(error: &figment::Error) -> String {

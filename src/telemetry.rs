@@ -1,15 +1,19 @@
 //! Logs: on stdout, for people or for machines.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 
-/// Starts logging, for the whole process. A filter that cannot be read is an error.
-pub fn start(settings: &Settings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Starts logging, for the whole process: to stdout, or for a command whose output is its answer to stderr. A filter
+/// that cannot be read is an error.
+pub fn start<W>(settings: &Settings, output: fn() -> W) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    W: Write + IsTerminal + 'static,
+{
     let filter = EnvFilter::try_new(&settings.log)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stdout().is_terminal());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(output().is_terminal()).with_writer(output);
     match settings.log_format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

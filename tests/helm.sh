@@ -252,8 +252,30 @@ expect "TLS from a Secret" 'env()["OUTFLOW_TLS_KEY_FILE"] == "/etc/outflow/tls/t
 expect "plaintext by name" 'env()["OUTFLOW_PLAINTEXT"] == "behind-tls" and "OUTFLOW_TLS_KEY_FILE" not in env()' "${postgresql[@]}"
 expect "keys" 'env()["OUTFLOW_KEY_DIR"] == "/etc/outflow/keys" and env()["OUTFLOW_PRIMARY_KEY"] == "k0001" and volume("keys")["secret"] == {"secretName": "outflow-keys", "defaultMode": 0o440}' "${sqlite[@]}"
 expect "a key set from a ConfigMap" 'env()["OUTFLOW_JWT_JWKS_FILE"] == "/etc/outflow/jwks/jwks.json" and "OUTFLOW_JWT_JWKS_URL" not in env() and volume("jwks")["configMap"]["items"] == [{"key": "keys.json", "path": "jwks.json"}]' "${maximal[@]}"
-expect "configuration arrives as written" 'one("ConfigMap", "-config")["data"]["outflow.toml"].startswith("# Comments and quotes \" stay as they are.\n[limits]\n") and env()["OUTFLOW_CONFIG"] == "/etc/outflow/config/outflow.toml"' "${maximal[@]}"
+expect "configuration arrives as written" 'one("ConfigMap", "-config")["data"]["outflow.toml"].startswith("# Comments and quotes \" stay as they are.\naudit_retention_days") and env()["OUTFLOW_CONFIG"] == "/etc/outflow/config/outflow.toml"' "${maximal[@]}"
 expect "catalog" 'list(one("ConfigMap", "-catalog")["data"]) == ["acme-crm.toml"] and env()["OUTFLOW_CATALOG_DIR"] == "/etc/outflow/catalog"' "${maximal[@]}"
+# What the chart mounts, the binary reads.
+binary=${BINARY:-${CARGO_TARGET_DIR:-target}/debug/outflow}
+[ -x "$binary" ] || cargo build --locked --quiet
+mkdir "$work/config" "$work/catalog"
+template "${maximal[@]}" | to_json >"$work/objects"
+python3 - "$work" <<'EOF'
+import json
+import pathlib
+import sys
+
+work = pathlib.Path(sys.argv[1])
+for line in open(work / "objects", encoding="utf-8"):
+    found = json.loads(line)
+    for folder in ("config", "catalog"):
+        if found["kind"] == "ConfigMap" and found["metadata"]["name"].endswith("-" + folder):
+            for name, text in found["data"].items():
+                (work / folder / name).write_text(text, encoding="utf-8")
+EOF
+read_by_the_binary() { env OUTFLOW_CATALOG_DIR="$work/catalog" "$binary" config check --config "$work/config/outflow.toml"; }
+if out=$(read_by_the_binary 2>&1); then ok; else bad "the binary reads configuration and catalog" "$out"; fi
+sed -i 's/^display_name/title/' "$work/catalog/acme-crm.toml"
+if out=$(read_by_the_binary 2>&1); then bad "the binary refuses a malformed catalog"; else ok; fi
 checksum() { template "${maximal[@]}" "$@" | grep checksum/config; }
 if [ "$(checksum)" != "$(checksum --set config='a = 1')" ]; then ok; else bad "another configuration must roll the pods"; fi
 

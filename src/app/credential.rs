@@ -46,9 +46,10 @@ pub(super) async fn store(
     connection: &mut Connection,
     input: &CredentialInput,
 ) -> Result<()> {
+    let fields = input.secret.fields.iter();
     connection.credential = CredentialStatus {
         auth_method: Some(input.secret.auth_method.clone()),
-        set_fields: input.secret.fields.keys().cloned().collect(),
+        set_fields: fields.filter(|(_, value)| !value.expose().trim().is_empty()).map(|(key, _)| key.clone()).collect(),
         revision: connection.credential.revision + 1,
         set_time: Some(change.now),
         expire_time: input.expire_time,

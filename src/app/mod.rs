@@ -4,6 +4,7 @@
 //! SQL nor the wire.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,9 @@ pub use exports::{
     ExportUpdate, ScheduleChange, UpdateExport,
 };
 pub use janitor::JanitorSettings;
+
+/// How long readiness waits for the database.
+const READINESS_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -86,8 +90,16 @@ impl App {
     /// Whether the database answers and its schema has what this build needs; a newer one, to which other replicas are
     /// just moving, has it too.
     pub async fn is_ready(&self) -> bool {
-        let ready = self.0.store.is_ready().await.unwrap_or(false);
-        ready && self.0.store.schema_state().await.is_ok_and(|state| state.pending.is_empty())
+        let asked = async {
+            let ready = self.0.store.is_ready().await.unwrap_or(false);
+            ready && self.0.store.schema_state().await.is_ok_and(|state| state.pending.is_empty())
+        };
+        tokio::time::timeout(READINESS_PATIENCE, asked).await.unwrap_or(false)
+    }
+
+    /// Ends when the service stops.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.stop.clone().cancelled_owned()
     }
 
     /// The present, as it is shown.

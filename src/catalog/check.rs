@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::spec::{ConnectionType, FieldSpec};
 use super::value::{check_secret, check_value, is_blank, same_value};
-use crate::model::Violations;
+use crate::model::{Violations, limits};
 
 /// What a violation shows of a key that the caller made up.
 const MAX_SHOWN_KEY_CHARS: usize = 64;
@@ -50,7 +50,9 @@ impl ConnectionType {
             return Err(violations);
         };
         let mut given = BTreeSet::new();
+        let mut bytes = 0;
         for (key, value) in values {
+            bytes += key.len() + value.len();
             let at = field_path(&format!("{path}.inline.values"), key);
             match method.credential_fields.iter().find(|field| field.key == key) {
                 None => violations.add(at, unknown_field(&method.credential_fields)),
@@ -67,6 +69,10 @@ impl ConnectionType {
             if field.required && !given.contains(field.key.as_str()) {
                 violations.add(format!("{path}.inline.values.{}", field.key), "is required");
             }
+        }
+        if bytes > limits::CREDENTIAL_BYTES {
+            let right = format!("must not be larger than {} bytes, keys and values together", limits::CREDENTIAL_BYTES);
+            violations.add(format!("{path}.inline.values"), right);
         }
         if violations.is_empty() { Ok(()) } else { Err(violations) }
     }

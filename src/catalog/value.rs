@@ -10,8 +10,6 @@ use crate::model::Violations;
 
 /// Beyond it a number of the wire, a double, no longer tells neighbours apart.
 const MAX_SAFE_INTEGER: i64 = 1 << 53;
-/// A private key or a service account has a few KiB.
-const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 
 /// The value in its canonical form; `None` when something is wrong, which is then among the violations.
 ///
@@ -32,9 +30,6 @@ pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violatio
 
 /// Checks one value of a credential, which may have more than one line.
 pub(super) fn check_secret(field: &FieldSpec, text: &str) -> Result<(), String> {
-    if text.len() > MAX_CREDENTIAL_BYTES {
-        return Err(format!("must not be longer than {MAX_CREDENTIAL_BYTES} bytes"));
-    }
     if text.contains(|c: char| c.is_control() && !"\n\r\t".contains(c)) {
         return Err("must not have control characters other than line breaks and tabs".to_owned());
     }

@@ -1,5 +1,6 @@
 //! What is told of each call: one log line, `x-request-id` on the answer, and the denied attempt for the audit log.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, Response};
@@ -27,37 +28,43 @@ pub struct Access {
     pub trace_id: Option<String>,
     /// When it came.
     pub began: Instant,
+    /// Whose it is, once that is known.
+    pub identity: Option<Arc<Identity>>,
+    /// How it ended; until it has, as if its client had left.
+    pub code: Code,
 }
 
 impl Access {
     /// A call that comes in.
     pub fn begin(path: &str, headers: &HeaderMap) -> Self {
-        Self { path: path.to_owned(), call_id: call_id(headers), trace_id: trace_id(headers), began: Instant::now() }
+        Self {
+            path: path.to_owned(),
+            call_id: call_id(headers),
+            trace_id: trace_id(headers),
+            began: Instant::now(),
+            identity: None,
+            code: Code::Cancelled,
+        }
     }
 
-    /// Its answer goes out: the log line, the header, and the denial if it was one.
-    pub fn end(self, response: &mut Response<Body>, identity: Option<&Identity>) -> Option<Denial> {
+    /// Its answer goes out: the header, and the denial if it was one.
+    pub fn answered(&mut self, response: &mut Response<Body>) -> Option<Denial> {
         if let Ok(value) = HeaderValue::from_str(&self.call_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         // A status in the headers is all there is; otherwise the call is answered, or its stream begins.
         let status = Status::from_header_map(response.headers());
-        let code = status.as_ref().map_or(Code::Ok, Status::code);
-        tracing::info!(
-            target: "access",
-            method = %self.path.trim_start_matches('/'),
-            code = ?code,
-            latency_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            principal = identity.map(|identity| tracing::field::display(digest(&identity.caller.principal))),
-            request_id = %self.call_id,
-            trace_id = self.trace_id.as_deref(),
-            "call"
-        );
-        let (status, identity) = (status?, identity?);
-        (code == Code::PermissionDenied).then(|| self.denial(&status, identity))
+        self.code = status.as_ref().map_or(Code::Ok, Status::code);
+        let (status, identity) = (status?, self.identity.as_deref()?);
+        (self.code == Code::PermissionDenied).then(|| self.denial(&status, identity))
     }
 
-    fn denial(self, status: &Status, identity: &Identity) -> Denial {
+    /// Its stream begins; how it ends is still to be seen.
+    pub fn begun(&mut self) {
+        self.code = Code::Cancelled;
+    }
+
+    fn denial(&self, status: &Status, identity: &Identity) -> Denial {
         let details = status.get_error_details();
         Denial {
             caller: identity.caller.clone(),
@@ -65,8 +72,25 @@ impl Access {
             code: "PERMISSION_DENIED",
             reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
             resource: details.resource_info().map(|info| info.resource_name.clone()),
-            call_id: self.call_id,
+            call_id: self.call_id.clone(),
         }
+    }
+}
+
+/// However a call ends, by its answer or because its client left, it is one line of the log.
+impl Drop for Access {
+    fn drop(&mut self) {
+        let principal = self.identity.as_ref().map(|identity| digest(&identity.caller.principal));
+        tracing::info!(
+            target: "access",
+            method = %self.path.trim_start_matches('/'),
+            code = ?self.code,
+            latency_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            principal,
+            request_id = %self.call_id,
+            trace_id = self.trace_id.as_deref(),
+            "call"
+        );
     }
 }
 

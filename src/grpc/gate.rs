@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::access::Access;
+use super::body::{Told, UntilStopped};
 use super::methods::{self, Method};
 use super::{deadline, status};
 use crate::app::App;
@@ -32,8 +33,9 @@ pub struct Identity {
 }
 
 /// What probes call, and nothing like it.
-const HEALTH: [&str; 3] =
-    ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
+const HEALTH: [&str; 3] = [HEALTH_CHECK, "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
+/// The one that probes call until the end.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 /// Unary calls in flight; more are refused.
 pub const UNARY_CALLS: usize = 256;
 
@@ -98,14 +100,14 @@ impl Gatekeeper {
     }
 
     /// Lets a call of ours through, or refuses it.
-    async fn admit(&self, access: &Access, headers: &HeaderMap) -> Result<Admitted, (Status, Option<Arc<Identity>>)> {
-        let identity = self.identify(headers).await.map_err(|error| (error.into(), None))?;
-        let refused = |error: Error| (error.into(), Some(Arc::clone(&identity)));
-        let method = methods::find(&access.path).ok_or_else(|| (status::unimplemented(), None))?;
+    async fn admit(&self, access: &mut Access, headers: &HeaderMap) -> Result<Admitted, Status> {
+        let identity = self.identify(headers).await?;
+        access.identity = Some(Arc::clone(&identity));
+        let method = methods::find(&access.path).ok_or_else(status::unimplemented)?;
         if !identity.caller.has(method.role) {
-            return Err(refused(Error::RoleRequired(method.role)));
+            return Err(Error::RoleRequired(method.role).into());
         }
-        let permit = if method.streams { None } else { Some(self.place().map_err(refused)?) };
+        let permit = if method.streams { None } else { Some(self.place()?) };
         Ok(Admitted {
             deadline: deadline::of(access.began, headers, method.streams),
             method,
@@ -182,27 +184,34 @@ impl Gatekeeper {
         let path = request.uri().path().to_owned();
         if let Some(open) = self.is_open(&path, request.headers()).await {
             return match open {
-                Ok(()) => inner.call(request).await,
+                Ok(()) if path == HEALTH_CHECK => inner.call(request).await,
+                Ok(()) => {
+                    let stop = Box::pin(self.app.stopping());
+                    Ok(inner.call(request).await?.map(|body| Body::new(UntilStopped::new(body, stop))))
+                }
                 Err(status) => Ok(status.into_http()),
             };
         }
-        let access = Access::begin(&path, request.headers());
-        let (mut response, identity) = match self.admit(&access, request.headers()).await {
-            Err((status, identity)) => (status.into_http(), identity),
+        let mut access = Access::begin(&path, request.headers());
+        let (mut response, streams) = match self.admit(&mut access, request.headers()).await {
+            Err(status) => (status.into_http(), false),
             Ok(admitted) => {
-                let identity = Arc::clone(&admitted.identity);
-                let deadline = admitted.deadline;
+                let (deadline, streams) = (admitted.deadline, admitted.method.streams);
                 request.extensions_mut().insert(admitted);
                 let answered = tokio::time::timeout_at(deadline.into(), inner.call(request)).await;
                 let response = match answered {
                     Ok(response) => explained(response?),
                     Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
                 };
-                (response, Some(identity))
+                (response, streams)
             }
         };
-        if let Some(denial) = access.end(&mut response, identity.as_deref()) {
+        if let Some(denial) = access.answered(&mut response) {
             self.app.denied(denial);
+        }
+        if streams && access.code == Code::Ok {
+            access.begun();
+            response = response.map(|body| Body::new(Told::new(body, access)));
         }
         Ok(response)
     }

@@ -5,6 +5,7 @@
 
 mod access;
 mod audit_service;
+mod body;
 mod codec;
 mod connection_service;
 mod convert;

@@ -10,6 +10,8 @@ pub const REASON_CHARS: usize = 500;
 pub const EXPORT_BYTES: usize = 64 * 1024;
 /// Bytes of a connection's properties, as JSON.
 pub const PROPERTIES_BYTES: usize = 32 * 1024;
+/// Bytes of a credential: its keys and values together. A private key or a service account has a few KiB.
+pub const CREDENTIAL_BYTES: usize = 48 * 1024;
 /// How deep a Struct may be.
 pub const STRUCT_DEPTH: usize = 8;
 /// Tables of a payload.

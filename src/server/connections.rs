@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -33,8 +33,10 @@ pub const HEADER_LIST_BYTES: u32 = 16 * 1024;
 const KEEPALIVE: Duration = Duration::from_mins(1);
 /// How long it has to answer.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a client has to say its first word, and then to agree on TLS.
+/// How long a client has to agree on TLS, and then to begin with HTTP/2.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The pause after a connection that could not be accepted: out of file handles, for one; let some close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -96,18 +98,39 @@ where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    // Whoever says nothing has no call to end: a server that stops does not wait for it.
-    let mut first = [0];
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        spoken = tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)) => drop(spoken??),
-    }
     match tls {
-        None => calls(stream, service, stop).await,
+        None => calls(greeted(stream, &stop).await?, service, stop).await,
         Some(tls) => {
-            let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await??;
-            calls(stream, service, stop).await
+            let stream = in_time(tls.accept(stream), &stop).await?;
+            calls(greeted(stream, &stop).await?, service, stop).await
         }
+    }
+}
+
+/// A stream whose client has said that it speaks HTTP/2. Whoever says nothing, or not enough, has no call to end:
+/// nobody waits for it long, and a server that stops not at all.
+async fn greeted<I>(
+    mut stream: I,
+    stop: &CancellationToken,
+) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<I>, Failure>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut greeting = [0; PREFACE.len()];
+    in_time(stream.read_exact(&mut greeting), stop).await?;
+    if greeting != *PREFACE {
+        return Err("the client does not speak HTTP/2".into());
+    }
+    // hyper wants to hear it too.
+    let (read, write) = tokio::io::split(stream);
+    Ok(tokio::io::join(PREFACE.chain(read), write))
+}
+
+/// Waits for a client that is still to begin.
+async fn in_time<T>(work: impl Future<Output = io::Result<T>>, stop: &CancellationToken) -> Result<T, Failure> {
+    tokio::select! {
+        () = stop.cancelled() => Err("the server stops".into()),
+        done = tokio::time::timeout(HANDSHAKE_TIMEOUT, work) => Ok(done??),
     }
 }
 

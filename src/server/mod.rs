@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, JanitorSettings, Parts};
@@ -27,6 +28,8 @@ const READINESS_EVERY: Duration = Duration::from_secs(5);
 const JANITOR_EVERY: Duration = Duration::from_mins(1);
 /// How long unary calls have to end once the server stops.
 pub const DRAIN: Duration = Duration::from_secs(25);
+/// How long what was begun has to be written after that; together the two stay below the 30 s of a Kubernetes pod.
+const FINISH: Duration = Duration::from_secs(3);
 /// How long request ids and releases are kept.
 const REPLAY_RETENTION: Duration = Duration::from_hours(24);
 
@@ -140,20 +143,23 @@ impl Server {
         let Self { app, health, listener, routes, admin, stop: inner, janitor, .. } = self;
         tokio::spawn(app.clone().keep_tidy_until(janitor, inner.clone()));
         let readiness = tokio::spawn(watch_readiness(app.clone(), health.clone()));
-        let mut serving = tokio::spawn(routes.serve(listener, inner.clone()));
+        let mut serving = JoinSet::new();
+        serving.spawn(routes.serve(listener, inner.clone()));
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = &mut serving => tracing::error!("the listener failed"),
+            _ = serving.join_next() => tracing::error!("the listener failed"),
         }
         tracing::info!("stopping");
         readiness.abort();
         health.set_ready(false).await;
         inner.cancel();
-        if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+        if tokio::time::timeout(DRAIN, serving.join_next()).await.is_err() {
             // Stuck calls: their connections go with the task.
-            serving.abort();
+            serving.abort_all();
         }
-        app.finish().await;
+        if tokio::time::timeout(FINISH, app.finish()).await.is_err() {
+            tracing::warn!("stopped before everything was written: the database does not answer");
+        }
         admin.abort();
         tracing::info!("stopped");
     }

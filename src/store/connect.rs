@@ -3,10 +3,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Executor as _};
+
+use crate::private_file;
 
 /// How long a call waits for a connection.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -14,6 +16,8 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_TIMEOUT_MS: &str = "3000";
 /// How long a statement runs.
 const STATEMENT_TIMEOUT_MS: &str = "5000";
+/// How long a statement is waited for: longer than it runs on a database that can be reached.
+const STATEMENT_PATIENCE: Duration = Duration::from_secs(8);
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection lives, so that a moved database is found again.
@@ -67,11 +71,24 @@ pub fn open(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
     }
 }
 
+/// Waits for the database, but not for ever: one that vanished without a word answers nothing, and no timeout of its
+/// own ends the statement.
+pub async fn patiently<T>(answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    let silent = |_| Err(DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned())));
+    tokio::time::timeout(STATEMENT_PATIENCE, answer).await.unwrap_or_else(silent)
+}
+
 fn postgres(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
     let options = PgConnectOptions::from_str(&settings.url)
         .map_err(|_| ConnectError::Malformed)?
         .application_name("outflow")
-        .options([("lock_timeout", LOCK_TIMEOUT_MS), ("statement_timeout", STATEMENT_TIMEOUT_MS), ("timezone", "UTC")])
+        .options([
+            ("lock_timeout", LOCK_TIMEOUT_MS),
+            ("statement_timeout", STATEMENT_TIMEOUT_MS),
+            ("timezone", "UTC"),
+            // Row locks and constraints are made for it; a database may have another default.
+            ("default_transaction_isolation", "read committed"),
+        ])
         .disable_statement_logging();
     let readers = settings.max_connections.div_ceil(2).max(1);
     let writers = (settings.max_connections / 2).max(1);
@@ -112,7 +129,7 @@ fn sqlite(url: &str) -> Result<Pools, ConnectError> {
         return Err(ConnectError::SqliteInMemory);
     }
     if let Some(directory) = options.get_filename().parent() {
-        std::fs::create_dir_all(directory).map_err(ConnectError::Directory)?;
+        private_file::make_directory(directory).map_err(ConnectError::Directory)?;
     }
     let options = options
         .create_if_missing(true)

@@ -23,8 +23,8 @@ impl From<DbErr> for Error {
                 Some("40001" | "40P01" | "55P03" | "5" | "261" | "517" | "6") => Self::Aborted(Abort::Conflict),
                 // Statement timeout.
                 Some("57014") => Self::DeadlineExceeded,
-                // Shutting down, starting, too many connections, connection lost.
-                Some("57P01" | "57P02" | "57P03" | "53300" | "08000" | "08003" | "08006") => {
+                // Shutting down, starting, too many connections, connection lost; a standby since, which takes no writes.
+                Some("57P01" | "57P02" | "57P03" | "53300" | "08000" | "08003" | "08006" | "25006") => {
                     Self::Unavailable(Unavailable::Database)
                 }
                 _ => Self::internal(error),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::entities::request_id;
 use super::{Scope, one};
-use crate::model::{Error, Result};
+use crate::model::{Abort, Error, Result};
 
 /// Which request of whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ pub async fn claim(
         return Ok(None);
     }
     let earlier: Option<request_id::Model> = one::row(db, request_id::Entity::find_by_id(identity(scope, key))).await?;
-    let earlier = earlier.ok_or_else(|| Error::internal("a request id is neither free nor taken"))?;
+    // It was there and has just been swept: begun over, the id is free.
+    let earlier = earlier.ok_or(Error::Aborted(Abort::Conflict))?;
     Ok(Some(Earlier { digest: earlier.digest, effect: earlier.effect }))
 }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{VaultError, wire};
 
-/// The largest credential that is sealed, in bytes of its encoded form.
+/// The largest credential that is sealed, in bytes of its encoded form: more than callers may send.
 pub const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 
 /// One secret text: a password, a private key, a token.

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use outflow::grpc::proto as pb;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use tokio::io::AsyncWriteExt as _;
 use tonic::Code;
 use tonic::transport::Endpoint;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
@@ -195,11 +196,20 @@ async fn a_server_that_is_told_to_stop_does_so_whoever_is_there() {
     let mut admin = server.admin().await;
     let connection = admin.connection("Partner").await.name;
     admin.export(&connection, "Stays").await;
-    // A stream that follows, a client that does nothing, and one that has not even said hello.
+    // A stream that follows and one of health, a client that does nothing, one that has not even said hello, and one that
+    // stopped halfway through.
     let request = pb::StreamBlockingExportsRequest { name: connection, follow: true, ..Default::default() };
     let mut stream = admin.connections.stream_blocking_exports(request).await.expect("opened").into_inner();
     let _idle = server.viewer().await;
     let _silent = tokio::net::TcpStream::connect(server.address()).await.expect("connected");
+    let mut halfway = tokio::net::TcpStream::connect(server.address()).await.expect("connected");
+    halfway.write_all(b"PRI * HTTP").await.expect("sent");
+    let channel = Endpoint::from_shared(format!("http://{}", server.address())).expect("an address").connect().await;
+    let mut health = HealthClient::new(channel.expect("connected"));
+    let watch = HealthCheckRequest { service: String::new() };
+    let mut watched = health.watch(watch).await.expect("opened").into_inner();
+    let seen = |status: ServingStatus| HealthCheckResponse { status: status.into() };
+    assert_eq!(watched.message().await.expect("alive"), Some(seen(ServingStatus::Serving)));
     let since = Instant::now();
     server.signal("TERM");
     let refusal = loop {
@@ -208,6 +218,9 @@ async fn a_server_that_is_told_to_stop_does_so_whoever_is_there() {
             Err(refusal) => break refusal,
         }
     };
+    assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unavailable, "DRAINING"));
+    assert_eq!(watched.message().await.expect("it is told first"), Some(seen(ServingStatus::NotServing)));
+    let refusal = watched.message().await.expect_err("and then ended");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unavailable, "DRAINING"));
     let ended = tokio::task::spawn_blocking(move || server.child.wait()).await.expect("waited");
     assert!(ended.expect("it ended").success());

@@ -10,14 +10,14 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("catalog", &["model"]),
     ("vault", &["model", "private_file"]),
     ("identity", &["model", "private_file"]),
-    ("store", &["model"]),
+    ("store", &["model", "private_file"]),
     ("app", &["model", "catalog", "vault", "store"]),
     ("grpc", &["model", "catalog", "vault", "identity", "app"]),
     ("config", &[]),
     ("telemetry", &["config"]),
     ("private_file", &[]),
     ("server", &["model", "catalog", "vault", "identity", "store", "app", "grpc", "config"]),
-    ("commands", &["model", "vault", "identity", "store", "grpc", "config", "telemetry", "server"]),
+    ("commands", &["model", "catalog", "vault", "identity", "store", "grpc", "config", "telemetry", "server"]),
     ("lib", &[]),
 ];
 

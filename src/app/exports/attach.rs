@@ -86,7 +86,10 @@ async fn attach_many(change: &Change<'_>, input: &BatchAttach) -> Result<Effect>
 /// Locks exports that the caller manages, and the target that it may use. Who does not manage them learns nothing of
 /// the target.
 async fn lock(change: &Change<'_>, ids: &[&ResourceId], name: &ConnectionName) -> Result<(Vec<Export>, Connection)> {
-    let found = target::find(change, name).await;
+    let found = match target::find(change, name).await {
+        Err(error @ (Error::NotFound(..) | Error::NotPermitted(_))) => Err(error),
+        found => Ok(found?),
+    };
     let exports = lock_managed(change, ids, found.as_ref().ok().copied()).await?;
     Ok((exports, target::locked(change, name, found?).await?))
 }

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{fields_of, map, sample};
+use crate::model::limits;
 
 fn properties(extra: Value) -> serde_json::Map<String, Value> {
     let mut properties = map(json!({"host": "example.com"}));
@@ -121,9 +122,10 @@ fn credentials() {
     );
     assert!(found[1].ends_with("password: is not a field here; the fields are: private_key, passphrase"), "{found:?}");
     assert_eq!(check("password", &[("password", "a\nb")]), ["credential.inline.values.password: must match [^\\n]+"]);
-    let long = "a".repeat(64 * 1024 + 1);
-    assert!(check("key", &[("private_key", &long)])[0].ends_with("must not be longer than 65536 bytes"));
-    assert_eq!(check("key", &[("private_key", &long[1..])]), [""; 0]);
+    let long = "a".repeat(limits::CREDENTIAL_BYTES - "private_key".len());
+    assert_eq!(check("key", &[("private_key", &long)]), [""; 0]);
+    let found = check("key", &[("private_key", &long), ("passphrase", "b")]);
+    assert!(found[0].starts_with("credential.inline.values: must not be larger than 49152 bytes"), "{found:?}");
 }
 
 #[test]

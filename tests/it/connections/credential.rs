@@ -1,6 +1,7 @@
 //! Rotate, revoke and expiry: what they do to the exports.
 
 use outflow::grpc::proto as pb;
+use outflow::model::limits;
 use prost_types::Timestamp;
 use tonic::Code;
 
@@ -143,6 +144,29 @@ async fn a_secret_that_was_moved_or_retargeted_in_the_database_does_not_open() {
                 assert_eq!(opened, opens, "from {from} to {to}");
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_secret_is_stored_whole_and_a_larger_one_names_its_field() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await;
+        let largest = "s".repeat(limits::CREDENTIAL_BYTES - "password".len());
+        let mut rotate = pb::RotateConnectionCredentialRequest {
+            name: connection.name.clone(),
+            credential: Some(password(&largest)),
+            ..Default::default()
+        };
+        admin.connections.rotate_connection_credential(rotate.clone()).await.expect("rotated");
+        assert_eq!(server.stored_password(&connection).await, largest);
+        rotate.credential = Some(password(&format!("{largest}s")));
+        let refusal = admin.connections.rotate_connection_credential(rotate).await.expect_err("too large");
+        assert_eq!(
+            (refusal.code(), refusal.fields()),
+            (Code::InvalidArgument, vec!["credential.inline.values".to_owned()])
+        );
     })
     .await;
 }

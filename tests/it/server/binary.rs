@@ -61,6 +61,29 @@ async fn every_call_is_one_line_of_the_log_and_every_change_another() {
     let create = pb::CreateConnectionRequest { connection_id: "partner".into(), ..create_connection("Partner") };
     admin.connections.create_connection(with_id(create.clone(), "call-made")).await.expect("created");
     viewer.connections.create_connection(with_id(create, "call-denied")).await.expect_err("no role");
+    // Streams are told when they end: by themselves, because the client has left, or because the server stops.
+    let name = "organizations/acme/connections/partner";
+    admin.export(name, "Weekly").await;
+    let mut streams = Vec::new();
+    for (id, follow) in [("stream-read", false), ("stream-left", true), ("stream-stopped", true)] {
+        let mut request =
+            tonic::Request::new(pb::StreamBlockingExportsRequest { name: name.into(), follow, ..Default::default() });
+        request.metadata_mut().insert("x-request-id", id.parse().expect("ASCII"));
+        let mut stream = admin.connections.stream_blocking_exports(request).await.expect("opened").into_inner();
+        while !matches!(
+            stream.message().await.expect("told"),
+            None | Some(pb::StreamBlockingExportsResponse {
+                event: Some(pb::stream_blocking_exports_response::Event::Summary(_)),
+                ..
+            })
+        ) {}
+        streams.push(stream);
+    }
+    assert!(streams[0].message().await.expect("it ends well").is_none());
+    drop(streams.swap_remove(1));
+    while !server.said.lock().expect("what it said").contains("stream-left") {
+        tokio::task::yield_now().await;
+    }
     server.signal("TERM");
     assert!(server.child.wait().expect("it ends").success());
 
@@ -71,17 +94,21 @@ async fn every_call_is_one_line_of_the_log_and_every_change_another() {
         assert_eq!(found.len(), 1, "{target} {id}: {said}");
         found[0].clone()
     };
-    for (id, code) in [("call-made", "Ok"), ("call-denied", "PermissionDenied")] {
+    for (id, method, code) in [
+        ("call-made", "CreateConnection", "Ok"),
+        ("call-denied", "CreateConnection", "PermissionDenied"),
+        ("stream-read", "StreamBlockingExports", "Ok"),
+        ("stream-left", "StreamBlockingExports", "Cancelled"),
+        ("stream-stopped", "StreamBlockingExports", "Unavailable"),
+    ] {
         let line = of("access", "request_id", id);
-        assert_eq!(
-            (&line["method"], &line["code"]),
-            (&json!("outflow.v1.ConnectionService/CreateConnection"), &json!(code))
-        );
+        let method = format!("outflow.v1.ConnectionService/{method}");
+        assert_eq!((&line["method"], &line["code"]), (&json!(method), &json!(code)));
         assert!(line["latency_us"].as_u64().is_some());
         let principal = line["principal"].as_str().expect("a digest");
         assert!(principal.len() == 16 && !["root", "vera"].contains(&principal), "{principal}");
     }
     let line = of("audit", "call_id", "call-made");
     assert_eq!(line["resource"], "organizations/acme/connections/partner");
-    assert_eq!(lines.iter().filter(|line| line["target"] == "audit").count(), 1);
+    assert_eq!(lines.iter().filter(|line| line["target"] == "audit").count(), 2, "a connection and an export");
 }
