@@ -9,6 +9,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait as _;
 
 use super::Store;
+use super::connect::ACQUIRE_TIMEOUT;
 use super::migrations::Migrator;
 use crate::model::Error;
 
@@ -44,6 +45,9 @@ pub enum MigrateError {
     /// The database said no.
     #[error("the migration failed")]
     Database(#[source] DbErr),
+    /// The database is not there, or lets nobody in.
+    #[error("the database gave no connection within {} s", ACQUIRE_TIMEOUT.as_secs())]
+    NoConnection(#[source] DbErr),
     /// The database could not be had.
     #[error("the database cannot be had: {0:?}")]
     Unavailable(Error),
@@ -70,7 +74,13 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let transaction = self.write_pool().begin_with_options(options).await.map_err(MigrateError::Database)?;
+        let transaction = self.write_pool().begin_with_options(options).await.map_err(|error| {
+            if matches!(error, DbErr::ConnectionAcquire(_)) {
+                MigrateError::NoConnection(error)
+            } else {
+                MigrateError::Database(error)
+            }
+        })?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             let sql = format!(
                 "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})"

@@ -1,11 +1,16 @@
 //! The binary as operators meet it: it says how to reach it, refuses what is unsafe, and stops when told.
 
-use std::process::Output;
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
 
 use outflow::grpc::proto as pb;
 use serde_json::{Value, json};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::{Clients as _, Process, create_connection, outflow};
+use crate::support::{Clients as _, Process, create_connection, outflow, signal};
 
 fn errors(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -46,6 +51,106 @@ fn what_is_unsafe_or_unknown_is_refused_before_anything_is_opened() {
         assert!(errors.contains(word), "{variables:?}: {errors}");
         assert!(!errors.contains("secret@"), "{errors}");
     }
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for key in ["20261101", "20261102"] {
+        let made = outflow(folder.path()).args(["keys", "generate", "--id", key]).output().expect("it runs");
+        assert!(made.status.success());
+    }
+    std::fs::write(path("outflow.toml"), "primary_key = \"nobody\"\nlog = \"warn\"\nreflection = true\n")
+        .expect("written");
+    let primary = |command: &mut Command| {
+        let output = command.args(["keys", "list"]).output().expect("it runs");
+        (output.status.success(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let with_file = || {
+        let mut command = outflow(folder.path());
+        command.arg("--config").arg(path("outflow.toml"));
+        command
+    };
+    assert!(!primary(&mut with_file()).0, "the file's key is not there");
+    // A key's id is text, though it has digits only; numbers and switches are read from text.
+    let mut command = with_file();
+    command.env("OUTFLOW_PRIMARY_KEY", "20261101").env("OUTFLOW_DATABASE_MAX_CONNECTIONS", "7");
+    command.env("OUTFLOW_REFLECTION", "false").env("OUTFLOW_PORT", "tcp://10.0.0.1:443");
+    assert_eq!(primary(&mut command), (true, "20261101 (primary)\n20261102\n".to_owned()));
+    let elsewhere = || {
+        let mut command = with_file();
+        command.env("OUTFLOW_PRIMARY_KEY", "20261101").env("OUTFLOW_KEY_DIR", path("absent"));
+        command
+    };
+    assert!(!primary(&mut elsewhere()).0);
+    assert!(primary(elsewhere().arg("--key-dir").arg(path("keys"))).0, "the flag wins");
+    for (variable, value, word) in [
+        ("OUTFLOW_DATABASE_MAX_CONNECTIONS", "many", "database_max_connections"),
+        ("OUTFLOW_REFLECTION", "perhaps", "reflection"),
+        ("OUTFLOW_PORT", "8080", "port"),
+        ("OUTFLOW_CATALOG_DIR", "absent", "absent"),
+    ] {
+        let output = outflow(folder.path()).env(variable, value).args(["config", "check"]).output().expect("it runs");
+        let errors = errors(&output);
+        assert!(errors.contains(word), "{variable}: {errors}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_had_is_explained_on_the_command_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nowhere = "postgres://outflow:secret@127.0.0.1:1/outflow";
+    let output = outflow(folder.path()).env("OUTFLOW_DATABASE_URL", nowhere).args(["migrate", "up"]).output();
+    let errors = errors(&output.expect("it runs"));
+    assert!(errors.contains("gave no connection") && !errors.contains("secret"), "{errors}");
+}
+
+/// An address that is free for now.
+fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_waits_for_its_schema_lives_and_is_not_ready() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = free_address();
+    let waiting = || {
+        let mut command = outflow(folder.path());
+        command.env("OUTFLOW_MIGRATE", "check").env("OUTFLOW_ADMIN_LISTEN", admin.to_string());
+        command
+    };
+    let healthy = || waiting().arg("healthcheck").output().expect("it runs").status.success();
+    let mut child = waiting().stdout(Stdio::null()).spawn().expect("it starts");
+    let endpoint = Endpoint::from_shared(format!("http://{admin}")).expect("an address");
+    let channel = loop {
+        if let Ok(channel) = endpoint.connect().await {
+            break channel;
+        }
+    };
+    let mut health = HealthClient::new(channel);
+    let ask = |service: &str| HealthCheckRequest { service: service.to_owned() };
+    assert_eq!(health.check(ask("liveness")).await.expect("alive").into_inner().status(), ServingStatus::Serving);
+    assert_eq!(health.check(ask("")).await.expect("alive").into_inner().status(), ServingStatus::NotServing);
+    assert!(!healthy());
+    // Told to stop while it waits, it stops.
+    signal(&child, "TERM");
+    assert!(child.wait().expect("it ends").success());
+
+    let status = |word: &str| {
+        let output = outflow(folder.path()).args(["migrate", "status"]).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("text").lines().filter(|line| line.starts_with(word)).count()
+    };
+    assert_eq!((status("applied"), status("pending")), (0, 5));
+    assert!(!outflow(folder.path()).args(["migrate", "check"]).output().expect("it runs").status.success());
+    let pending = Process::start_after(&mut waiting(), || {
+        assert!(outflow(folder.path()).args(["migrate", "up"]).output().expect("it runs").status.success());
+    });
+    assert_eq!((status("applied"), status("pending")), (5, 0));
+    assert!(healthy());
+    drop(pending);
+    assert!(!healthy(), "nobody is there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

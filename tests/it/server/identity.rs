@@ -1,16 +1,20 @@
 //! Who is let in: an issuer's tokens over TLS.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use outflow::config::IdentityMode;
+use outflow::config::{IdentityMode, Plaintext, Settings};
 use outflow::grpc::proto as pb;
 use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
 use serde_json::{Value, json};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer};
 
@@ -39,6 +43,37 @@ impl Issuer {
     }
 }
 
+fn believe(settings: &mut Settings, key_set: PathBuf) {
+    settings.identity_mode = Some(IdentityMode::Jwt);
+    settings.jwt_issuer = Some("https://issuer.example".into());
+    settings.jwt_audience = Some("outflow".into());
+    settings.jwt_jwks_file = Some(key_set);
+    settings.jwt_principal_prefix = Some("corp:".into());
+    settings.jwt_organization_claim = "org.id".into();
+    settings.jwt_roles_claim = "outflow_roles".into();
+    settings.jwt_groups_claim = Some("groups".into());
+}
+
+/// What reflection answers to somebody who asks for the services.
+async fn reflected(channel: Channel, token: Option<&str>) -> Result<Vec<String>, Code> {
+    let asked = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..Default::default()
+    };
+    let mut request = Request::new(tokio_stream::once(asked));
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
+    }
+    let refused = |status: tonic::Status| status.code();
+    let answers = ServerReflectionClient::new(channel).server_reflection_info(request).await.map_err(refused)?;
+    match answers.into_inner().message().await.map_err(refused)?.expect("an answer").message_response {
+        Some(MessageResponse::ListServicesResponse(list)) => {
+            Ok(list.service.into_iter().map(|service| service.name).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_issuers_tokens_are_believed_over_tls() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -48,14 +83,7 @@ async fn an_issuers_tokens_are_believed_over_tls() {
     std::fs::write(path("tls.crt"), made.cert.pem()).expect("written");
     std::fs::write(path("tls.key"), made.signing_key.serialize_pem()).expect("written");
     let server = TestServer::start_with(Backend::Sqlite, |settings| {
-        settings.identity_mode = Some(IdentityMode::Jwt);
-        settings.jwt_issuer = Some("https://issuer.example".into());
-        settings.jwt_audience = Some("outflow".into());
-        settings.jwt_jwks_file = Some(path("jwks.json"));
-        settings.jwt_principal_prefix = Some("corp:".into());
-        settings.jwt_organization_claim = "org.id".into();
-        settings.jwt_roles_claim = "outflow_roles".into();
-        settings.jwt_groups_claim = Some("groups".into());
+        believe(settings, path("jwks.json"));
         settings.tls_cert_file = Some(path("tls.crt"));
         settings.tls_key_file = Some(path("tls.key"));
     })
@@ -63,7 +91,7 @@ async fn an_issuers_tokens_are_believed_over_tls() {
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(made.cert.pem()));
     let endpoint = Endpoint::from_shared(format!("https://localhost:{}", server.address.port())).expect("an address");
     let channel = endpoint.tls_config(tls).expect("TLS").connect().await.expect("the server listens");
-    let mut client = ConnectionServiceClient::new(channel);
+    let mut client = ConnectionServiceClient::new(channel.clone());
     let now = server.clock.now().timestamp();
     let development = server.token("acme", "ann", &[outflow::model::Role::Admin], &[]);
     for (token, expected) in [
@@ -83,4 +111,27 @@ async fn an_issuers_tokens_are_believed_over_tls() {
         let code = answer.as_ref().map_or_else(tonic::Status::code, |_| Code::Ok);
         assert_eq!(code, expected, "{:?}", answer.err().map(|status| status.reason()));
     }
+    // Beyond development, reflection is off unless somebody switches it on.
+    assert_eq!(reflected(channel.clone(), Some(&issuer.token(&[], now))).await, Err(Code::Unimplemented));
+    assert_eq!(reflected(channel, None).await, Err(Code::Unauthenticated));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_somebody_elses_tls_it_listens_beyond_loopback_and_reflects_to_those_it_knows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key_set = folder.path().join("jwks.json");
+    let issuer = Issuer::new(&key_set);
+    let server = TestServer::start_with(Backend::Sqlite, |settings| {
+        believe(settings, key_set);
+        settings.listen = "0.0.0.0:0".parse().expect("an address");
+        settings.plaintext = Some(Plaintext::BehindTls);
+        settings.reflection = Some(true);
+    })
+    .await;
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", server.address.port())).expect("an address");
+    let channel = endpoint.connect().await.expect("the server listens");
+    let token = issuer.token(&[], server.clock.now().timestamp());
+    assert_eq!(reflected(channel.clone(), None).await, Err(Code::Unauthenticated));
+    let services = reflected(channel, Some(&token)).await.expect("it is known");
+    assert!(services.contains(&"outflow.v1.ExportService".to_owned()), "{services:?}");
 }

@@ -40,12 +40,18 @@ pub struct Process {
 impl Process {
     /// Starts it, and waits for the line that says how to reach it.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_after(command, || ())
+    }
+
+    /// The same where something has to be done before it serves.
+    pub fn start_after(command: &mut Command, meanwhile: impl FnOnce()) -> Self {
         let data_dir = command.get_current_dir().expect("the data directory").to_owned();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let said = Arc::new(Mutex::new(String::new()));
         let (sender, hints) = mpsc::channel();
         listen(child.stdout.take().expect("its output"), &said, sender.clone());
         listen(child.stderr.take().expect("its errors"), &said, sender);
+        meanwhile();
         let Ok(hint) = hints.recv() else {
             panic!("the server ended: {:?}: {}", child.wait(), said.lock().expect("what it said"));
         };
@@ -67,9 +73,14 @@ impl Process {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let told = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(told.expect("kill runs").success());
+        signal(&self.child, name);
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(child: &Child, name: &str) {
+    let told = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+    assert!(told.expect("kill runs").success());
 }
 
 /// Keeps what comes, to its end: nobody may leave a pipe full. The line that says how to reach the server is sent.

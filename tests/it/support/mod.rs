@@ -10,7 +10,7 @@ mod postgres;
 mod server;
 mod vault;
 
-pub use binary::{Process, outflow};
+pub use binary::{Process, outflow, signal};
 pub use client::{Client, Clients, ErrorExt};
 pub use database::Database;
 pub use every_call::{EveryCall, Names, Slot, With, declared_methods, every_call};
