@@ -12,11 +12,7 @@ impl From<DbErr> for Error {
         if matches!(&error, DbErr::Custom(text) if text == DEADLINE) {
             return Self::DeadlineExceeded;
         }
-        if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
-            // Whatever the reason is (refused, a password that changed, not accepting connections), nobody else tells it.
-            tracing::warn!(%error, "the database gives no connection");
-            return Self::Unavailable(Unavailable::Database);
-        }
+        let no_connection = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
         match sqlx_error(&error) {
             Some(sqlx::Error::Database(database)) => match database.code().as_deref() {
                 // Serialization failure, deadlock, lock timeout; SQLite busy (plain, recovery, snapshot) and locked.
@@ -27,8 +23,10 @@ impl From<DbErr> for Error {
                 Some("57P01" | "57P02" | "57P03" | "53300" | "08000" | "08003" | "08006" | "25006") => {
                     Self::Unavailable(Unavailable::Database)
                 }
+                _ if no_connection => gives_none(&error),
                 _ => Self::internal(error),
             },
+            _ if no_connection => gives_none(&error),
             Some(
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
@@ -39,6 +37,12 @@ impl From<DbErr> for Error {
             _ => Self::internal(error),
         }
     }
+}
+
+/// Whatever the reason is (refused, a password that changed, not accepting connections), nobody else tells it.
+fn gives_none(error: &DbErr) -> Error {
+    tracing::warn!(%error, "the database gives no connection");
+    Error::Unavailable(Unavailable::Database)
 }
 
 /// Whether a statement failed because a row of its key is there already.
