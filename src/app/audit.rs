@@ -1,9 +1,9 @@
 //! The audit log: listing it, and its copy on the service's own log.
 
 use super::App;
-use crate::model::audit::{AuditEvent, AuditFilter};
+use crate::model::audit::{AuditEvent, AuditFilter, Outcome};
 use crate::model::page::{Page, PageRequest};
-use crate::model::{Call, Result, Role};
+use crate::model::{Call, OrganizationId, Result, Role};
 use crate::store;
 
 impl App {
@@ -21,10 +21,14 @@ impl App {
 }
 
 /// One line for each event, once it is committed.
-pub(super) fn log(call: &Call, event: &AuditEvent) {
+pub(super) fn log(organization: &OrganizationId, event: &AuditEvent) {
+    let outcome = match event.outcome {
+        Outcome::Succeeded => "changed",
+        Outcome::Denied => "denied",
+    };
     tracing::info!(
         target: "audit",
-        organization = %call.caller.organization,
+        %organization,
         principal = %event.principal,
         method = %event.method,
         resource = %event.resource,
@@ -32,6 +36,7 @@ pub(super) fn log(call: &Call, event: &AuditEvent) {
         call_id = %event.call_id,
         batch_id = event.batch_id.map(tracing::field::display),
         count = event.count,
-        "changed"
+        reason = %event.reason,
+        "{outcome}"
     );
 }

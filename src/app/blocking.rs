@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::Stream;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::App;
 use super::follow::Seen;
@@ -75,17 +76,28 @@ impl App {
     ) -> Result<impl Stream<Item = Result<BlockingMessage>> + Send + use<>> {
         let scope = self.read_scope(call, Role::Admin)?;
         let place = self.0.streams.enter(call)?;
-        let (connection, standing) = {
+        let cursor = {
             let reader = self.0.store.reader().await?;
             let absent = || Error::NotFound(Kind::Connection, name.to_string());
-            let uid = store::connections::locate(&reader, &scope, &name.id).await?.ok_or_else(absent)?;
-            (uid, blocking::standing(&reader, &scope, uid).await?.ok_or_else(absent)?)
+            match (store::connections::locate(&reader, &scope, &name.id).await?, cursor) {
+                (Some(uid), cursor) => {
+                    start(uid, blocking::standing(&reader, &scope, uid).await?.ok_or_else(absent)?, cursor, follow)?
+                }
+                // Whoever waited for the last export to go may find the connection gone with it: the rest is still told.
+                (None, Some(cursor)) if follow => {
+                    let standing = blocking::standing(&reader, &scope, cursor.connection).await?;
+                    if standing.is_some() {
+                        return Err(absent());
+                    }
+                    in_time(cursor, self.now())?
+                }
+                (None, _) => return Err(absent()),
+            }
         };
-        let cursor = start(connection, standing, cursor, follow)?;
         let (sender, receiver) = mpsc::channel(BUFFER);
         let walk = Walk { app: self.clone(), scope, cursor, follow, sender, _place: place };
-        tokio::spawn(walk.run());
-        Ok(self.until_ended(call, receiver))
+        let walk = tokio::spawn(walk.run());
+        Ok(self.until_ended(call, receiver, walk))
     }
 
     /// What the walk sends, until something ends the stream before.
@@ -93,15 +105,21 @@ impl App {
         &self,
         call: &Call,
         receiver: mpsc::Receiver<Result<BlockingMessage>>,
+        walk: JoinHandle<()>,
     ) -> impl Stream<Item = Result<BlockingMessage>> + Send + use<> {
         let (app, call) = (self.clone(), call.clone());
         let ending = Box::pin(async move { app.ending(&call).await });
-        futures_util::stream::unfold(Some((receiver, ending)), |state| async {
-            let (mut receiver, mut ending) = state?;
-            tokio::select! {
+        futures_util::stream::unfold(Some((receiver, ending, walk)), |state| async {
+            let (mut receiver, mut ending, walk) = state?;
+            let message = tokio::select! {
                 biased;
-                error = &mut ending => Some((Err(error), None)),
-                message = receiver.recv() => Some((message?, Some((receiver, ending)))),
+                error = &mut ending => return Some((Err(error), None)),
+                message = receiver.recv() => message,
+            };
+            match message {
+                Some(message) => Some((message, Some((receiver, ending, walk)))),
+                // A walk that broke off has told nobody, and what it sent was not all.
+                None => walk.await.err().map(|error| (Err(Error::internal(error)), None)),
             }
         })
     }
@@ -124,7 +142,12 @@ fn start(connection: ConnectionUid, standing: Standing, cursor: Option<Cursor>, 
     {
         return Err(Cursor::invalid());
     }
-    if follow && cursor.released_until < standing.time - TimeDelta::hours(CURSOR_HOURS) {
+    if follow { in_time(cursor, standing.time) } else { Ok(cursor) }
+}
+
+/// The cursor, if the releases behind it are all still kept.
+fn in_time(cursor: Cursor, now: DateTime<Utc>) -> Result<Cursor> {
+    if cursor.released_until < now - TimeDelta::hours(CURSOR_HOURS) {
         return Err(Error::CursorExpired);
     }
     Ok(cursor)

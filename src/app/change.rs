@@ -105,7 +105,7 @@ impl App {
         let (answer, events) = store.transact(call.deadline, ending, job, |db, job| Box::pin(job.run(db))).await?;
         if ending == Ending::Commit {
             for event in &events {
-                super::audit::log(call, event);
+                super::audit::log(&call.caller.organization, event);
             }
         }
         Ok(answer)

@@ -82,7 +82,7 @@ impl Denials {
     /// Starts the writer.
     pub fn start(store: Store, clock: Clock) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(write(store, receiver));
+        tokio::spawn(write(store, clock.clone(), receiver));
         Self { queue, clock }
     }
 
@@ -96,7 +96,7 @@ impl Denials {
     }
 }
 
-async fn write(store: Store, mut receiver: mpsc::Receiver<Message>) {
+async fn write(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Message>) {
     let mut counts = HashMap::new();
     let mut ticks = tokio::time::interval(FLUSH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -105,13 +105,13 @@ async fn write(store: Store, mut receiver: mpsc::Receiver<Message>) {
             message = receiver.recv() => match message {
                 Some(Message::Denied(denial, time)) => count(&mut counts, *denial, time),
                 Some(Message::Flush(done)) => {
-                    flush(&store, &mut counts).await;
+                    flush(&store, &clock, &mut counts).await;
                     // Whoever asked may have gone.
                     let _ = done.send(());
                 }
-                None => return flush(&store, &mut counts).await,
+                None => return flush(&store, &clock, &mut counts).await,
             },
-            _ = ticks.tick() => flush(&store, &mut counts).await,
+            _ = ticks.tick() => flush(&store, &clock, &mut counts).await,
         }
     }
 }
@@ -121,7 +121,7 @@ fn count(counts: &mut HashMap<Key, Counted>, denial: Denial, time: DateTime<Utc>
         organization: denial.caller.organization.to_string(),
         principal: denial.caller.principal.clone(),
         method: denial.method.clone(),
-        denied: DeniedKey { code: denial.code.to_owned(), minute: time.timestamp().div_euclid(60) },
+        denied: DeniedKey { code: denial.code.to_owned(), minute: minute(time) },
     };
     let resource = denial.resource.clone();
     let counted = counts.entry(key).or_insert_with(|| Counted {
@@ -139,12 +139,18 @@ fn count(counts: &mut HashMap<Key, Counted>, denial: Denial, time: DateTime<Utc>
     }
 }
 
+fn minute(time: DateTime<Utc>) -> i64 {
+    time.timestamp().div_euclid(60)
+}
+
 /// Writes the counts; those that cannot be written for now stay for the next time, as many as there is room for.
-async fn flush(store: &Store, counts: &mut HashMap<Key, Counted>) {
-    if counts.is_empty() {
+async fn flush(store: &Store, clock: &Clock, counts: &mut HashMap<Key, Counted>) {
+    let new = counts.iter().filter(|(_, counted)| counted.count > 0);
+    let rows: Vec<_> = new.map(|(key, counted)| row(store, key, counted)).collect();
+    if rows.is_empty() {
         return;
     }
-    let rows: Vec<_> = counts.iter().map(|(key, counted)| row(store, key, counted)).collect();
+    let events: Vec<_> = rows.iter().map(|(scope, event, _)| (scope.organization.clone(), event.clone())).collect();
     let deadline = std::time::Instant::now() + WRITE_TIMEOUT;
     let written = store.transact(deadline, Ending::Commit, rows, |db, rows| {
         Box::pin(async move {
@@ -155,7 +161,17 @@ async fn flush(store: &Store, counts: &mut HashMap<Key, Counted>) {
         })
     });
     match written.await {
-        Ok(()) => counts.clear(),
+        Ok(()) => {
+            for (organization, event) in &events {
+                super::audit::log(organization, event);
+            }
+            // The names of a minute are kept to its end: they are written again with those that come.
+            let now = minute(clock.now());
+            counts.retain(|key, _| key.denied.minute >= now);
+            for counted in counts.values_mut() {
+                counted.count = 0;
+            }
+        }
         Err(error) => {
             tracing::warn!(target: "audit", ?error, "denied attempts could not be written");
             if counts.len() >= QUEUE {

@@ -84,11 +84,32 @@ impl Changes {
         self
     }
 
+    /// Notes a field of a resource that was there before, is there after, or both. What a new or a removed one has not
+    /// filled in is left out.
+    #[must_use]
+    pub fn of<T>(self, name: &str, before: Option<&T>, after: Option<&T>, value: impl Fn(&T) -> Value) -> Self {
+        let filled = |resource: Option<&T>| resource.map(&value).filter(|value| !is_empty(value));
+        match (before, after) {
+            (Some(before), Some(after)) => self.field(name, value(before), value(after)),
+            _ => self.field(name, filled(before).unwrap_or_default(), filled(after).unwrap_or_default()),
+        }
+    }
+
     /// Notes that a field changed whose values are not shown.
     #[must_use]
     pub fn hidden(mut self, name: &str) -> Self {
         self.fields.push(name.to_owned());
         self
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) | Value::Number(_) => false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(values) => values.is_empty(),
+        Value::Object(object) => object.is_empty(),
     }
 }
 

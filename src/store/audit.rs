@@ -39,12 +39,13 @@ pub async fn insert(db: &impl ConnectionTrait, scope: &Scope, events: &[AuditEve
     Ok(())
 }
 
-/// Counts denied attempts: a new row, or more on the row of that minute.
+/// Counts denied attempts: a new row, or more and the names so far on the row of that minute.
 pub async fn count_denied(db: &impl ConnectionTrait, scope: &Scope, event: &AuditEvent, key: &DeniedKey) -> Result<()> {
-    use audit_event::Column::{Count, DeniedCode, DeniedMinute, Method, Organization, Principal};
+    use audit_event::Column::{Count, DeniedCode, DeniedMinute, Method, Organization, Principal, Resource};
     let row = row_of(scope, event, Some(key))?;
     let add = OnConflict::columns([Organization, Principal, Method, DeniedCode, DeniedMinute])
         .target_and_where(DeniedCode.is_not_null())
+        .update_column(Resource)
         .value(Count, Expr::col((audit_event::Entity, Count)).add(event.count))
         .to_owned();
     audit_event::Entity::insert(row.into_active_model()).on_conflict(add).exec_without_returning(db).await?;

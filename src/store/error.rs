@@ -21,7 +21,7 @@ impl From<DbErr> for Error {
                 Some("57014") => Self::DeadlineExceeded,
                 // Shutting down, starting, too many connections, connection lost; a standby since, which takes no writes.
                 Some("57P01" | "57P02" | "57P03" | "53300" | "08000" | "08003" | "08006" | "25006") => {
-                    Self::Unavailable(Unavailable::Database)
+                    gives_none(&error)
                 }
                 _ if no_connection => gives_none(&error),
                 _ => Self::internal(error),
@@ -39,9 +39,9 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Whatever the reason is (refused, a password that changed, not accepting connections), nobody else tells it.
+/// Whatever the reason is (refused, a password that changed, a standby since), nobody else tells it.
 fn gives_none(error: &DbErr) -> Error {
-    tracing::warn!(%error, "the database gives no connection");
+    tracing::warn!(%error, "the database gives no connection that can be worked on");
     Error::Unavailable(Unavailable::Database)
 }
 

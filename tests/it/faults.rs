@@ -62,7 +62,8 @@ async fn callers_that_leave_poison_no_connection() {
             let mut cut = 0;
             while cut < TOGETHER {
                 let EveryCall { method, call, .. } = calls[random.random_range(0..calls.len())];
-                let with = With { secret: "left behind".into(), request_id: Uuid::new_v4().to_string() };
+                let with =
+                    With { secret: "left behind".into(), request_id: Uuid::new_v4().to_string(), ..With::default() };
                 let patience = LONGEST.mul_f64(random.random());
                 match tokio::time::timeout(patience, call(client.clone(), names.clone(), with)).await {
                     Err(_) => cut += 1,

@@ -47,7 +47,7 @@ async fn many_equal_requests_have_one_effect_and_one_answer() {
                 admin.connections.suspend_connection(suspend).await.expect("suspended");
             }
             let before = changes(&mut admin).await;
-            let with = With { secret: "equal".to_owned(), request_id: Uuid::new_v4().to_string() };
+            let with = With { secret: "equal".to_owned(), request_id: Uuid::new_v4().to_string(), ..With::default() };
             let calls = (0..AT_ONCE).map(|caller| call(clients[caller % 4].clone(), names.clone(), with.clone()));
             let mut answers = join_all(calls).await.into_iter().map(|answer| answer.expect(method));
             let first = answers.next().expect("an answer");
@@ -56,6 +56,32 @@ async fn many_equal_requests_have_one_effect_and_one_answer() {
         }
         gate.tell("");
         server.check_rows().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_of_any_change_leaves_nothing_and_keeps_its_id_free() {
+    on_both(async |server: TestServer| {
+        let mut admin = server.admin().await;
+        let database = server.database().await;
+        for (number, EveryCall { method, call, .. }) in (0..).zip(every_call().filter(|call| call.is_change())) {
+            let names = Names::make(&mut admin, "acme", number).await;
+            if method.ends_with("ResumeConnection") {
+                let suspend = pb::SuspendConnectionRequest { name: names.connection.clone(), ..Default::default() };
+                admin.connections.suspend_connection(suspend).await.expect("suspended");
+            }
+            let before = database.content().await;
+            let request_id = Uuid::new_v4().to_string();
+            let rehearsal = With { secret: "rehearsed".into(), request_id, validate_only: true };
+            let performance = With { validate_only: false, ..rehearsal.clone() };
+            for _ in 0..2 {
+                call(admin.clone(), names.clone(), rehearsal.clone()).await.expect(method);
+                assert_eq!(database.content().await, before, "{method}");
+            }
+            call(admin.clone(), names, performance).await.expect("the id is free");
+            assert_ne!(database.content().await, before, "{method}");
+        }
     })
     .await;
 }

@@ -85,7 +85,7 @@ async fn every_method(server: &Process, secret: &str, haystack: &mut Haystack) -
     for (number, call) in (0..).zip(every_call()) {
         let names = Names::make(&mut admin, "acme", number).await;
         for client in others.iter().chain([&admin]) {
-            let with = With { secret: secret.to_owned(), request_id: Uuid::new_v4().to_string() };
+            let with = With { secret: secret.to_owned(), request_id: Uuid::new_v4().to_string(), ..With::default() };
             haystack.answer((call.call)(client.clone(), names.clone(), with).await);
         }
         last = Some(names);

@@ -1,9 +1,8 @@
 //! CreateConnection.
 
-use super::{Connection, answer, effect_of, known_type, labels_value, sharing_value, subject};
+use super::{Connection, answer, changes, effect_of, known_type, subject};
 use crate::app::change::{Change, Effect};
 use crate::app::{App, CredentialInput, credential};
-use crate::model::audit::Changes;
 use crate::model::text::{Labels, Object};
 use crate::model::{
     Call, Condition, ConnectionName, ConnectionUid, CredentialStatus, Mutation, ResourceId, Result, Role, Sharing,
@@ -104,26 +103,8 @@ async fn create(change: &Change<'_>, input: &CreateConnection) -> Result<Effect>
     if let Some(input) = &input.credential {
         credential::store(change, connection_type, &mut connection, input).await?;
     }
-    change.audit(&subject(&connection), changes(&connection), None, "");
+    let changes = changes::between(None, Some(&connection));
+    let changes = if input.credential.is_some() { changes.hidden("credential") } else { changes };
+    change.audit(&subject(&connection), changes, None, "");
     Ok(effect_of(&connection))
-}
-
-fn changes(connection: &Connection) -> Changes {
-    let mut changes = Changes::new()
-        .field("display_name", (), connection.display_name.as_str())
-        .field("connection_type", (), connection.connection_type.name())
-        .field("properties", (), connection.properties.clone());
-    if !connection.description.is_empty() {
-        changes = changes.field("description", (), connection.description.as_str());
-    }
-    if !connection.sharing.is_nobody() {
-        changes = changes.field("sharing", (), sharing_value(&connection.sharing));
-    }
-    if !connection.labels.is_empty() {
-        changes = changes.field("labels", (), labels_value(&connection.labels));
-    }
-    if connection.credential.auth_method.is_some() {
-        changes = changes.hidden("credential");
-    }
-    changes
 }

@@ -1,9 +1,8 @@
 //! DeleteConnection: refused as long as one export is attached.
 
-use super::{lock, subject};
+use super::{changes, lock, subject};
 use crate::app::App;
 use crate::app::change::{Change, Effect};
-use crate::model::audit::Changes;
 use crate::model::{Call, ConnectionName, Mutation, Precondition, Result, Role, limits};
 use crate::store;
 use crate::store::locks::Purpose;
@@ -49,10 +48,8 @@ async fn delete(change: &Change<'_>, input: &Delete) -> Result<Effect> {
     }
     store::credentials::erase_for_removal(change.db, change.scope, connection.uid).await?;
     store::connections::delete(change.db, change.scope, connection.uid).await?;
-    let gone = Changes::new()
-        .field("display_name", connection.display_name.as_str(), ())
-        .field("connection_type", connection.connection_type.name(), ())
-        .field("properties", connection.properties.clone(), ());
+    let gone = changes::between(Some(&connection), None);
+    let gone = if connection.credential.auth_method.is_some() { gone.hidden("credential") } else { gone };
     change.audit(&subject(&connection), gone, None, "");
     Ok(Effect::one(connection.uid.0, &connection.name))
 }

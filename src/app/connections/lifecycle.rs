@@ -1,6 +1,6 @@
 //! Rotate and revoke a credential, suspend and resume a connection: what decides whether its exports can run.
 
-use super::{Connection, answer, effect_of, known_type, lock, subject, touch};
+use super::{Connection, answer, changes, effect_of, known_type, lock, subject, touch};
 use crate::app::change::{Change, Effect};
 use crate::app::{App, CredentialInput, credential};
 use crate::model::audit::Changes;
@@ -135,12 +135,7 @@ async fn set_suspended(change: &Change<'_>, input: &Target, suspended: bool, rea
     if after != before {
         touch(change, &mut after);
         store::connections::update(change.db, &after).await?;
-        let changes = Changes::new().field("suspended", before.suspended, after.suspended).field(
-            "suspend_reason",
-            before.suspend_reason.as_str(),
-            after.suspend_reason.as_str(),
-        );
-        change.audit(&subject(&after), changes, None, reason);
+        change.audit(&subject(&after), changes::between(Some(&before), Some(&after)), None, reason);
     }
     Ok(effect_of(&after))
 }

@@ -1,19 +1,17 @@
 //! Connections: where data may go. Administrators' business, but for finding those that one may use.
 
-use serde_json::Value;
-
 use super::App;
 use super::change::{Change, Effect, Subject};
 use crate::catalog::ConnectionType;
 use crate::model::page::{Page, PageRequest};
-use crate::model::text::{Labels, Object};
 use crate::model::{
-    Abort, Call, Connection, ConnectionFilter, ConnectionName, ConnectionUid, Error, Kind, Member, ResourceId, Result,
-    Role, Sharing, TypeId, UsableConnection,
+    Abort, Call, Connection, ConnectionFilter, ConnectionName, ConnectionUid, Error, Kind, ResourceId, Result, Role,
+    TypeId, UsableConnection,
 };
 use crate::store;
 use crate::store::locks::{self, Purpose};
 
+mod changes;
 mod create;
 mod delete;
 mod lifecycle;
@@ -88,16 +86,6 @@ fn subject(connection: &Connection) -> Subject<'_> {
 
 fn effect_of(connection: &Connection) -> Effect {
     Effect::one(connection.uid.0, &connection.name)
-}
-
-/// Sharing, as the audit log shows it.
-fn sharing_value(sharing: &Sharing) -> Value {
-    let members: Vec<_> = sharing.members.iter().map(Member::as_str).collect();
-    serde_json::json!({ "all_contributors": sharing.all_contributors, "members": members })
-}
-
-fn labels_value(labels: &Labels) -> Value {
-    labels.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect::<Object>().into()
 }
 
 /// The type that a request names, or that a stored connection has.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Connection, answer, effect_of, lock, sharing_value, subject, touch};
+use super::{Connection, answer, changes, effect_of, lock, subject, touch};
 use crate::app::App;
 use crate::app::change::{Change, Effect};
-use crate::model::audit::Changes;
 use crate::model::{Call, Member, Mutation, ResourceId, Result, Role, check_member_count};
 use crate::store;
 use crate::store::locks::Purpose;
@@ -96,7 +95,6 @@ async fn unshare(change: &Change<'_>, input: &ShareChange) -> Result<Effect> {
 async fn save(change: &Change<'_>, before: &Connection, after: &mut Connection) -> Result<()> {
     touch(change, after);
     store::connections::update(change.db, after).await?;
-    let changes = Changes::new().field("sharing", sharing_value(&before.sharing), sharing_value(&after.sharing));
-    change.audit(&subject(after), changes, None, "");
+    change.audit(&subject(after), changes::between(Some(before), Some(after)), None, "");
     Ok(())
 }

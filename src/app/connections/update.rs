@@ -1,9 +1,8 @@
 //! UpdateConnection.
 
-use super::{Connection, answer, effect_of, known_type, labels_value, lock, subject, touch};
+use super::{Connection, answer, changes, effect_of, known_type, lock, subject, touch};
 use crate::app::change::{Change, Effect};
 use crate::app::{App, CredentialInput, credential};
-use crate::model::audit::Changes;
 use crate::model::text::{Labels, Object};
 use crate::model::{Call, Error, Invalid, Mutation, Precondition, ResourceId, Result, Role, TypeId, Violations};
 use crate::store;
@@ -85,7 +84,9 @@ async fn update(change: &Change<'_>, input: &UpdateConnection) -> Result<Effect>
         let connection_type = known_type(change.app, "connection.connection_type", &after.connection_type)?;
         credential::store(change, connection_type, &mut after, input).await?;
     }
-    change.audit(&subject(&after), changes(&before, &after, input.credential.is_some()), None, "");
+    let changes = changes::between(Some(&before), Some(&after));
+    let changes = if input.credential.is_some() { changes.hidden("credential") } else { changes };
+    change.audit(&subject(&after), changes, None, "");
     Ok(effect_of(&after))
 }
 
@@ -111,13 +112,4 @@ fn bind(change: &Change<'_>, input: &UpdateConnection, before: &Connection, afte
         return Err(Precondition::CredentialReentryRequired { changed_binding_fields }.into());
     }
     Ok(())
-}
-
-fn changes(before: &Connection, after: &Connection, credential: bool) -> Changes {
-    let changes = Changes::new()
-        .field("display_name", before.display_name.as_str(), after.display_name.as_str())
-        .field("description", before.description.as_str(), after.description.as_str())
-        .field("properties", before.properties.clone(), after.properties.clone())
-        .field("labels", labels_value(&before.labels), labels_value(&after.labels));
-    if credential { changes.hidden("credential") } else { changes }
 }

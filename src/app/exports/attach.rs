@@ -111,7 +111,7 @@ async fn attach(
             let mut after = after;
             touch(change, &mut after);
             store::exports::update(change.db, &after).await?;
-            change.audit(&subject(&after), changes::between(&before, &after), batch_id, "");
+            change.audit(&subject(&after), changes::between(Some(&before), Some(&after)), batch_id, "");
         }
     }
     for (left, group) in by_connection(&moving) {
@@ -129,7 +129,7 @@ async fn attach(
         after.next_due_time = after.first_due_time(change.now);
         touch(change, &mut after);
         store::attachments::attach(change.db, &after).await?;
-        change.audit(&subject(&after), changes::between(&before, &after), batch_id, "");
+        change.audit(&subject(&after), changes::between(Some(&before), Some(&after)), batch_id, "");
     }
     Ok(())
 }

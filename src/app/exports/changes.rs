@@ -2,44 +2,20 @@
 
 use serde_json::{Value, json};
 
+use crate::model::Export;
 use crate::model::audit::Changes;
-use crate::model::text::Object;
-use crate::model::{Export, Payload};
 
-/// What differs between two states of an export.
-pub(super) fn between(before: &Export, after: &Export) -> Changes {
-    let filters = |export: &Export| {
-        export.payload.tables.iter().map(|table| (table.table.clone(), table.filters.clone())).collect::<Vec<_>>()
-    };
+/// What differs between two states of an export: one that is new was nothing before, one that goes is nothing after.
+pub(super) fn between(before: Option<&Export>, after: Option<&Export>) -> Changes {
     let changes = Changes::new()
-        .field("display_name", before.display_name.as_str(), after.display_name.as_str())
-        .field("description", before.description.as_str(), after.description.as_str())
-        .field("connection", connection(before), connection(after))
-        .field("payload", payload(&before.payload), payload(&after.payload))
-        .field("schedule", schedule(before), schedule(after))
-        .field("destination_settings", before.destination_settings.clone(), after.destination_settings.clone())
-        .field("labels", labels(before), labels(after));
+        .of("display_name", before, after, |export| json!(export.display_name))
+        .of("description", before, after, |export| json!(export.description))
+        .of("connection", before, after, connection)
+        .of("payload", before, after, payload)
+        .of("schedule", before, after, |export| json!(export.schedule))
+        .of("destination_settings", before, after, |export| json!(export.destination_settings))
+        .of("labels", before, after, |export| json!(export.labels));
     if filters(before) == filters(after) { changes } else { changes.hidden("payload.filters") }
-}
-
-/// A new export.
-pub(super) fn created(export: &Export) -> Changes {
-    Changes::new()
-        .field("display_name", (), export.display_name.as_str())
-        .field("connection", (), connection(export))
-        .field("payload", (), payload(&export.payload))
-        .field("schedule", (), schedule(export))
-        .field("destination_settings", (), export.destination_settings.clone())
-}
-
-/// An export that goes.
-pub(super) fn removed(export: &Export) -> Changes {
-    Changes::new()
-        .field("display_name", export.display_name.as_str(), ())
-        .field("connection", connection(export), ())
-        .field("payload", payload(&export.payload), ())
-        .field("schedule", schedule(export), ())
-        .field("destination_settings", export.destination_settings.clone(), ())
 }
 
 /// An export that loses its connection.
@@ -52,15 +28,14 @@ fn connection(export: &Export) -> Value {
 }
 
 /// Tables and fields; what rows are chosen by may be personal data.
-fn payload(payload: &Payload) -> Value {
-    let tables = payload.tables.iter().map(|table| json!({ "table": table.table, "fields": table.fields }));
-    Value::Array(tables.collect())
+fn payload(export: &Export) -> Value {
+    let tables = export.payload.tables.iter();
+    tables.map(|table| json!({ "table": table.table, "fields": table.fields })).collect()
 }
 
-fn schedule(export: &Export) -> Value {
-    serde_json::to_value(&export.schedule).unwrap_or(Value::Null)
-}
-
-fn labels(export: &Export) -> Value {
-    export.labels.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect::<Object>().into()
+/// What rows are chosen by, table by table, where anything is.
+fn filters(export: Option<&Export>) -> Vec<(&str, &[crate::model::PayloadFilter])> {
+    let tables = export.into_iter().flat_map(|export| &export.payload.tables);
+    let tables = tables.filter(|table| !table.filters.is_empty());
+    tables.map(|table| (table.table.as_str(), table.filters.as_slice())).collect()
 }

@@ -95,6 +95,6 @@ async fn create(change: &Change<'_>, input: &CreateExport) -> Result<Effect> {
     let before = store::attachments::admit(change.db, change.scope, target, 1).await?;
     export.link = Link::Attached(target::attachment(&connection, before + 1));
     store::exports::insert(change.db, &export).await?;
-    change.audit(&subject(&export), changes::created(&export), None, "");
+    change.audit(&subject(&export), changes::between(None, Some(&export)), None, "");
     Ok(effect_of(&export))
 }

@@ -63,7 +63,7 @@ async fn delete(change: &Change<'_>, exports: &[Export], batch_id: Option<Uuid>)
     let uids = exports.iter().map(|export| export.uid).collect();
     store::exports::delete(change.db, change.scope, &uids).await?;
     for export in exports {
-        change.audit(&subject(export), changes::removed(export), batch_id, "");
+        change.audit(&subject(export), changes::between(Some(export), None), batch_id, "");
     }
     Ok(Effect { batch_id, ..batch_effect(exports, Uuid::nil()) })
 }

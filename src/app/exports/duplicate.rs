@@ -60,7 +60,7 @@ async fn duplicate(change: &Change<'_>, input: &DuplicateExport) -> Result<Effec
         Link::Detached(detachment) => detachment.batch_id = None,
     }
     store::exports::insert(change.db, &copy).await?;
-    change.audit(&subject(&copy), changes::created(&copy), None, "");
+    change.audit(&subject(&copy), changes::between(None, Some(&copy)), None, "");
     Ok(effect_of(&copy))
 }
 

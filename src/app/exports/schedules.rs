@@ -86,7 +86,7 @@ async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
         after.next_due_time = after.first_due_time(change.now);
         touch(change, &mut after);
         store::exports::update(change.db, &after).await?;
-        change.audit(&subject(&after), changes::between(&before, &after), Some(batch_id), "");
+        change.audit(&subject(&after), changes::between(Some(&before), Some(&after)), Some(batch_id), "");
     }
     violations.into_result()?;
     Ok(effect)

@@ -88,7 +88,7 @@ async fn update(change: &Change<'_>, input: &UpdateExport) -> Result<Effect> {
     if after != before {
         touch(change, &mut after);
         store::exports::update(change.db, &after).await?;
-        change.audit(&subject(&after), changes::between(&before, &after), None, "");
+        change.audit(&subject(&after), changes::between(Some(&before), Some(&after)), None, "");
     }
     Ok(effect_of(&after))
 }

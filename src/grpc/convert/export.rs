@@ -185,7 +185,7 @@ pub fn export_to_proto(export: Export, rehearsed: bool) -> pb::Export {
         state_reason: attachment.map_or(pb::export::StateReason::Unspecified, reason_to_proto).into(),
         detachment: match &export.link {
             Link::Attached(_) => None,
-            Link::Detached(detachment) => Some(detachment_to_proto(detachment)),
+            Link::Detached(detachment) => Some(detachment_to_proto(detachment, rehearsed)),
         },
         next_run_time: next_run_time.and_then(kept),
         caller_access: match export.caller_access {
@@ -223,13 +223,13 @@ fn reason_to_proto(attachment: &Attachment) -> pb::export::StateReason {
     }
 }
 
-fn detachment_to_proto(detachment: &Detachment) -> pb::export::Detachment {
+fn detachment_to_proto(detachment: &Detachment, rehearsed: bool) -> pb::export::Detachment {
     pb::export::Detachment {
         connection: detachment.connection_name.to_string(),
         connection_display_name: detachment.connection_display_name.clone(),
         batch_id: detachment.batch_id.map(|id| id.to_string()).unwrap_or_default(),
         principal: detachment.principal.clone(),
-        time: Some(time_to_proto(detachment.time)),
+        time: Some(detachment.time).filter(|_| !rehearsed).map(time_to_proto),
         reason: detachment.reason.clone(),
     }
 }

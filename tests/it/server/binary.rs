@@ -215,5 +215,6 @@ async fn every_call_is_one_line_of_the_log_and_every_change_another() {
     }
     let line = of("audit", "call_id", "call-made");
     assert_eq!(line["resource"], "organizations/acme/connections/partner");
-    assert_eq!(lines.iter().filter(|line| line["target"] == "audit").count(), 2, "a connection and an export");
+    assert_eq!(of("audit", "call_id", "call-denied")["message"], "denied");
+    assert_eq!(lines.iter().filter(|line| line["target"] == "audit").count(), 3, "a connection, an export, a denial");
 }

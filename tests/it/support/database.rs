@@ -61,6 +61,17 @@ const FORBIDDEN: [(&str, &str); 8] = [
     ),
 ];
 
+/// What callers make and change.
+const CONTENT: [&str; 7] = [
+    "connections",
+    "connection_members",
+    "credentials",
+    "exports",
+    "attachment_releases",
+    "request_ids",
+    "audit_events",
+];
+
 impl Database {
     /// A pool of our own to the database of a URL.
     pub async fn open(url: &str) -> Self {
@@ -76,6 +87,30 @@ impl Database {
         for (what, query) in FORBIDDEN {
             assert_eq!(self.number(query).await, 0, "{what}");
         }
+    }
+
+    /// Every row, as text, but for the denied attempts, which are written whenever there is time.
+    pub async fn content(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for table in CONTENT {
+            let all = if table == "audit_events" { "denied_code IS NULL" } else { "true" };
+            let found: Result<Vec<String>, _> = match self {
+                Self::Sqlite(pool) => {
+                    let columns =
+                        "SELECT group_concat('quote(' || name || ')', ' || '','' || ') FROM pragma_table_info($1)";
+                    let columns: String =
+                        sqlx::query_scalar(columns).bind(table).fetch_one(pool).await.expect("columns");
+                    let query = AssertSqlSafe(format!("SELECT {columns} FROM {table} WHERE {all} ORDER BY 1"));
+                    sqlx::query_scalar(query).fetch_all(pool).await
+                }
+                Self::Postgres(pool) => {
+                    let query = AssertSqlSafe(format!("SELECT t::text FROM {table} t WHERE {all} ORDER BY 1"));
+                    sqlx::query_scalar(query).fetch_all(pool).await
+                }
+            };
+            rows.extend(found.unwrap_or_else(|error| panic!("{table}: {error}")));
+        }
+        rows
     }
 
     /// One number.

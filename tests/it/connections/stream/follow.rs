@@ -51,13 +51,30 @@ async fn it_tells_of_each_that_comes_or_goes_and_ends_with_the_last() {
         assert_eq!(reader.released().await.name, new);
         assert_eq!(reader.blocking().await, new);
 
+        let before_the_end = reader.cursor.clone();
+        let mut other_reader = Reader::open(&mut admin, &other, "", false).await.expect("opened");
+        other_reader.blocking().await;
+        let elsewhere = other_reader.cursor.clone();
         detach(&mut admin, &new).await;
         assert_eq!(reader.released().await.name, new);
         let last = reader.summary().await;
         assert_eq!(last.blocking_export_count, 0);
         reader.end().await;
-        let remove = pb::DeleteConnectionRequest { name: connection, ..Default::default() };
+        let remove = pb::DeleteConnectionRequest { name: connection.clone(), ..Default::default() };
         admin.connections.delete_connection(remove).await.expect("nothing blocks it");
+
+        // Whoever was cut off before the end learns of it, though the connection is gone by now.
+        let mut reader = Reader::open(&mut admin, &connection, &before_the_end, true).await.expect("resumed");
+        assert_eq!(reader.released().await.name, new);
+        assert_eq!(reader.summary().await.blocking_export_count, 0);
+        reader.end().await;
+        for (cursor, follow) in [("", true), (&*before_the_end, false)] {
+            let refusal = Reader::open(&mut admin, &connection, cursor, follow).await.err().expect("it is gone");
+            assert_eq!(refusal.code(), Code::NotFound);
+        }
+        // A cursor of a connection that is there does not belong to one that is not.
+        let refusal = Reader::open(&mut admin, &connection, &elsewhere, true).await.err().expect("it is gone");
+        assert_eq!(refusal.code(), Code::NotFound);
     })
     .await;
 }

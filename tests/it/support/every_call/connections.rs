@@ -37,6 +37,7 @@ pub const CALLS: [EveryCall; 15] = [
                     parent: names.parent,
                     credential,
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..create_connection("New")
                 };
                 bytes(client.connections.create_connection(request).await)
@@ -75,7 +76,7 @@ pub const CALLS: [EveryCall; 15] = [
                     }),
                     credential: Some(password(&with.secret)),
                     request_id: with.request_id,
-                    ..Default::default()
+                    validate_only: with.validate_only,
                 };
                 bytes(client.connections.update_connection(request).await)
             })
@@ -86,8 +87,12 @@ pub const CALLS: [EveryCall; 15] = [
         slots: &[Free],
         call: |mut client, names, with| {
             Box::pin(async move {
-                let request =
-                    pb::DeleteConnectionRequest { name: names.free, request_id: with.request_id, ..Default::default() };
+                let request = pb::DeleteConnectionRequest {
+                    name: names.free,
+                    request_id: with.request_id,
+                    validate_only: with.validate_only,
+                    ..Default::default()
+                };
                 bytes(client.connections.delete_connection(request).await)
             })
         },
@@ -127,6 +132,7 @@ pub const CALLS: [EveryCall; 15] = [
                     name: names.connection,
                     members,
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.connections.share_connection(request).await)
@@ -143,6 +149,7 @@ pub const CALLS: [EveryCall; 15] = [
                     name: names.connection,
                     members,
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.connections.unshare_connection(request).await)
@@ -158,6 +165,7 @@ pub const CALLS: [EveryCall; 15] = [
                     name: names.connection,
                     credential: Some(password(&with.secret)),
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.connections.rotate_connection_credential(request).await)
@@ -172,6 +180,7 @@ pub const CALLS: [EveryCall; 15] = [
                 let request = pb::RevokeConnectionCredentialRequest {
                     name: names.connection,
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.connections.revoke_connection_credential(request).await)
@@ -187,6 +196,7 @@ pub const CALLS: [EveryCall; 15] = [
                     name: names.connection,
                     reason: "maintenance".into(),
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.connections.suspend_connection(request).await)
@@ -201,6 +211,7 @@ pub const CALLS: [EveryCall; 15] = [
                 let request = pb::ResumeConnectionRequest {
                     name: names.connection,
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.connections.resume_connection(request).await)

@@ -19,6 +19,7 @@ pub const CALLS: [EveryCall; 14] = [
                         .create_export(pb::CreateExportRequest {
                             parent: names.parent,
                             request_id: with.request_id,
+                            validate_only: with.validate_only,
                             ..create
                         })
                         .await,
@@ -58,6 +59,7 @@ pub const CALLS: [EveryCall; 14] = [
                 let request = pb::UpdateExportRequest {
                     export: Some(changed),
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.exports.update_export(request).await)
@@ -69,8 +71,12 @@ pub const CALLS: [EveryCall; 14] = [
         slots: &[Export],
         call: |mut client, names, with| {
             Box::pin(async move {
-                let request =
-                    pb::DeleteExportRequest { name: names.export, request_id: with.request_id, ..Default::default() };
+                let request = pb::DeleteExportRequest {
+                    name: names.export,
+                    request_id: with.request_id,
+                    validate_only: with.validate_only,
+                    ..Default::default()
+                };
                 bytes(client.exports.delete_export(request).await)
             })
         },
@@ -81,8 +87,12 @@ pub const CALLS: [EveryCall; 14] = [
         call: |mut client, names, with| {
             Box::pin(async move {
                 let (parent, names) = (names.parent, vec![names.export]);
-                let request =
-                    pb::BatchDeleteExportsRequest { parent, names, request_id: with.request_id, ..Default::default() };
+                let request = pb::BatchDeleteExportsRequest {
+                    parent,
+                    names,
+                    request_id: with.request_id,
+                    validate_only: with.validate_only,
+                };
                 bytes(client.exports.batch_delete_exports(request).await)
             })
         },
@@ -95,6 +105,7 @@ pub const CALLS: [EveryCall; 14] = [
                 let request = pb::DuplicateExportRequest {
                     name: names.export,
                     request_id: with.request_id,
+                    validate_only: with.validate_only,
                     ..Default::default()
                 };
                 bytes(client.exports.duplicate_export(request).await)
@@ -114,6 +125,7 @@ pub const CALLS: [EveryCall; 14] = [
                             name,
                             connection,
                             request_id: with.request_id,
+                            validate_only: with.validate_only,
                             ..Default::default()
                         })
                         .await,
@@ -132,7 +144,7 @@ pub const CALLS: [EveryCall; 14] = [
                     names,
                     connection,
                     request_id: with.request_id,
-                    ..Default::default()
+                    validate_only: with.validate_only,
                 };
                 bytes(client.exports.batch_attach_exports(request).await)
             })
@@ -143,8 +155,12 @@ pub const CALLS: [EveryCall; 14] = [
         slots: &[Export],
         call: |mut client, names, with| {
             Box::pin(async move {
-                let request =
-                    pb::DetachExportRequest { name: names.export, request_id: with.request_id, ..Default::default() };
+                let request = pb::DetachExportRequest {
+                    name: names.export,
+                    request_id: with.request_id,
+                    validate_only: with.validate_only,
+                    ..Default::default()
+                };
                 bytes(client.exports.detach_export(request).await)
             })
         },
@@ -155,8 +171,13 @@ pub const CALLS: [EveryCall; 14] = [
         call: |mut client, names, with| {
             Box::pin(async move {
                 let (parent, names) = (names.parent, vec![names.export]);
-                let request =
-                    pb::BatchDetachExportsRequest { parent, names, request_id: with.request_id, ..Default::default() };
+                let request = pb::BatchDetachExportsRequest {
+                    parent,
+                    names,
+                    request_id: with.request_id,
+                    validate_only: with.validate_only,
+                    ..Default::default()
+                };
                 bytes(client.exports.batch_detach_exports(request).await)
             })
         },
@@ -171,7 +192,7 @@ pub const CALLS: [EveryCall; 14] = [
                     names: vec![names.export],
                     change: Some(pb::batch_update_export_schedules_request::Change::Enabled(false)),
                     request_id: with.request_id,
-                    ..Default::default()
+                    validate_only: with.validate_only,
                 };
                 bytes(client.exports.batch_update_export_schedules(request).await)
             })

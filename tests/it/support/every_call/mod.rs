@@ -86,6 +86,8 @@ pub struct With {
     pub secret: String,
     /// The id of the request, where the call is a change.
     pub request_id: String,
+    /// Whether the call is to check everything and change nothing.
+    pub validate_only: bool,
 }
 
 /// What a call answers, as bytes.
