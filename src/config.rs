@@ -58,6 +58,8 @@ pub struct Settings {
     pub jwt_organization_claim: String,
     /// The claim that holds the roles.
     pub jwt_roles_claim: String,
+    /// Which values of that claim stand for which role: `value=role` pairs between commas; default: the roles' own names.
+    pub jwt_role_values: Option<String>,
     /// The claim that holds the groups.
     pub jwt_groups_claim: Option<String>,
     /// The certificate chain, PEM.
@@ -196,6 +198,7 @@ impl Default for Settings {
             jwt_principal_prefix: None,
             jwt_organization_claim: "organization".to_owned(),
             jwt_roles_claim: "roles".to_owned(),
+            jwt_role_values: None,
             jwt_groups_claim: None,
             tls_cert_file: None,
             tls_key_file: None,

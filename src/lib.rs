@@ -17,8 +17,8 @@
 //!
 //! # Who may import whom
 //!
-//! `grpc → app → {store, vault, catalog} → model`, `identity → model`; `config` and `telemetry` are read by `server`
-//! and `commands` alone. Nothing points back; a test reads the imports and holds this.
+//! `grpc → {app, catalog, vault, identity}`, `app → {store, vault, catalog}`, and all of them `→ model`; `config` and
+//! `telemetry` are read by `server` and `commands` alone. Nothing points back; a test reads the imports and holds this.
 //!
 //! # What always holds
 //!

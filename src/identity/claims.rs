@@ -145,15 +145,9 @@ fn groups(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<
 
 /// The role that a value stands for; any other value gives no right.
 fn role(settings: &IssuerSettings, value: &str) -> Option<Role> {
-    if let Some(values) = &settings.role_values {
-        return values.get(value).copied();
-    }
-    match value {
-        "admin" | "ADMIN" => Some(Role::Admin),
-        "contributor" | "CONTRIBUTOR" => Some(Role::Contributor),
-        "viewer" | "VIEWER" => Some(Role::Viewer),
-        "runner" | "RUNNER" => Some(Role::Runner),
-        _ => None,
+    match &settings.role_values {
+        Some(values) => values.get(value).copied(),
+        None => Role::parse(value),
     }
 }
 

@@ -73,11 +73,6 @@ impl Verifier {
         Ok(Self { issuers, cache: Cache::default() })
     }
 
-    /// The issuers, for the task that refreshes their keys and for readiness.
-    pub fn issuers(&self) -> &[Issuer] {
-        &self.issuers
-    }
-
     /// Who sent this token. It may wait for one fetch of the issuer's keys, two seconds at most.
     pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedIdentity, Rejected> {
         if token.is_empty() {

@@ -33,6 +33,17 @@ impl Role {
         }
     }
 
+    /// The role of this name, in lower or upper case.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "viewer" | "VIEWER" => Some(Self::Viewer),
+            "contributor" | "CONTRIBUTOR" => Some(Self::Contributor),
+            "admin" | "ADMIN" => Some(Self::Admin),
+            "runner" | "RUNNER" => Some(Self::Runner),
+            _ => None,
+        }
+    }
+
     /// Whether a caller with this role has what `needed` asks for.
     pub fn includes(self, needed: Self) -> bool {
         match (self, needed) {

@@ -1,23 +1,26 @@
 //! Who is believed: the verifier that the settings ask for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use crate::config::{IdentityMode, Settings};
+use crate::config::{ConfigError, IdentityMode, Settings};
 use crate::identity::{DevelopmentIdentity, Issuer, IssuerSettings, KeySet, KeySource, Verifier};
+use crate::model::Role;
 
 /// How often an issuer's keys are fetched again.
 const REFRESH: Duration = Duration::from_mins(5);
 /// How long the last good keys serve when the issuer does not answer.
 const MAX_STALE: Duration = Duration::from_hours(24);
 
-/// The verifier; with an issuer also the task that keeps its keys fresh.
-pub async fn verifier(settings: &Settings, stop: &CancellationToken) -> Result<Verifier, StartError> {
+/// The verifier; with an issuer also its keys, and the task that keeps them fresh.
+pub async fn verifier(settings: &Settings, stop: &CancellationToken) -> Result<(Verifier, Option<KeySet>), StartError> {
     if settings.identity_mode() == IdentityMode::Development {
-        return Ok(DevelopmentIdentity::open(&settings.data_dir)?.verifier().await?);
+        return Ok((DevelopmentIdentity::open(&settings.data_dir)?.verifier().await?, None));
     }
+    let role_values = settings.jwt_role_values.as_deref().map(role_values).transpose()?;
     let url = settings.jwt_jwks_url.clone().map(KeySource::Url);
     let file = settings.jwt_jwks_file.clone().map(KeySource::File);
     let source = url.or(file).unwrap_or_else(|| KeySource::Fixed(String::new()));
@@ -30,9 +33,19 @@ pub async fn verifier(settings: &Settings, stop: &CancellationToken) -> Result<V
         organization_claim: settings.jwt_organization_claim.clone(),
         roles_claim: settings.jwt_roles_claim.clone(),
         groups_claim: settings.jwt_groups_claim.clone(),
-        role_values: None,
+        role_values,
     };
-    Ok(Verifier::new(vec![Issuer { settings, keys }])?)
+    Ok((Verifier::new(vec![Issuer { settings, keys: keys.clone() }])?, Some(keys)))
+}
+
+fn role_values(pairs: &str) -> Result<BTreeMap<String, Role>, ConfigError> {
+    let pair = |pair: &str| {
+        let (value, role) = pair.trim().split_once('=')?;
+        Some((value.to_owned(), Role::parse(role)?))
+    };
+    let refused =
+        ConfigError::Refused("`jwt_role_values` must be `value=role` pairs between commas, each of a known role");
+    pairs.split(',').map(pair).collect::<Option<_>>().ok_or(refused)
 }
 
 async fn refresh(keys: KeySet, stop: CancellationToken) {

@@ -11,7 +11,7 @@ use crate::app::{App, JanitorSettings, Parts};
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::{ConfigError, IdentityMode, Settings};
 use crate::grpc::health::Health;
-use crate::identity::{DevelopmentError, IssuersError, KeySetError};
+use crate::identity::{DevelopmentError, IssuersError, KeySet, KeySetError};
 use crate::model::Clock;
 use crate::store::{ConnectError, DatabaseSettings, MigrateError, Retention, Store};
 use crate::vault::{KeyError, VaultError};
@@ -81,6 +81,7 @@ pub enum StartError {
 pub struct Server {
     app: App,
     clock: Clock,
+    readiness: Readiness,
     health: Health,
     listener: TcpListener,
     routes: transport::Api,
@@ -104,7 +105,7 @@ impl Server {
         let ring = keys::open(settings)?;
         schema::prepare(&store, settings.migrate).await?;
         let (vault, hasher) = keys::prepare(&store, ring).await?;
-        let verifier = identity::verifier(settings, &stop).await?;
+        let (verifier, issuer_keys) = identity::verifier(settings, &stop).await?;
         let app = App::new(Parts { store, catalog, vault, hasher, clock: clock.clone(), stop: stop.clone() });
         let development = settings.identity_mode() == IdentityMode::Development;
         let reflection = settings.reflection.unwrap_or(development);
@@ -118,8 +119,9 @@ impl Server {
             audit: settings.audit_retention(),
         };
         let janitor = JanitorSettings { every: JANITOR_EVERY, retention };
-        health.set_ready(app.is_ready().await).await;
-        Ok(Self { app, clock, health, listener, routes, admin, stop, janitor })
+        let readiness = Readiness { app: app.clone(), issuer_keys };
+        health.set_ready(readiness.is_given().await).await;
+        Ok(Self { app, clock, readiness, health, listener, routes, admin, stop, janitor })
     }
 
     /// Where the API listens.
@@ -140,9 +142,9 @@ impl Server {
     /// Serves until `stop` is cancelled, then drains: not ready, streams end, calls end or are ended, and everything
     /// that was begun is written.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { app, health, listener, routes, admin, stop: inner, janitor, .. } = self;
+        let Self { app, readiness, health, listener, routes, admin, stop: inner, janitor, .. } = self;
         tokio::spawn(app.clone().keep_tidy_until(janitor, inner.clone()));
-        let readiness = tokio::spawn(watch_readiness(app.clone(), health.clone()));
+        let readiness = tokio::spawn(readiness.watch(health.clone()));
         let mut serving = JoinSet::new();
         serving.spawn(routes.serve(listener, inner.clone()));
         tokio::select! {
@@ -165,16 +167,33 @@ impl Server {
     }
 }
 
-/// Two failures: not serving; one success: serving again.
-async fn watch_readiness(app: App, health: Health) {
-    let mut failures = 0;
-    loop {
-        tokio::time::sleep(READINESS_EVERY).await;
-        failures = if app.is_ready().await { 0 } else { failures + 1 };
-        match failures {
-            0 => health.set_ready(true).await,
-            1 => {}
-            _ => health.set_ready(false).await,
+/// What a server needs to be able to serve.
+struct Readiness {
+    app: App,
+    /// Of an issuer; those of the development identity are always there.
+    issuer_keys: Option<KeySet>,
+}
+
+impl Readiness {
+    async fn is_given(&self) -> bool {
+        let believed = match &self.issuer_keys {
+            Some(keys) => keys.is_available().await,
+            None => true,
+        };
+        believed && self.app.is_ready().await
+    }
+
+    /// Two failures: not serving; one success: serving again.
+    async fn watch(self, health: Health) {
+        let mut failures = 0;
+        loop {
+            tokio::time::sleep(READINESS_EVERY).await;
+            failures = if self.is_given().await { 0 } else { failures + 1 };
+            match failures {
+                0 => health.set_ready(true).await,
+                1 => {}
+                _ => health.set_ready(false).await,
+            }
         }
     }
 }

@@ -232,9 +232,6 @@ fn request_digests_are_stable_and_keyed() {
     assert_eq!(digest, again.digest(b"request"));
     assert_ne!(digest, other.digest(b"request"));
     assert_ne!(digest, hasher.digest(b"requesu"));
-    assert!(again.matches(b"request", &digest));
-    assert!(!again.matches(b"requesu", &digest));
-    assert!(!again.matches(b"request", &digest[..31]));
     let foreign = vault.seal_purpose("another", &[0; 32]).unwrap();
     assert!(RequestHasher::from_sealed(&vault, &foreign.envelope).is_err());
     let short = vault.seal_purpose("request-hash-key", &[7; 16]).unwrap();

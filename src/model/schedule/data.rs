@@ -7,9 +7,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How far back a missed time is still caught up when the schedule does not say: 1 hour.
-pub const DEFAULT_CATCHUP_WINDOW: Duration = Duration::from_hours(1);
-
 /// When an export is due, as it was written.
 ///
 /// Serialised durations are whole microseconds (an integer), times are RFC 3339 in UTC.
@@ -32,19 +29,12 @@ pub struct Schedule {
     /// What happens to an occurrence while the run before it still goes on.
     #[serde(default)]
     pub overlap_policy: OverlapPolicy,
-    /// How far back a missed occurrence is still caught up; see [`Schedule::effective_catchup_window`].
+    /// How far back a missed occurrence is still caught up; absent: 1 hour.
     #[serde(default, with = "optional_micros")]
     pub catchup_window: Option<Duration>,
     /// The schedule pauses after this many failed runs in a row; absent: never.
     #[serde(default)]
     pub pause_after_failures: Option<u32>,
-}
-
-impl Schedule {
-    /// The catch-up window that holds: the written one, or [`DEFAULT_CATCHUP_WINDOW`].
-    pub fn effective_catchup_window(&self) -> Duration {
-        self.catchup_window.unwrap_or(DEFAULT_CATCHUP_WINDOW)
-    }
 }
 
 /// What the occurrences of a schedule are computed from.

@@ -21,5 +21,5 @@ pub use check::{
     HORIZON_YEARS, MAX_CATCHUP_WINDOW, MAX_EVERY, MAX_JITTER, MAX_PAUSE_AFTER_FAILURES, MIN_EVERY, SCANNED_OCCURRENCES,
 };
 pub use cron::MAX_EXPRESSION_CHARS;
-pub use data::{DEFAULT_CATCHUP_WINDOW, OverlapPolicy, RepeatedTime, Schedule, SkippedTime, Timing};
+pub use data::{OverlapPolicy, RepeatedTime, Schedule, SkippedTime, Timing};
 pub use evaluator::{Evaluator, MAX_PREVIEW, NextRun, Occurrence, Shift};

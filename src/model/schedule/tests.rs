@@ -81,7 +81,6 @@ fn what_was_written_comes_back() {
     let json = serde_json::to_string(&written).unwrap();
     assert_eq!(serde_json::from_str::<Schedule>(&json).unwrap(), written);
     assert_eq!(written.catchup_window, None);
-    assert_eq!(written.effective_catchup_window(), Duration::from_hours(1));
 
     let least = r#"{"timing":{"cron":{"expression":"0 6 * * *","time_zone":"UTC"}}}"#;
     let read: Schedule = serde_json::from_str(least).unwrap();

@@ -34,7 +34,7 @@ impl Issuer {
     fn token(&self, changes: &[(&str, Value)], now: i64) -> String {
         let mut claims = json!({
             "iss": "https://issuer.example", "aud": "outflow", "sub": "ann", "iat": now, "exp": now + 600,
-            "org": {"id": "acme"}, "groups": ["marketing"], "outflow_roles": ["viewer"],
+            "org": {"id": "acme"}, "groups": ["marketing"], "outflow_roles": ["reader"],
         });
         for (claim, value) in changes {
             claims[*claim] = value.clone();
@@ -51,6 +51,7 @@ fn believe(settings: &mut Settings, key_set: PathBuf) {
     settings.jwt_principal_prefix = Some("corp:".into());
     settings.jwt_organization_claim = "org.id".into();
     settings.jwt_roles_claim = "outflow_roles".into();
+    settings.jwt_role_values = Some("reader=viewer, owner=admin".into());
     settings.jwt_groups_claim = Some("groups".into());
 }
 
@@ -103,6 +104,7 @@ async fn an_issuers_tokens_are_believed_over_tls() {
         (issuer.token(&[("org", json!({"id": "NOT/ONE"}))], now), Code::Unauthenticated),
         (issuer.token(&[("sub", json!(""))], now), Code::Unauthenticated),
         (issuer.token(&[("outflow_roles", json!(["emperor"]))], now), Code::PermissionDenied),
+        (issuer.token(&[("outflow_roles", json!(["viewer"]))], now), Code::PermissionDenied),
         (development, Code::Unauthenticated),
     ] {
         let mut request = Request::new(pb::ListConnectionTypesRequest::default());
