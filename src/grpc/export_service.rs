@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{
     Form, attach_export, create_export, duplicate_export, export_to_proto, list_exports, occurrence_to_proto, open,
-    open_change, preview_schedule, results_to_proto, schedule_change, update_export,
+    open_change, outcome_to_proto, preview_schedule, schedule_change, update_export,
 };
 use super::proto as pb;
 use crate::app::{App, DetachTarget};
@@ -96,9 +96,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         let ids = form.export_names(&request.names);
         let ids = form.finish(Some(ids))?;
         let outcome = self.0.batch_delete_exports(&call, mutation, ids).await?;
-        let results = results_to_proto(outcome.results, mutation.validate_only);
-        let batch_id =
-            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let (results, batch_id) = outcome_to_proto(outcome, mutation.validate_only);
         Ok(Response::new(pb::BatchDeleteExportsResponse { results, batch_id }))
     }
 
@@ -140,9 +138,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         let connection = form.connection("connection", &request.connection);
         let connection = form.finish(connection)?;
         let outcome = self.0.batch_attach_exports(&call, mutation, ids, connection).await?;
-        let results = results_to_proto(outcome.results, mutation.validate_only);
-        let batch_id =
-            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let (results, batch_id) = outcome_to_proto(outcome, mutation.validate_only);
         Ok(Response::new(pb::BatchAttachExportsResponse { results, batch_id }))
     }
 
@@ -180,9 +176,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         let detached = self.0.batch_detach_exports(&call, mutation, target, reason).await?;
         let outcome = detached.outcome;
         let detached_count = i64::try_from(detached.detached_count).unwrap_or(i64::MAX);
-        let results = results_to_proto(outcome.results, mutation.validate_only);
-        let batch_id =
-            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let (results, batch_id) = outcome_to_proto(outcome, mutation.validate_only);
         Ok(Response::new(pb::BatchDetachExportsResponse { results, batch_id, detached_count }))
     }
 
@@ -200,9 +194,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         let change = schedule_change(&mut form, request.change);
         let change = form.finish(change)?;
         let outcome = self.0.batch_update_export_schedules(&call, mutation, ids, change).await?;
-        let results = results_to_proto(outcome.results, mutation.validate_only);
-        let batch_id =
-            outcome.batch_id.filter(|_| !mutation.validate_only).map(|id| id.to_string()).unwrap_or_default();
+        let (results, batch_id) = outcome_to_proto(outcome, mutation.validate_only);
         Ok(Response::new(pb::BatchUpdateExportSchedulesResponse { results, batch_id }))
     }
 

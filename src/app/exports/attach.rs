@@ -78,7 +78,7 @@ async fn attach_many(change: &Change<'_>, input: &BatchAttach) -> Result<Effect>
     let ids: Vec<_> = input.ids.iter().collect();
     let (exports, connection) = lock(change, &ids, &input.connection).await?;
     let batch_id = Uuid::now_v7();
-    let effect = batch_effect(&exports, batch_id);
+    let effect = batch_effect(&exports, Some(batch_id));
     attach(change, exports, &connection, None, Some(batch_id)).await?;
     Ok(effect)
 }

@@ -65,5 +65,5 @@ async fn delete(change: &Change<'_>, exports: &[Export], batch_id: Option<Uuid>)
     for export in exports {
         change.audit(&subject(export), changes::between(Some(export), None), batch_id, "");
     }
-    Ok(Effect { batch_id, ..batch_effect(exports, Uuid::nil()) })
+    Ok(batch_effect(exports, batch_id))
 }

@@ -117,7 +117,7 @@ async fn detach_many(change: &Change<'_>, input: &DetachMany) -> Result<Effect> 
                 detach(change, link, &group, Some(batch_id), &input.reason).await?;
                 count += group.len() as u64;
             }
-            Ok(Effect { count, ..batch_effect(&exports, batch_id) })
+            Ok(Effect { count, ..batch_effect(&exports, Some(batch_id)) })
         }
         DetachTarget::AttachedSet { connection, blocking_set_etag } => {
             let set = lock_set(change, connection, blocking_set_etag).await?;

@@ -137,9 +137,9 @@ async fn answer_batch(change: &Change<'_>, effect: &Effect) -> Result<BatchOutco
 }
 
 /// The effect of a batch on these exports.
-fn batch_effect<'a>(exports: impl IntoIterator<Item = &'a Export>, batch_id: uuid::Uuid) -> Effect {
+fn batch_effect<'a>(exports: impl IntoIterator<Item = &'a Export>, batch_id: Option<uuid::Uuid>) -> Effect {
     let resources = exports.into_iter().map(|export| (export.uid.0, export.name.to_string())).collect();
-    Effect { resources, batch_id: Some(batch_id), count: 0 }
+    Effect { resources, batch_id, count: 0 }
 }
 
 fn effect_of(export: &Export) -> Effect {

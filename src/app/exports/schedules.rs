@@ -55,7 +55,7 @@ impl App {
 async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
     let exports = lock_managed(change, &input.ids.iter().collect::<Vec<_>>(), None).await?;
     let batch_id = Uuid::now_v7();
-    let effect = batch_effect(&exports, batch_id);
+    let effect = batch_effect(&exports, Some(batch_id));
     let mut violations = Violations::new();
     let mut checked = CheckedSchedules::default();
     for (index, before) in exports.into_iter().enumerate() {

@@ -8,7 +8,9 @@ use super::lists::{Listing, Paging, RESOURCE_KEYS, listing, search};
 use super::payload::{payload, payload_to_proto};
 use super::schedule::{schedule, schedule_to_proto};
 use super::values::{object_to_proto, settings, time_to_proto};
-use crate::app::{AttachExport, BatchResult, CreateExport, DuplicateExport, ExportDraft, ExportUpdate, UpdateExport};
+use crate::app::{
+    AttachExport, BatchOutcome, BatchResult, CreateExport, DuplicateExport, ExportDraft, ExportUpdate, UpdateExport,
+};
 use crate::grpc::proto as pb;
 use crate::model::{
     Attachment, Call, CallerAccess, Condition, Detachment, Export, ExportFilter, ExportState, Link, Result, limits,
@@ -234,11 +236,12 @@ fn detachment_to_proto(detachment: &Detachment, rehearsed: bool) -> pb::export::
     }
 }
 
-/// What a batch did, on its way out; a rehearsal has no etags.
-pub fn results_to_proto(results: Vec<BatchResult>, rehearsed: bool) -> Vec<pb::BatchResult> {
+/// What a batch did and its id, on their way out; a rehearsal has no etags and no id.
+pub fn outcome_to_proto(outcome: BatchOutcome, rehearsed: bool) -> (Vec<pb::BatchResult>, String) {
     let result = |result: BatchResult| {
         let (state, etag) = result.now.map(|(state, etag)| (state_to_proto(state), etag)).unwrap_or_default();
         pb::BatchResult { name: result.name, state: state.into(), etag: if rehearsed { String::new() } else { etag } }
     };
-    results.into_iter().map(result).collect()
+    let batch_id = outcome.batch_id.filter(|_| !rehearsed).map(|id| id.to_string());
+    (outcome.results.into_iter().map(result).collect(), batch_id.unwrap_or_default())
 }

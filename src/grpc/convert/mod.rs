@@ -17,7 +17,7 @@ pub use connection::{
     usable_to_proto,
 };
 pub use export::{
-    attach_export, create_export, duplicate_export, export_to_proto, list_exports, results_to_proto, update_export,
+    attach_export, create_export, duplicate_export, export_to_proto, list_exports, outcome_to_proto, update_export,
 };
 pub use form::{Form, open, open_change};
 pub use lists::{list_types, search_usable, types_page_token};
