@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::model::Role;
+use crate::model::{OrganizationId, Role};
 
 use super::{Rejected, VerifiedIdentity};
 
@@ -122,7 +122,7 @@ fn principal(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<S
 
 fn organization(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, Rejected> {
     let organization = find(claims, &settings.organization_claim).and_then(Value::as_str);
-    organization.filter(|id| is_organization(id)).map(str::to_owned).ok_or(Rejected::Organization)
+    organization.filter(|id| OrganizationId::parse(id).is_some()).map(str::to_owned).ok_or(Rejected::Organization)
 }
 
 fn roles(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<Role>, Rejected> {
@@ -170,12 +170,4 @@ fn texts(value: &Value) -> Option<Vec<&str>> {
 
 fn is_name(text: &str, max_bytes: usize) -> bool {
     !text.is_empty() && text.len() <= max_bytes && !text.chars().any(char::is_control)
-}
-
-/// `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
-fn is_organization(text: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    let ends = [bytes.first(), bytes.last()].into_iter().all(|end| end.is_some_and(|byte| letter(*byte)));
-    ends && bytes.len() <= 63 && bytes.iter().all(|byte| letter(*byte) || *byte == b'-')
 }

@@ -128,6 +128,34 @@ async fn a_database_that_goes_is_unavailable_and_one_that_comes_back_is_used() {
     until_ready(&server, true).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    outflow::vault::generate_first(&folder.path().join("keys")).expect("a key");
+    let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
+    let mut server = Process::start(outflow(folder.path()).args(["--database-url", &url]));
+    let mut admin = server.admin().await;
+    let name = admin.connection("Held").await.name;
+    let pool = sqlx::PgPool::connect(&url).await.expect("the database");
+    let mut holder = pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT 1 FROM connections FOR UPDATE").execute(&mut *holder).await.expect("the row is held");
+    let stuck = tokio::spawn(async move {
+        admin.connections.resume_connection(pb::ResumeConnectionRequest { name, ..Default::default() }).await
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outflow' \
+         AND datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.expect("told") == 0 {}
+    server.signal("TERM");
+    while !server.said.lock().expect("what it said").contains("stopping") {
+        tokio::task::yield_now().await;
+    }
+    assert!(server.child.try_wait().expect("asked").is_none(), "it waits for the call");
+    server.signal("INT");
+    let ended = tokio::task::spawn_blocking(move || server.child.wait()).await.expect("waited").expect("it ended");
+    assert_eq!(ended.code(), Some(130));
+    stuck.await.expect("it ended").expect_err("nobody answers");
+}
+
 /// Kills on each database.
 const KILLS: u64 = 5;
 

@@ -27,7 +27,9 @@ const ELSEWHERE: [(&str, &str); 6] = [
 
 /// CreateConnection.
 pub fn create_connection(call: &Call, request: pb::CreateConnectionRequest) -> Result<CreateConnection> {
-    let mut form = Form::new(call, [request.parent.as_str()])?;
+    // The name is ignored, unless it is none of the caller's business.
+    let given = request.connection.as_ref().map_or("", |connection| connection.name.as_str());
+    let mut form = Form::new(call, [request.parent.as_str(), given])?;
     form.parent(&request.parent);
     form.request_id(&request.request_id);
     let id = form.chosen_id("connection_id", &request.connection_id);

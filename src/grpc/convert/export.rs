@@ -30,7 +30,8 @@ const ELSEWHERE: [(&str, &str); 4] = [
 /// CreateExport.
 pub fn create_export(call: &Call, request: pb::CreateExportRequest) -> Result<CreateExport> {
     let export = request.export.unwrap_or_default();
-    let mut form = Form::new(call, [request.parent.as_str(), export.connection.as_str()])?;
+    // The name is ignored, unless it is none of the caller's business.
+    let mut form = Form::new(call, [request.parent.as_str(), export.connection.as_str(), export.name.as_str()])?;
     form.parent(&request.parent);
     form.request_id(&request.request_id);
     let id = form.chosen_id("export_id", &request.export_id);

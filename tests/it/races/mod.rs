@@ -26,8 +26,8 @@ struct Racers {
     home: String,
 }
 
-/// Runs a race on both databases. A round says whether the first of the two came first: a race that only ever goes one
-/// way is none, so both numbers are told.
+/// Runs a race on both databases. A round says whether the first of the two came first; both numbers are told, for a race
+/// that goes one way every time shows little.
 async fn race(name: &str, round: impl AsyncFn(&TestServer, Racers, u64) -> bool) {
     on_both(async |server: TestServer| {
         let (mut admin, second, ann) = (server.admin().await, server.admin().await, server.contributor("ann").await);

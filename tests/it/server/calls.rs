@@ -36,6 +36,16 @@ async fn send(server: &TestServer, path: &'static str, token: &str) -> Status {
     client.unary(request, PathAndQuery::from_static(path), codec).await.expect_err("no such call")
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_have_a_limit() {
+    let server = TestServer::start(Backend::Sqlite).await;
+    let mut viewer = server.viewer().await;
+    let mut request = Request::new(pb::ListConnectionTypesRequest::default());
+    request.metadata_mut().insert("x-padding", "a".repeat(17 * 1024).parse().expect("ASCII"));
+    viewer.connections.list_connection_types(request).await.expect_err("too much of it");
+    viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await.expect("it serves on");
+}
+
 /// A connection without a clock: tonic's own ends a call by the `grpc-timeout` that it sends.
 async fn clockless(
     server: &TestServer,
@@ -231,13 +241,28 @@ async fn what_is_past_its_time_goes_and_the_rest_stays() {
         assert_eq!(server.app.tidy(retention).await, 0);
         let again = admin.connections.create_connection(request.clone()).await.expect("replayed").into_inner();
         assert_eq!(again, first);
+        // A release, for those who follow, and a denied attempt.
+        let connection = first.connection.clone().expect("answered").name;
+        let export = admin.export(&connection, "Detached").await.name;
+        let detach = pb::DetachExportRequest { name: export, ..Default::default() };
+        admin.exports.detach_export(detach).await.expect("detached");
+        let get = pb::GetConnectionRequest { name: connection };
+        server.viewer().await.connections.get_connection(get).await.expect_err("no role");
+        let list = || pb::ListAuditEventsRequest { parent: crate::support::parent(), ..Default::default() };
+        let events = admin.audit.list_audit_events(list()).await.expect("listed").into_inner().audit_events;
+        assert_eq!((events.len(), server.app.tidy(retention).await), (4, 0));
         server.clock.advance(chrono::TimeDelta::hours(25));
         let mut admin = server.admin().await;
-        assert_eq!(server.app.tidy(retention).await, 1);
+        assert_eq!(server.app.tidy(retention).await, 2, "an id and a release");
         let other = admin.connections.create_connection(request).await.expect("the id is free again").into_inner();
         assert_ne!(other, first);
+        server.clock.advance(chrono::TimeDelta::days(30));
+        assert_eq!(server.app.tidy(retention).await, 2, "another id, and the denied attempt");
+        let mut admin = server.admin().await;
+        let events = admin.audit.list_audit_events(list()).await.expect("listed").into_inner().audit_events;
+        assert_eq!(events.len(), 4, "every change");
         server.clock.advance(chrono::TimeDelta::days(400));
-        assert_eq!(server.app.tidy(retention).await, 3, "an id and two events");
+        assert_eq!(server.app.tidy(retention).await, 4);
     })
     .await;
 }
