@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::support::{
     Backend, Client, Clients as _, Database, ErrorExt as _, EveryCall, Gate, Names, Process, TestServer, With,
-    create_export, every_call, new_database, on_both, outflow, server_log_lines,
+    create_export, every_call, hold_connections, new_database, on_both, outflow, server_log_lines,
 };
 
 /// Calls that are cancelled, on each database.
@@ -136,15 +136,14 @@ async fn a_second_signal_ends_at_once() {
     let mut server = Process::start(outflow(folder.path()).args(["--database-url", &url]));
     let mut admin = server.admin().await;
     let name = admin.connection("Held").await.name;
-    let pool = sqlx::PgPool::connect(&url).await.expect("the database");
-    let mut holder = pool.begin().await.expect("a transaction");
-    sqlx::query("SELECT 1 FROM connections FOR UPDATE").execute(&mut *holder).await.expect("the row is held");
+    let holder = hold_connections(&url).await;
     let stuck = tokio::spawn(async move {
         admin.connections.resume_connection(pb::ResumeConnectionRequest { name, ..Default::default() }).await
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outflow' \
          AND datname = current_database() AND wait_event_type = 'Lock'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.expect("told") == 0 {}
+    let database = Database::open(&url).await;
+    while database.number(waiting).await == 0 {}
     server.signal("TERM");
     while !server.said.lock().expect("what it said").contains("stopping") {
         tokio::task::yield_now().await;
@@ -154,6 +153,7 @@ async fn a_second_signal_ends_at_once() {
     let ended = tokio::task::spawn_blocking(move || server.child.wait()).await.expect("waited").expect("it ended");
     assert_eq!(ended.code(), Some(130));
     stuck.await.expect("it ended").expect_err("nobody answers");
+    drop(holder);
 }
 
 /// Kills on each database.

@@ -166,6 +166,14 @@ impl Database {
     }
 }
 
+/// Holds the rows of all connections of a PostgreSQL database, until it is rolled back or dropped.
+pub async fn hold_connections(url: &str) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let pool = PgPool::connect(url).await.expect("the database");
+    let mut holder = pool.begin().await.expect("a transaction");
+    sqlx::query("SELECT 1 FROM connections FOR UPDATE").execute(&mut *holder).await.expect("the rows are held");
+    holder
+}
+
 impl TestServer {
     /// A pool of our own to its database.
     pub async fn database(&self) -> Database {

@@ -12,7 +12,7 @@ mod vault;
 
 pub use binary::{Process, outflow, signal};
 pub use client::{Client, Clients, ErrorExt};
-pub use database::Database;
+pub use database::{Database, hold_connections};
 pub use every_call::{EveryCall, Names, Slot, With, declared_methods, every_call};
 pub use fixtures::*;
 pub use gate::{Gate, say};
