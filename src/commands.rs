@@ -9,12 +9,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Catalog;
 use crate::config::{Flags, IdentityMode, Settings};
 use crate::grpc::health;
 use crate::identity::{DevelopmentIdentity, Mint};
 use crate::model::{Clock, Role};
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::store::{DatabaseSettings, Store};
 use crate::{telemetry, vault};
 
@@ -144,8 +143,8 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(if serving { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Config(Config::Check) => {
-            // Reading the settings was one half of it.
-            Catalog::load(settings.catalog_dir.as_deref())?;
+            telemetry::filter(&settings)?;
+            server::check(&settings)?;
             Ok(ExitCode::SUCCESS)
         }
         // Answered before there are settings.

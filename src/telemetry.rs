@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use crate::config::{LogFormat, Settings};
 
@@ -12,10 +13,15 @@ pub fn start<W>(settings: &Settings, output: fn() -> W) -> Result<(), Box<dyn st
 where
     W: Write + IsTerminal + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.log)?;
+    let filter = filter(settings)?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(output().is_terminal()).with_writer(output);
     match settings.log_format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
     }
+}
+
+/// What is logged.
+pub fn filter(settings: &Settings) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(&settings.log)
 }

@@ -396,6 +396,8 @@ refuse "no seccomp" "at '/podSecurityContext/seccompProfile/type': value must be
 refuse "a database URL in the environment" 'extraEnv sets OUTFLOW_DATABASE_URL,' "${postgresql[@]}" --set 'extraEnv[0].name=OUTFLOW_DATABASE_URL,extraEnv[0].value=x'
 refuse "another identity by the back door" 'extraEnv sets OUTFLOW_IDENTITY_MODE,' "${sqlite[@]}" --set 'extraEnv[0].name=OUTFLOW_IDENTITY_MODE,extraEnv[0].value=development'
 refuse "a database URL in the configuration" 'config holds database_url' "${postgresql[@]}" --set-string config='database_url = "postgres://u:p@h/d"'
+refuse "keys in the configuration" 'config holds keys' "${postgresql[@]}" --set-string config='keys = "k0001=AAAA"'
+refuse "keys in the environment" 'extraEnv sets OUTFLOW_KEYS,' "${postgresql[@]}" --set 'extraEnv[0].name=OUTFLOW_KEYS,extraEnv[0].value=x'
 refuse "configuration as a map" "at '/config': got object, want string" "${sqlite[@]}" --set config.a=1
 refuse "a connection type of another format" "at '/catalog': additional properties 'crm.json' not allowed" "${sqlite[@]}" --set 'catalog.crm\.json=x'
 refuse "a volume of the chart's name" 'extraVolumes has keys,' "${sqlite[@]}" --set 'extraVolumes[0].name=keys'

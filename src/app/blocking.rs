@@ -79,19 +79,18 @@ impl App {
         let cursor = {
             let reader = self.0.store.reader().await?;
             let absent = || Error::NotFound(Kind::Connection, name.to_string());
-            match (store::connections::locate(&reader, &scope, &name.id).await?, cursor) {
-                (Some(uid), cursor) => {
+            let found = store::connections::locate(&reader, &scope, &name.id).await?;
+            let beyond = cursor.filter(|cursor| follow && Some(cursor.connection) != found);
+            match (beyond, found) {
+                // Whoever waited for the last export to go may find the connection gone with it, or another of its name:
+                // the rest is still told.
+                (Some(cursor), _) if blocking::is_gone(&reader, &scope, cursor.connection).await? => {
+                    in_time(cursor, blocking::time(&reader, &scope).await?)?
+                }
+                (_, Some(uid)) => {
                     start(uid, blocking::standing(&reader, &scope, uid).await?.ok_or_else(absent)?, cursor, follow)?
                 }
-                // Whoever waited for the last export to go may find the connection gone with it: the rest is still told.
-                (None, Some(cursor)) if follow => {
-                    let standing = blocking::standing(&reader, &scope, cursor.connection).await?;
-                    if standing.is_some() {
-                        return Err(absent());
-                    }
-                    in_time(cursor, self.now())?
-                }
-                (None, _) => return Err(absent()),
+                (_, None) => return Err(absent()),
             }
         };
         let (sender, receiver) = mpsc::channel(BUFFER);

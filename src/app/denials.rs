@@ -174,7 +174,10 @@ async fn flush(store: &Store, clock: &Clock, counts: &mut HashMap<Key, Counted>)
         }
         Err(error) => {
             tracing::warn!(target: "audit", ?error, "denied attempts could not be written");
+            counts.retain(|_, counted| counted.count > 0);
             if counts.len() >= QUEUE {
+                let lost: i64 = counts.values().map(|counted| counted.count).sum();
+                tracing::warn!(target: "audit", lost, "denied attempts were given up: there is no more room for them");
                 counts.clear();
             }
         }

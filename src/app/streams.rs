@@ -22,14 +22,17 @@ pub struct StreamPlace {
 }
 
 impl Streams {
-    /// Takes a place, or refuses with `RATE_LIMITED`.
+    /// Takes a place, or refuses: with `RATE_LIMITED` one principal's streams, with `OVERLOADED` those of all.
     pub fn enter(&self, call: &Call) -> Result<StreamPlace> {
         // Two organizations' principals are two, though their names be equal.
         let principal = format!("{}/{}", call.caller.organization, call.caller.principal);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&principal).copied().unwrap_or(0);
-        if own >= STREAMS_PER_PRINCIPAL || open.values().sum::<usize>() >= STREAMS {
+        if own >= STREAMS_PER_PRINCIPAL {
             return Err(Error::Exhausted(Exhausted::RateLimited));
+        }
+        if open.values().sum::<usize>() >= STREAMS {
+            return Err(Error::Exhausted(Exhausted::Overloaded));
         }
         open.insert(principal.clone(), own + 1);
         Ok(StreamPlace { streams: self.clone(), principal })

@@ -33,9 +33,8 @@ pub struct Identity {
 }
 
 /// What probes call, and nothing like it.
-const HEALTH: [&str; 3] = [HEALTH_CHECK, "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
-/// The one that probes call until the end.
-const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+const HEALTH: [&str; 3] =
+    ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
 /// Unary calls in flight; more are refused.
 pub const UNARY_CALLS: usize = 256;
 
@@ -184,7 +183,6 @@ impl Gatekeeper {
         let path = request.uri().path().to_owned();
         if let Some(open) = self.is_open(&path, request.headers()).await {
             return match open {
-                Ok(()) if path == HEALTH_CHECK => inner.call(request).await,
                 Ok(()) => {
                     let stop = Box::pin(self.app.stopping());
                     Ok(inner.call(request).await?.map(|body| Body::new(UntilStopped::new(body, stop))))

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::schedule::{Evaluator, Schedule};
-use super::text::{Labels, Object};
+use super::text::{self, Labels, Object};
 use super::token::{Etag, TokenKind};
 use super::{Condition, ConnectionName, ConnectionUid, ExportName, ExportUid, Payload, ResourceId, TypeId};
 
@@ -110,6 +110,9 @@ pub struct Export {
     pub revision: i64,
 }
 
+/// What a number may take on the wire, eight bytes and three around them, beyond the two that it has at least as JSON.
+const NUMBER_BYTES: usize = 9;
+
 impl Export {
     /// Its state at this revision.
     pub fn etag(&self) -> String {
@@ -148,10 +151,14 @@ impl Export {
         self
     }
 
-    /// Its size, as limits count it: payload, schedule, settings and labels as JSON, and its texts.
+    /// Its size, as limits count it: payload, schedule, settings and labels as JSON, its texts, and for each number of a
+    /// filter or setting what that may take on the wire beyond its JSON.
     pub fn bytes(&self) -> usize {
         let json = |value: serde_json::Result<String>| value.map_or(usize::MAX, |json| json.len());
+        let filters = self.payload.tables.iter().flat_map(|table| &table.filters);
+        let values = filters.flat_map(|filter| &filter.values).chain(self.destination_settings.values());
         [
+            values.map(text::count_numbers).sum::<usize>() * NUMBER_BYTES,
             self.display_name.len(),
             self.description.len(),
             json(serde_json::to_string(&self.payload)),

@@ -65,6 +65,16 @@ pub fn check_object(violations: &mut Violations, field: &str, object: &Object, m
     bytes
 }
 
+/// How many numbers a value holds.
+pub fn count_numbers(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => 0,
+        Value::Number(_) => 1,
+        Value::Array(values) => values.iter().map(count_numbers).sum(),
+        Value::Object(object) => object.values().map(count_numbers).sum(),
+    }
+}
+
 fn has_control(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,

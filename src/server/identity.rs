@@ -38,14 +38,19 @@ pub async fn verifier(settings: &Settings, stop: &CancellationToken) -> Result<(
     Ok((Verifier::new(vec![Issuer { settings, keys: keys.clone() }])?, Some(keys)))
 }
 
-fn role_values(pairs: &str) -> Result<BTreeMap<String, Role>, ConfigError> {
-    let pair = |pair: &str| {
-        let (value, role) = pair.trim().split_once('=')?;
-        Some((value.to_owned(), Role::parse(role)?))
-    };
+/// What the setting says: each value of an issuer stands for one role.
+pub fn role_values(pairs: &str) -> Result<BTreeMap<String, Role>, ConfigError> {
     let refused =
-        ConfigError::Refused("`jwt_role_values` must be `value=role` pairs between commas, each of a known role");
-    pairs.split(',').map(pair).collect::<Option<_>>().ok_or(refused)
+        || ConfigError::Refused("`jwt_role_values` must be `value=role` pairs between commas, no value twice");
+    let mut values = BTreeMap::new();
+    for pair in pairs.split(',') {
+        let (value, role) = pair.split_once('=').ok_or_else(refused)?;
+        let (value, role) = (value.trim().to_owned(), Role::parse(role.trim()).ok_or_else(refused)?);
+        if value.is_empty() || values.insert(value, role).is_some() {
+            return Err(refused());
+        }
+    }
+    Ok(values)
 }
 
 async fn refresh(keys: KeySet, stop: CancellationToken) {

@@ -36,37 +36,37 @@ fn is_empty(file: &Path) -> bool {
     std::fs::metadata(file).map_or(true, |found| found.len() == 0)
 }
 
-/// Recognises every key before anything is written: by its canary, and by what it sealed. A new key gets its canary, and
-/// the first start makes the key that digests requests.
-pub async fn prepare(store: &Store, ring: KeyRing) -> Result<(Vault, RequestHasher), StartError> {
-    let vault = Vault::new(ring);
-    let mut hasher = None;
-    let mut missing = Vec::new();
-    let known: Vec<_> = vault.ring().ids().map(canary).chain([REQUEST_HASH.to_owned()]).collect();
-    for (purpose, row) in stored(store, &vault, known).await? {
+/// Recognises every key, and what it sealed, before anything is written. A new key gets its canary, and the first start
+/// makes the key that digests requests.
+pub async fn prepare(store: &Store, vault: &Vault) -> Result<RequestHasher, StartError> {
+    let (hasher, missing) = recognise_all(store, vault).await?;
+    let mut hasher = hasher;
+    let made = missing.into_iter().map(|purpose| make(vault, purpose)).collect::<Result<Vec<_>, _>>()?;
+    // Another start may have been first.
+    for (purpose, row) in insert(store, made).await? {
+        hasher = recognise(vault, &purpose, &row)?.or(hasher);
+    }
+    hasher.ok_or_else(|| StartError::Store(Error::internal("no request hash key")))
+}
+
+/// Recognises what is stored already: the key that digests requests, and the purposes that have no row yet.
+pub async fn recognise_all(store: &Store, vault: &Vault) -> Result<(Option<RequestHasher>, Vec<String>), StartError> {
+    let (mut hasher, mut missing) = (None, Vec::new());
+    for (purpose, row) in stored(store, vault).await? {
         match row {
-            Some(row) => hasher = recognise(&vault, &purpose, &row)?.or(hasher),
-            None => missing.push(make(&vault, purpose)?),
+            Some(row) => hasher = recognise(vault, &purpose, &row)?.or(hasher),
+            None => missing.push(purpose),
         }
     }
-    // Another start may have been first.
-    for (purpose, row) in insert(store, missing).await? {
-        hasher = recognise(&vault, &purpose, &row)?.or(hasher);
-    }
-    let hasher = hasher.ok_or_else(|| StartError::Store(Error::internal("no request hash key")))?;
-    Ok((vault, hasher))
+    Ok((hasher, missing))
 }
 
 fn canary(key_id: &str) -> String {
     format!("{CANARY}{key_id}")
 }
 
-/// The rows of these purposes, as far as they are there; no credential may be sealed with a key that the ring lacks.
-async fn stored(
-    store: &Store,
-    vault: &Vault,
-    purposes: Vec<String>,
-) -> Result<Vec<(String, Option<Sealed>)>, StartError> {
+/// The rows of every purpose, as far as they are there; no credential may be sealed with a key that the ring lacks.
+async fn stored(store: &Store, vault: &Vault) -> Result<Vec<(String, Option<Sealed>)>, StartError> {
     let reader = store.reader().await.map_err(StartError::Store)?;
     let mut used = credentials::key_ids(&reader).await.map_err(StartError::Store)?;
     used.retain(|used| vault.ring().ids().all(|id| id != used));
@@ -74,7 +74,7 @@ async fn stored(
         return Err(StartError::MissingKeys(used));
     }
     let mut rows = Vec::new();
-    for purpose in purposes {
+    for purpose in vault.ring().ids().map(canary).chain([REQUEST_HASH.to_owned()]) {
         let row = sealed::get(&reader, &purpose).await.map_err(StartError::Store)?;
         rows.push((purpose, row));
     }

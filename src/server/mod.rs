@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, JanitorSettings, Parts};
 use crate::catalog::{Catalog, CatalogError};
-use crate::config::{ConfigError, IdentityMode, Settings};
+use crate::config::{ConfigError, IdentityMode, Migrate, Settings};
 use crate::grpc::health::Health;
 use crate::identity::{DevelopmentError, IssuersError, KeySet, KeySetError};
 use crate::model::Clock;
-use crate::store::{ConnectError, DatabaseSettings, MigrateError, Retention, Store};
-use crate::vault::{KeyError, VaultError};
+use crate::store::{self, ConnectError, DatabaseSettings, MigrateError, Retention, Store};
+use crate::vault::{KeyError, Vault, VaultError};
 
 mod connections;
 mod identity;
@@ -77,6 +77,14 @@ pub enum StartError {
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Whether a server could start with these settings, as far as can be told without opening anything.
+pub fn check(settings: &Settings) -> Result<(), StartError> {
+    settings.check()?;
+    settings.jwt_role_values.as_deref().map(identity::role_values).transpose()?;
+    Catalog::load(settings.catalog_dir.as_deref())?;
+    Ok(store::check_url(&settings.database_url())?)
+}
+
 /// A server that is ready to run.
 pub struct Server {
     app: App,
@@ -102,9 +110,13 @@ impl Server {
             DatabaseSettings { url: settings.database_url(), max_connections: settings.database_max_connections };
         // Nothing is connected yet: whether the embedded file is new can still be seen.
         let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
-        let ring = keys::open(settings)?;
+        let vault = Vault::new(keys::open(settings)?);
+        if settings.migrate == Migrate::Auto && !store.schema_state().await?.applied.is_empty() {
+            // A build with the wrong keys leaves the schema to the one that serves.
+            keys::recognise_all(&store, &vault).await?;
+        }
         schema::prepare(&store, settings.migrate).await?;
-        let (vault, hasher) = keys::prepare(&store, ring).await?;
+        let hasher = keys::prepare(&store, &vault).await?;
         let (verifier, issuer_keys) = identity::verifier(settings, &stop).await?;
         let app = App::new(Parts { store, catalog, vault, hasher, clock: clock.clone(), stop: stop.clone() });
         let development = settings.identity_mode() == IdentityMode::Development;

@@ -51,6 +51,9 @@ pub struct Api {
 pub async fn open_admin(address: SocketAddr) -> Result<(Health, JoinHandle<()>), StartError> {
     let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
     let health = Health::start().await;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "answering probes");
+    }
     let routes = Routes::new(health.service());
     let service = ServiceBuilder::new().map_request(whole).service(routes);
     Ok((health, tokio::spawn(connections::serve(listener, None, service, CancellationToken::new()))))

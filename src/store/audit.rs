@@ -23,6 +23,10 @@ pub struct DeniedKey {
     pub minute: i64,
 }
 
+/// The names of whoever has seen more of them: each replica tells those that it saw.
+const MORE_NAMES: &str = "CASE WHEN length(excluded.resource) > length(audit_events.resource) \
+     THEN excluded.resource ELSE audit_events.resource END";
+
 const KEYS: Keys<audit_event::Entity> = Keys {
     uid: audit_event::Column::Uid,
     display_name: audit_event::Column::Resource,
@@ -45,7 +49,7 @@ pub async fn count_denied(db: &impl ConnectionTrait, scope: &Scope, event: &Audi
     let row = row_of(scope, event, Some(key))?;
     let add = OnConflict::columns([Organization, Principal, Method, DeniedCode, DeniedMinute])
         .target_and_where(DeniedCode.is_not_null())
-        .update_column(Resource)
+        .value(Resource, Expr::cust(MORE_NAMES))
         .value(Count, Expr::col((audit_event::Entity, Count)).add(event.count))
         .to_owned();
     audit_event::Entity::insert(row.into_active_model()).on_conflict(add).exec_without_returning(db).await?;
@@ -75,7 +79,7 @@ pub async fn list(
     let position = |event: &AuditEvent| paging::position(page.order, event.uid, &event.resource, event.time);
     let size = |event: &AuditEvent| {
         let json = |object: &serde_json::Map<String, Value>| Value::Object(object.clone()).to_string().len();
-        512 + json(&event.changes.before) + json(&event.changes.after)
+        512 + event.resource.len() + event.reason.len() + json(&event.changes.before) + json(&event.changes.after)
     };
     paging::page(db, &query, &KEYS, page, event_of, position, size).await
 }

@@ -92,6 +92,29 @@ pub async fn standing(db: &impl ConnectionTrait, scope: &Scope, connection: Conn
     row.map(|row| StandingRow::from_query_result(&row, "")?.into_model()).transpose()
 }
 
+/// Whether a connection that exports have left is not there any more; what they left is known for as long as releases are
+/// kept.
+pub async fn is_gone(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<bool> {
+    if standing(db, scope, connection).await?.is_some() {
+        return Ok(false);
+    }
+    let query = Query::select()
+        .column(attachment_release::Column::Revision)
+        .from(attachment_release::Entity)
+        .and_where(attachment_release::Column::Organization.eq(scope.organization.as_str()))
+        .and_where(attachment_release::Column::ConnectionUid.eq(connection.0))
+        .limit(1)
+        .take();
+    Ok(db.query_one(&query).await?.is_some())
+}
+
+/// The database's time.
+pub async fn time(db: &impl ConnectionTrait, scope: &Scope) -> Result<DateTime<Utc>> {
+    let query = Query::select().expr_as(now(db.get_database_backend(), &scope.facts), "time").take();
+    let row = db.query_one(&query).await?.ok_or_else(|| Error::internal("the database tells no time"))?;
+    Ok(row.try_get("", "time")?)
+}
+
 /// The page behind a cursor; with `releases` those after the stream's start too.
 pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, releases: bool) -> Result<EventPage> {
     let mut entries = blocking_entries(scope, cursor);

@@ -3,10 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::private_file;
 
@@ -18,6 +18,8 @@ const LOCK_TIMEOUT_MS: &str = "3000";
 const STATEMENT_TIMEOUT_MS: &str = "5000";
 /// How long a statement is waited for: longer than it runs on a database that can be reached.
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a connection that is given back has to answer: a statement that its caller has left may still run.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(6);
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection lives, so that a moved database is found again.
@@ -59,21 +61,36 @@ pub enum ConnectError {
     Directory(#[source] std::io::Error),
 }
 
-/// Makes the pools; connections are opened as they are needed, so that a database that is away for now is no reason
-/// not to start.
+/// Makes the pools; connections are opened as they are needed, so that a server that waits for its schema can wait for its
+/// database too.
 pub fn open(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
-    if settings.url.starts_with("postgres://") || settings.url.starts_with("postgresql://") {
-        postgres(settings)
-    } else if settings.url.starts_with("sqlite:") {
-        sqlite(&settings.url)
+    if kind(&settings.url)? == DbBackend::Sqlite { sqlite(&settings.url) } else { postgres(settings) }
+}
+
+/// Whether a URL names a database that is known here; nothing is opened.
+pub fn check_url(url: &str) -> Result<(), ConnectError> {
+    if kind(url)? == DbBackend::Sqlite {
+        return sqlite_options(url).map(drop);
+    }
+    PgConnectOptions::from_str(url).map(drop).map_err(|_| ConnectError::Malformed)
+}
+
+fn kind(url: &str) -> Result<DbBackend, ConnectError> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        Ok(DbBackend::Postgres)
+    } else if url.starts_with("sqlite:") {
+        Ok(DbBackend::Sqlite)
     } else {
         Err(ConnectError::UnknownScheme)
     }
 }
 
-/// Waits for the database, but not for ever: one that vanished without a word answers nothing, and no timeout of its
-/// own ends the statement.
-pub async fn patiently<T>(answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+/// Waits for the database, but not for ever: a PostgreSQL that vanished without a word answers nothing, and no timeout of
+/// its own ends the statement. SQLite is no further away than its file.
+pub async fn patiently<T>(backend: DbBackend, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    if backend == DbBackend::Sqlite {
+        return answer.await;
+    }
     let silent = |_| Err(DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned())));
     tokio::time::timeout(STATEMENT_PATIENCE, answer).await.unwrap_or_else(silent)
 }
@@ -103,7 +120,7 @@ fn postgres(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
                 Box::pin(async move {
                     // A round trip only for those that idled long enough to have been cut off unseen.
                     if meta.idle_for > Duration::from_secs(30) {
-                        sqlx::Connection::ping(connection).await?;
+                        connection.ping().await?;
                     }
                     Ok(true)
                 })
@@ -111,23 +128,36 @@ fn postgres(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
     };
     let write: PgPool = pool(writers)
         .after_release(|connection, _| {
-            Box::pin(async move {
+            Box::pin(in_time(async move {
                 // Outside a transaction the two times are one; inside, the statement is later; in a failed one it is
                 // an error. Whoever took the connection next would go on inside that transaction.
                 let row = connection.fetch_one(sqlx::raw_sql("SELECT now() = statement_timestamp()")).await?;
                 sqlx::Row::try_get::<bool, _>(&row, 0)
-            })
+            }))
         })
         .connect_lazy_with(options.clone());
-    let read: PgPool = pool(readers).connect_lazy_with(options);
+    let read: PgPool = pool(readers)
+        // What is still to come of a statement that nobody waited for comes now; without one there is nothing to ask.
+        .after_release(|connection, _| Box::pin(in_time(async { connection.flush().await.map(|()| true) })))
+        .connect_lazy_with(options);
     Ok(Pools { read: (read.into(), readers), write: (write.into(), writers) })
 }
 
-fn sqlite(url: &str) -> Result<Pools, ConnectError> {
+/// What is asked of a connection on its way back to its pool; one that does not answer is closed, and its place is free.
+async fn in_time(answer: impl Future<Output = Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
+    tokio::time::timeout(RELEASE_PATIENCE, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, ConnectError> {
     let options = SqliteConnectOptions::from_str(url).map_err(|_| ConnectError::Malformed)?;
     if url.contains(":memory:") || url.contains("mode=memory") || options.get_filename().as_os_str().is_empty() {
         return Err(ConnectError::SqliteInMemory);
     }
+    Ok(options)
+}
+
+fn sqlite(url: &str) -> Result<Pools, ConnectError> {
+    let options = sqlite_options(url)?;
     if let Some(directory) = options.get_filename().parent() {
         private_file::make_directory(directory).map_err(ConnectError::Directory)?;
     }

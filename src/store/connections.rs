@@ -201,7 +201,9 @@ fn size(connection: &Connection) -> usize {
     let properties = connection.properties.iter().map(|(key, value)| key.len() + value.to_string().len());
     let members = connection.sharing.members.iter().map(|member| member.as_str().len());
     let labels = connection.labels.iter().map(|(key, value)| key.len() + value.len());
-    512 + connection.description.len() + properties.chain(members).chain(labels).sum::<usize>()
+    512 + connection.description.len()
+        + connection.suspend_reason.len()
+        + properties.chain(members).chain(labels).sum::<usize>()
 }
 
 pub(super) struct Row {

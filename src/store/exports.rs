@@ -103,7 +103,7 @@ pub async fn list(
     let query = filtered(db, scope, caller, filter);
     let position =
         |export: &Export| paging::position(page.order, export.uid.0, &export.display_name, export.update_time);
-    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, Export::bytes).await
+    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
 }
 
 /// Inserts an export; `ALREADY_EXISTS` if the id is taken. An attached one has its revision already.
@@ -221,6 +221,17 @@ fn filtered(
         Some(CallerAccess::Manage) => query.filter(managed(caller)),
         Some(CallerAccess::View) => query.filter(managed(caller).not()),
     }
+}
+
+/// The size of an export on a page: what limits count, its names, and how it was detached.
+fn size(export: &Export) -> usize {
+    let told = match &export.link {
+        Link::Attached(attachment) => attachment.display_name.len(),
+        Link::Detached(detachment) => {
+            detachment.reason.len() + detachment.connection_display_name.len() + detachment.principal.len()
+        }
+    };
+    512 + export.bytes() + export.creator.len() + export.updater.len() + told
 }
 
 fn row_of(export: &Export) -> Result<export::Model> {

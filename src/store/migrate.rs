@@ -74,13 +74,7 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let transaction = self.write_pool().begin_with_options(options).await.map_err(|error| {
-            if matches!(error, DbErr::ConnectionAcquire(_)) {
-                MigrateError::NoConnection(error)
-            } else {
-                MigrateError::Database(error)
-            }
-        })?;
+        let transaction = self.write_pool().begin_with_options(options).await.map_err(failed)?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             let sql = format!(
                 "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})"
@@ -104,7 +98,15 @@ impl Store {
     /// What is known about the schema; nothing is changed.
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
         let reader = self.reader().await.map_err(MigrateError::Unavailable)?;
-        state(&reader).await.map_err(MigrateError::Database)
+        state(&reader).await.map_err(failed)
+    }
+}
+
+fn failed(error: DbErr) -> MigrateError {
+    if matches!(error, DbErr::ConnectionAcquire(_)) {
+        MigrateError::NoConnection(error)
+    } else {
+        MigrateError::Database(error)
     }
 }
 

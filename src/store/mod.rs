@@ -34,7 +34,7 @@ pub mod sealed;
 mod transaction;
 pub mod usable;
 
-pub use connect::{ConnectError, DatabaseSettings};
+pub use connect::{ConnectError, DatabaseSettings, check_url};
 pub use migrate::{MigrateError, SchemaState};
 pub use retention::Retention;
 pub use scope::{Facts, Scope};
@@ -117,8 +117,8 @@ impl Store {
     }
 }
 
-/// Waits for a place, as long as a connection may take: with one in hand, a pool that gives no connection is a database
-/// that does not answer.
+/// Waits for a place, as long as a connection may take: with one in hand, a pool that gives no connection is nearly always
+/// a database that does not answer.
 async fn slot(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
     let waited = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, Arc::clone(slots).acquire_owned()).await;
     waited.map_err(|_| Error::Exhausted(Exhausted::Overloaded))?.map_err(Error::internal)
@@ -131,18 +131,18 @@ impl ConnectionTrait for Reader<'_> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        connect::patiently(self.pool.execute_raw(statement)).await
+        connect::patiently(self.get_database_backend(), self.pool.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        connect::patiently(self.pool.execute_unprepared(sql)).await
+        connect::patiently(self.get_database_backend(), self.pool.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        connect::patiently(self.pool.query_one_raw(statement)).await
+        connect::patiently(self.get_database_backend(), self.pool.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        connect::patiently(self.pool.query_all_raw(statement)).await
+        connect::patiently(self.get_database_backend(), self.pool.query_all_raw(statement)).await
     }
 }

@@ -90,18 +90,23 @@ impl Store {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let inner = patiently(self.write_pool().begin_with_options(options)).await?;
+        let backend = self.write_pool().get_database_backend();
+        let inner = patiently(backend, self.write_pool().begin_with_options(options)).await?;
         let transaction = Transaction { inner, deadline };
         let answer = work(&transaction, keep).await;
         match (&answer, ending) {
-            (Ok(_), Ending::Commit) if Instant::now() < deadline => patiently(transaction.inner.commit()).await?,
+            (Ok(_), Ending::Commit) if Instant::now() < deadline => {
+                patiently(backend, transaction.inner.commit()).await?;
+            }
             (Ok(_), Ending::Commit) => {
-                patiently(transaction.inner.rollback()).await?;
+                patiently(backend, transaction.inner.rollback()).await?;
                 return Err(Error::DeadlineExceeded);
             }
+            // The connection answers nothing more: whoever drops it says that it is over.
+            (Err(Error::Unavailable(_)), _) => {}
             (Err(_), _) | (_, Ending::Rollback) => {
                 // The answer matters more than a rollback that fails with the connection.
-                if let Err(error) = patiently(transaction.inner.rollback()).await {
+                if let Err(error) = patiently(backend, transaction.inner.rollback()).await {
                     tracing::debug!(%error, "a rollback failed");
                 }
             }
@@ -124,21 +129,21 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        patiently(self.inner.execute_raw(statement)).await
+        patiently(self.get_database_backend(), self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        patiently(self.inner.execute_unprepared(sql)).await
+        patiently(self.get_database_backend(), self.inner.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.check_deadline()?;
-        patiently(self.inner.query_one_raw(statement)).await
+        patiently(self.get_database_backend(), self.inner.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.check_deadline()?;
-        patiently(self.inner.query_all_raw(statement)).await
+        patiently(self.get_database_backend(), self.inner.query_all_raw(statement)).await
     }
 }

@@ -49,7 +49,7 @@ def check(server):
         exports = exports_grpc.ExportServiceStub(channel)
         connection = connect(connections, caller)
         for number in range(BLOCKERS):
-            create_export(exports, caller, connection, f"{number:a>{LONGEST_ID}}", payload(1))
+            create_export(exports, caller, connection, f"{number:a>{LONGEST_ID}}", payload())
         refusal_is_whole(connections, caller, connection)
         violations_are_whole(exports, caller, connection)
         page_is_whole(exports, caller, connection)
@@ -68,11 +68,11 @@ def connect(connections, caller):
     return connections.CreateConnection(request, **caller).connection.name
 
 
-def payload(values):
+def payload(filters=0, value=None):
     table = export_pb.PayloadTable(table="customers")
-    if values > 1:
+    for _ in range(filters):
         condition = table.filters.add(field="segment", comparison=export_pb.PayloadFilter.COMPARISON_IN)
-        condition.values.extend([struct_pb2.Value(string_value="x" * 60)] * values)
+        condition.values.extend([value] * 900)
     return export_pb.Payload(tables=[table])
 
 
@@ -124,9 +124,12 @@ def violations_are_whole(exports, caller, connection):
 
 
 def page_is_whole(exports, caller, connection):
+    # Short numbers are the values that take the most on the wire for what they are in a database.
+    texts, numbers = struct_pb2.Value(string_value="x" * 55), struct_pb2.Value(number_value=7)
     for number in range(60):
-        made = create_export(exports, caller, connection, f"large-{number}", payload(970))
-        assert made.ByteSize() > 60 * 1024
+        content = payload(1, texts) if number % 2 else payload(5, numbers)
+        made = create_export(exports, caller, connection, f"large-{number}", content)
+        assert made.ByteSize() > 48 * 1024, made.ByteSize()
     seen, token, pages = 0, "", 0
     while token or not pages:
         request = exports_pb.ListExportsRequest(parent=PARENT, page_size=1000, page_token=token)

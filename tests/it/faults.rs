@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use outflow::config::Secret;
 use outflow::grpc::proto as pb;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -16,8 +18,8 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::support::{
-    Backend, Client, Clients as _, Database, ErrorExt as _, EveryCall, Gate, Names, Process, TestServer, With,
-    create_export, every_call, hold_connections, new_database, on_both, outflow, server_log_lines,
+    Backend, Client, Clients as _, Database, ErrorExt as _, EveryCall, Gate, Names, Process, Proxy, TestServer, With,
+    awaited, create_export, every_call, hold_connections, new_database, on_both, outflow, server_log_lines,
 };
 
 /// Calls that are cancelled, on each database.
@@ -94,7 +96,10 @@ async fn until_ready(server: &TestServer, ready: bool) {
     let mut health = HealthClient::new(endpoint.connect().await.expect("the server listens"));
     let mut watched = health.watch(HealthCheckRequest::default()).await.expect("watched").into_inner();
     let wanted = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-    while watched.message().await.expect("a message").expect("not the end").status() != wanted {}
+    awaited("readiness", async {
+        while watched.message().await.expect("a message").expect("not the end").status() != wanted {}
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +134,48 @@ async fn a_database_that_goes_is_unavailable_and_one_that_comes_back_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_falls_silent_holds_nobody_and_is_used_again() {
+    let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
+    let (user, rest) = url.split_once('@').expect("a user");
+    let (database, name) = rest.split_once('/').expect("a name");
+    let proxy = Proxy::before(database.to_owned()).await;
+    let proxied = format!("{user}@{}/{name}", proxy.address);
+    let server =
+        TestServer::start_with(Backend::Postgres, |settings| settings.database_url = Some(Secret::new(proxied))).await;
+    let admin = server.admin().await;
+    let connection = admin.clone().connection("Partner").await.name;
+    let suspend = async |mut admin: Client| {
+        let request = pb::SuspendConnectionRequest { name: connection.clone(), ..Default::default() };
+        admin.connections.suspend_connection(request).await.map(drop)
+    };
+    let get = async |mut admin: Client| {
+        admin.connections.get_connection(pb::GetConnectionRequest { name: connection.clone() }).await.map(drop)
+    };
+    // As many as there are connections, and more.
+    join_all((0..30).map(|_| get(admin.clone()))).await;
+    proxy.fall_silent();
+    let calls = (0..30).map(
+        async |number| {
+            if number % 2 == 0 { get(admin.clone()).await } else { suspend(admin.clone()).await }
+        },
+    );
+    for answer in awaited("answers of a server whose database is silent", join_all(calls)).await {
+        let refusal = answer.expect_err("nothing comes through");
+        assert!(["DATABASE_UNAVAILABLE", "OVERLOADED"].contains(&refusal.reason().as_str()), "{refusal:?}");
+    }
+    until_ready(&server, false).await;
+    proxy.heal();
+    awaited("calls that come through", async {
+        while get(admin.clone()).await.is_err() || suspend(admin.clone()).await.is_err() {}
+    })
+    .await;
+    until_ready(&server, true).await;
+    for answer in join_all((0..30).map(|_| get(admin.clone()))).await {
+        answer.expect("it is as good as ever");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     outflow::vault::generate_first(&folder.path().join("keys")).expect("a key");
@@ -143,11 +190,14 @@ async fn a_second_signal_ends_at_once() {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outflow' \
          AND datname = current_database() AND wait_event_type = 'Lock'";
     let database = Database::open(&url).await;
-    while database.number(waiting).await == 0 {}
+    awaited("a call that waits for the row", async { while database.number(waiting).await == 0 {} }).await;
     server.signal("TERM");
-    while !server.said.lock().expect("what it said").contains("stopping") {
-        tokio::task::yield_now().await;
-    }
+    awaited("the beginning of the end", async {
+        while !server.said.lock().expect("what it said").contains("stopping") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert!(server.child.try_wait().expect("asked").is_none(), "it waits for the call");
     server.signal("INT");
     let ended = tokio::task::spawn_blocking(move || server.child.wait()).await.expect("waited").expect("it ended");

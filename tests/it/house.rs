@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("telemetry", &["config"]),
     ("private_file", &[]),
     ("server", &["model", "catalog", "vault", "identity", "store", "app", "grpc", "config"]),
-    ("commands", &["model", "catalog", "vault", "identity", "store", "grpc", "config", "telemetry", "server"]),
+    ("commands", &["model", "vault", "identity", "store", "grpc", "config", "telemetry", "server"]),
     ("lib", &[]),
 ];
 

@@ -53,7 +53,11 @@
 {{- $e = append $e "config holds database_url: a ConfigMap is no place for a secret, use database.existingSecret" -}}
 {{- end -}}
 
-{{- $reserved := append (include "outflow.env" . | fromYaml | keys) "OUTFLOW_DATABASE_URL" -}}
+{{- if regexMatch "(?m)^\\s*[\"']?keys[\"']?\\s*=" $v.config -}}
+{{- $e = append $e "config holds keys: a ConfigMap is no place for a secret, use keys.existingSecret" -}}
+{{- end -}}
+
+{{- $reserved := concat (include "outflow.env" . | fromYaml | keys) (list "OUTFLOW_DATABASE_URL" "OUTFLOW_KEYS") -}}
 {{- range $v.extraEnv -}}
 {{- if has .name $reserved -}}
 {{- $e = append $e (printf "extraEnv sets %s, which the chart sets or mounts itself" .name) -}}

@@ -1,6 +1,6 @@
 //! DuplicateExport: the same again, with its schedule off.
 
-use super::{answer, changes, effect_of, lock_managed, single, subject};
+use super::{answer, changes, effect_of, lock_managed, settings, single, subject};
 use crate::app::App;
 use crate::app::change::{Change, Effect};
 use crate::model::{Call, Export, ExportName, ExportUid, Link, Mutation, ResourceId, Result, limits};
@@ -51,6 +51,7 @@ async fn duplicate(change: &Change<'_>, input: &DuplicateExport) -> Result<Effec
     if let Some(schedule) = &mut copy.schedule {
         schedule.enabled = false;
     }
+    settings::check_size(&copy, "display_name")?;
     match &mut copy.link {
         Link::Attached(attachment) => {
             let before = store::attachments::admit(change.db, change.scope, attachment.uid, 1).await?;

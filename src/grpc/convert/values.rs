@@ -84,15 +84,15 @@ pub fn time_to_proto(time: DateTime<Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// A span of time, in whole microseconds, not negative.
+/// A span of time, not negative.
 pub fn duration(violations: &mut Violations, field: &str, value: Option<prost_types::Duration>) -> Option<Duration> {
     let value = value?;
     let span =
         u64::try_from(value.seconds).ok().zip(u32::try_from(value.nanos).ok().filter(|nanos| *nanos < 1_000_000_000));
     if span.is_none() {
-        violations.add(field, "must not be negative");
+        violations.add(field, "must be a duration that is not negative, with `nanos` below 1,000,000,000");
     }
-    span.map(|(seconds, nanos)| Duration::new(seconds, nanos / 1_000 * 1_000))
+    span.map(|(seconds, nanos)| Duration::new(seconds, nanos))
 }
 
 /// A span of time, on its way out.

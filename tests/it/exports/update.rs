@@ -110,6 +110,19 @@ async fn an_export_stays_within_its_limit_as_a_whole() {
         table(&mut create, 400);
         let refusal = admin.exports.create_export(create.clone()).await.expect_err("too large");
         assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec!["export".to_owned()]));
+        // On the wire a number has eleven bytes, however short it is.
+        let mut numbers = crate::support::create_export(&connection, "Numbers");
+        let payload = numbers.export.as_mut().and_then(|export| export.payload.as_mut()).expect("a payload");
+        let number = || prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(7.0)) };
+        payload.tables[0].filters = (0..8)
+            .map(|_| pb::PayloadFilter {
+                field: "segment".into(),
+                comparison: pb::payload_filter::Comparison::In.into(),
+                values: (0..1_000).map(|_| number()).collect(),
+            })
+            .collect();
+        let refusal = admin.exports.create_export(numbers).await.expect_err("too large");
+        assert_eq!(refusal.fields(), ["export"]);
         table(&mut create, 300);
         let made = admin.exports.create_export(create).await.expect("created").into_inner().export.expect("answered");
         // Each part is within its own limits, and the sum is not.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 
 use chrono::TimeDelta;
 use outflow::identity::DevelopmentIdentity;
@@ -35,6 +36,7 @@ pub struct Process {
     /// What it has said so far, on both of its outputs.
     pub said: Arc<Mutex<String>>,
     data_dir: PathBuf,
+    listening: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -49,14 +51,16 @@ impl Process {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let said = Arc::new(Mutex::new(String::new()));
         let (sender, hints) = mpsc::channel();
-        listen(child.stdout.take().expect("its output"), &said, sender.clone());
-        listen(child.stderr.take().expect("its errors"), &said, sender);
+        let listening = vec![
+            listen(child.stdout.take().expect("its output"), &said, sender.clone()),
+            listen(child.stderr.take().expect("its errors"), &said, sender),
+        ];
         meanwhile();
         let Ok(hint) = hints.recv() else {
             panic!("the server ended: {:?}: {}", child.wait(), said.lock().expect("what it said"));
         };
         let address = hint.split_whitespace().find_map(|word| word.parse().ok());
-        Self { child, address: address.expect("the hint holds the address"), hint, said, data_dir }
+        Self { child, address: address.expect("the hint holds the address"), hint, said, data_dir, listening }
     }
 
     /// A figure of its memory, by the kernel's name for it.
@@ -71,10 +75,30 @@ impl Process {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("it is ours");
     }
 
+    /// What it said, once it has ended well.
+    pub fn ended(mut self) -> String {
+        assert!(self.child.wait().expect("it ends").success());
+        for listening in self.listening.drain(..) {
+            listening.join().expect("it was heard to its end");
+        }
+        self.said.lock().expect("what it said").clone()
+    }
+
+    /// Where it answers probes.
+    pub fn probes(&self) -> SocketAddr {
+        address_of_probes(&self.said.lock().expect("what it said")).expect("it says where")
+    }
+
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
+}
+
+/// Where a server answers probes, by a line of its log.
+pub fn address_of_probes(said: &str) -> Option<SocketAddr> {
+    let line = said.lines().find(|line| line.contains("answering probes"))?;
+    line.split("address=").nth(1)?.trim().parse().ok()
 }
 
 /// Sends a signal to a process.
@@ -84,7 +108,7 @@ pub fn signal(child: &Child, name: &str) {
 }
 
 /// Keeps what comes, to its end: nobody may leave a pipe full. The line that says how to reach the server is sent.
-fn listen(pipe: impl Read + Send + 'static, said: &Arc<Mutex<String>>, hints: mpsc::Sender<String>) {
+fn listen(pipe: impl Read + Send + 'static, said: &Arc<Mutex<String>>, hints: mpsc::Sender<String>) -> JoinHandle<()> {
     let said = Arc::clone(said);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines() {
@@ -97,7 +121,7 @@ fn listen(pipe: impl Read + Send + 'static, said: &Arc<Mutex<String>>, hints: mp
             said.push_str(&line);
             said.push('\n');
         }
-    });
+    })
 }
 
 impl Clients for Process {

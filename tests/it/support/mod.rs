@@ -7,14 +7,22 @@ mod every_call;
 mod fixtures;
 mod gate;
 mod postgres;
+mod proxy;
 mod server;
 mod vault;
 
-pub use binary::{Process, outflow, signal};
+pub use binary::{Process, address_of_probes, outflow, signal};
 pub use client::{Client, Clients, ErrorExt};
 pub use database::{Database, hold_connections};
 pub use every_call::{EveryCall, Names, Slot, With, declared_methods, every_call};
 pub use fixtures::*;
 pub use gate::{Gate, say};
 pub use postgres::{new_database, program, server_log_lines};
+pub use proxy::Proxy;
 pub use server::{Backend, TestServer, on_both};
+
+/// Waits for something that must come, and says what it was if it does not.
+pub async fn awaited<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let patience = std::time::Duration::from_mins(1);
+    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
