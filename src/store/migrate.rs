@@ -1,7 +1,7 @@
 //! Brings the schema to what this build knows, one process at a time.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
@@ -15,8 +15,10 @@ use crate::model::Error;
 
 /// Names the migration among PostgreSQL's advisory locks.
 const LOCK: i64 = 0x6f75_7466_6c6f_7700;
-/// How long SQLite's writer is waited for by a migration.
-const SQLITE_PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+/// How long another process at SQLite's schema is waited for.
+const SQLITE_PATIENCE: Duration = Duration::from_mins(1);
+/// The pause before another look.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What is known about the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +61,7 @@ impl Store {
         let deadline = Instant::now() + SQLITE_PATIENCE;
         loop {
             match self.migrate_once().await {
-                Err(MigrateError::Database(error)) if is_conflict(&error) && Instant::now() < deadline => {
-                    tracing::debug!("another process is at the schema");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                }
+                Err(error) if is_busy(&error, deadline) => tokio::time::sleep(PAUSE).await,
                 answer => return answer,
             }
         }
@@ -97,8 +96,14 @@ impl Store {
 
     /// What is known about the schema; nothing is changed.
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
-        let reader = self.reader().await.map_err(MigrateError::Unavailable)?;
-        state(&reader).await.map_err(failed)
+        let deadline = Instant::now() + SQLITE_PATIENCE;
+        loop {
+            let reader = self.reader().await.map_err(MigrateError::Unavailable)?;
+            match state(&reader).await.map_err(failed) {
+                Err(error) if is_busy(&error, deadline) => tokio::time::sleep(PAUSE).await,
+                answer => return answer,
+            }
+        }
     }
 }
 
@@ -132,6 +137,9 @@ async fn state(db: &impl ConnectionTrait) -> Result<SchemaState, DbErr> {
     Ok(SchemaState { applied, pending, unknown })
 }
 
-fn is_conflict(error: &DbErr) -> bool {
-    matches!(Error::from(error.clone()), Error::Aborted(_))
+/// Whether another process is at the schema, and worth waiting for: SQLite's file is locked then, even to those that only
+/// open it.
+fn is_busy(error: &MigrateError, deadline: Instant) -> bool {
+    let conflict = |error: &DbErr| matches!(Error::from(error.clone()), Error::Aborted(_));
+    matches!(error, MigrateError::Database(error) if conflict(error)) && Instant::now() < deadline
 }
