@@ -39,8 +39,7 @@ fn is_empty(file: &Path) -> bool {
 /// Recognises every key, and what it sealed, before anything is written. A new key gets its canary, and the first start
 /// makes the key that digests requests.
 pub async fn prepare(store: &Store, vault: &Vault) -> Result<RequestHasher, StartError> {
-    let (hasher, missing) = recognise_all(store, vault).await?;
-    let mut hasher = hasher;
+    let (mut hasher, missing) = recognise_all(store, vault).await?;
     let made = missing.into_iter().map(|purpose| make(vault, purpose)).collect::<Result<Vec<_>, _>>()?;
     // Another start may have been first.
     for (purpose, row) in insert(store, made).await? {

@@ -106,9 +106,8 @@ async fn attach(
         exports.into_iter().partition(|export| attached_to(export) == Some(connection.uid));
     for before in staying {
         // It is there already; only new settings change anything.
-        let after = fitted(change, &before, connection, given, &mut checked)?;
+        let mut after = fitted(change, &before, connection, given, &mut checked)?;
         if after != before {
-            let mut after = after;
             touch(change, &mut after);
             store::exports::update(change.db, &after).await?;
             change.audit(&subject(&after), changes::between(Some(&before), Some(&after)), batch_id, "");
@@ -146,7 +145,7 @@ fn fitted(
     let mut fitted = export.clone();
     fitted.destination_settings = settings::refit(change.app, export, target, given)?;
     fitted.connection_type = target.clone();
-    settings::check_size(&fitted, "destination_settings")?;
+    settings::check_size(&fitted, Some(export), "destination_settings")?;
     if settings::shortest_interval(change.app, target) > settings::shortest_interval(change.app, own) {
         match checked.check(change, &fitted, "schedule") {
             // A schedule that has ended may move; one that fires too often for the new type may not.

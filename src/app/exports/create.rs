@@ -90,7 +90,7 @@ async fn create(change: &Change<'_>, input: &CreateExport) -> Result<Effect> {
         revision: 1,
     };
     settings::check_schedule(change, &export, export.schedule.as_ref(), "export.schedule")?;
-    settings::check_size(&export, "export")?;
+    settings::check_size(&export, None, "export")?;
     export.next_due_time = export.first_due_time(change.now);
     let before = store::attachments::admit(change.db, change.scope, target, 1).await?;
     export.link = Link::Attached(target::attachment(&connection, before + 1));

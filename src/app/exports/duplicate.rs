@@ -51,7 +51,7 @@ async fn duplicate(change: &Change<'_>, input: &DuplicateExport) -> Result<Effec
     if let Some(schedule) = &mut copy.schedule {
         schedule.enabled = false;
     }
-    settings::check_size(&copy, "display_name")?;
+    settings::check_size(&copy, None, "display_name")?;
     match &mut copy.link {
         Link::Attached(attachment) => {
             let before = store::attachments::admit(change.db, change.scope, attachment.uid, 1).await?;

@@ -80,7 +80,7 @@ async fn update(change: &Change<'_>, input: &BatchUpdate) -> Result<Effect> {
             },
             ScheduleChange::Replace(_) => {
                 checked.check(change, &after, "schedule")?;
-                settings::check_size(&after, "schedule")?;
+                settings::check_size(&after, Some(&before), "schedule")?;
             }
         }
         after.next_due_time = after.first_due_time(change.now);

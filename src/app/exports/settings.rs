@@ -37,9 +37,10 @@ pub(super) fn refit(app: &App, export: &Export, target: &TypeId, given: Option<&
     }
 }
 
-/// Refuses an export that has become too large as a whole.
-pub(super) fn check_size(export: &Export, path: &str) -> Result<()> {
-    if export.bytes() <= limits::EXPORT_BYTES {
+/// Refuses an export that is too large as a whole, and larger than it was: what is stored already may always stay.
+pub(super) fn check_size(export: &Export, before: Option<&Export>, path: &str) -> Result<()> {
+    let bytes = export.bytes();
+    if bytes <= limits::EXPORT_BYTES || before.is_some_and(|before| bytes <= before.bytes()) {
         return Ok(());
     }
     Err(Error::invalid(path, format!("must not be larger than {} bytes, as a whole", limits::EXPORT_BYTES)))

@@ -84,9 +84,7 @@ async fn update(change: &Change<'_>, input: &UpdateExport) -> Result<Effect> {
         after.schedule.clone_from(schedule);
         after.next_due_time = after.first_due_time(change.now);
     }
-    if after.bytes() > before.bytes() {
-        settings::check_size(&after, "export")?;
-    }
+    settings::check_size(&after, Some(&before), "export")?;
     if after != before {
         touch(change, &mut after);
         store::exports::update(change.db, &after).await?;

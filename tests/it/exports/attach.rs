@@ -49,6 +49,49 @@ async fn webhook(admin: &mut Client) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_export_at_its_limit_comes_back_though_switching_it_off_took_a_byte() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        let mut request = crate::support::create_export(&connection, "Large");
+        let export = request.export.as_mut().expect("an export");
+        export.schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
+        // As large as can be: first by the number of fields, then by the words about it.
+        let mut sized = async |fields: usize, words: usize, validate_only| {
+            let mut request = pb::CreateExportRequest { validate_only, ..request.clone() };
+            let export = request.export.as_mut().expect("an export");
+            export.description = "w".repeat(words);
+            let table = &mut export.payload.as_mut().expect("a payload").tables[0];
+            table.fields = (0..fields)
+                .map(|number| pb::PayloadField { field: format!("f{number:0119}"), ..Default::default() })
+                .collect();
+            admin.exports.create_export(request).await.map(|created| created.into_inner().export.expect("answered"))
+        };
+        let (mut fields, mut words) = (0, 0);
+        for step in [256, 128, 64, 32, 16, 8, 4, 2, 1] {
+            fields += if sized(fields + step, 0, true).await.is_ok() { step } else { 0 };
+        }
+        for step in [256, 128, 64, 32, 16, 8, 4, 2, 1] {
+            words += if sized(fields, words + step, true).await.is_ok() { step } else { 0 };
+        }
+        let made = sized(fields, words, false).await.expect("as large as can be");
+        let mut admin = server.admin().await;
+        let off = pb::BatchUpdateExportSchedulesRequest {
+            parent: crate::support::parent(),
+            names: vec![made.name.clone()],
+            change: Some(pb::batch_update_export_schedules_request::Change::Enabled(false)),
+            ..Default::default()
+        };
+        admin.exports.batch_update_export_schedules(off).await.expect("switched off");
+        let detach = pb::DetachExportRequest { name: made.name.clone(), ..Default::default() };
+        admin.exports.detach_export(detach).await.expect("detached");
+        let back = attached(&mut admin, attach(&made.name, &connection)).await;
+        assert_eq!((&back.payload, &back.description), (&made.payload, &made.description));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_detached_export_comes_back_as_it_was() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
