@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::catalog::ConnectionType;
-use crate::model::{Call, Error, Kind, Result, Role, TypeId};
+use crate::model::{Call, Error, Kind, Result, Role, ConnectionTypeId};
 
 impl App {
     /// Up to `size` types behind `after`, in order of their ids, and whether there are more.
@@ -21,13 +21,13 @@ impl App {
     }
 
     /// One type.
-    pub fn get_connection_type(&self, call: &Call, id: &TypeId) -> Result<&ConnectionType> {
+    pub fn get_connection_type(&self, call: &Call, id: &ConnectionTypeId) -> Result<&ConnectionType> {
         call.caller.require(Role::Viewer)?;
         self.0.catalog.get(id.as_str()).ok_or_else(|| Error::NotFound(Kind::ConnectionType, id.name()))
     }
 
     /// The type of a connection or export; `None` if the catalog does not have it any more.
-    pub(super) fn connection_type(&self, id: &TypeId) -> Option<&ConnectionType> {
+    pub(super) fn connection_type(&self, id: &ConnectionTypeId) -> Option<&ConnectionType> {
         self.0.catalog.get(id.as_str())
     }
 }

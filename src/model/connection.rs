@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::text::{Labels, Object};
 use super::token::{Etag, TokenKind};
-use super::{ConnectionName, ConnectionUid, Error, Result, TypeId, Violations, limits};
+use super::{ConnectionName, ConnectionUid, Error, Result, ConnectionTypeId, Violations, limits};
 
 /// Whether exports on a connection can run, and if not, why; computed at every read, never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub struct Connection {
     /// What people say about it.
     pub description: String,
     /// Its type.
-    pub connection_type: TypeId,
+    pub connection_type: ConnectionTypeId,
     /// The version of the type's fields that it was saved under.
     pub schema_version: u32,
     /// The fields of the type.
@@ -182,14 +182,14 @@ pub struct UsableConnection {
     /// What people call it.
     pub display_name: String,
     /// Its type.
-    pub connection_type: TypeId,
+    pub connection_type: ConnectionTypeId,
 }
 
 /// What a list of connections is narrowed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionFilter {
     /// Of this type.
-    pub connection_type: Option<TypeId>,
+    pub connection_type: Option<ConnectionTypeId>,
     /// In this state.
     pub state: Option<ConnectionState>,
     /// With this in the display name, in any case.

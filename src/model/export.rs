@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::schedule::{Evaluator, Schedule};
 use super::text::{self, Labels, Object};
 use super::token::{Etag, TokenKind};
-use super::{Condition, ConnectionName, ConnectionUid, ExportName, ExportUid, Payload, ResourceId, TypeId};
+use super::{Condition, ConnectionName, ConnectionUid, ExportName, ExportUid, Payload, ResourceId, ConnectionTypeId};
 
 /// Whether an export can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct Export {
     /// What people say about it.
     pub description: String,
     /// The type of its connection; a detached one keeps it.
-    pub connection_type: TypeId,
+    pub connection_type: ConnectionTypeId,
     /// Attached or detached.
     pub link: Link,
     /// What leaves.
@@ -204,7 +204,7 @@ pub struct ExportFilter {
     /// Attached to this connection.
     pub connection: Option<ResourceId>,
     /// Of this type.
-    pub connection_type: Option<TypeId>,
+    pub connection_type: Option<ConnectionTypeId>,
     /// In this state.
     pub state: Option<ExportState>,
     /// Created by this principal.

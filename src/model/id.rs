@@ -15,7 +15,7 @@ pub struct ResourceId(String);
 
 /// The id of a connection type, such as `sftp`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TypeId(String);
+pub struct ConnectionTypeId(String);
 
 /// A connection, whatever its name: never given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl ResourceId {
     }
 }
 
-impl TypeId {
+impl ConnectionTypeId {
     /// Parses an id that a caller names; whether the type exists is the catalog's to say.
     pub fn parse(text: &str) -> Option<Self> {
         is_identifier(text).then(|| Self(text.to_owned()))

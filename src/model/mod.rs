@@ -30,5 +30,5 @@ pub use error::{
 pub use export::{
     Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, Link, ReleaseCause, due_time_after,
 };
-pub use id::{ConnectionName, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, TypeId, is_identifier};
+pub use id::{ConnectionName, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, ConnectionTypeId, is_identifier};
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};

@@ -14,7 +14,7 @@ use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Condition, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, Kind, Member,
-    ResourceId, Result, Sharing, TypeId,
+    ResourceId, Result, Sharing, ConnectionTypeId,
 };
 
 /// Members that one statement names.
@@ -233,7 +233,7 @@ impl Row {
             uid: ConnectionUid(row.uid),
             display_name: row.display_name,
             description: row.description,
-            connection_type: TypeId::new(row.connection_type),
+            connection_type: ConnectionTypeId::new(row.connection_type),
             schema_version: u32::try_from(row.schema_version).map_err(Error::internal)?,
             properties,
             needs_credential: row.needs_credential,

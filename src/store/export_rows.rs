@@ -7,7 +7,7 @@ use super::Scope;
 use super::entities::export;
 use crate::model::{
     Attachment, CallerAccess, Condition, ConnectionName, ConnectionUid, Detachment, Error, Export, ExportName,
-    ExportUid, Link, ResourceId, Result, TypeId,
+    ExportUid, Link, ResourceId, Result, ConnectionTypeId,
 };
 
 pub struct Row {
@@ -42,7 +42,7 @@ impl Row {
             uid: ExportUid(row.uid),
             display_name: row.display_name,
             description: row.description,
-            connection_type: TypeId::new(row.connection_type),
+            connection_type: ConnectionTypeId::new(row.connection_type),
             link,
             payload: serde_json::from_value(row.payload).map_err(Error::internal)?,
             schedule: row.schedule.map(serde_json::from_value).transpose().map_err(Error::internal)?,

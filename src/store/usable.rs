@@ -11,7 +11,7 @@ use super::expressions::usable;
 use super::{Scope, one, paging};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Caller, Connection, ConnectionFilter, ConnectionName, ConnectionUid, ResourceId, Result, TypeId, UsableConnection,
+    Caller, Connection, ConnectionFilter, ConnectionName, ConnectionUid, ResourceId, Result, ConnectionTypeId, UsableConnection,
 };
 
 /// The uid of the connection of this id, if the caller may use it. Its row is not locked.
@@ -67,7 +67,7 @@ pub async fn search(
     let usable = |row: Row| UsableConnection {
         name: ConnectionName { organization: scope.organization.clone(), id: ResourceId::stored(row.id) },
         display_name: row.display_name,
-        connection_type: TypeId::new(row.connection_type),
+        connection_type: ConnectionTypeId::new(row.connection_type),
     };
     Ok(Page { items: rows.items.into_iter().map(usable).collect(), next: rows.next })
 }

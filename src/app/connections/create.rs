@@ -6,7 +6,7 @@ use crate::app::{App, CredentialInput, credential};
 use crate::model::text::{Labels, Object};
 use crate::model::{
     Call, Condition, ConnectionName, ConnectionUid, CredentialStatus, Mutation, ResourceId, Result, Role, Sharing,
-    TypeId, Violations,
+    ConnectionTypeId, Violations,
 };
 use crate::store;
 
@@ -18,7 +18,7 @@ pub struct ConnectionDraft {
     /// What people say about it.
     pub description: String,
     /// Its type.
-    pub connection_type: TypeId,
+    pub connection_type: ConnectionTypeId,
     /// The fields of the type.
     pub properties: Object,
     /// Who may use it.

@@ -6,7 +6,7 @@ use crate::catalog::ConnectionType;
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Abort, Call, Connection, ConnectionFilter, ConnectionName, ConnectionUid, Error, Kind, ResourceId, Result, Role,
-    TypeId, UsableConnection,
+    ConnectionTypeId, UsableConnection,
 };
 use crate::store;
 use crate::store::locks::{self, Purpose};
@@ -89,7 +89,7 @@ fn effect_of(connection: &Connection) -> Effect {
 }
 
 /// The type that a request names, or that a stored connection has.
-fn known_type<'a>(app: &'a App, field: &str, id: &TypeId) -> Result<&'a ConnectionType> {
+fn known_type<'a>(app: &'a App, field: &str, id: &ConnectionTypeId) -> Result<&'a ConnectionType> {
     let unknown = || format!("there is no connection type {}: see ListConnectionTypes", id.name());
     app.connection_type(id).ok_or_else(|| Error::invalid(field, unknown()))
 }

@@ -4,7 +4,7 @@ use super::{Connection, answer, changes, effect_of, known_type, lock, subject, t
 use crate::app::change::{Change, Effect};
 use crate::app::{App, CredentialInput, credential};
 use crate::model::text::{Labels, Object};
-use crate::model::{Call, Error, Invalid, Mutation, Precondition, ResourceId, Result, Role, TypeId, Violations};
+use crate::model::{Call, Error, Invalid, Mutation, Precondition, ResourceId, Result, Role, ConnectionTypeId, Violations};
 use crate::store;
 use crate::store::locks::Purpose;
 
@@ -16,7 +16,7 @@ pub struct ConnectionUpdate {
     /// What people say about it.
     pub description: Option<String>,
     /// The type as the request has it; it cannot change.
-    pub connection_type: Option<TypeId>,
+    pub connection_type: Option<ConnectionTypeId>,
     /// The fields of the type, all of them.
     pub properties: Option<Object>,
     /// Labels, all of them.

@@ -7,10 +7,10 @@ use crate::app::App;
 use crate::app::change::Change;
 use crate::model::schedule::{Schedule, Timing};
 use crate::model::text::Object;
-use crate::model::{Error, Export, Precondition, Result, TypeId, limits};
+use crate::model::{Error, Export, Precondition, Result, ConnectionTypeId, limits};
 
 /// Checks settings against a type and writes its defaults in.
-pub(super) fn check(app: &App, connection_type: &TypeId, settings: &Object, path: &str) -> Result<Object> {
+pub(super) fn check(app: &App, connection_type: &ConnectionTypeId, settings: &Object, path: &str) -> Result<Object> {
     let known = app.connection_type(connection_type).ok_or_else(|| {
         Error::invalid(path, format!("cannot be checked: the catalog has no {} any more", connection_type.name()))
     })?;
@@ -18,7 +18,7 @@ pub(super) fn check(app: &App, connection_type: &TypeId, settings: &Object, path
 }
 
 /// The settings of an export that goes to a connection of another type: those given, or else its own if they fit.
-pub(super) fn refit(app: &App, export: &Export, target: &TypeId, given: Option<&Object>) -> Result<Object> {
+pub(super) fn refit(app: &App, export: &Export, target: &ConnectionTypeId, given: Option<&Object>) -> Result<Object> {
     if let Some(given) = given {
         return check(app, target, given, "destination_settings");
     }
@@ -59,14 +59,14 @@ pub(super) fn check_schedule(
 }
 
 /// The shortest interval that a type permits.
-pub(super) fn shortest_interval(app: &App, connection_type: &TypeId) -> Duration {
+pub(super) fn shortest_interval(app: &App, connection_type: &ConnectionTypeId) -> Duration {
     app.connection_type(connection_type).map_or(Duration::ZERO, |known| known.min_schedule_interval)
 }
 
 /// The schedules that a batch has checked: looking at a thousand times of one takes a while, and those of a batch are
 /// often equal.
 #[derive(Default)]
-pub(super) struct CheckedSchedules(HashSet<(TypeId, Schedule)>);
+pub(super) struct CheckedSchedules(HashSet<(ConnectionTypeId, Schedule)>);
 
 impl CheckedSchedules {
     /// Checks the schedule of an export for its type, unless an equal one was.

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::model::{
-    Call, ConnectionName, Error, ExportName, Mutation, OrganizationId, ResourceId, Result, TypeId, Violations, limits,
+    Call, ConnectionName, Error, ExportName, Mutation, OrganizationId, ResourceId, Result, ConnectionTypeId, Violations, limits,
     text,
 };
 
@@ -97,8 +97,8 @@ impl<'a> Form<'a> {
     }
 
     /// `connectionTypes/{type}`; whether it exists is the catalog's to say.
-    pub fn connection_type(&mut self, field: &str, text: &str) -> Option<TypeId> {
-        let id = text.strip_prefix("connectionTypes/").and_then(TypeId::parse);
+    pub fn connection_type(&mut self, field: &str, text: &str) -> Option<ConnectionTypeId> {
+        let id = text.strip_prefix("connectionTypes/").and_then(ConnectionTypeId::parse);
         if id.is_none() {
             self.add(field, "must be `connectionTypes/{type}`");
         }
@@ -106,7 +106,7 @@ impl<'a> Form<'a> {
     }
 
     /// The same where it may be absent.
-    pub fn optional_type(&mut self, field: &str, text: &str) -> Option<TypeId> {
+    pub fn optional_type(&mut self, field: &str, text: &str) -> Option<ConnectionTypeId> {
         if text.is_empty() { None } else { self.connection_type(field, text) }
     }
 
