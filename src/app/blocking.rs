@@ -15,7 +15,7 @@ use super::follow::Seen;
 use super::streams::StreamPlace;
 use crate::model::token::{Etag, TokenKind};
 use crate::model::{
-    Call, ConnectionName, ConnectionUid, Cursor, Error, ExportName, ExportState, Kind, ReleaseCause, Result, Role,
+    Call, ConnectionName, ConnectionUid, Cursor, Error, ExportName, ExportState, ResourceKind, ReleaseCause, Result, Role,
 };
 use crate::store::blocking::{self, Event, EventPage, Standing};
 use crate::store::{self, Scope};
@@ -78,7 +78,7 @@ impl App {
         let place = self.0.streams.enter(call)?;
         let cursor = {
             let reader = self.0.store.reader().await?;
-            let absent = || Error::NotFound(Kind::Connection, name.to_string());
+            let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
             let found = store::connections::locate(&reader, &scope, &name.id).await?;
             let beyond = cursor.filter(|cursor| follow && Some(cursor.connection) != found);
             match (beyond, found) {

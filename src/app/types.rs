@@ -2,7 +2,7 @@
 
 use super::App;
 use crate::catalog::ConnectionType;
-use crate::model::{Call, Error, Kind, Result, Role, ConnectionTypeId};
+use crate::model::{Call, Error, ResourceKind, Result, Role, ConnectionTypeId};
 
 impl App {
     /// Up to `size` types behind `after`, in order of their ids, and whether there are more.
@@ -23,7 +23,7 @@ impl App {
     /// One type.
     pub fn get_connection_type(&self, call: &Call, id: &ConnectionTypeId) -> Result<&ConnectionType> {
         call.caller.require(Role::Viewer)?;
-        self.0.catalog.get(id.as_str()).ok_or_else(|| Error::NotFound(Kind::ConnectionType, id.name()))
+        self.0.catalog.get(id.as_str()).ok_or_else(|| Error::NotFound(ResourceKind::ConnectionType, id.name()))
     }
 
     /// The type of a connection or export; `None` if the catalog does not have it any more.

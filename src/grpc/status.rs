@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 use uuid::Uuid;
 
 use super::proto::ErrorReason;
-use crate::model::{Abort, Blocker, Error, Exhausted, Invalid, Kind, Precondition, Unavailable, Violations, limits};
+use crate::model::{Abort, Blocker, Error, Exhausted, Invalid, ResourceKind, Precondition, Unavailable, Violations, limits};
 
 /// `ErrorInfo.domain` of every status.
 pub const DOMAIN: &str = "outflow";
@@ -204,7 +204,7 @@ fn failed_precondition(precondition: Precondition) -> Answer {
                 .with("blocking_export_count", &blocking_export_count)
                 .with("blocking_set_etag", &blocking_set_etag)
                 .with("violation_count", &first.len())
-                .resource(kind_name(Kind::Connection), &connection);
+                .resource(kind_name(ResourceKind::Connection), &connection);
             answer.details.set_precondition_failure(blockers(&first));
             answer.details.add_help_link(
                 "streams every blocking export; BatchDetachExports detaches the set that was shown",
@@ -221,7 +221,7 @@ fn failed_precondition(precondition: Precondition) -> Answer {
             new(ErrorReason::BlockingSetTooLarge, message)
                 .with("blocking_export_count", &blocking_export_count)
                 .with("limit", &limit)
-                .resource(kind_name(Kind::Connection), &connection)
+                .resource(kind_name(ResourceKind::Connection), &connection)
         }
         Precondition::CredentialReentryRequired { changed_binding_fields } => {
             let fields = cut(&changed_binding_fields.join(","), MESSAGE_CHARS);
@@ -245,7 +245,7 @@ fn failed_precondition(precondition: Precondition) -> Answer {
                 .with("export_type", &export_type)
                 .with("connection_type", &connection_type)
                 .violations(&violations)
-                .resource(kind_name(Kind::Export), &export)
+                .resource(kind_name(ResourceKind::Export), &export)
         }
     }
 }
@@ -260,7 +260,7 @@ fn aborted(abort: Abort) -> Answer {
             let message = "an export was attached since the set was shown: stream it again";
             Answer::new(Code::Aborted, ErrorReason::BlockingSetChanged, message)
                 .with("connection", &connection)
-                .resource(kind_name(Kind::Connection), &connection)
+                .resource(kind_name(ResourceKind::Connection), &connection)
         }
         Abort::Conflict => {
             let message = "another change was in the way: repeat the call";
@@ -298,11 +298,11 @@ fn fitting<T>(items: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec
         .collect()
 }
 
-fn kind_name(kind: Kind) -> &'static str {
+fn kind_name(kind: ResourceKind) -> &'static str {
     match kind {
-        Kind::ConnectionType => "outflow.v1.ConnectionType",
-        Kind::Connection => "outflow.v1.Connection",
-        Kind::Export => "outflow.v1.Export",
+        ResourceKind::ConnectionType => "outflow.v1.ConnectionType",
+        ResourceKind::Connection => "outflow.v1.Connection",
+        ResourceKind::Export => "outflow.v1.Export",
     }
 }
 

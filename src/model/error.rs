@@ -86,7 +86,7 @@ pub enum Invalid {
 
 /// A kind of resource, as error details name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ResourceKind {
     /// `connectionTypes/*`
     ConnectionType,
     /// `organizations/*/connections/*`
@@ -192,9 +192,9 @@ pub enum Error {
     /// The caller has no right on the resource of this name (or it might not exist).
     NotPermitted(String),
     /// The resource does not exist; said only to those who may know.
-    NotFound(Kind, String),
+    NotFound(ResourceKind, String),
     /// The chosen id is taken.
-    AlreadyExists(Kind, String),
+    AlreadyExists(ResourceKind, String),
     /// The request itself is wrong.
     Invalid(Invalid, Violations),
     /// The state of things forbids it.

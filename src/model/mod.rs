@@ -25,7 +25,7 @@ pub use connection::{
 };
 pub use cursor::Cursor;
 pub use error::{
-    Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Kind, Precondition, Result, Unavailable, Violations,
+    Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, ResourceKind, Precondition, Result, Unavailable, Violations,
 };
 pub use export::{
     Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, Link, ReleaseCause, due_time_after,

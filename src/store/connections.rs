@@ -13,7 +13,7 @@ use super::paging::{self, Keys};
 use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Condition, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, Kind, Member,
+    Condition, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, ResourceKind, Member,
     ResourceId, Result, Sharing, ConnectionTypeId,
 };
 
@@ -110,7 +110,7 @@ pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Resul
     let inserted = connection::Entity::insert(row.into_active_model()).exec_without_returning(db).await;
     match inserted {
         Err(cause) if error::is_unique_violation(&cause) => {
-            return Err(Error::AlreadyExists(Kind::Connection, connection.name.to_string()));
+            return Err(Error::AlreadyExists(ResourceKind::Connection, connection.name.to_string()));
         }
         result => result?,
     };

@@ -17,7 +17,7 @@ use super::paging::{self, Keys};
 use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Caller, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState, ExportUid, Kind,
+    Caller, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState, ExportUid, ResourceKind,
     Link, ResourceId, Result, Role,
 };
 
@@ -111,7 +111,7 @@ pub async fn insert(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
     let inserted = export::Entity::insert(row_of(export)?.into_active_model()).exec_without_returning(db).await;
     match inserted {
         Err(cause) if error::is_unique_violation(&cause) => {
-            Err(Error::AlreadyExists(Kind::Export, export.name.to_string()))
+            Err(Error::AlreadyExists(ResourceKind::Export, export.name.to_string()))
         }
         Err(cause) => Err(cause.into()),
         Ok(_) => Ok(()),

@@ -5,7 +5,7 @@ use super::change::{Change, Effect, Subject};
 use crate::catalog::ConnectionType;
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Abort, Call, Connection, ConnectionFilter, ConnectionName, ConnectionUid, Error, Kind, ResourceId, Result, Role,
+    Abort, Call, Connection, ConnectionFilter, ConnectionName, ConnectionUid, Error, ResourceKind, ResourceId, Result, Role,
     ConnectionTypeId, UsableConnection,
 };
 use crate::store;
@@ -27,7 +27,7 @@ impl App {
     pub async fn get_connection(&self, call: &Call, name: &ConnectionName) -> Result<Connection> {
         let scope = self.read_scope(call, Role::Admin)?;
         let found = store::connections::find(&self.0.store.reader().await?, &scope, &name.id).await?;
-        found.ok_or_else(|| Error::NotFound(Kind::Connection, name.to_string()))
+        found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.to_string()))
     }
 
     /// Lists connections.
@@ -56,7 +56,7 @@ impl App {
 /// Locks a connection and reads it as it is now; refuses if it is not there, or not as the caller last saw it.
 async fn lock(change: &Change<'_>, id: &ResourceId, purpose: Purpose, etag: &str) -> Result<Connection> {
     let name = ConnectionName { organization: change.scope.organization.clone(), id: id.clone() };
-    let absent = || Error::NotFound(Kind::Connection, name.to_string());
+    let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
     let uid = store::connections::locate(change.db, change.scope, id).await?.ok_or_else(absent)?;
     locks::connections(change.db, change.scope, &[uid].into(), purpose).await?;
     let connection = store::connections::get(change.db, change.scope, uid).await?.ok_or_else(absent)?;
@@ -70,7 +70,7 @@ async fn lock(change: &Change<'_>, id: &ResourceId, purpose: Purpose, etag: &str
 async fn answer(change: &Change<'_>, effect: &Effect) -> Result<Connection> {
     let (uid, name) = effect.single()?;
     let found = store::connections::get(change.db, change.scope, ConnectionUid(*uid)).await?;
-    found.ok_or_else(|| Error::NotFound(Kind::Connection, name.clone()))
+    found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.clone()))
 }
 
 /// Marks a connection as changed by the caller of this change.

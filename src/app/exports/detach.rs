@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::app::change::{Change, Effect, Subject};
 use crate::model::token::{Etag, TokenKind};
 use crate::model::{
-    Abort, Call, Connection, ConnectionName, ConnectionUid, Detachment, Error, Export, ExportName, Kind, Mutation,
+    Abort, Call, Connection, ConnectionName, ConnectionUid, Detachment, Error, Export, ExportName, ResourceKind, Mutation,
     Precondition, ReleaseCause, ResourceId, Result, Role, limits,
 };
 use crate::store;
@@ -132,7 +132,7 @@ async fn detach_many(change: &Change<'_>, input: &DetachMany) -> Result<Effect> 
 /// Locks a connection and everything attached to it, if that is the set which was shown.
 async fn lock_set(change: &Change<'_>, name: &ConnectionName, shown: &str) -> Result<(Connection, Vec<Leaving>)> {
     let (db, scope) = (change.db, change.scope);
-    let absent = || Error::NotFound(Kind::Connection, name.to_string());
+    let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
     let uid = store::connections::locate(db, scope, &name.id).await?.ok_or_else(absent)?;
     locks::connections(db, scope, &[uid].into(), Purpose::Change).await?;
     let connection = store::connections::get(db, scope, uid).await?.ok_or_else(absent)?;

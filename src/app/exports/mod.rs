@@ -6,7 +6,7 @@ use super::App;
 use super::change::{Change, Effect, Subject};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Abort, Call, CallerAccess, ConnectionUid, Error, Export, ExportFilter, ExportName, ExportState, ExportUid, Kind,
+    Abort, Call, CallerAccess, ConnectionUid, Error, Export, ExportFilter, ExportName, ExportState, ExportUid, ResourceKind,
     ResourceId, Result, Role,
 };
 use crate::store;
@@ -54,7 +54,7 @@ impl App {
     pub async fn get_export(&self, call: &Call, name: &ExportName) -> Result<Export> {
         let scope = self.read_scope(call, Role::Viewer)?;
         let found = store::exports::find(&self.0.store.reader().await?, &scope, &call.caller, &name.id).await?;
-        let export = found.ok_or_else(|| Error::NotFound(Kind::Export, name.to_string()))?;
+        let export = found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.to_string()))?;
         Ok(export.with_due_time_after(self.now()))
     }
 
@@ -74,7 +74,7 @@ impl App {
 async fn lock(change: &Change<'_>, ids: &[&ResourceId], target: Option<ConnectionUid>) -> Result<Vec<Export>> {
     let located = store::exports::locate(change.db, change.scope, ids).await?;
     let located: HashMap<_, _> = located.iter().map(|found| (&found.id, found)).collect();
-    let absent = |id: &ResourceId| Error::NotFound(Kind::Export, name(change, id).to_string());
+    let absent = |id: &ResourceId| Error::NotFound(ResourceKind::Export, name(change, id).to_string());
     for id in ids {
         located.get(id).ok_or_else(|| absent(id))?;
     }
@@ -120,7 +120,7 @@ async fn answer(change: &Change<'_>, effect: &Effect) -> Result<Export> {
     let (uid, name) = effect.single()?;
     let uids = [ExportUid(*uid)];
     let found = store::exports::get_many(change.db, change.scope, &change.call.caller, uids).await?;
-    let export = found.into_iter().next().ok_or_else(|| Error::NotFound(Kind::Export, name.clone()))?;
+    let export = found.into_iter().next().ok_or_else(|| Error::NotFound(ResourceKind::Export, name.clone()))?;
     Ok(export.with_due_time_after(change.now))
 }
 

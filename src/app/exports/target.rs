@@ -1,7 +1,7 @@
 //! The connection that an export is made on, attached to, or moved to.
 
 use crate::app::change::Change;
-use crate::model::{Attachment, Connection, ConnectionName, ConnectionUid, Error, Kind, Result, Role};
+use crate::model::{Attachment, Connection, ConnectionName, ConnectionUid, Error, ResourceKind, Result, Role};
 use crate::store;
 
 /// The connection of this name, if the caller may use it: the one to be locked. Absent and not usable are one answer
@@ -30,7 +30,7 @@ pub(super) fn attachment(connection: &Connection, revision: i64) -> Attachment {
 
 fn refused(change: &Change<'_>, name: &ConnectionName) -> Error {
     if change.call.caller.has(Role::Admin) {
-        Error::NotFound(Kind::Connection, name.to_string())
+        Error::NotFound(ResourceKind::Connection, name.to_string())
     } else {
         Error::not_permitted(name)
     }
