@@ -10,7 +10,7 @@ use super::{ConnectionName, ConnectionUid, Error, Result, ConnectionTypeId, Viol
 
 /// Whether exports on a connection can run, and if not, why; computed at every read, never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub enum Availability {
     /// They can.
     Active,
     /// An administrator suspended the connection.
@@ -23,7 +23,7 @@ pub enum Condition {
     TypeUnknown,
 }
 
-/// A condition, as callers see and filter it.
+/// A availability, as callers see and filter it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     /// Exports run.
@@ -34,7 +34,7 @@ pub enum ConnectionState {
     CredentialRequired,
 }
 
-impl Condition {
+impl Availability {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Active, Self::Suspended, Self::CredentialMissing, Self::CredentialExpired, Self::TypeUnknown];
@@ -137,7 +137,7 @@ pub struct Connection {
     /// Who may use it.
     pub sharing: Sharing,
     /// Whether exports on it can run.
-    pub condition: Condition,
+    pub availability: Availability,
     /// Whether an administrator suspended it.
     pub suspended: bool,
     /// In whose words.

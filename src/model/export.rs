@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::schedule::{Evaluator, Schedule};
 use super::text::{self, Labels, Object};
 use super::token::{Etag, TokenKind};
-use super::{Condition, ConnectionName, ConnectionUid, ExportName, ExportUid, Payload, ResourceId, ConnectionTypeId};
+use super::{Availability, ConnectionName, ConnectionUid, ExportName, ExportUid, Payload, ResourceId, ConnectionTypeId};
 
 /// Whether an export can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Attachment {
     /// What people call it.
     pub display_name: String,
     /// Whether exports on it can run.
-    pub condition: Condition,
+    pub availability: Availability,
     /// Numbers the attachment among those of the connection.
     pub revision: i64,
 }
@@ -123,7 +123,7 @@ impl Export {
     pub fn state(&self) -> ExportState {
         match &self.link {
             Link::Detached(_) => ExportState::Inactive,
-            Link::Attached(attachment) if attachment.condition == Condition::Active => ExportState::Active,
+            Link::Attached(attachment) if attachment.availability == Availability::Active => ExportState::Active,
             Link::Attached(_) => ExportState::Blocked,
         }
     }

@@ -20,7 +20,7 @@ pub mod token;
 pub use call::{Call, Caller, Mutation, Role};
 pub use clock::Clock;
 pub use connection::{
-    Condition, Connection, ConnectionFilter, ConnectionState, CredentialStatus, Member, Sharing, UsableConnection,
+    Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, Member, Sharing, UsableConnection,
     check_member_count,
 };
 pub use cursor::Cursor;

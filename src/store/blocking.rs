@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
-use super::expressions::{condition, now};
+use super::expressions::{availability, now};
 use crate::model::schedule::Schedule;
 use crate::model::{
-    Condition, ConnectionUid, Cursor, Error, ExportName, ExportState, ExportUid, ReleaseCause, ResourceId, Result,
+    Availability, ConnectionUid, Cursor, Error, ExportName, ExportState, ExportUid, ReleaseCause, ResourceId, Result,
     due_time_after,
 };
 
@@ -137,7 +137,7 @@ pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, rel
         return gone(db, scope, cursor, releases).await;
     };
     let first = StandingRow::from_query_result(first, "")?;
-    let active = Condition::from_code(first.condition) == Some(Condition::Active);
+    let active = Availability::from_code(first.availability) == Some(Availability::Active);
     let events = rows.iter().filter_map(|row| EntryRow::read(row).transpose());
     let events = events.map(|row| row?.into_event(scope, active)).collect::<Result<_>>()?;
     Ok(EventPage { standing: Some(first.into_model()?), events })
@@ -163,7 +163,7 @@ fn standing_query(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) 
     Query::select()
         .expr_as(column(AttachedExportCount), "standing_count")
         .expr_as(column(AttachmentRevision), "standing_revision")
-        .expr_as(condition(db.get_database_backend(), &scope.facts), "condition")
+        .expr_as(availability(db.get_database_backend(), &scope.facts), "availability")
         .expr_as(now(db.get_database_backend(), &scope.facts), "standing_time")
         .from(connection::Entity)
         .and_where(column(Organization).eq(scope.organization.as_str()))
@@ -230,7 +230,7 @@ fn wrap(limited: SelectStatement, alias: &'static str) -> SelectStatement {
 struct StandingRow {
     standing_count: i64,
     standing_revision: i64,
-    condition: i32,
+    availability: i32,
     standing_time: DateTime<Utc>,
 }
 

@@ -8,12 +8,12 @@ use sea_orm::{
 use serde_json::Value;
 
 use super::entities::{connection, connection_member};
-use super::expressions::{self, condition, in_state, members};
+use super::expressions::{self, availability, in_state, members};
 use super::paging::{self, Keys};
 use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Condition, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, ResourceKind, Member,
+    Availability, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, ResourceKind, Member,
     ResourceId, Result, Sharing, ConnectionTypeId,
 };
 
@@ -60,7 +60,7 @@ pub async fn list(
         query = query.filter(connection::Column::ConnectionType.eq(connection_type.as_str()));
     }
     if let Some(state) = filter.state {
-        query = query.filter(in_state(condition(db.get_database_backend(), &scope.facts), state));
+        query = query.filter(in_state(availability(db.get_database_backend(), &scope.facts), state));
     }
     if let Some(search) = &filter.search {
         query = query.filter(name_contains(search));
@@ -193,7 +193,7 @@ pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid
 pub(super) fn select(db: &impl ConnectionTrait, scope: &Scope) -> Select<connection::Entity> {
     connection::Entity::find()
         .expr_as(members(), "members")
-        .expr_as(condition(db.get_database_backend(), &scope.facts), "condition")
+        .expr_as(availability(db.get_database_backend(), &scope.facts), "availability")
         .filter(connection::Column::Organization.eq(scope.organization.as_str()))
 }
 
@@ -209,7 +209,7 @@ fn size(connection: &Connection) -> usize {
 pub(super) struct Row {
     connection: connection::Model,
     members: Option<String>,
-    condition: i32,
+    availability: i32,
 }
 
 impl FromQueryResult for Row {
@@ -217,7 +217,7 @@ impl FromQueryResult for Row {
         Ok(Self {
             connection: connection::Model::from_query_result(row, prefix)?,
             members: row.try_get(prefix, "members")?,
-            condition: row.try_get(prefix, "condition")?,
+            availability: row.try_get(prefix, "availability")?,
         })
     }
 }
@@ -248,7 +248,7 @@ impl Row {
                 all_contributors: row.shared_with_all,
                 members: self.members.iter().flat_map(|members| members.lines()).map(Member::stored).collect(),
             },
-            condition: Condition::from_code(self.condition).ok_or_else(|| Error::internal("unknown condition"))?,
+            availability: Availability::from_code(self.availability).ok_or_else(|| Error::internal("unknown availability"))?,
             suspended: row.suspended,
             suspend_reason: row.suspend_reason,
             attached_export_count: u64::try_from(row.attached_export_count).map_err(Error::internal)?,

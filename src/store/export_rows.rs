@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Scope;
 use super::entities::export;
 use crate::model::{
-    Attachment, CallerAccess, Condition, ConnectionName, ConnectionUid, Detachment, Error, Export, ExportName,
+    Attachment, CallerAccess, Availability, ConnectionName, ConnectionUid, Detachment, Error, Export, ExportName,
     ExportUid, Link, ResourceId, Result, ConnectionTypeId,
 };
 
@@ -14,7 +14,7 @@ pub struct Row {
     export: export::Model,
     connection_id: Option<String>,
     connection_display_name: Option<String>,
-    condition: i32,
+    availability: i32,
     managed: bool,
 }
 
@@ -24,7 +24,7 @@ impl FromQueryResult for Row {
             export: export::Model::from_query_result(row, prefix)?,
             connection_id: row.try_get(prefix, "connection_id")?,
             connection_display_name: row.try_get(prefix, "connection_display_name")?,
-            condition: row.try_get(prefix, "condition")?,
+            availability: row.try_get(prefix, "availability")?,
             managed: row.try_get(prefix, "managed")?,
         })
     }
@@ -66,12 +66,12 @@ impl Row {
         };
         let attached = (row.connection_uid, row.attached_revision, &self.connection_id, &self.connection_display_name);
         if let (Some(uid), Some(revision), Some(id), Some(display_name)) = attached {
-            let condition = Condition::from_code(self.condition).ok_or_else(|| Error::internal("unknown condition"))?;
+            let availability = Availability::from_code(self.availability).ok_or_else(|| Error::internal("unknown availability"))?;
             return Ok(Link::Attached(Attachment {
                 uid: ConnectionUid(uid),
                 name: name(id),
                 display_name: display_name.clone(),
-                condition,
+                availability,
                 revision,
             }));
         }

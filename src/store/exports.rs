@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::entities::{connection, export};
 use super::export_rows::Row;
-use super::expressions::{self, condition, in_state, usable};
+use super::expressions::{self, availability, in_state, usable};
 use super::paging::{self, Keys};
 use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
@@ -158,7 +158,7 @@ fn select(db: &impl ConnectionTrait, scope: &Scope, caller: &Caller) -> Select<e
         .left_join(connection::Entity)
         .expr_as(Expr::col((connection::Entity, connection::Column::Id)), "connection_id")
         .expr_as(Expr::col((connection::Entity, connection::Column::DisplayName)), "connection_display_name")
-        .expr_as(condition(db.get_database_backend(), &scope.facts), "condition")
+        .expr_as(availability(db.get_database_backend(), &scope.facts), "availability")
         .expr_as(managed(caller), "managed")
         .filter(export::Column::Organization.eq(scope.organization.as_str()))
 }
@@ -205,15 +205,15 @@ fn filtered(
     if let Some(search) = &filter.search {
         query = query.filter(expressions::contains(Expr::col((export::Entity, DisplayNameSearch)), search));
     }
-    let condition = || condition(db.get_database_backend(), &scope.facts);
+    let availability = || availability(db.get_database_backend(), &scope.facts);
     query = match filter.state {
         None => query,
         Some(ExportState::Inactive) => query.filter(ConnectionUid.is_null()),
         Some(ExportState::Active) => {
-            query.filter(ConnectionUid.is_not_null()).filter(in_state(condition(), ConnectionState::Active))
+            query.filter(ConnectionUid.is_not_null()).filter(in_state(availability(), ConnectionState::Active))
         }
         Some(ExportState::Blocked) => {
-            query.filter(ConnectionUid.is_not_null()).filter(in_state(condition(), ConnectionState::Active).not())
+            query.filter(ConnectionUid.is_not_null()).filter(in_state(availability(), ConnectionState::Active).not())
         }
     };
     match filter.caller_access {

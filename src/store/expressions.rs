@@ -5,9 +5,9 @@ use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LikeExpr, Query, S
 
 use super::Facts;
 use super::entities::{connection, connection_member};
-use crate::model::{Caller, Condition, ConnectionState, Role};
+use crate::model::{Caller, Availability, ConnectionState, Role};
 
-impl Condition {
+impl Availability {
     fn code(self) -> i32 {
         match self {
             Self::Active => 0,
@@ -19,7 +19,7 @@ impl Condition {
     }
 
     pub(super) fn from_code(code: i32) -> Option<Self> {
-        Self::ALL.into_iter().find(|condition| condition.code() == code)
+        Self::ALL.into_iter().find(|availability| availability.code() == code)
     }
 }
 
@@ -33,28 +33,28 @@ pub fn now(backend: DbBackend, facts: &Facts) -> SimpleExpr {
     Expr::cust_with_values("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', (? / 1000.0) || ' seconds')", [offset_ms])
 }
 
-/// Whether exports on a connection can run, as the code of a [`Condition`].
-pub fn condition(backend: DbBackend, facts: &Facts) -> SimpleExpr {
+/// Whether exports on a connection can run, as the code of a [`Availability`].
+pub fn availability(backend: DbBackend, facts: &Facts) -> SimpleExpr {
     use connection::Column::{ConnectionType, CredentialAuthMethod, CredentialExpireTime, NeedsCredential, Suspended};
     // Written out and not bound: the same in every call, and a dozen values less for each to send.
     let column = |column| Expr::col((connection::Entity, column));
-    let code = |condition: Condition| SimpleExpr::Constant(condition.code().into());
+    let code = |availability: Availability| SimpleExpr::Constant(availability.code().into());
     let known = facts.known_types.iter().map(|id| SimpleExpr::Constant(id.as_str().into()));
     CaseStatement::new()
-        .case(column(Suspended), code(Condition::Suspended))
-        .case(column(ConnectionType).is_not_in(known), code(Condition::TypeUnknown))
-        .case(column(NeedsCredential).and(column(CredentialAuthMethod).is_null()), code(Condition::CredentialMissing))
+        .case(column(Suspended), code(Availability::Suspended))
+        .case(column(ConnectionType).is_not_in(known), code(Availability::TypeUnknown))
+        .case(column(NeedsCredential).and(column(CredentialAuthMethod).is_null()), code(Availability::CredentialMissing))
         .case(
             column(NeedsCredential).and(column(CredentialExpireTime).lte(now(backend, facts))),
-            code(Condition::CredentialExpired),
+            code(Availability::CredentialExpired),
         )
-        .finally(code(Condition::Active))
+        .finally(code(Availability::Active))
         .into()
 }
 
-/// Whether a condition is one that callers see as `state`.
-pub fn in_state(condition: SimpleExpr, state: ConnectionState) -> SimpleExpr {
-    condition.is_in(Condition::ALL.into_iter().filter(|condition| condition.state() == state).map(Condition::code))
+/// Whether a availability is one that callers see as `state`.
+pub fn in_state(availability: SimpleExpr, state: ConnectionState) -> SimpleExpr {
+    availability.is_in(Availability::ALL.into_iter().filter(|availability| availability.state() == state).map(Availability::code))
 }
 
 /// Whether the caller may use a connection: an administrator any, others those shared with all, with themselves, or

@@ -5,7 +5,7 @@ use crate::app::change::{Change, Effect};
 use crate::app::{App, CredentialInput, credential};
 use crate::model::text::{Labels, Object};
 use crate::model::{
-    Call, Condition, ConnectionName, ConnectionUid, CredentialStatus, Mutation, ResourceId, Result, Role, Sharing,
+    Call, Availability, ConnectionName, ConnectionUid, CredentialStatus, Mutation, ResourceId, Result, Role, Sharing,
     ConnectionTypeId, Violations,
 };
 use crate::store;
@@ -86,7 +86,7 @@ async fn create(change: &Change<'_>, input: &CreateConnection) -> Result<Effect>
         needs_credential: connection_type.needs_credential(),
         credential: CredentialStatus::default(),
         sharing: draft.sharing.clone(),
-        condition: Condition::Active,
+        availability: Availability::Active,
         suspended: false,
         suspend_reason: String::new(),
         attached_export_count: 0,

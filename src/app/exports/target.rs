@@ -23,7 +23,7 @@ pub(super) fn attachment(connection: &Connection, revision: i64) -> Attachment {
         uid: connection.uid,
         name: connection.name.clone(),
         display_name: connection.display_name.clone(),
-        condition: connection.condition,
+        availability: connection.availability,
         revision,
     }
 }

@@ -8,7 +8,7 @@ use super::values::{object_to_proto, properties, time, time_to_proto};
 use crate::app::{ConnectionDraft, ConnectionUpdate, CreateConnection, CredentialInput, ShareChange, UpdateConnection};
 use crate::grpc::proto as pb;
 use crate::model::{
-    Call, Condition, Connection, ConnectionFilter, ConnectionState, Invalid, Member, ResourceId, Result, Sharing,
+    Call, Availability, Connection, ConnectionFilter, ConnectionState, Invalid, Member, ResourceId, Result, Sharing,
     UsableConnection, check_member_count, limits, text,
 };
 use crate::vault::{CredentialSecret, Secret};
@@ -250,8 +250,8 @@ pub fn connection_to_proto(connection: Connection, rehearsed: bool) -> pb::Conne
             all_contributors: connection.sharing.all_contributors,
             members: connection.sharing.members.iter().map(|member| member.as_str().to_owned()).collect(),
         }),
-        state: state_to_proto(connection.condition.state()).into(),
-        state_reason: reason_to_proto(connection.condition).into(),
+        state: state_to_proto(connection.availability.state()).into(),
+        state_reason: reason_to_proto(connection.availability).into(),
         suspend_reason: connection.suspend_reason,
         attached_export_count: i64::try_from(connection.attached_export_count).unwrap_or(i64::MAX),
         labels: connection.labels,
@@ -271,13 +271,13 @@ fn state_to_proto(state: ConnectionState) -> pb::connection::State {
     }
 }
 
-fn reason_to_proto(condition: Condition) -> pb::connection::StateReason {
+fn reason_to_proto(availability: Availability) -> pb::connection::StateReason {
     use pb::connection::StateReason;
-    match condition {
-        Condition::Active | Condition::Suspended => StateReason::Unspecified,
-        Condition::CredentialMissing => StateReason::CredentialMissing,
-        Condition::CredentialExpired => StateReason::CredentialExpired,
-        Condition::TypeUnknown => StateReason::TypeUnknown,
+    match availability {
+        Availability::Active | Availability::Suspended => StateReason::Unspecified,
+        Availability::CredentialMissing => StateReason::CredentialMissing,
+        Availability::CredentialExpired => StateReason::CredentialExpired,
+        Availability::TypeUnknown => StateReason::TypeUnknown,
     }
 }
 

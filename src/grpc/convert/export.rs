@@ -13,7 +13,7 @@ use crate::app::{
 };
 use crate::grpc::proto as pb;
 use crate::model::{
-    Attachment, Call, CallerAccess, Condition, Detachment, Export, ExportFilter, ExportState, Link, Result, limits,
+    Attachment, Call, CallerAccess, Availability, Detachment, Export, ExportFilter, ExportState, Link, Result, limits,
     text,
 };
 
@@ -218,11 +218,11 @@ pub fn state_to_proto(state: ExportState) -> pb::export::State {
 
 fn reason_to_proto(attachment: &Attachment) -> pb::export::StateReason {
     use pb::export::StateReason;
-    match attachment.condition {
-        Condition::Active => StateReason::Unspecified,
-        Condition::Suspended => StateReason::ConnectionSuspended,
-        Condition::CredentialMissing | Condition::TypeUnknown => StateReason::CredentialRequired,
-        Condition::CredentialExpired => StateReason::CredentialExpired,
+    match attachment.availability {
+        Availability::Active => StateReason::Unspecified,
+        Availability::Suspended => StateReason::ConnectionSuspended,
+        Availability::CredentialMissing | Availability::TypeUnknown => StateReason::CredentialRequired,
+        Availability::CredentialExpired => StateReason::CredentialExpired,
     }
 }
 
