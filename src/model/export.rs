@@ -64,7 +64,7 @@ pub struct Detachment {
 
 /// Attached or detached: always one of the two.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum AttachmentState {
     /// It has a connection.
     Attached(Attachment),
     /// It has none.
@@ -85,7 +85,7 @@ pub struct Export {
     /// The type of its connection; a detached one keeps it.
     pub connection_type: ConnectionTypeId,
     /// Attached or detached.
-    pub link: Link,
+    pub attachment_state: AttachmentState,
     /// What leaves.
     pub payload: Payload,
     /// How often; `None`: by hand only.
@@ -121,18 +121,18 @@ impl Export {
 
     /// Whether it can run.
     pub fn state(&self) -> ExportState {
-        match &self.link {
-            Link::Detached(_) => ExportState::Inactive,
-            Link::Attached(attachment) if attachment.availability == Availability::Active => ExportState::Active,
-            Link::Attached(_) => ExportState::Blocked,
+        match &self.attachment_state {
+            AttachmentState::Detached(_) => ExportState::Inactive,
+            AttachmentState::Attached(attachment) if attachment.availability == Availability::Active => ExportState::Active,
+            AttachmentState::Attached(_) => ExportState::Blocked,
         }
     }
 
     /// The connection that it is attached to.
     pub fn attachment(&self) -> Option<&Attachment> {
-        match &self.link {
-            Link::Attached(attachment) => Some(attachment),
-            Link::Detached(_) => None,
+        match &self.attachment_state {
+            AttachmentState::Attached(attachment) => Some(attachment),
+            AttachmentState::Detached(_) => None,
         }
     }
 

@@ -28,7 +28,7 @@ pub use error::{
     Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, ResourceKind, Precondition, Result, Unavailable, Violations,
 };
 pub use export::{
-    Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, Link, ReleaseCause, due_time_after,
+    Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, AttachmentState, ReleaseCause, due_time_after,
 };
 pub use id::{ConnectionName, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, ConnectionTypeId, is_identifier};
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};

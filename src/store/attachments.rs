@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
 use crate::model::{
-    Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid, Link, ReleaseCause,
+    Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid, AttachmentState, ReleaseCause,
     ResourceId, Result,
 };
 
@@ -67,9 +67,9 @@ pub async fn admit(db: &impl ConnectionTrait, scope: &Scope, connection: Connect
     Ok(row.attachment_revision - count)
 }
 
-/// Writes to a stored export that it is attached to a connection now (`export.link`), with its settings and next time.
+/// Writes to a stored export that it is attached to a connection now (`export.attachment_state`), with its settings and next time.
 pub async fn attach(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
-    let Link::Attached(attachment) = &export.link else {
+    let AttachmentState::Attached(attachment) = &export.attachment_state else {
         return Err(Error::internal("only an attached export can be attached"));
     };
     let row = export::ActiveModel {

@@ -7,7 +7,7 @@ use super::Scope;
 use super::entities::export;
 use crate::model::{
     Attachment, CallerAccess, Availability, ConnectionName, ConnectionUid, Detachment, Error, Export, ExportName,
-    ExportUid, Link, ResourceId, Result, ConnectionTypeId,
+    ExportUid, AttachmentState, ResourceId, Result, ConnectionTypeId,
 };
 
 pub struct Row {
@@ -32,7 +32,7 @@ impl FromQueryResult for Row {
 
 impl Row {
     pub fn into_model(self, scope: &Scope) -> Result<Export> {
-        let link = self.link(scope)?;
+        let attachment_state = self.attachment_state(scope)?;
         let row = self.export;
         let Value::Object(destination_settings) = row.destination_settings else {
             return Err(Error::internal("stored settings are not an object"));
@@ -43,7 +43,7 @@ impl Row {
             display_name: row.display_name,
             description: row.description,
             connection_type: ConnectionTypeId::new(row.connection_type),
-            link,
+            attachment_state,
             payload: serde_json::from_value(row.payload).map_err(Error::internal)?,
             schedule: row.schedule.map(serde_json::from_value).transpose().map_err(Error::internal)?,
             destination_settings,
@@ -58,7 +58,7 @@ impl Row {
         })
     }
 
-    fn link(&self, scope: &Scope) -> Result<Link> {
+    fn attachment_state(&self, scope: &Scope) -> Result<AttachmentState> {
         let row = &self.export;
         let name = |id: &str| ConnectionName {
             organization: scope.organization.clone(),
@@ -67,7 +67,7 @@ impl Row {
         let attached = (row.connection_uid, row.attached_revision, &self.connection_id, &self.connection_display_name);
         if let (Some(uid), Some(revision), Some(id), Some(display_name)) = attached {
             let availability = Availability::from_code(self.availability).ok_or_else(|| Error::internal("unknown availability"))?;
-            return Ok(Link::Attached(Attachment {
+            return Ok(AttachmentState::Attached(Attachment {
                 uid: ConnectionUid(uid),
                 name: name(id),
                 display_name: display_name.clone(),
@@ -76,7 +76,7 @@ impl Row {
             }));
         }
         let missing = || Error::internal("an export is neither attached nor detached");
-        Ok(Link::Detached(Detachment {
+        Ok(AttachmentState::Detached(Detachment {
             connection: ConnectionUid(row.detached_connection_uid.ok_or_else(missing)?),
             connection_name: name(row.detached_connection_id.as_deref().ok_or_else(missing)?),
             connection_display_name: row.detached_connection_display_name.clone().ok_or_else(missing)?,

@@ -18,7 +18,7 @@ use super::{Scope, error, one};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Caller, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState, ExportUid, ResourceKind,
-    Link, ResourceId, Result, Role,
+    AttachmentState, ResourceId, Result, Role,
 };
 
 /// How many ids or uids one statement names.
@@ -225,9 +225,9 @@ fn filtered(
 
 /// The size of an export on a page: what limits count, its names, and how it was detached.
 fn size(export: &Export) -> usize {
-    let told = match &export.link {
-        Link::Attached(attachment) => attachment.display_name.len(),
-        Link::Detached(detachment) => {
+    let told = match &export.attachment_state {
+        AttachmentState::Attached(attachment) => attachment.display_name.len(),
+        AttachmentState::Detached(detachment) => {
             detachment.reason.len() + detachment.connection_display_name.len() + detachment.principal.len()
         }
     };
@@ -235,9 +235,9 @@ fn size(export: &Export) -> usize {
 }
 
 fn row_of(export: &Export) -> Result<export::Model> {
-    let (attachment, detachment) = match &export.link {
-        Link::Attached(attachment) => (Some(attachment), None),
-        Link::Detached(detachment) => (None, Some(detachment)),
+    let (attachment, detachment) = match &export.attachment_state {
+        AttachmentState::Attached(attachment) => (Some(attachment), None),
+        AttachmentState::Detached(detachment) => (None, Some(detachment)),
     };
     Ok(export::Model {
         organization: export.name.organization.to_string(),

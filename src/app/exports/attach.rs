@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::app::change::{Change, Effect};
 use crate::model::text::Object;
 use crate::model::{
-    Call, Connection, ConnectionName, ConnectionUid, Error, Export, Invalid, Link, Mutation, ReleaseCause, ResourceId,
+    Call, Connection, ConnectionName, ConnectionUid, Error, Export, Invalid, AttachmentState, Mutation, ReleaseCause, ResourceId,
     Result,
 };
 use crate::store;
@@ -124,7 +124,7 @@ async fn attach(
     let room = store::attachments::admit(change.db, change.scope, connection.uid, moving.len() as u64).await?;
     for (before, revision) in moving.into_iter().zip(room + 1..) {
         let mut after = fitted(change, &before, connection, given, &mut checked)?;
-        after.link = Link::Attached(target::attachment(connection, revision));
+        after.attachment_state = AttachmentState::Attached(target::attachment(connection, revision));
         after.next_due_time = after.first_due_time(change.now);
         touch(change, &mut after);
         store::attachments::attach(change.db, &after).await?;

@@ -6,7 +6,7 @@ use crate::app::change::{Change, Effect};
 use crate::model::schedule::Schedule;
 use crate::model::text::{Labels, Object};
 use crate::model::{
-    Call, CallerAccess, ConnectionName, Export, ExportName, ExportUid, Link, Mutation, Payload, ResourceId, Result,
+    Call, CallerAccess, ConnectionName, Export, ExportName, ExportUid, AttachmentState, Mutation, Payload, ResourceId, Result,
     Role,
 };
 use crate::store;
@@ -76,7 +76,7 @@ async fn create(change: &Change<'_>, input: &CreateExport) -> Result<Effect> {
         display_name: draft.display_name.clone(),
         description: draft.description.clone(),
         connection_type: connection.connection_type.clone(),
-        link: Link::Attached(target::attachment(&connection, 0)),
+        attachment_state: AttachmentState::Attached(target::attachment(&connection, 0)),
         payload: draft.payload.clone(),
         schedule: draft.schedule.clone(),
         destination_settings,
@@ -93,7 +93,7 @@ async fn create(change: &Change<'_>, input: &CreateExport) -> Result<Effect> {
     settings::check_size(&export, None, "export")?;
     export.next_due_time = export.first_due_time(change.now);
     let before = store::attachments::admit(change.db, change.scope, target, 1).await?;
-    export.link = Link::Attached(target::attachment(&connection, before + 1));
+    export.attachment_state = AttachmentState::Attached(target::attachment(&connection, before + 1));
     store::exports::insert(change.db, &export).await?;
     change.audit(&subject(&export), changes::between(None, Some(&export)), None, "");
     Ok(effect_of(&export))

@@ -3,7 +3,7 @@
 use super::{answer, changes, effect_of, lock_managed, settings, single, subject};
 use crate::app::App;
 use crate::app::change::{Change, Effect};
-use crate::model::{Call, Export, ExportName, ExportUid, Link, Mutation, ResourceId, Result, limits};
+use crate::model::{Call, Export, ExportName, ExportUid, AttachmentState, Mutation, ResourceId, Result, limits};
 use crate::store;
 
 /// An export to be copied.
@@ -52,13 +52,13 @@ async fn duplicate(change: &Change<'_>, input: &DuplicateExport) -> Result<Effec
         schedule.enabled = false;
     }
     settings::check_size(&copy, None, "display_name")?;
-    match &mut copy.link {
-        Link::Attached(attachment) => {
+    match &mut copy.attachment_state {
+        AttachmentState::Attached(attachment) => {
             let before = store::attachments::admit(change.db, change.scope, attachment.uid, 1).await?;
             attachment.revision = before + 1;
         }
         // The copy was part of no batch.
-        Link::Detached(detachment) => detachment.batch_id = None,
+        AttachmentState::Detached(detachment) => detachment.batch_id = None,
     }
     store::exports::insert(change.db, &copy).await?;
     change.audit(&subject(&copy), changes::between(None, Some(&copy)), None, "");

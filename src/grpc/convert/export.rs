@@ -13,7 +13,7 @@ use crate::app::{
 };
 use crate::grpc::proto as pb;
 use crate::model::{
-    Attachment, Call, CallerAccess, Availability, Detachment, Export, ExportFilter, ExportState, Link, Result, limits,
+    Attachment, Call, CallerAccess, Availability, Detachment, Export, ExportFilter, ExportState, AttachmentState, Result, limits,
     text,
 };
 
@@ -186,9 +186,9 @@ pub fn export_to_proto(export: Export, rehearsed: bool) -> pb::Export {
         destination_settings: Some(object_to_proto(&export.destination_settings)),
         state: state_to_proto(state).into(),
         state_reason: attachment.map_or(pb::export::StateReason::Unspecified, reason_to_proto).into(),
-        detachment: match &export.link {
-            Link::Attached(_) => None,
-            Link::Detached(detachment) => Some(detachment_to_proto(detachment, rehearsed)),
+        detachment: match &export.attachment_state {
+            AttachmentState::Attached(_) => None,
+            AttachmentState::Detached(detachment) => Some(detachment_to_proto(detachment, rehearsed)),
         },
         next_run_time: next_run_time.and_then(kept),
         caller_access: match export.caller_access {
