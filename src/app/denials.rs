@@ -186,7 +186,7 @@ async fn flush(store: &Store, clock: &Clock, counts: &mut HashMap<Key, Counted>)
 
 fn row(store: &Store, key: &Key, counted: &Counted) -> (Scope, AuditEvent, DeniedKey) {
     let first = &counted.first;
-    let scope = Scope { organization: first.caller.organization.clone(), facts: store.facts().clone() };
+    let scope = Scope { organization: first.caller.organization.clone(), read_context: store.read_context().clone() };
     let event = AuditEvent {
         uid: counted.uid,
         time: counted.time,

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use crate::store::retention::{self, Retention};
-use crate::store::{Ending, Facts};
+use crate::store::{Ending, ReadContext};
 
 /// When the janitor comes, and what it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,11 @@ impl App {
 
     /// Removes one batch of everything that is past its time, and says how many rows went.
     pub async fn tidy(&self, retention: Retention) -> u64 {
-        let facts = self.0.store.facts().clone();
+        let read_context = self.0.store.read_context().clone();
         let deadline = Instant::now() + BATCH_TIMEOUT;
-        let work = (facts, retention);
-        let swept = self.0.store.transact(deadline, Ending::Commit, work, |db, (facts, retention): &(Facts, _)| {
-            Box::pin(retention::sweep(db, facts, retention))
+        let work = (read_context, retention);
+        let swept = self.0.store.transact(deadline, Ending::Commit, work, |db, (read_context, retention): &(ReadContext, _)| {
+            Box::pin(retention::sweep(db, read_context, retention))
         });
         match swept.await {
             Ok(removed) => removed.unwrap_or(0),

@@ -108,7 +108,7 @@ impl App {
     }
 
     fn scope(&self, call: &Call) -> Scope {
-        Scope { organization: call.caller.organization.clone(), facts: self.0.store.facts().clone() }
+        Scope { organization: call.caller.organization.clone(), read_context: self.0.store.read_context().clone() }
     }
 
     /// For a read: whose rows, once the caller has the role.

@@ -110,7 +110,7 @@ pub async fn is_gone(db: &impl ConnectionTrait, scope: &Scope, connection: Conne
 
 /// The database's time.
 pub async fn time(db: &impl ConnectionTrait, scope: &Scope) -> Result<DateTime<Utc>> {
-    let query = Query::select().expr_as(now(db.get_database_backend(), &scope.facts), "time").take();
+    let query = Query::select().expr_as(now(db.get_database_backend(), &scope.read_context), "time").take();
     let row = db.query_one(&query).await?.ok_or_else(|| Error::internal("the database tells no time"))?;
     Ok(row.try_get("", "time")?)
 }
@@ -163,8 +163,8 @@ fn standing_query(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) 
     Query::select()
         .expr_as(column(AttachedExportCount), "standing_count")
         .expr_as(column(AttachmentRevision), "standing_revision")
-        .expr_as(availability(db.get_database_backend(), &scope.facts), "availability")
-        .expr_as(now(db.get_database_backend(), &scope.facts), "standing_time")
+        .expr_as(availability(db.get_database_backend(), &scope.read_context), "availability")
+        .expr_as(now(db.get_database_backend(), &scope.read_context), "standing_time")
         .from(connection::Entity)
         .and_where(column(Organization).eq(scope.organization.as_str()))
         .and_where(column(Uid).eq(uid.0))

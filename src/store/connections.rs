@@ -60,7 +60,7 @@ pub async fn list(
         query = query.filter(connection::Column::ConnectionType.eq(connection_type.as_str()));
     }
     if let Some(state) = filter.state {
-        query = query.filter(in_state(availability(db.get_database_backend(), &scope.facts), state));
+        query = query.filter(in_state(availability(db.get_database_backend(), &scope.read_context), state));
     }
     if let Some(search) = &filter.search {
         query = query.filter(name_contains(search));
@@ -193,7 +193,7 @@ pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid
 pub(super) fn select(db: &impl ConnectionTrait, scope: &Scope) -> Select<connection::Entity> {
     connection::Entity::find()
         .expr_as(members(), "members")
-        .expr_as(availability(db.get_database_backend(), &scope.facts), "availability")
+        .expr_as(availability(db.get_database_backend(), &scope.read_context), "availability")
         .filter(connection::Column::Organization.eq(scope.organization.as_str()))
 }
 

@@ -158,7 +158,7 @@ fn select(db: &impl ConnectionTrait, scope: &Scope, caller: &Caller) -> Select<e
         .left_join(connection::Entity)
         .expr_as(Expr::col((connection::Entity, connection::Column::Id)), "connection_id")
         .expr_as(Expr::col((connection::Entity, connection::Column::DisplayName)), "connection_display_name")
-        .expr_as(availability(db.get_database_backend(), &scope.facts), "availability")
+        .expr_as(availability(db.get_database_backend(), &scope.read_context), "availability")
         .expr_as(managed(caller), "managed")
         .filter(export::Column::Organization.eq(scope.organization.as_str()))
 }
@@ -205,7 +205,7 @@ fn filtered(
     if let Some(search) = &filter.search {
         query = query.filter(expressions::contains(Expr::col((export::Entity, DisplayNameSearch)), search));
     }
-    let availability = || availability(db.get_database_backend(), &scope.facts);
+    let availability = || availability(db.get_database_backend(), &scope.read_context);
     query = match filter.state {
         None => query,
         Some(ExportState::Inactive) => query.filter(ConnectionUid.is_null()),

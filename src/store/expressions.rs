@@ -3,7 +3,7 @@
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LikeExpr, Query, SimpleExpr};
 
-use super::Facts;
+use super::ReadContext;
 use super::entities::{connection, connection_member};
 use crate::model::{Caller, Availability, ConnectionState, Role};
 
@@ -24,8 +24,8 @@ impl Availability {
 }
 
 /// The database's time, moved by the clock's offset: what decides about expiry and retention.
-pub fn now(backend: DbBackend, facts: &Facts) -> SimpleExpr {
-    let offset_ms = facts.clock.offset_ms();
+pub fn now(backend: DbBackend, read_context: &ReadContext) -> SimpleExpr {
+    let offset_ms = read_context.clock.offset_ms();
     if backend == DbBackend::Postgres {
         return Expr::cust_with_values("(statement_timestamp() + $1 * interval '1 millisecond')", [offset_ms]);
     }
@@ -34,18 +34,18 @@ pub fn now(backend: DbBackend, facts: &Facts) -> SimpleExpr {
 }
 
 /// Whether exports on a connection can run, as the code of a [`Availability`].
-pub fn availability(backend: DbBackend, facts: &Facts) -> SimpleExpr {
+pub fn availability(backend: DbBackend, read_context: &ReadContext) -> SimpleExpr {
     use connection::Column::{ConnectionType, CredentialAuthMethod, CredentialExpireTime, NeedsCredential, Suspended};
     // Written out and not bound: the same in every call, and a dozen values less for each to send.
     let column = |column| Expr::col((connection::Entity, column));
     let code = |availability: Availability| SimpleExpr::Constant(availability.code().into());
-    let known = facts.known_types.iter().map(|id| SimpleExpr::Constant(id.as_str().into()));
+    let known = read_context.known_types.iter().map(|id| SimpleExpr::Constant(id.as_str().into()));
     CaseStatement::new()
         .case(column(Suspended), code(Availability::Suspended))
         .case(column(ConnectionType).is_not_in(known), code(Availability::TypeUnknown))
         .case(column(NeedsCredential).and(column(CredentialAuthMethod).is_null()), code(Availability::CredentialMissing))
         .case(
-            column(NeedsCredential).and(column(CredentialExpireTime).lte(now(backend, facts))),
+            column(NeedsCredential).and(column(CredentialExpireTime).lte(now(backend, read_context))),
             code(Availability::CredentialExpired),
         )
         .finally(code(Availability::Active))

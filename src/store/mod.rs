@@ -37,7 +37,7 @@ pub mod usable;
 pub use connect::{ConnectError, DatabaseSettings, check_url};
 pub use migrate::{MigrateError, SchemaState};
 pub use retention::Retention;
-pub use scope::{Facts, Scope};
+pub use scope::{ReadContext, Scope};
 pub use transaction::{Ending, Transaction};
 
 /// The database, opened. Cheap to clone.
@@ -49,7 +49,7 @@ struct Inner {
     read_slots: Arc<Semaphore>,
     write: DatabaseConnection,
     write_slots: Arc<Semaphore>,
-    facts: Facts,
+    read_context: ReadContext,
     tasks: TaskTracker,
 }
 
@@ -71,7 +71,7 @@ impl Store {
             read_slots: slots(pools.read.1),
             write: pools.write.0,
             write_slots: slots(pools.write.1),
-            facts: Facts { known_types: known_types.into(), clock },
+            read_context: ReadContext { known_types: known_types.into(), clock },
             tasks: TaskTracker::new(),
         })))
     }
@@ -82,8 +82,8 @@ impl Store {
     }
 
     /// What every read needs to know.
-    pub fn facts(&self) -> &Facts {
-        &self.0.facts
+    pub fn read_context(&self) -> &ReadContext {
+        &self.0.read_context
     }
 
     /// Whether the database answers, takes writes and is not a standby.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SimpleExpr};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter as _, Statement};
 
-use super::Facts;
+use super::ReadContext;
 use super::entities::{attachment_release, audit_event, request_id};
 use super::expressions::now;
 use crate::model::Result;
@@ -29,7 +29,7 @@ pub struct Retention {
 }
 
 /// Removes a batch of everything that is past its time; gives how many rows went. `None`: another replica is at it.
-pub async fn sweep(db: &impl ConnectionTrait, facts: &Facts, retention: &Retention) -> Result<Option<u64>> {
+pub async fn sweep(db: &impl ConnectionTrait, read_context: &ReadContext, retention: &Retention) -> Result<Option<u64>> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Postgres {
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK}) AS locked");
@@ -38,7 +38,7 @@ pub async fn sweep(db: &impl ConnectionTrait, facts: &Facts, retention: &Retenti
             return Ok(None);
         }
     }
-    let before = |age: Duration| expired_before(backend, facts, age);
+    let before = |age: Duration| expired_before(backend, read_context, age);
     let denied = audit_event::Column::DeniedCode
         .is_not_null()
         .and(audit_event::Column::Time.into_expr().lt(before(retention.denied)));
@@ -54,9 +54,9 @@ pub async fn sweep(db: &impl ConnectionTrait, facts: &Facts, retention: &Retenti
 }
 
 /// The database's time less an age.
-fn expired_before(backend: DbBackend, facts: &Facts, age: Duration) -> SimpleExpr {
-    let facts = Facts { known_types: facts.known_types.clone(), clock: facts.clock.moved_back(age) };
-    now(backend, &facts)
+fn expired_before(backend: DbBackend, read_context: &ReadContext, age: Duration) -> SimpleExpr {
+    let read_context = ReadContext { known_types: read_context.known_types.clone(), clock: read_context.clock.moved_back(age) };
+    now(backend, &read_context)
 }
 
 async fn remove<E: EntityTrait>(db: &impl ConnectionTrait, expired: SimpleExpr) -> Result<u64> {

@@ -6,7 +6,7 @@ use crate::model::{Clock, OrganizationId};
 
 /// What every read needs to know besides the rows.
 #[derive(Clone)]
-pub struct Facts {
+pub struct ReadContext {
     /// The connection types of the catalog.
     pub known_types: Arc<[String]>,
     /// The clock whose offset is bound into every comparison with the database's time.
@@ -19,5 +19,5 @@ pub struct Scope {
     /// Whose.
     pub organization: OrganizationId,
     /// What every read needs to know.
-    pub facts: Facts,
+    pub read_context: ReadContext,
 }
