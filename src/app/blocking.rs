@@ -79,7 +79,7 @@ impl App {
         let cursor = {
             let reader = self.0.store.reader().await?;
             let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
-            let found = store::connections::locate(&reader, &scope, &name.id).await?;
+            let found = store::connections::find_uid(&reader, &scope, &name.id).await?;
             let beyond = cursor.filter(|cursor| follow && Some(cursor.connection) != found);
             match (beyond, found) {
                 // Whoever waited for the last export to go may find the connection gone with it, or another of its name:

@@ -33,7 +33,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> 
 }
 
 /// The uid of the connection of an id: what is to be locked before it is read.
-pub async fn locate(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<ConnectionUid>> {
+pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<ConnectionUid>> {
     let query = connection::Entity::find()
         .select_only()
         .column(connection::Column::Uid)

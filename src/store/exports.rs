@@ -32,7 +32,7 @@ const KEYS: Keys<export::Entity> = Keys {
 
 /// Where an export was found: what is to be locked before it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub struct ExportRef {
     /// Its id.
     pub id: ResourceId,
     /// Itself.
@@ -72,8 +72,8 @@ pub async fn get_many(
 }
 
 /// Where the exports of these ids are; absent ones are left out.
-pub async fn locate(db: &impl ConnectionTrait, scope: &Scope, ids: &[&ResourceId]) -> Result<Vec<Located>> {
-    let mut located = Vec::with_capacity(ids.len());
+pub async fn find_references(db: &impl ConnectionTrait, scope: &Scope, ids: &[&ResourceId]) -> Result<Vec<ExportRef>> {
+    let mut references = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {
         let rows: Vec<(String, Uuid, Option<Uuid>)> = export::Entity::find()
             .select_only()
@@ -83,13 +83,13 @@ pub async fn locate(db: &impl ConnectionTrait, scope: &Scope, ids: &[&ResourceId
             .into_tuple()
             .all(db)
             .await?;
-        located.extend(rows.into_iter().map(|(id, uid, connection)| Located {
+        references.extend(rows.into_iter().map(|(id, uid, connection)| ExportRef {
             id: ResourceId::stored(id),
             uid: ExportUid(uid),
             connection: connection.map(ConnectionUid),
         }));
     }
-    Ok(located)
+    Ok(references)
 }
 
 /// A page of exports.

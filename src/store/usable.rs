@@ -15,7 +15,7 @@ use crate::model::{
 };
 
 /// The uid of the connection of this id, if the caller may use it. Its row is not locked.
-pub async fn locate(
+pub async fn find_uid(
     db: &impl ConnectionTrait,
     scope: &Scope,
     caller: &Caller,

@@ -75,7 +75,7 @@ pub trait Bare: Send + Sync + 'static {
     /// A new export of ann's on a connection.
     fn create(&self, request: pb::CreateExportRequest) -> impl Future<Output = pb::Export> + Send;
     /// The uid of a connection.
-    fn locate(&self, id: &str) -> impl Future<Output = Uuid> + Send;
+    fn find_uid(&self, id: &str) -> impl Future<Output = Uuid> + Send;
     /// The attached exports behind a cursor.
     fn page(&self, cursor: Cursor) -> impl Future<Output = Page> + Send;
 }
@@ -169,7 +169,7 @@ impl<B: Bare> tower::Service<http::Request<Body>> for Connections<B> {
             let stream = service_fn(|request: Request<pb::StreamBlockingExportsRequest>| {
                 let bare = Arc::clone(&bare);
                 async move {
-                    let uid = bare.locate(id(&request.into_inner().name)).await;
+                    let uid = bare.find_uid(id(&request.into_inner().name)).await;
                     Ok(Response::new(stream(bare, uid)))
                 }
             });

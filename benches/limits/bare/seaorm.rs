@@ -94,8 +94,8 @@ impl Bare for SeaOrm {
         answer
     }
 
-    async fn locate(&self, id: &str) -> Uuid {
-        let statement = self.with(self.statements.locate, [id.into()]);
+    async fn find_uid(&self, id: &str) -> Uuid {
+        let statement = self.with(self.statements.find_uid, [id.into()]);
         self.read.query_one_raw(statement).await.expect("answered").expect("it is there").uid("uid")
     }
 

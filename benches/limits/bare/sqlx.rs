@@ -130,8 +130,8 @@ where
         answer
     }
 
-    async fn locate(&self, id: &str) -> Uuid {
-        let query = sqlx::query(self.statements.locate).bind(id.to_owned());
+    async fn find_uid(&self, id: &str) -> Uuid {
+        let query = sqlx::query(self.statements.find_uid).bind(id.to_owned());
         query.fetch_one(&self.read).await.expect("it is there").get(0)
     }
 

@@ -33,7 +33,7 @@ const USABLE: &str = "(connections.shared_with_all OR EXISTS (SELECT 1 FROM conn
 pub struct Statements {
     pub get_by_id: &'static str,
     pub get_usable: &'static str,
-    pub locate: &'static str,
+    pub find_uid: &'static str,
     pub find_usable: &'static str,
     pub lock: &'static str,
     pub admit: &'static str,
@@ -70,7 +70,7 @@ impl Statements {
             get_usable: kept(format!(
                 "{connection} WHERE connections.organization = 'acme' AND connections.uid = $1 AND {USABLE}"
             )),
-            locate: "SELECT uid FROM connections WHERE organization = 'acme' AND id = $1",
+            find_uid: "SELECT uid FROM connections WHERE organization = 'acme' AND id = $1",
             find_usable: kept(format!(
                 "SELECT uid FROM connections WHERE connections.organization = 'acme' AND connections.id = $1 \
                  AND {USABLE}"

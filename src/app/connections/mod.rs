@@ -57,7 +57,7 @@ impl App {
 async fn lock(change: &Change<'_>, id: &ResourceId, purpose: Purpose, etag: &str) -> Result<Connection> {
     let name = ConnectionName { organization: change.scope.organization.clone(), id: id.clone() };
     let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
-    let uid = store::connections::locate(change.db, change.scope, id).await?.ok_or_else(absent)?;
+    let uid = store::connections::find_uid(change.db, change.scope, id).await?.ok_or_else(absent)?;
     locks::connections(change.db, change.scope, &[uid].into(), purpose).await?;
     let connection = store::connections::get(change.db, change.scope, uid).await?.ok_or_else(absent)?;
     if !etag.is_empty() && etag != connection.etag() {

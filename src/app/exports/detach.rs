@@ -133,7 +133,7 @@ async fn detach_many(change: &Change<'_>, input: &DetachMany) -> Result<Effect> 
 async fn lock_set(change: &Change<'_>, name: &ConnectionName, shown: &str) -> Result<(Connection, Vec<Leaving>)> {
     let (db, scope) = (change.db, change.scope);
     let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
-    let uid = store::connections::locate(db, scope, &name.id).await?.ok_or_else(absent)?;
+    let uid = store::connections::find_uid(db, scope, &name.id).await?.ok_or_else(absent)?;
     locks::connections(db, scope, &[uid].into(), Purpose::Change).await?;
     let connection = store::connections::get(db, scope, uid).await?.ok_or_else(absent)?;
     let known = Etag::decode(TokenKind::BlockingSet, shown).filter(|etag| {

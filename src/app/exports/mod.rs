@@ -72,21 +72,21 @@ impl App {
 ///
 /// An export that moved between its connection was looked up and locked starts the transaction over.
 async fn lock(change: &Change<'_>, ids: &[&ResourceId], target: Option<ConnectionUid>) -> Result<Vec<Export>> {
-    let located = store::exports::locate(change.db, change.scope, ids).await?;
-    let located: HashMap<_, _> = located.iter().map(|found| (&found.id, found)).collect();
+    let references = store::exports::find_references(change.db, change.scope, ids).await?;
+    let references: HashMap<_, _> = references.iter().map(|found| (&found.id, found)).collect();
     let absent = |id: &ResourceId| Error::NotFound(ResourceKind::Export, name(change, id).to_string());
     for id in ids {
-        located.get(id).ok_or_else(|| absent(id))?;
+        references.get(id).ok_or_else(|| absent(id))?;
     }
-    let connections = located.values().filter_map(|found| found.connection).chain(target).collect();
+    let connections = references.values().filter_map(|found| found.connection).chain(target).collect();
     locks::connections(change.db, change.scope, &connections, Purpose::Change).await?;
-    let uids: BTreeSet<_> = located.values().map(|found| found.uid).collect();
+    let uids: BTreeSet<_> = references.values().map(|found| found.uid).collect();
     locks::exports(change.db, change.scope, &uids).await?;
     let exports = store::exports::get_many(change.db, change.scope, &change.call.caller, uids).await?;
     let mut exports: HashMap<_, _> = exports.into_iter().map(|export| (export.uid, export)).collect();
     let mut locked = Vec::with_capacity(ids.len());
     for id in ids {
-        let found = located.get(id).ok_or_else(|| absent(id))?;
+        let found = references.get(id).ok_or_else(|| absent(id))?;
         let export = exports.remove(&found.uid).ok_or_else(|| absent(id))?;
         if export.attachment().map(|attachment| attachment.uid) != found.connection {
             return Err(Abort::Conflict.into());

@@ -7,7 +7,7 @@ use crate::store;
 /// The connection of this name, if the caller may use it: the one to be locked. Absent and not usable are one answer
 /// for contributors.
 pub(super) async fn find(change: &Change<'_>, name: &ConnectionName) -> Result<ConnectionUid> {
-    let found = store::usable::locate(change.db, change.scope, &change.call.caller, &name.id).await?;
+    let found = store::usable::find_uid(change.db, change.scope, &change.call.caller, &name.id).await?;
     found.ok_or_else(|| refused(change, name))
 }
 
