@@ -52,7 +52,7 @@ impl ReleaseCause {
 }
 
 /// Makes room for `count` attachments and gives the revision before the first of them.
-pub async fn admit(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid, count: u64) -> Result<i64> {
+pub async fn reserve_revisions(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid, count: u64) -> Result<i64> {
     use connection::Column::{AttachedExportCount, AttachmentRevision, LastAttachedRevision};
     let count = i64::try_from(count).map_err(Error::internal)?;
     let updated = connection::Entity::update_many()

@@ -121,7 +121,7 @@ async fn attach(
     if moving.is_empty() {
         return Ok(());
     }
-    let room = store::attachments::admit(change.db, change.scope, connection.uid, moving.len() as u64).await?;
+    let room = store::attachments::reserve_revisions(change.db, change.scope, connection.uid, moving.len() as u64).await?;
     for (before, revision) in moving.into_iter().zip(room + 1..) {
         let mut after = fitted(change, &before, connection, given, &mut checked)?;
         after.attachment_state = AttachmentState::Attached(target::attachment(connection, revision));

@@ -92,7 +92,7 @@ async fn create(change: &Change<'_>, input: &CreateExport) -> Result<Effect> {
     settings::check_schedule(change, &export, export.schedule.as_ref(), "export.schedule")?;
     settings::check_size(&export, None, "export")?;
     export.next_due_time = export.first_due_time(change.now);
-    let before = store::attachments::admit(change.db, change.scope, target, 1).await?;
+    let before = store::attachments::reserve_revisions(change.db, change.scope, target, 1).await?;
     export.attachment_state = AttachmentState::Attached(target::attachment(&connection, before + 1));
     store::exports::insert(change.db, &export).await?;
     change.audit(&subject(&export), changes::between(None, Some(&export)), None, "");

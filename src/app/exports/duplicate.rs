@@ -54,7 +54,7 @@ async fn duplicate(change: &Change<'_>, input: &DuplicateExport) -> Result<Effec
     settings::check_size(&copy, None, "display_name")?;
     match &mut copy.attachment_state {
         AttachmentState::Attached(attachment) => {
-            let before = store::attachments::admit(change.db, change.scope, attachment.uid, 1).await?;
+            let before = store::attachments::reserve_revisions(change.db, change.scope, attachment.uid, 1).await?;
             attachment.revision = before + 1;
         }
         // The copy was part of no batch.
