@@ -26,7 +26,7 @@ const CHUNK: usize = 1_000;
 
 /// An export that leaves its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaving {
+pub struct ReleasedExport {
     /// Itself.
     pub uid: ExportUid,
     /// Its id, for those who follow.
@@ -101,12 +101,12 @@ pub async fn release(
     db: &impl ConnectionTrait,
     scope: &Scope,
     connection: ConnectionUid,
-    leaving: &[Leaving],
+    released: &[ReleasedExport],
     cause: ReleaseCause,
     time: DateTime<Utc>,
 ) -> Result<()> {
     use connection::Column::{AttachedExportCount, AttachmentRevision};
-    let count = i64::try_from(leaving.len()).map_err(Error::internal)?;
+    let count = i64::try_from(released.len()).map_err(Error::internal)?;
     let updated = connection::Entity::update_many()
         .col_expr(AttachedExportCount, Expr::col(AttachedExportCount).sub(count))
         .col_expr(AttachmentRevision, Expr::col(AttachmentRevision).add(count))
@@ -116,14 +116,14 @@ pub async fn release(
         .await?;
     let row = updated.first().ok_or_else(|| Error::internal("a locked connection is gone"))?;
     let first = row.attachment_revision - count + 1;
-    let rows: Vec<_> = leaving
+    let rows: Vec<_> = released
         .iter()
         .zip(first..)
-        .map(|(leaving, revision)| attachment_release::ActiveModel {
+        .map(|(released, revision)| attachment_release::ActiveModel {
             organization: Set(scope.organization.to_string()),
             connection_uid: Set(connection.0),
             revision: Set(revision),
-            export_id: Set(leaving.id.to_string()),
+            export_id: Set(released.id.to_string()),
             cause: Set(cause.as_str().to_owned()),
             release_time: Set(time),
         })
@@ -170,7 +170,7 @@ pub async fn attached(
     scope: &Scope,
     connection: ConnectionUid,
     limit: u64,
-) -> Result<Vec<Leaving>> {
+) -> Result<Vec<ReleasedExport>> {
     let rows: Vec<(Uuid, String, String, i64)> = export::Entity::find()
         .select_only()
         .columns([export::Column::Uid, export::Column::Id, export::Column::DisplayName, export::Column::Revision])
@@ -181,13 +181,13 @@ pub async fn attached(
         .into_tuple()
         .all(db)
         .await?;
-    let leaving = |(uid, id, display_name, revision)| Leaving {
+    let released = |(uid, id, display_name, revision)| ReleasedExport {
         uid: ExportUid(uid),
         id: ResourceId::stored(id),
         display_name,
         revision,
     };
-    Ok(rows.into_iter().map(leaving).collect())
+    Ok(rows.into_iter().map(released).collect())
 }
 
 /// The first exports that keep a connection from being removed, in order of attachment.
@@ -198,9 +198,9 @@ pub async fn first_blockers(
     limit: u64,
 ) -> Result<Vec<Blocker>> {
     let attached = attached(db, scope, connection.uid, limit).await?;
-    let blocker = |leaving: Leaving| Blocker {
-        name: ExportName { organization: scope.organization.clone(), id: leaving.id }.to_string(),
-        display_name: leaving.display_name,
+    let blocker = |released: ReleasedExport| Blocker {
+        name: ExportName { organization: scope.organization.clone(), id: released.id }.to_string(),
+        display_name: released.display_name,
     };
     Ok(attached.into_iter().map(blocker).collect())
 }

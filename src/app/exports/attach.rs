@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::settings::CheckedSchedules;
 use super::{
-    BatchOutcome, answer, answer_batch, batch_effect, by_connection, changes, effect_of, leaving, lock_managed,
+    BatchOutcome, answer, answer_batch, batch_effect, by_connection, changes, effect_of, released, lock_managed,
     settings, single, subject, target, touch,
 };
 use crate::app::App;
@@ -114,7 +114,7 @@ async fn attach(
         }
     }
     for (left, group) in by_connection(&moving) {
-        let group: Vec<_> = group.into_iter().map(leaving).collect();
+        let group: Vec<_> = group.into_iter().map(released).collect();
         let (db, scope) = (change.db, change.scope);
         store::attachments::release(db, scope, left, &group, ReleaseCause::Moved, change.now).await?;
     }

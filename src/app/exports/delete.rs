@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{BatchOutcome, answer_batch, batch_effect, by_connection, changes, leaving, lock_managed, single, subject};
+use super::{BatchOutcome, answer_batch, batch_effect, by_connection, changes, released, lock_managed, single, subject};
 use crate::app::App;
 use crate::app::change::{Change, Effect};
 use crate::model::{Call, Export, Mutation, ReleaseCause, ResourceId, Result};
@@ -56,7 +56,7 @@ impl App {
 
 async fn delete(change: &Change<'_>, exports: &[Export], batch_id: Option<Uuid>) -> Result<Effect> {
     for (connection, group) in by_connection(exports) {
-        let group: Vec<_> = group.into_iter().map(leaving).collect();
+        let group: Vec<_> = group.into_iter().map(released).collect();
         let (db, scope) = (change.db, change.scope);
         store::attachments::release(db, scope, connection, &group, ReleaseCause::Removed, change.now).await?;
     }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    BatchOutcome, answer, answer_batch, batch_effect, by_connection, changes, effect_of, leaving, lock, single,
+    BatchOutcome, answer, answer_batch, batch_effect, by_connection, changes, effect_of, released, lock, single,
 };
 use crate::app::App;
 use crate::app::change::{Change, Effect, Subject};
@@ -13,7 +13,7 @@ use crate::model::{
     Precondition, ReleaseCause, ResourceId, Result, Role, limits,
 };
 use crate::store;
-use crate::store::attachments::Leaving;
+use crate::store::attachments::ReleasedExport;
 use crate::store::locks::{self, Purpose};
 
 /// Which exports to detach.
@@ -98,7 +98,7 @@ async fn detach_one(change: &Change<'_>, input: &DetachOne) -> Result<Effect> {
     let export = single(lock(change, &[&input.id], None).await?, &input.etag)?;
     if let Some(attachment) = export.attachment() {
         let link = (attachment.uid, &attachment.name, attachment.display_name.as_str());
-        detach(change, link, &[leaving(&export)], None, &input.reason).await?;
+        detach(change, link, &[released(&export)], None, &input.reason).await?;
     }
     Ok(effect_of(&export))
 }
@@ -113,7 +113,7 @@ async fn detach_many(change: &Change<'_>, input: &DetachMany) -> Result<Effect> 
             for group in by_connection(&exports).into_values() {
                 let Some(attachment) = group.first().and_then(|export| export.attachment()) else { continue };
                 let link = (attachment.uid, &attachment.name, attachment.display_name.as_str());
-                let group: Vec<_> = group.iter().map(|export| leaving(export)).collect();
+                let group: Vec<_> = group.iter().map(|export| released(export)).collect();
                 detach(change, link, &group, Some(batch_id), &input.reason).await?;
                 count += group.len() as u64;
             }
@@ -121,16 +121,16 @@ async fn detach_many(change: &Change<'_>, input: &DetachMany) -> Result<Effect> 
         }
         DetachTarget::AttachedSet { connection, blocking_set_etag } => {
             let set = lock_set(change, connection, blocking_set_etag).await?;
-            let (connection, leaving) = set;
+            let (connection, released) = set;
             let link = (connection.uid, &connection.name, connection.display_name.as_str());
-            detach(change, link, &leaving, Some(batch_id), &input.reason).await?;
-            Ok(Effect { resources: Vec::new(), batch_id: Some(batch_id), count: leaving.len() as u64 })
+            detach(change, link, &released, Some(batch_id), &input.reason).await?;
+            Ok(Effect { resources: Vec::new(), batch_id: Some(batch_id), count: released.len() as u64 })
         }
     }
 }
 
 /// Locks a connection and everything attached to it, if that is the set which was shown.
-async fn lock_set(change: &Change<'_>, name: &ConnectionName, shown: &str) -> Result<(Connection, Vec<Leaving>)> {
+async fn lock_set(change: &Change<'_>, name: &ConnectionName, shown: &str) -> Result<(Connection, Vec<ReleasedExport>)> {
     let (db, scope) = (change.db, change.scope);
     let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
     let uid = store::connections::find_uid(db, scope, &name.id).await?.ok_or_else(absent)?;
@@ -151,19 +151,19 @@ async fn lock_set(change: &Change<'_>, name: &ConnectionName, shown: &str) -> Re
         }
         .into());
     }
-    let leaving = store::attachments::attached(db, scope, uid, limits::DETACHED_SET).await?;
-    locks::exports(db, scope, &leaving.iter().map(|leaving| leaving.uid).collect()).await?;
-    Ok((connection, leaving))
+    let released = store::attachments::attached(db, scope, uid, limits::DETACHED_SET).await?;
+    locks::exports(db, scope, &released.iter().map(|released| released.uid).collect()).await?;
+    Ok((connection, released))
 }
 
 async fn detach(
     change: &Change<'_>,
     (connection, connection_name, connection_display_name): (ConnectionUid, &ConnectionName, &str),
-    leaving: &[Leaving],
+    released: &[ReleasedExport],
     batch_id: Option<Uuid>,
     reason: &str,
 ) -> Result<()> {
-    if leaving.is_empty() {
+    if released.is_empty() {
         return Ok(());
     }
     let (db, scope) = (change.db, change.scope);
@@ -176,13 +176,13 @@ async fn detach(
         time: change.now,
         reason: reason.to_owned(),
     };
-    store::attachments::release(db, scope, connection, leaving, ReleaseCause::Detached, change.now).await?;
-    let uids = leaving.iter().map(|leaving| leaving.uid).collect();
+    store::attachments::release(db, scope, connection, released, ReleaseCause::Detached, change.now).await?;
+    let uids = released.iter().map(|released| released.uid).collect();
     store::attachments::detach(db, scope, &uids, &detachment).await?;
-    for leaving in leaving {
-        let name = ExportName { organization: scope.organization.clone(), id: leaving.id.clone() };
+    for released in released {
+        let name = ExportName { organization: scope.organization.clone(), id: released.id.clone() };
         let subject =
-            Subject { uid: leaving.uid.0, name: name.to_string(), display_name: leaving.display_name.as_str() };
+            Subject { uid: released.uid.0, name: name.to_string(), display_name: released.display_name.as_str() };
         change.audit(&subject, changes::detached(&connection_name.to_string()), batch_id, reason);
     }
     Ok(())

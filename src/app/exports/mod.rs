@@ -10,7 +10,7 @@ use crate::model::{
     ResourceId, Result, Role,
 };
 use crate::store;
-use crate::store::attachments::Leaving;
+use crate::store::attachments::ReleasedExport;
 use crate::store::locks::{self, Purpose};
 
 mod attach;
@@ -161,8 +161,8 @@ fn subject(export: &Export) -> Subject<'_> {
     Subject { uid: export.uid.0, name: export.name.to_string(), display_name: &export.display_name }
 }
 
-fn leaving(export: &Export) -> Leaving {
-    Leaving {
+fn released(export: &Export) -> ReleasedExport {
+    ReleasedExport {
         uid: export.uid,
         id: export.name.id.clone(),
         display_name: export.display_name.clone(),
