@@ -17,7 +17,7 @@ use crate::model::token::{Etag, TokenKind};
 use crate::model::{
     Call, ConnectionName, ConnectionUid, Cursor, Error, ExportName, ExportState, ResourceKind, ReleaseCause, Result, Role,
 };
-use crate::store::blocking::{self, Event, EventPage, Standing};
+use crate::store::blocking::{self, Event, EventPage, AttachmentSnapshot};
 use crate::store::{self, Scope};
 
 /// Messages that wait for a slow client.
@@ -88,7 +88,7 @@ impl App {
                     in_time(cursor, blocking::time(&reader, &scope).await?)?
                 }
                 (_, Some(uid)) => {
-                    start(uid, blocking::standing(&reader, &scope, uid).await?.ok_or_else(absent)?, cursor, follow)?
+                    start(uid, blocking::snapshot(&reader, &scope, uid).await?.ok_or_else(absent)?, cursor, follow)?
                 }
                 (_, None) => return Err(absent()),
             }
@@ -125,23 +125,23 @@ impl App {
 }
 
 /// Where a stream begins: at the start, or behind the cursor if that is its own and not too old.
-fn start(connection: ConnectionUid, standing: Standing, cursor: Option<Cursor>, follow: bool) -> Result<Cursor> {
+fn start(connection: ConnectionUid, snapshot: AttachmentSnapshot, cursor: Option<Cursor>, follow: bool) -> Result<Cursor> {
     let Some(cursor) = cursor else {
         return Ok(Cursor {
             connection,
-            start_revision: standing.revision,
+            start_revision: snapshot.revision,
             last_revision: 0,
-            released_until: standing.time,
+            released_until: snapshot.time,
         });
     };
-    let known = 0..=standing.revision;
+    let known = 0..=snapshot.revision;
     if cursor.connection != connection
         || !known.contains(&cursor.last_revision)
         || !known.contains(&cursor.start_revision)
     {
         return Err(Cursor::invalid());
     }
-    if follow { in_time(cursor, standing.time) } else { Ok(cursor) }
+    if follow { in_time(cursor, snapshot.time) } else { Ok(cursor) }
 }
 
 /// The cursor, if the releases behind it are all still kept.
@@ -177,22 +177,22 @@ impl Walk {
         let mut seen: Option<watch::Receiver<Seen>> = None;
         loop {
             let page = self.page().await?;
-            let (standing, last) = (page.standing, page.is_last());
+            let (snapshot, last) = (page.snapshot, page.is_last());
             if self.tell(page).await.is_err() {
                 return Ok(());
             }
             if !last {
                 continue;
             }
-            let Some(standing) = standing else {
+            let Some(snapshot) = snapshot else {
                 // Gone, and so is everything that kept it from going.
                 let _ = self.summary(0, self.cursor.last_revision).await;
                 return Ok(());
             };
-            self.cursor.last_revision = standing.revision;
-            self.cursor.released_until = standing.time;
-            let done = !self.follow || standing.count == 0;
-            if (done || !listed) && self.summary(standing.count, standing.revision).await.is_err() {
+            self.cursor.last_revision = snapshot.revision;
+            self.cursor.released_until = snapshot.time;
+            let done = !self.follow || snapshot.count == 0;
+            if (done || !listed) && self.summary(snapshot.count, snapshot.revision).await.is_err() {
                 return Ok(());
             }
             if done {
@@ -200,7 +200,7 @@ impl Walk {
             }
             listed = true;
             let connection = self.cursor.connection;
-            let watched = seen.get_or_insert_with(|| self.app.0.follow.watch(&self.scope, connection, standing));
+            let watched = seen.get_or_insert_with(|| self.app.0.follow.watch(&self.scope, connection, snapshot));
             if wait(watched, &self.sender, &mut self.cursor).await.is_err() {
                 return Ok(());
             }
@@ -256,7 +256,7 @@ async fn wait(
     sender: &mpsc::Sender<Result<BlockingMessage>>,
     cursor: &mut Cursor,
 ) -> Result<(), Gone> {
-    let moved = |seen: &Seen, cursor: &Cursor| seen.is_none_or(|standing| standing.revision > cursor.last_revision);
+    let moved = |seen: &Seen, cursor: &Cursor| seen.is_none_or(|snapshot| snapshot.revision > cursor.last_revision);
     loop {
         if moved(&watched.borrow_and_update(), cursor) {
             return Ok(());
@@ -265,10 +265,10 @@ async fn wait(
             () = sender.closed() => return Err(Gone),
             changed = watched.changed() => changed.map_err(|_| Gone)?,
             () = tokio::time::sleep(HEARTBEAT) => {
-                if let Some(standing) = *watched.borrow()
-                    && standing.revision == cursor.last_revision
+                if let Some(snapshot) = *watched.borrow()
+                    && snapshot.revision == cursor.last_revision
                 {
-                    cursor.released_until = standing.time;
+                    cursor.released_until = snapshot.time;
                 }
                 send(sender, BlockingEvent::Heartbeat, cursor).await?;
             }
@@ -282,9 +282,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_silence_has_heartbeats_until_the_connection_moves() {
-        let standing =
-            |revision| Standing { count: 1, revision, time: DateTime::UNIX_EPOCH + TimeDelta::days(revision) };
-        let (moves, mut watched) = watch::channel(Some(standing(7)));
+        let snapshot =
+            |revision| AttachmentSnapshot { count: 1, revision, time: DateTime::UNIX_EPOCH + TimeDelta::days(revision) };
+        let (moves, mut watched) = watch::channel(Some(snapshot(7)));
         let (sender, mut receiver) = mpsc::channel(BUFFER);
         let connection = ConnectionUid::new();
         let released_until = DateTime::UNIX_EPOCH;
@@ -300,9 +300,9 @@ mod tests {
             assert_eq!(began.elapsed(), HEARTBEAT * heartbeat);
             // Resumed behind it, no release is missed and none is asked for again.
             let cursor = Cursor::decode(&message.cursor).unwrap().unwrap();
-            assert_eq!((cursor.last_revision, cursor.released_until), (7, standing(7).time));
+            assert_eq!((cursor.last_revision, cursor.released_until), (7, snapshot(7).time));
         }
-        moves.send(Some(standing(8))).unwrap();
+        moves.send(Some(snapshot(8))).unwrap();
         assert!(waiting.await.unwrap().0, "it looks at what has moved");
     }
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::model::ConnectionUid;
-use crate::store::blocking::{self, Standing};
+use crate::store::blocking::{self, AttachmentSnapshot};
 use crate::store::{Scope, Store};
 
 /// How often a connection's row is looked at.
 const POLL: Duration = Duration::from_secs(1);
 
 /// What was last seen of a connection; `None`: it is gone.
-pub type Seen = Option<Standing>;
+pub type Seen = Option<AttachmentSnapshot>;
 
 /// The connections that are watched on this replica.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Follow {
     }
 
     /// Watches a connection, from where the caller saw it.
-    pub fn watch(&self, scope: &Scope, connection: ConnectionUid, seen: Standing) -> watch::Receiver<Seen> {
+    pub fn watch(&self, scope: &Scope, connection: ConnectionUid, seen: AttachmentSnapshot) -> watch::Receiver<Seen> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = watched.get(&connection) {
             return sender.subscribe();
@@ -51,9 +51,9 @@ impl Follow {
                     return;
                 }
             }
-            match self.standing(&scope, connection).await {
+            match self.snapshot(&scope, connection).await {
                 Ok(seen) => {
-                    let revision = |seen: &Seen| seen.map(|standing| standing.revision);
+                    let revision = |seen: &Seen| seen.map(|snapshot| snapshot.revision);
                     sender.send_if_modified(|last| {
                         let moved = revision(last) != revision(&seen);
                         *last = seen;
@@ -65,7 +65,7 @@ impl Follow {
         }
     }
 
-    async fn standing(&self, scope: &Scope, connection: ConnectionUid) -> crate::model::Result<Seen> {
-        blocking::standing(&self.store.reader().await?, scope, connection).await
+    async fn snapshot(&self, scope: &Scope, connection: ConnectionUid) -> crate::model::Result<Seen> {
+        blocking::snapshot(&self.store.reader().await?, scope, connection).await
     }
 }

@@ -60,7 +60,7 @@ pub enum Event {
 
 /// The connection's row as a page saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct AttachmentSnapshot {
     /// How many exports are attached.
     pub count: u64,
     /// The revision up to which everything is told once the listing has ended.
@@ -73,7 +73,7 @@ pub struct Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
     /// The connection; `None`: it is gone.
-    pub standing: Option<Standing>,
+    pub snapshot: Option<AttachmentSnapshot>,
     /// Entries with their revisions, ascending.
     pub events: Vec<(i64, Event)>,
 }
@@ -86,16 +86,16 @@ impl EventPage {
 }
 
 /// Where a connection stands, and the database's time; `None`: it is gone.
-pub async fn standing(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<Option<Standing>> {
-    let query = standing_query(db, scope, connection);
+pub async fn snapshot(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<Option<AttachmentSnapshot>> {
+    let query = snapshot_query(db, scope, connection);
     let row = db.query_one(&query).await?;
-    row.map(|row| StandingRow::from_query_result(&row, "")?.into_model()).transpose()
+    row.map(|row| SnapshotRow::from_query_result(&row, "")?.into_model()).transpose()
 }
 
 /// Whether a connection that exports have left is not there any more; what they left is known for as long as releases are
 /// kept.
 pub async fn is_gone(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<bool> {
-    if standing(db, scope, connection).await?.is_some() {
+    if snapshot(db, scope, connection).await?.is_some() {
         return Ok(false);
     }
     let query = Query::select()
@@ -127,7 +127,7 @@ pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, rel
         .order_by("entry_revision", Order::Asc)
         .limit(PAGE as u64)
         .take();
-    let query = standing_query(db, scope, cursor.connection)
+    let query = snapshot_query(db, scope, cursor.connection)
         .columns(EntryRow::COLUMNS.map(|column| ("p", column)))
         .join_subquery(JoinType::LeftJoin, entries, "p", Expr::val(true))
         .order_by(("p", "entry_revision"), Order::Asc)
@@ -136,11 +136,11 @@ pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, rel
     let Some(first) = rows.first() else {
         return gone(db, scope, cursor, releases).await;
     };
-    let first = StandingRow::from_query_result(first, "")?;
+    let first = SnapshotRow::from_query_result(first, "")?;
     let active = Availability::from_code(first.availability) == Some(Availability::Active);
     let events = rows.iter().filter_map(|row| EntryRow::read(row).transpose());
     let events = events.map(|row| row?.into_event(scope, active)).collect::<Result<_>>()?;
-    Ok(EventPage { standing: Some(first.into_model()?), events })
+    Ok(EventPage { snapshot: Some(first.into_model()?), events })
 }
 
 /// The last releases of a connection that is not there any more.
@@ -154,17 +154,17 @@ async fn gone(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, release
             }
         }
     }
-    Ok(EventPage { standing: None, events })
+    Ok(EventPage { snapshot: None, events })
 }
 
-fn standing_query(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> SelectStatement {
+fn snapshot_query(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> SelectStatement {
     use connection::Column::{AttachedExportCount, AttachmentRevision, Organization, Uid};
     let column = |column| Expr::col((connection::Entity, column));
     Query::select()
-        .expr_as(column(AttachedExportCount), "standing_count")
-        .expr_as(column(AttachmentRevision), "standing_revision")
+        .expr_as(column(AttachedExportCount), "snapshot_count")
+        .expr_as(column(AttachmentRevision), "snapshot_revision")
         .expr_as(availability(db.get_database_backend(), &scope.read_context), "availability")
-        .expr_as(now(db.get_database_backend(), &scope.read_context), "standing_time")
+        .expr_as(now(db.get_database_backend(), &scope.read_context), "snapshot_time")
         .from(connection::Entity)
         .and_where(column(Organization).eq(scope.organization.as_str()))
         .and_where(column(Uid).eq(uid.0))
@@ -227,17 +227,17 @@ fn wrap(limited: SelectStatement, alias: &'static str) -> SelectStatement {
 }
 
 #[derive(FromQueryResult)]
-struct StandingRow {
-    standing_count: i64,
-    standing_revision: i64,
+struct SnapshotRow {
+    snapshot_count: i64,
+    snapshot_revision: i64,
     availability: i32,
-    standing_time: DateTime<Utc>,
+    snapshot_time: DateTime<Utc>,
 }
 
-impl StandingRow {
-    fn into_model(self) -> Result<Standing> {
-        let count = u64::try_from(self.standing_count).map_err(Error::internal)?;
-        Ok(Standing { count, revision: self.standing_revision, time: self.standing_time })
+impl SnapshotRow {
+    fn into_model(self) -> Result<AttachmentSnapshot> {
+        let count = u64::try_from(self.snapshot_count).map_err(Error::internal)?;
+        Ok(AttachmentSnapshot { count, revision: self.snapshot_revision, time: self.snapshot_time })
     }
 }
 
