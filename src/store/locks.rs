@@ -21,9 +21,9 @@ const CHUNK: usize = 1_000;
 
 /// Why a connection is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum LockMode {
     /// To change it, its sharing, its credential, or what is attached to it.
-    Change,
+    Update,
     /// To remove it.
     Remove,
 }
@@ -33,11 +33,11 @@ pub async fn connections(
     db: &impl ConnectionTrait,
     scope: &Scope,
     uids: &BTreeSet<ConnectionUid>,
-    purpose: Purpose,
+    mode: LockMode,
 ) -> Result<BTreeSet<ConnectionUid>> {
-    let strength = match purpose {
-        Purpose::Change => LockType::NoKeyUpdate,
-        Purpose::Remove => LockType::Update,
+    let strength = match mode {
+        LockMode::Update => LockType::NoKeyUpdate,
+        LockMode::Delete => LockType::Update,
     };
     let mut found = BTreeSet::new();
     for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(CHUNK) {

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::app::change::{Change, Effect};
 use crate::model::{Call, ConnectionName, Mutation, Precondition, Result, Role, limits};
 use crate::store;
-use crate::store::locks::Purpose;
+use crate::store::locks::LockMode;
 
 struct Delete {
     name: ConnectionName,
@@ -34,7 +34,7 @@ impl App {
 
 async fn delete(change: &Change<'_>, input: &Delete) -> Result<Effect> {
     change.require(Role::Admin)?;
-    let connection = lock(change, &input.name.id, Purpose::Remove, &input.etag).await?;
+    let connection = lock(change, &input.name.id, LockMode::Delete, &input.etag).await?;
     if connection.attached_export_count > 0 {
         let first =
             store::attachments::first_blockers(change.db, change.scope, &connection, limits::BLOCKERS_NAMED).await?;

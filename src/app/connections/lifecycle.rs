@@ -6,7 +6,7 @@ use crate::app::{App, CredentialInput, credential};
 use crate::model::audit::Changes;
 use crate::model::{Call, Mutation, ResourceId, Result, Role, Violations};
 use crate::store;
-use crate::store::locks::Purpose;
+use crate::store::locks::LockMode;
 
 struct Rotate {
     id: ResourceId,
@@ -102,7 +102,7 @@ impl App {
 
 async fn rotate(change: &Change<'_>, input: &Rotate) -> Result<Effect> {
     change.require(Role::Admin)?;
-    let mut connection = lock(change, &input.id, Purpose::Change, &input.etag).await?;
+    let mut connection = lock(change, &input.id, LockMode::Update, &input.etag).await?;
     let connection_type = known_type(change.app, "name", &connection.connection_type)?;
     let mut violations = Violations::new();
     credential::check(&mut violations, connection_type, Some(&input.credential), change.now);
@@ -116,7 +116,7 @@ async fn rotate(change: &Change<'_>, input: &Rotate) -> Result<Effect> {
 
 async fn revoke(change: &Change<'_>, input: &Target) -> Result<Effect> {
     change.require(Role::Admin)?;
-    let mut connection = lock(change, &input.id, Purpose::Change, &input.etag).await?;
+    let mut connection = lock(change, &input.id, LockMode::Update, &input.etag).await?;
     if connection.credential.auth_method.is_some() {
         touch(change, &mut connection);
         store::connections::update(change.db, &connection).await?;
@@ -128,7 +128,7 @@ async fn revoke(change: &Change<'_>, input: &Target) -> Result<Effect> {
 
 async fn set_suspended(change: &Change<'_>, input: &Target, suspended: bool, reason: &str) -> Result<Effect> {
     change.require(Role::Admin)?;
-    let before = lock(change, &input.id, Purpose::Change, &input.etag).await?;
+    let before = lock(change, &input.id, LockMode::Update, &input.etag).await?;
     let mut after = before.clone();
     after.suspended = suspended;
     reason.clone_into(&mut after.suspend_reason);

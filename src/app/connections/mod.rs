@@ -9,7 +9,7 @@ use crate::model::{
     ConnectionTypeId, UsableConnection,
 };
 use crate::store;
-use crate::store::locks::{self, Purpose};
+use crate::store::locks::{self, LockMode};
 
 mod changes;
 mod create;
@@ -54,11 +54,11 @@ impl App {
 }
 
 /// Locks a connection and reads it as it is now; refuses if it is not there, or not as the caller last saw it.
-async fn lock(change: &Change<'_>, id: &ResourceId, purpose: Purpose, etag: &str) -> Result<Connection> {
+async fn lock(change: &Change<'_>, id: &ResourceId, mode: LockMode, etag: &str) -> Result<Connection> {
     let name = ConnectionName { organization: change.scope.organization.clone(), id: id.clone() };
     let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
     let uid = store::connections::find_uid(change.db, change.scope, id).await?.ok_or_else(absent)?;
-    locks::connections(change.db, change.scope, &[uid].into(), purpose).await?;
+    locks::connections(change.db, change.scope, &[uid].into(), mode).await?;
     let connection = store::connections::get(change.db, change.scope, uid).await?.ok_or_else(absent)?;
     if !etag.is_empty() && etag != connection.etag() {
         return Err(Abort::EtagMismatch { name: name.to_string() }.into());

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::app::change::{Change, Effect};
 use crate::model::{Call, Member, Mutation, ResourceId, Result, Role, check_member_count};
 use crate::store;
-use crate::store::locks::Purpose;
+use crate::store::locks::LockMode;
 
 /// Whom to share with, or whom to take shares from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl App {
 
 async fn share(change: &Change<'_>, input: &ShareChange) -> Result<Effect> {
     change.require(Role::Admin)?;
-    let before = lock(change, &input.id, Purpose::Change, &input.etag).await?;
+    let before = lock(change, &input.id, LockMode::Update, &input.etag).await?;
     let mut after = before.clone();
     after.sharing.all_contributors |= input.all_contributors;
     after.sharing.members.extend(input.members.iter().cloned());
@@ -79,7 +79,7 @@ async fn share(change: &Change<'_>, input: &ShareChange) -> Result<Effect> {
 
 async fn unshare(change: &Change<'_>, input: &ShareChange) -> Result<Effect> {
     change.require(Role::Admin)?;
-    let before = lock(change, &input.id, Purpose::Change, &input.etag).await?;
+    let before = lock(change, &input.id, LockMode::Update, &input.etag).await?;
     let mut after = before.clone();
     after.sharing.all_contributors &= !input.all_contributors;
     after.sharing.members.retain(|member| !input.members.contains(member));

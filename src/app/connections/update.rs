@@ -6,7 +6,7 @@ use crate::app::{App, CredentialInput, credential};
 use crate::model::text::{Labels, Object};
 use crate::model::{Call, Error, Invalid, Mutation, Precondition, ResourceId, Result, Role, ConnectionTypeId, Violations};
 use crate::store;
-use crate::store::locks::Purpose;
+use crate::store::locks::LockMode;
 
 /// The fields that an update names, with their new values.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,7 +56,7 @@ impl App {
 
 async fn update(change: &Change<'_>, input: &UpdateConnection) -> Result<Effect> {
     change.require(Role::Admin)?;
-    let before = lock(change, &input.id, Purpose::Change, &input.etag).await?;
+    let before = lock(change, &input.id, LockMode::Update, &input.etag).await?;
     let update = &input.update;
     if update.connection_type.as_ref().is_some_and(|asked| *asked != before.connection_type) {
         let description = "cannot change: create another connection and move its exports there with AttachExport";

@@ -10,7 +10,7 @@ use crate::model::{
     Role,
 };
 use crate::store;
-use crate::store::locks::{self, Purpose};
+use crate::store::locks::{self, LockMode};
 
 /// What a caller may say of a new export.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ async fn create(change: &Change<'_>, input: &CreateExport) -> Result<Effect> {
     change.require(Role::Contributor)?;
     let draft = &input.draft;
     let target = target::find(change, &draft.connection).await?;
-    locks::connections(change.db, change.scope, &[target].into(), Purpose::Change).await?;
+    locks::connections(change.db, change.scope, &[target].into(), LockMode::Update).await?;
     let connection = target::locked(change, &draft.connection, target).await?;
 
     let destination_settings = settings::check(

@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::store;
 use crate::store::attachments::ReleasedExport;
-use crate::store::locks::{self, Purpose};
+use crate::store::locks::{self, LockMode};
 
 /// Which exports to detach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,7 @@ async fn lock_set(change: &Change<'_>, name: &ConnectionName, shown: &str) -> Re
     let (db, scope) = (change.db, change.scope);
     let absent = || Error::NotFound(ResourceKind::Connection, name.to_string());
     let uid = store::connections::find_uid(db, scope, &name.id).await?.ok_or_else(absent)?;
-    locks::connections(db, scope, &[uid].into(), Purpose::Change).await?;
+    locks::connections(db, scope, &[uid].into(), LockMode::Update).await?;
     let connection = store::connections::get(db, scope, uid).await?.ok_or_else(absent)?;
     let known = Etag::decode(TokenKind::BlockingSet, shown).filter(|etag| {
         let revisions = connection.last_attached_revision..=connection.attachment_revision;

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::store;
 use crate::store::attachments::ReleasedExport;
-use crate::store::locks::{self, Purpose};
+use crate::store::locks::{self, LockMode};
 
 mod attach;
 mod changes;
@@ -79,7 +79,7 @@ async fn lock(change: &Change<'_>, ids: &[&ResourceId], target: Option<Connectio
         references.get(id).ok_or_else(|| absent(id))?;
     }
     let connections = references.values().filter_map(|found| found.connection).chain(target).collect();
-    locks::connections(change.db, change.scope, &connections, Purpose::Change).await?;
+    locks::connections(change.db, change.scope, &connections, LockMode::Update).await?;
     let uids: BTreeSet<_> = references.values().map(|found| found.uid).collect();
     locks::exports(change.db, change.scope, &uids).await?;
     let exports = store::exports::get_many(change.db, change.scope, &change.call.caller, uids).await?;
