@@ -37,7 +37,7 @@ pub use exports::{
 pub use janitor::JanitorSettings;
 
 /// How long readiness waits for the database.
-const READINESS_PATIENCE: Duration = Duration::from_secs(4);
+const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ impl App {
             let ready = self.0.store.is_ready().await.unwrap_or(false);
             ready && self.0.store.schema_state().await.is_ok_and(|state| state.pending.is_empty())
         };
-        tokio::time::timeout(READINESS_PATIENCE, asked).await.unwrap_or(false)
+        tokio::time::timeout(READINESS_TIMEOUT, asked).await.unwrap_or(false)
     }
 
     /// Ends when the service stops.

@@ -17,9 +17,9 @@ const LOCK_TIMEOUT_MS: &str = "3000";
 /// How long a statement runs.
 const STATEMENT_TIMEOUT_MS: &str = "5000";
 /// How long a statement is waited for: longer than it runs on a database that can be reached.
-const STATEMENT_PATIENCE: Duration = Duration::from_secs(8);
+const CLIENT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a connection that is given back has to answer: a statement that its caller has left may still run.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(6);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long SQLite's one writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection lives, so that a moved database is found again.
@@ -87,12 +87,12 @@ fn kind(url: &str) -> Result<DbBackend, ConnectError> {
 
 /// Waits for the database, but not for ever: a PostgreSQL that vanished without a word answers nothing, and no timeout of
 /// its own ends the statement. SQLite is no further away than its file.
-pub async fn patiently<T>(backend: DbBackend, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+pub async fn with_client_timeout<T>(backend: DbBackend, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
     if backend == DbBackend::Sqlite {
         return answer.await;
     }
     let silent = |_| Err(DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned())));
-    tokio::time::timeout(STATEMENT_PATIENCE, answer).await.unwrap_or_else(silent)
+    tokio::time::timeout(CLIENT_STATEMENT_TIMEOUT, answer).await.unwrap_or_else(silent)
 }
 
 fn postgres(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
@@ -145,7 +145,7 @@ fn postgres(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
 
 /// What is asked of a connection on its way back to its pool; one that does not answer is closed, and its place is free.
 async fn in_time(answer: impl Future<Output = Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
-    tokio::time::timeout(RELEASE_PATIENCE, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    tokio::time::timeout(RELEASE_TIMEOUT, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, ConnectError> {

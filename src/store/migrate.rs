@@ -16,9 +16,9 @@ use crate::model::Error;
 /// Names the migration among PostgreSQL's advisory locks.
 const LOCK: i64 = 0x6f75_7466_6c6f_7700;
 /// How long another process at SQLite's schema is waited for.
-const SQLITE_PATIENCE: Duration = Duration::from_mins(1);
+const SQLITE_MIGRATION_TIMEOUT: Duration = Duration::from_mins(1);
 /// The pause before another look.
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What is known about the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +58,10 @@ pub enum MigrateError {
 impl Store {
     /// Takes every step that was not taken yet; all of them, or none.
     pub async fn migrate(&self) -> Result<SchemaState, MigrateError> {
-        let deadline = Instant::now() + SQLITE_PATIENCE;
+        let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
             match self.migrate_once().await {
-                Err(error) if is_busy(&error, deadline) => tokio::time::sleep(PAUSE).await,
+                Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
                 answer => return answer,
             }
         }
@@ -96,11 +96,11 @@ impl Store {
 
     /// What is known about the schema; nothing is changed.
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
-        let deadline = Instant::now() + SQLITE_PATIENCE;
+        let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
             let reader = self.reader().await.map_err(MigrateError::Unavailable)?;
             match state(&reader).await.map_err(failed) {
-                Err(error) if is_busy(&error, deadline) => tokio::time::sleep(PAUSE).await,
+                Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
                 answer => return answer,
             }
         }

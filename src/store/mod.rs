@@ -131,18 +131,18 @@ impl ConnectionTrait for Reader<'_> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        connect::patiently(self.get_database_backend(), self.pool.execute_raw(statement)).await
+        connect::with_client_timeout(self.get_database_backend(), self.pool.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        connect::patiently(self.get_database_backend(), self.pool.execute_unprepared(sql)).await
+        connect::with_client_timeout(self.get_database_backend(), self.pool.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        connect::patiently(self.get_database_backend(), self.pool.query_one_raw(statement)).await
+        connect::with_client_timeout(self.get_database_backend(), self.pool.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        connect::patiently(self.get_database_backend(), self.pool.query_all_raw(statement)).await
+        connect::with_client_timeout(self.get_database_backend(), self.pool.query_all_raw(statement)).await
     }
 }

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::Store;
-use super::connect::patiently;
+use super::connect::with_client_timeout;
 use super::error::DEADLINE;
 use crate::model::{Abort, Error, Result};
 
@@ -91,22 +91,22 @@ impl Store {
             ..Default::default()
         };
         let backend = self.write_pool().get_database_backend();
-        let inner = patiently(backend, self.write_pool().begin_with_options(options)).await?;
+        let inner = with_client_timeout(backend, self.write_pool().begin_with_options(options)).await?;
         let transaction = Transaction { inner, deadline };
         let answer = work(&transaction, keep).await;
         match (&answer, ending) {
             (Ok(_), Ending::Commit) if Instant::now() < deadline => {
-                patiently(backend, transaction.inner.commit()).await?;
+                with_client_timeout(backend, transaction.inner.commit()).await?;
             }
             (Ok(_), Ending::Commit) => {
-                patiently(backend, transaction.inner.rollback()).await?;
+                with_client_timeout(backend, transaction.inner.rollback()).await?;
                 return Err(Error::DeadlineExceeded);
             }
             // The connection answers nothing more: whoever drops it says that it is over.
             (Err(Error::Unavailable(_)), _) => {}
             (Err(_), _) | (_, Ending::Rollback) => {
                 // The answer matters more than a rollback that fails with the connection.
-                if let Err(error) = patiently(backend, transaction.inner.rollback()).await {
+                if let Err(error) = with_client_timeout(backend, transaction.inner.rollback()).await {
                     tracing::debug!(%error, "a rollback failed");
                 }
             }
@@ -129,21 +129,21 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        patiently(self.get_database_backend(), self.inner.execute_raw(statement)).await
+        with_client_timeout(self.get_database_backend(), self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        patiently(self.get_database_backend(), self.inner.execute_unprepared(sql)).await
+        with_client_timeout(self.get_database_backend(), self.inner.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.check_deadline()?;
-        patiently(self.get_database_backend(), self.inner.query_one_raw(statement)).await
+        with_client_timeout(self.get_database_backend(), self.inner.query_one_raw(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.check_deadline()?;
-        patiently(self.get_database_backend(), self.inner.query_all_raw(statement)).await
+        with_client_timeout(self.get_database_backend(), self.inner.query_all_raw(statement)).await
     }
 }
