@@ -68,7 +68,7 @@ impl Store {
     }
 
     async fn migrate_once(&self) -> Result<SchemaState, MigrateError> {
-        let _slot = self.write_slot().await.map_err(MigrateError::Unavailable)?;
+        let _permit = self.write_permit().await.map_err(MigrateError::Unavailable)?;
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()

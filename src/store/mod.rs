@@ -46,9 +46,9 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     read: DatabaseConnection,
-    read_slots: Arc<Semaphore>,
+    read_permits: Arc<Semaphore>,
     write: DatabaseConnection,
-    write_slots: Arc<Semaphore>,
+    write_permits: Arc<Semaphore>,
     read_context: ReadContext,
     tasks: TaskTracker,
 }
@@ -56,7 +56,7 @@ struct Inner {
 /// A pool to read from, and a place in it; given back when dropped.
 pub struct Reader<'a> {
     pool: &'a DatabaseConnection,
-    _slot: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Store {
@@ -65,12 +65,12 @@ impl Store {
     /// `known_types` are the connection types of the catalog: a connection of any other cannot be used.
     pub fn open(settings: &DatabaseSettings, known_types: Vec<String>, clock: Clock) -> Result<Self, ConnectError> {
         let pools = connect::open(settings)?;
-        let slots = |size: u32| Arc::new(Semaphore::new(size as usize));
+        let permits = |size: u32| Arc::new(Semaphore::new(size as usize));
         Ok(Self(Arc::new(Inner {
             read: pools.read.0,
-            read_slots: slots(pools.read.1),
+            read_permits: permits(pools.read.1),
             write: pools.write.0,
-            write_slots: slots(pools.write.1),
+            write_permits: permits(pools.write.1),
             read_context: ReadContext { known_types: known_types.into(), clock },
             tasks: TaskTracker::new(),
         })))
@@ -78,7 +78,7 @@ impl Store {
 
     /// A place to read from. Waits up to 3 s for one, then `OVERLOADED`.
     pub async fn reader(&self) -> Result<Reader<'_>> {
-        Ok(Reader { pool: &self.0.read, _slot: slot(&self.0.read_slots).await? })
+        Ok(Reader { pool: &self.0.read, _permit: acquire_permit(&self.0.read_permits).await? })
     }
 
     /// What every read needs to know.
@@ -112,15 +112,15 @@ impl Store {
         &self.0.write
     }
 
-    async fn write_slot(&self) -> Result<OwnedSemaphorePermit> {
-        slot(&self.0.write_slots).await
+    async fn write_permit(&self) -> Result<OwnedSemaphorePermit> {
+        acquire_permit(&self.0.write_permits).await
     }
 }
 
 /// Waits for a place, as long as a connection may take: with one in hand, a pool that gives no connection is nearly always
 /// a database that does not answer.
-async fn slot(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
-    let waited = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, Arc::clone(slots).acquire_owned()).await;
+async fn acquire_permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    let waited = tokio::time::timeout(connect::ACQUIRE_TIMEOUT, Arc::clone(permits).acquire_owned()).await;
     waited.map_err(|_| Error::Exhausted(Exhausted::Overloaded))?.map_err(Error::internal)
 }
 

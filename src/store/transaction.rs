@@ -82,7 +82,7 @@ impl Store {
     where
         K: Sync,
     {
-        let _slot = self.write_slot().await?;
+        let _permit = self.write_permit().await?;
         if Instant::now() >= deadline {
             return Err(Error::DeadlineExceeded);
         }
