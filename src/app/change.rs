@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::App;
 use crate::model::audit::{AuditEvent, Changes, Outcome};
 use crate::model::{Call, Error, Invalid, Mutation, Result, Role};
-use crate::store::{self, Ending, Scope, Transaction, request_ids};
+use crate::store::{self, OnSuccess, Scope, Transaction, request_ids};
 
 /// A change under way.
 pub struct Change<'a> {
@@ -98,12 +98,12 @@ impl App {
         I: Send + Sync + 'static,
         T: Send + 'static,
     {
-        let ending = if mutation.validate_only { Ending::Rollback } else { Ending::Commit };
+        let on_success = if mutation.validate_only { OnSuccess::Rollback } else { OnSuccess::Commit };
         let scope = self.scope(call);
         let job = Job { app: self.clone(), call: call.clone(), scope, mutation, input, act, answer };
         let store = &self.0.store;
-        let (answer, events) = store.transact(call.deadline, ending, job, |db, job| Box::pin(job.run(db))).await?;
-        if ending == Ending::Commit {
+        let (answer, events) = store.transact(call.deadline, on_success, job, |db, job| Box::pin(job.run(db))).await?;
+        if on_success == OnSuccess::Commit {
             for event in &events {
                 super::audit::log(&call.caller.organization, event);
             }

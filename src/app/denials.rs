@@ -13,7 +13,7 @@ use super::App;
 use crate::model::audit::{AuditEvent, Changes, Outcome};
 use crate::model::{Caller, Clock};
 use crate::store::audit::DeniedKey;
-use crate::store::{self, Ending, Scope, Store};
+use crate::store::{self, OnSuccess, Scope, Store};
 
 /// Attempts that wait to be counted; what does not fit is told on the log.
 const QUEUE: usize = 1_000;
@@ -152,7 +152,7 @@ async fn flush(store: &Store, clock: &Clock, counts: &mut HashMap<Key, Counted>)
     }
     let events: Vec<_> = rows.iter().map(|(scope, event, _)| (scope.organization.clone(), event.clone())).collect();
     let deadline = std::time::Instant::now() + WRITE_TIMEOUT;
-    let written = store.transact(deadline, Ending::Commit, rows, |db, rows| {
+    let written = store.transact(deadline, OnSuccess::Commit, rows, |db, rows| {
         Box::pin(async move {
             for (scope, event, key) in rows {
                 store::audit::count_denied(db, scope, event, key).await?;

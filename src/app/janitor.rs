@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use crate::store::retention::{self, Retention};
-use crate::store::{Ending, ReadContext};
+use crate::store::{OnSuccess, ReadContext};
 
 /// When the janitor comes, and what it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl App {
         let read_context = self.0.store.read_context().clone();
         let deadline = Instant::now() + BATCH_TIMEOUT;
         let work = (read_context, retention);
-        let swept = self.0.store.transact(deadline, Ending::Commit, work, |db, (read_context, retention): &(ReadContext, _)| {
+        let swept = self.0.store.transact(deadline, OnSuccess::Commit, work, |db, (read_context, retention): &(ReadContext, _)| {
             Box::pin(retention::sweep(db, read_context, retention))
         });
         match swept.await {

@@ -7,7 +7,7 @@ use super::StartError;
 use crate::config::Settings;
 use crate::model::Error;
 use crate::store::credentials::{self, Sealed};
-use crate::store::{Ending, Store, sealed};
+use crate::store::{OnSuccess, Store, sealed};
 use crate::vault::{self, KeyRing, RequestHasher, Vault};
 
 /// How long the first statements may take.
@@ -81,7 +81,7 @@ async fn stored(store: &Store, vault: &Vault) -> Result<Vec<(String, Option<Seal
 }
 
 async fn insert(store: &Store, rows: Vec<(String, vault::Sealed)>) -> Result<Vec<(String, Sealed)>, StartError> {
-    let inserted = store.transact(Instant::now() + TIMEOUT, Ending::Commit, rows, |db, rows| {
+    let inserted = store.transact(Instant::now() + TIMEOUT, OnSuccess::Commit, rows, |db, rows| {
         Box::pin(async move {
             let mut inserted = Vec::new();
             for (purpose, sealed) in rows {

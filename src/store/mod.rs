@@ -38,7 +38,7 @@ pub use connect::{ConnectError, DatabaseSettings, check_url};
 pub use migrate::{MigrateError, SchemaState};
 pub use retention::Retention;
 pub use scope::{ReadContext, Scope};
-pub use transaction::{Ending, Transaction};
+pub use transaction::{OnSuccess, Transaction};
 
 /// The database, opened. Cheap to clone.
 #[derive(Clone)]

@@ -29,7 +29,7 @@ pub struct Transaction {
 
 /// What becomes of a transaction whose work succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum OnSuccess {
     /// It is committed.
     Commit,
     /// It was a rehearsal and leaves nothing.
@@ -39,12 +39,12 @@ pub enum Ending {
 impl Store {
     /// Runs `work` in a transaction, again if it lost against another, and commits it.
     ///
-    /// `keep` lives as long as the transaction: what the work reads, and the call's place among those in flight.
+    /// `state` lives as long as the transaction: what the work reads, and the call's place among those in flight.
     pub async fn transact<K, T>(
         &self,
         deadline: Instant,
-        ending: Ending,
-        keep: K,
+        on_success: OnSuccess,
+        state: K,
         work: impl for<'a> Fn(&'a Transaction, &'a K) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
     ) -> Result<T>
     where
@@ -55,7 +55,7 @@ impl Store {
         let task = self.tasks().spawn(async move {
             let mut attempt = 0;
             loop {
-                match store.attempt(deadline, ending, &keep, &work).await {
+                match store.attempt(deadline, on_success, &state, &work).await {
                     Err(Error::Aborted(Abort::Conflict)) if attempt < RETRIES => {
                         let pause = RETRY_PAUSE * 2_u32.pow(attempt);
                         let pause = pause + pause.mul_f64(rand::random::<f64>());
@@ -75,8 +75,8 @@ impl Store {
     async fn attempt<K, T>(
         &self,
         deadline: Instant,
-        ending: Ending,
-        keep: &K,
+        on_success: OnSuccess,
+        state: &K,
         work: &(impl for<'a> Fn(&'a Transaction, &'a K) -> BoxFuture<'a, Result<T>> + Send + Sync),
     ) -> Result<T>
     where
@@ -93,18 +93,18 @@ impl Store {
         let backend = self.write_pool().get_database_backend();
         let inner = with_client_timeout(backend, self.write_pool().begin_with_options(options)).await?;
         let transaction = Transaction { inner, deadline };
-        let answer = work(&transaction, keep).await;
-        match (&answer, ending) {
-            (Ok(_), Ending::Commit) if Instant::now() < deadline => {
+        let answer = work(&transaction, state).await;
+        match (&answer, on_success) {
+            (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => {
                 with_client_timeout(backend, transaction.inner.commit()).await?;
             }
-            (Ok(_), Ending::Commit) => {
+            (Ok(_), OnSuccess::Commit) => {
                 with_client_timeout(backend, transaction.inner.rollback()).await?;
                 return Err(Error::DeadlineExceeded);
             }
             // The connection answers nothing more: whoever drops it says that it is over.
             (Err(Error::Unavailable(_)), _) => {}
-            (Err(_), _) | (_, Ending::Rollback) => {
+            (Err(_), _) | (_, OnSuccess::Rollback) => {
                 // The answer matters more than a rollback that fails with the connection.
                 if let Err(error) = with_client_timeout(backend, transaction.inner.rollback()).await {
                     tracing::debug!(%error, "a rollback failed");
