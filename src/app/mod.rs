@@ -82,9 +82,9 @@ impl App {
     }
 
     /// Writes out what is queued and waits for every transaction under way.
-    pub async fn finish(&self) {
+    pub async fn shutdown(&self) {
         self.0.denials.flush().await;
-        self.0.store.finish().await;
+        self.0.store.shutdown().await;
     }
 
     /// Whether the database answers and its schema has what this build needs; a newer one, to which other replicas are

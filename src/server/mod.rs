@@ -171,7 +171,7 @@ impl Server {
             // Stuck calls: their connections go with the task.
             serving.abort_all();
         }
-        if tokio::time::timeout(FINISH, app.finish()).await.is_err() {
+        if tokio::time::timeout(FINISH, app.shutdown()).await.is_err() {
             tracing::warn!("stopped before everything was written: the database does not answer");
         }
         admin.abort();

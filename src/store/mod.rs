@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Waits until every transaction under way has ended.
-    pub async fn finish(&self) {
+    pub async fn shutdown(&self) {
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
