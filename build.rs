@@ -1,36 +1,84 @@
-//! Compiles the protos: services and messages for the crate, and the descriptor set for reflection.
+//! Compiles the protos: messages and services, the descriptor set for reflection, and what is derived from the
+//! descriptors instead of being listed by hand.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
-const PROTOS: [&str; 6] = [
+use protox::prost_reflect::DescriptorPool;
+
+#[path = "src/grpc/descriptors.rs"]
+mod descriptors;
+
+const PROTOS: [&str; 7] = [
     "outflow/v1/audit_service.proto",
     "outflow/v1/connection.proto",
     "outflow/v1/connection_service.proto",
     "outflow/v1/error_reason.proto",
     "outflow/v1/export.proto",
     "outflow/v1/export_service.proto",
+    "outflow/v1/options.proto",
 ];
 
-/// Messages that carry a credential: nothing may print them.
-const SECRET_MESSAGES: [&str; 5] = [
-    ".outflow.v1.CredentialInput",
-    ".outflow.v1.CredentialInput.Inline",
-    ".outflow.v1.CreateConnectionRequest",
-    ".outflow.v1.UpdateConnectionRequest",
-    ".outflow.v1.RotateConnectionCredentialRequest",
-];
+type BuildResult<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> BuildResult<()> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=src/grpc/descriptors.rs");
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(PROTOS)?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    // The encoded form keeps custom options, which the decoded one would drop.
+    // The encoded form keeps custom options, which the decoded one drops.
     std::fs::write(out.join("outflow_descriptor.bin"), compiler.encode_file_descriptor_set())?;
+    let files = compiler.file_descriptor_set();
+    let secret = descriptors::messages_that_reach(&files, descriptors::SECRET_MESSAGE);
+    std::fs::write(out.join("methods.rs"), methods(&compiler.descriptor_pool())?)?;
+    std::fs::write(out.join("mutation_requests.rs"), mutation_requests(&descriptors::mutation_requests(&files)?))?;
     tonic_prost_build::configure()
         .btree_map(".") // one order of keys: equal requests have equal bytes
-        .skip_debug(SECRET_MESSAGES)
+        .skip_debug(secret)
         .codec_path("crate::grpc::Codec")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds(files)?;
     Ok(())
+}
+
+/// The table of methods with their roles, sorted by name. A method without a role fails the build.
+fn methods(pool: &DescriptorPool) -> BuildResult<String> {
+    let option = pool.get_extension_by_name("outflow.v1.required_role").ok_or("no option outflow.v1.required_role")?;
+    let roles = pool.get_enum_by_name("outflow.v1.Role").ok_or("no enum outflow.v1.Role")?;
+    let mut methods = Vec::new();
+    for service in pool.services().filter(|service| service.package_name() == "outflow.v1") {
+        for method in service.methods() {
+            let name = format!("{}/{}", service.full_name(), method.name());
+            let options = method.options();
+            let role = options.get_extension(&option).as_enum_number().and_then(|number| roles.get_value(number));
+            let role = role.filter(|role| role.number() != 0).ok_or_else(|| format!("{name} has no required_role"))?;
+            methods.push((name, role.name().to_owned(), method.is_server_streaming()));
+        }
+    }
+    methods.sort();
+    let mut code = String::from("&[\n");
+    for (name, role, streams) in methods {
+        writeln!(code, "    method({name:?}, {role:?}, {streams}),")?;
+    }
+    code.push_str("]\n");
+    Ok(code)
+}
+
+/// Implements `MutationRequest` for the requests that carry `request_id` and `validate_only`.
+fn mutation_requests(messages: &[String]) -> String {
+    let implementation = |message: &String| {
+        format!(
+            "impl MutationRequest for proto::{message} {{
+    fn take_request_id(&mut self) -> String {{
+        std::mem::take(&mut self.request_id)
+    }}
+
+    fn validate_only(&self) -> bool {{
+        self.validate_only
+    }}
+}}
+"
+        )
+    };
+    messages.iter().map(implementation).collect()
 }
