@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::text::Object;
+use super::json::Object;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct AuditEvent {
     /// What people call it.
     pub resource_display_name: String,
     /// What changed, and from what to what.
-    pub changes: Changes,
+    pub diff: AuditDiff,
     /// How it ended.
     pub outcome: Outcome,
     /// How often.
@@ -50,26 +50,37 @@ pub struct AuditEvent {
     pub reason: String,
 }
 
-/// The fields that a change moved, with those values that may be shown.
+/// The resource that an audit event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditResource {
+    /// Uid.
+    pub uid: Uuid,
+    /// Resource name.
+    pub name: String,
+    /// Display name.
+    pub display_name: String,
+}
+
+/// The fields that a mutation changed, with the values that may be shown.
 ///
-/// Values come only from the few calls of [`Changes::field`]: a secret has no way in.
+/// Values are recorded only by the few calls of [`AuditDiff::field`], so that no secret can be recorded by accident.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Changes {
-    /// Names of fields.
+pub struct AuditDiff {
+    /// Names of the changed fields.
     pub fields: Vec<String>,
-    /// Values before.
+    /// Values before the change.
     pub before: Object,
-    /// Values after.
+    /// Values after the change.
     pub after: Object,
 }
 
-impl Changes {
-    /// Nothing yet.
+impl AuditDiff {
+    /// An empty diff.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes a field if its value changed. `Null` stands for absent and is left out.
+    /// Records a field if its value changed. `Null` means absent and is left out.
     #[must_use]
     pub fn field(mut self, name: &str, before: impl Into<Value>, after: impl Into<Value>) -> Self {
         let (before, after) = (before.into(), after.into());
@@ -84,10 +95,10 @@ impl Changes {
         self
     }
 
-    /// Notes a field of a resource that was there before, is there after, or both. What a new or a removed one has not
-    /// filled in is left out.
+    /// Records a field of a resource that existed before, exists after, or both. Empty values of a new or a deleted
+    /// resource are left out.
     #[must_use]
-    pub fn of<T>(self, name: &str, before: Option<&T>, after: Option<&T>, value: impl Fn(&T) -> Value) -> Self {
+    pub fn diff<T>(self, name: &str, before: Option<&T>, after: Option<&T>, value: impl Fn(&T) -> Value) -> Self {
         let filled = |resource: Option<&T>| resource.map(&value).filter(|value| !is_empty(value));
         match (before, after) {
             (Some(before), Some(after)) => self.field(name, value(before), value(after)),
@@ -95,9 +106,9 @@ impl Changes {
         }
     }
 
-    /// Notes that a field changed whose values are not shown.
+    /// Records that a field changed without its values.
     #[must_use]
-    pub fn hidden(mut self, name: &str) -> Self {
+    pub fn redacted(mut self, name: &str) -> Self {
         self.fields.push(name.to_owned());
         self
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::text::{Labels, Object};
+use super::json::{Labels, Object};
 use super::token::{Etag, TokenKind};
-use super::{ConnectionName, ConnectionUid, Error, Result, ConnectionTypeId, Violations, limits};
+use super::{ConnectionName, ConnectionTypeId, ConnectionUid, Error, Result, Violations, limits};
 
 /// Whether exports on a connection can run, and if not, why; computed at every read, never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,8 @@ impl Member {
             violations.add(field, "must be `user:<principal>` or `group:<name>`");
             return None;
         }
-        if text.len() > limits::MEMBER_BYTES {
-            violations.add(field, format!("must have at most {} bytes", limits::MEMBER_BYTES));
+        if text.len() > limits::MAX_MEMBER_BYTES {
+            violations.add(field, format!("must have at most {} bytes", limits::MAX_MEMBER_BYTES));
             return None;
         }
         Some(Self(text.to_owned()))
@@ -198,8 +198,8 @@ pub struct ConnectionFilter {
 
 /// What the members of a connection would be, refused when too many.
 pub fn check_member_count(members: usize) -> Result<()> {
-    if members > limits::MEMBERS {
-        return Err(Error::invalid("members", format!("a connection has at most {} members", limits::MEMBERS)));
+    if members > limits::MAX_MEMBERS {
+        return Err(Error::invalid("members", format!("a connection has at most {} members", limits::MAX_MEMBERS)));
     }
     Ok(())
 }

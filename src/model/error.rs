@@ -237,6 +237,79 @@ impl Error {
     }
 }
 
+/// For operators: what failed, with internal causes. The wire has messages of its own.
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unauthenticated => formatter.write_str("unauthenticated"),
+            Self::RoleRequired(role) => write!(formatter, "the role {} is required", role.as_str()),
+            Self::NotPermitted(name) => write!(formatter, "not permitted on {name}"),
+            Self::NotFound(_, name) => write!(formatter, "{name} not found"),
+            Self::AlreadyExists(_, name) => write!(formatter, "{name} already exists"),
+            Self::Invalid(_, violations) => write!(formatter, "invalid request: {violations}"),
+            Self::Precondition(precondition) => precondition.fmt(formatter),
+            Self::Aborted(abort) => abort.fmt(formatter),
+            Self::CursorExpired => formatter.write_str("cursor expired"),
+            Self::Exhausted(Exhausted::Overloaded) => formatter.write_str("overloaded"),
+            Self::Exhausted(Exhausted::RateLimited) => formatter.write_str("rate limited"),
+            Self::Unavailable(Unavailable::Database) => formatter.write_str("database unavailable"),
+            Self::Unavailable(Unavailable::IdentityKeys) => formatter.write_str("issuer keys unavailable"),
+            Self::Unavailable(Unavailable::Draining) => formatter.write_str("shutting down"),
+            Self::DeadlineExceeded => formatter.write_str("deadline exceeded"),
+            Self::Internal(cause) => {
+                cause.fmt(formatter)?;
+                match cause.source() {
+                    Some(source) if !cause.to_string().contains(&source.to_string()) => {
+                        write!(formatter, ": {source}")
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, FieldViolation { field, description }) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{field} {description}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Precondition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConnectionInUse { connection, blocking_export_count, .. } => {
+                write!(formatter, "{connection} is used by {blocking_export_count} exports")
+            }
+            Self::BlockingSetTooLarge { connection, blocking_export_count, limit } => {
+                write!(formatter, "{connection} has {blocking_export_count} exports, more than {limit}")
+            }
+            Self::CredentialReentryRequired { changed_binding_fields } => {
+                write!(formatter, "{} changed without the credential", changed_binding_fields.join(", "))
+            }
+            Self::ConnectionTypeMismatch { export, connection_type, .. } => {
+                write!(formatter, "the settings of {export} do not fit {connection_type}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Abort {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EtagMismatch { name } => write!(formatter, "the etag of {name} is stale"),
+            Self::BlockingSetChanged { connection } => write!(formatter, "the exports of {connection} changed"),
+            Self::Conflict => formatter.write_str("conflicted with a concurrent change"),
+        }
+    }
+}
+
 impl From<Precondition> for Error {
     fn from(precondition: Precondition) -> Self {
         Self::Precondition(Box::new(precondition))

@@ -3,10 +3,12 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::json::{self, Labels, Object};
 use super::schedule::{Evaluator, Schedule};
-use super::text::{self, Labels, Object};
 use super::token::{Etag, TokenKind};
-use super::{Availability, ConnectionName, ConnectionUid, ExportName, ExportUid, Payload, ResourceId, ConnectionTypeId};
+use super::{
+    Availability, ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, Payload, ResourceId,
+};
 
 /// Whether an export can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +125,9 @@ impl Export {
     pub fn state(&self) -> ExportState {
         match &self.attachment_state {
             AttachmentState::Detached(_) => ExportState::Inactive,
-            AttachmentState::Attached(attachment) if attachment.availability == Availability::Active => ExportState::Active,
+            AttachmentState::Attached(attachment) if attachment.availability == Availability::Active => {
+                ExportState::Active
+            }
             AttachmentState::Attached(_) => ExportState::Blocked,
         }
     }
@@ -158,7 +162,7 @@ impl Export {
         let filters = self.payload.tables.iter().flat_map(|table| &table.filters);
         let values = filters.flat_map(|filter| &filter.values).chain(self.destination_settings.values());
         [
-            values.map(text::count_numbers).sum::<usize>() * NUMBER_BYTES,
+            values.map(json::count_numbers).sum::<usize>() * NUMBER_BYTES,
             self.display_name.len(),
             self.description.len(),
             json(serde_json::to_string(&self.payload)),

@@ -3,32 +3,41 @@
 //! Everything else may read this module; it reads nothing but itself.
 
 pub mod audit;
-mod call;
+mod caller;
 mod clock;
 mod connection;
+mod context;
 mod cursor;
 mod error;
 mod export;
 mod id;
+pub mod json;
 pub mod limits;
 pub mod page;
 mod payload;
 pub mod schedule;
-pub mod text;
+mod secret;
 pub mod token;
+pub mod validate;
 
-pub use call::{Call, Caller, Mutation, Role};
+pub use caller::{Caller, Role};
 pub use clock::Clock;
 pub use connection::{
     Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, Member, Sharing, UsableConnection,
     check_member_count,
 };
+pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX};
 pub use cursor::Cursor;
 pub use error::{
-    Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, ResourceKind, Precondition, Result, Unavailable, Violations,
+    Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result, Unavailable,
+    Violations,
 };
 pub use export::{
-    Attachment, CallerAccess, Detachment, Export, ExportFilter, ExportState, AttachmentState, ReleaseCause, due_time_after,
+    Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, ReleaseCause,
+    due_time_after,
 };
-pub use id::{ConnectionName, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, ConnectionTypeId, is_identifier};
+pub use id::{
+    ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
+};
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
+pub use secret::{SealedSecret, Secret};

@@ -134,8 +134,8 @@ impl ListArguments {
 /// The number of entries that a caller asked for: 0 = 50, more than 1,000 = 1,000, `None` for a negative one.
 pub fn page_size(asked: i32) -> Option<u32> {
     match u32::try_from(asked).ok()? {
-        0 => Some(limits::PAGE_SIZE_DEFAULT),
-        size => Some(size.min(limits::PAGE_SIZE_MAX)),
+        0 => Some(limits::DEFAULT_PAGE_SIZE),
+        size => Some(size.min(limits::MAX_PAGE_SIZE)),
     }
 }
 

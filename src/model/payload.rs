@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Violations, limits, text};
+use super::{Violations, limits, validate};
 
 /// What leaves.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -95,15 +95,18 @@ impl Payload {
         if self.tables.is_empty() {
             violations.add(format!("{path}.tables"), "must name at least one table");
         }
-        if self.tables.len() > limits::PAYLOAD_TABLES {
-            violations.add(format!("{path}.tables"), format!("must have at most {} tables", limits::PAYLOAD_TABLES));
+        if self.tables.len() > limits::MAX_PAYLOAD_TABLES {
+            violations
+                .add(format!("{path}.tables"), format!("must have at most {} tables", limits::MAX_PAYLOAD_TABLES));
         }
         let count = |of: fn(&PayloadTable) -> usize| self.tables.iter().map(of).sum::<usize>();
-        if count(|table| table.fields.len()) > limits::PAYLOAD_FIELDS {
-            violations.add(format!("{path}.tables"), format!("must have at most {} fields", limits::PAYLOAD_FIELDS));
+        if count(|table| table.fields.len()) > limits::MAX_PAYLOAD_FIELDS {
+            violations
+                .add(format!("{path}.tables"), format!("must have at most {} fields", limits::MAX_PAYLOAD_FIELDS));
         }
-        if count(|table| table.filters.len()) > limits::PAYLOAD_FILTERS {
-            violations.add(format!("{path}.tables"), format!("must have at most {} filters", limits::PAYLOAD_FILTERS));
+        if count(|table| table.filters.len()) > limits::MAX_PAYLOAD_FILTERS {
+            violations
+                .add(format!("{path}.tables"), format!("must have at most {} filters", limits::MAX_PAYLOAD_FILTERS));
         }
         let mut tables = HashSet::new();
         for (index, table) in self.tables.iter().enumerate() {
@@ -123,11 +126,11 @@ impl PayloadTable {
         for (index, field) in self.fields.iter().enumerate() {
             let path = format!("{path}.fields[{index}]");
             check_name(violations, &format!("{path}.field"), &field.field);
-            text::check(
+            validate::text(
                 violations,
                 &format!("{path}.output_name"),
                 field.output_name.clone(),
-                limits::FIELD_NAME_CHARS,
+                limits::MAX_FIELD_NAME_CHARS,
             );
             if !outputs.insert(field.output()) {
                 violations
@@ -150,8 +153,8 @@ impl PayloadFilter {
             Equals | NotEquals | Less | LessOrEqual | Greater | GreaterOrEqual if count != 1 => {
                 violations.add(path, "must have one value");
             }
-            In | NotIn if count == 0 || count > limits::FILTER_VALUES => {
-                violations.add(path, format!("must have 1 to {} values", limits::FILTER_VALUES));
+            In | NotIn if count == 0 || count > limits::MAX_FILTER_VALUES => {
+                violations.add(path, format!("must have 1 to {} values", limits::MAX_FILTER_VALUES));
             }
             IsNull | IsNotNull if count != 0 => violations.add(path, "must have no value"),
             Equals | NotEquals | In | NotIn | Less | LessOrEqual | Greater | GreaterOrEqual | IsNull | IsNotNull => {}
@@ -171,7 +174,7 @@ impl PayloadFilter {
 }
 
 fn check_name(violations: &mut Violations, path: &str, name: &str) {
-    text::check_required(violations, path, name.to_owned(), limits::FIELD_NAME_CHARS);
+    validate::required_text(violations, path, name.to_owned(), limits::MAX_FIELD_NAME_CHARS);
 }
 
 #[cfg(test)]

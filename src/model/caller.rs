@@ -1,13 +1,8 @@
-//! Who calls, with which roles, until when.
-
-use std::any::Any;
-use std::sync::Arc;
-use std::time::Instant;
+//! Callers: who calls, and with which roles.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::{Error, OrganizationId, Result};
+use super::OrganizationId;
 
 /// What a caller may do in its organization; `ADMIN` includes `CONTRIBUTOR`, which includes `VIEWER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,17 +49,19 @@ impl Role {
     }
 }
 
-/// A verified identity.
+/// A verified caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The prefix of the issuer and the subject: two issuers' `ann` are two people.
     pub principal: String,
     /// The one organization that the caller acts in.
     pub organization: OrganizationId,
-    /// Any number of roles.
+    /// Its roles, sorted, each once; none: no rights.
     pub roles: Vec<Role>,
-    /// Those of the token.
+    /// The groups of its token, sorted, each once.
     pub groups: Vec<String>,
+    /// When its token expires. Streams end then.
+    pub expire_time: DateTime<Utc>,
 }
 
 impl Caller {
@@ -73,45 +70,11 @@ impl Caller {
         self.roles.iter().any(|role| role.includes(needed))
     }
 
-    /// Refuses a caller without the role.
-    pub fn require(&self, needed: Role) -> Result<()> {
-        if self.has(needed) { Ok(()) } else { Err(Error::RoleRequired(needed)) }
-    }
-
-    /// The members that a share may name for this caller: itself and its groups.
+    /// The members that stand for this caller in a share: itself and its groups.
     pub fn members(&self) -> Vec<String> {
         let groups = self.groups.iter().map(|group| format!("group:{group}"));
         std::iter::once(format!("user:{}", self.principal)).chain(groups).collect()
     }
-}
-
-/// One call: its caller, and what goes with it to the log and to the transaction.
-#[derive(Clone)]
-pub struct Call {
-    /// Who.
-    pub caller: Caller,
-    /// The method, such as `outflow.v1.ConnectionService/DeleteConnection`.
-    pub method: &'static str,
-    /// `x-request-id`.
-    pub call_id: String,
-    /// The W3C trace that the call is part of.
-    pub trace_id: Option<String>,
-    /// When the caller stops waiting; nothing new is begun after it.
-    pub deadline: Instant,
-    /// When the caller's identity ends; streams end with it.
-    pub identity_expires: DateTime<Utc>,
-    /// The place among the calls in flight. It is given back when the last copy goes: a transaction keeps one, so that
-    /// a caller who leaves does not make room for more work than there is.
-    pub permit: Option<Arc<dyn Any + Send + Sync>>,
-}
-
-/// What makes a change safe to repeat, and a rehearsal of it possible.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mutation {
-    /// The caller's id of the request, and a keyed digest of what it asks for.
-    pub request: Option<(Uuid, [u8; 32])>,
-    /// Check everything, change nothing.
-    pub validate_only: bool,
 }
 
 #[cfg(test)]

@@ -1,0 +1,57 @@
+//! Checks of what callers send: texts, labels, objects.
+
+use super::json::{Labels, Object, depth, has_control};
+use super::{Violations, limits};
+
+/// Checks a text of at most `max_chars`; a blank one becomes empty.
+///
+/// NUL above all is refused: PostgreSQL cannot hold it.
+pub fn text(violations: &mut Violations, field: &str, text: String, max_chars: usize) -> String {
+    if text.chars().count() > max_chars {
+        violations.add(field, format!("must have at most {max_chars} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        violations.add(field, "must not contain control characters");
+    }
+    if text.trim().is_empty() { String::new() } else { text }
+}
+
+/// The same for a text that must not be empty.
+pub fn required_text(violations: &mut Violations, field: &str, text: String, max_chars: usize) -> String {
+    let text = self::text(violations, field, text, max_chars);
+    if text.is_empty() {
+        violations.add(field, "is required");
+    }
+    text
+}
+
+/// Checks labels: their number, keys and values.
+pub fn labels(violations: &mut Violations, field: &str, labels: Labels) -> Labels {
+    if labels.len() > limits::MAX_LABELS {
+        violations.add(field, format!("must have at most {} entries", limits::MAX_LABELS));
+    }
+    for (key, value) in &labels {
+        let mut found = Violations::new();
+        required_text(&mut found, &format!("{field}.key"), key.clone(), limits::MAX_LABEL_KEY_CHARS);
+        text(&mut found, &format!("{field}.value"), value.clone(), limits::MAX_LABEL_VALUE_CHARS);
+        violations.extend(found);
+    }
+    labels
+}
+
+/// Checks that an object has no control characters in its keys and texts, is not too deep and not too large.
+///
+/// Returns its size in bytes, as JSON.
+pub fn object(violations: &mut Violations, field: &str, object: &Object, max_bytes: usize) -> usize {
+    if object.iter().any(|(key, value)| key.chars().any(char::is_control) || has_control(value)) {
+        violations.add(field, "must not contain control characters");
+    }
+    if object.values().any(|value| depth(value) >= limits::MAX_STRUCT_DEPTH) {
+        violations.add(field, format!("must not be deeper than {} levels", limits::MAX_STRUCT_DEPTH));
+    }
+    let bytes = serde_json::to_string(object).map_or(usize::MAX, |json| json.len());
+    if bytes > max_bytes {
+        violations.add(field, format!("must not be larger than {max_bytes} bytes as JSON"));
+    }
+    bytes
+}
