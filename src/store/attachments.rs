@@ -17,12 +17,12 @@ use uuid::Uuid;
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
 use crate::model::{
-    Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid, AttachmentState, ReleaseCause,
-    ResourceId, Result,
+    AttachmentState, Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid,
+    ReleaseCause, ResourceId, Result,
 };
 
 /// Rows that one statement writes.
-const CHUNK: usize = 1_000;
+const MAX_ROWS_PER_STATEMENT: usize = 1_000;
 
 /// An export that leaves its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,6 @@ pub struct ReleasedExport {
     pub id: ResourceId,
     /// What people call it.
     pub display_name: String,
-    /// Its revision before it leaves.
-    pub revision: i64,
 }
 
 impl ReleaseCause {
@@ -52,7 +50,12 @@ impl ReleaseCause {
 }
 
 /// Makes room for `count` attachments and gives the revision before the first of them.
-pub async fn reserve_revisions(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid, count: u64) -> Result<i64> {
+pub async fn reserve_revisions(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    connection: ConnectionUid,
+    count: u64,
+) -> Result<i64> {
     use connection::Column::{AttachedExportCount, AttachmentRevision, LastAttachedRevision};
     let count = i64::try_from(count).map_err(Error::internal)?;
     let updated = connection::Entity::update_many()
@@ -99,7 +102,7 @@ pub async fn attach(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
 /// Numbers and tells the releases of exports that leave a connection, in the order given.
 pub async fn release(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     connection: ConnectionUid,
     released: &[ReleasedExport],
     cause: ReleaseCause,
@@ -128,7 +131,7 @@ pub async fn release(
             release_time: Set(time),
         })
         .collect();
-    for chunk in rows.chunks(CHUNK) {
+    for chunk in rows.chunks(MAX_ROWS_PER_STATEMENT) {
         attachment_release::Entity::insert_many(chunk.to_vec()).exec_without_returning(db).await?;
     }
     Ok(())
@@ -137,12 +140,12 @@ pub async fn release(
 /// Writes to exports that they are detached. Their configuration is left alone.
 pub async fn detach(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     uids: &BTreeSet<ExportUid>,
     detachment: &Detachment,
 ) -> Result<()> {
     use export::Column;
-    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(CHUNK) {
+    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(MAX_ROWS_PER_STATEMENT) {
         export::Entity::update_many()
             .col_expr(Column::ConnectionUid, Expr::val(None::<Uuid>))
             .col_expr(Column::AttachedRevision, Expr::val(None::<i64>))
@@ -167,13 +170,13 @@ pub async fn detach(
 /// Everything attached to a connection, in order of attachment, at most `limit`.
 pub async fn attached(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     connection: ConnectionUid,
     limit: u64,
 ) -> Result<Vec<ReleasedExport>> {
-    let rows: Vec<(Uuid, String, String, i64)> = export::Entity::find()
+    let rows: Vec<(Uuid, String, String)> = export::Entity::find()
         .select_only()
-        .columns([export::Column::Uid, export::Column::Id, export::Column::DisplayName, export::Column::Revision])
+        .columns([export::Column::Uid, export::Column::Id, export::Column::DisplayName])
         .filter(export::Column::Organization.eq(scope.organization.as_str()))
         .filter(export::Column::ConnectionUid.eq(connection.0))
         .order_by_asc(export::Column::AttachedRevision)
@@ -181,19 +184,15 @@ pub async fn attached(
         .into_tuple()
         .all(db)
         .await?;
-    let released = |(uid, id, display_name, revision)| ReleasedExport {
-        uid: ExportUid(uid),
-        id: ResourceId::stored(id),
-        display_name,
-        revision,
-    };
+    let released =
+        |(uid, id, display_name)| ReleasedExport { uid: ExportUid(uid), id: ResourceId::stored(id), display_name };
     Ok(rows.into_iter().map(released).collect())
 }
 
 /// The first exports that keep a connection from being removed, in order of attachment.
 pub async fn first_blockers(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     connection: &Connection,
     limit: u64,
 ) -> Result<Vec<Blocker>> {

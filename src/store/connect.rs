@@ -3,8 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sea_orm::{DatabaseConnection, DbBackend};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
@@ -12,36 +12,48 @@ use crate::private_file;
 
 /// How long a call waits for a connection.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a statement waits for a row.
+/// `lock_timeout` of PostgreSQL, in milliseconds.
 const LOCK_TIMEOUT_MS: &str = "3000";
-/// How long a statement runs.
+/// `statement_timeout` of PostgreSQL, in milliseconds.
 const STATEMENT_TIMEOUT_MS: &str = "5000";
-/// How long a statement is waited for: longer than it runs on a database that can be reached.
-const CLIENT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a connection that is given back has to answer: a statement that its caller has left may still run.
+/// How long a released connection has to answer; a statement of a cancelled call may still be running on it.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(6);
-/// How long SQLite's one writer waits for another process.
+/// How long a SQLite connection waits for the lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a connection lives, so that a moved database is found again.
+/// How long a connection is used, so that a database that moved is found again.
 const MAX_LIFETIME: Duration = Duration::from_mins(30);
-/// Readers of an SQLite file.
+/// How long a connection may be idle before it is checked on its next use.
+const MAX_UNCHECKED_IDLE: Duration = Duration::from_secs(30);
+/// Connections that read a SQLite file.
 const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL for background work, in addition to those for calls.
+pub const BACKGROUND_CONNECTIONS: u32 = 2;
 
-/// What to open.
+/// Which database to open.
 #[derive(Clone)]
 pub struct DatabaseSettings {
-    /// `postgres://…` or `sqlite:…`; it may hold a password, so this type has no Debug.
+    /// `postgres://…` or `sqlite:…`. It may hold a password, so this type has no Debug.
     pub url: String,
-    /// Connections to PostgreSQL, readers and writers together.
+    /// Connections to PostgreSQL for calls: half of them read, half of them write.
     pub max_connections: u32,
 }
 
-/// The two pools, with the number of their connections.
-pub struct Pools {
+/// A pool that opens its connections when they are needed.
+pub struct OpenedPool {
+    /// The pool.
+    pub connections: DatabaseConnection,
+    /// The most connections that it opens.
+    pub size: u32,
+}
+
+/// The pools of a database.
+pub struct OpenedPools {
     /// For single statements that change nothing.
-    pub read: (DatabaseConnection, u32),
-    /// For transactions.
-    pub write: (DatabaseConnection, u32),
+    pub read: OpenedPool,
+    /// For transactions of calls.
+    pub write: OpenedPool,
+    /// For background work; `None` for SQLite, which has one writer.
+    pub background: Option<OpenedPool>,
 }
 
 /// Why the database could not be opened; it never holds the URL.
@@ -63,7 +75,7 @@ pub enum ConnectError {
 
 /// Makes the pools; connections are opened as they are needed, so that a server that waits for its schema can wait for its
 /// database too.
-pub fn open(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
+pub fn open(settings: &DatabaseSettings) -> Result<OpenedPools, ConnectError> {
     if kind(&settings.url)? == DbBackend::Sqlite { sqlite(&settings.url) } else { postgres(settings) }
 }
 
@@ -85,17 +97,19 @@ fn kind(url: &str) -> Result<DbBackend, ConnectError> {
     }
 }
 
-/// Waits for the database, but not for ever: a PostgreSQL that vanished without a word answers nothing, and no timeout of
-/// its own ends the statement. SQLite is no further away than its file.
-pub async fn with_client_timeout<T>(backend: DbBackend, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-    if backend == DbBackend::Sqlite {
-        return answer.await;
-    }
-    let silent = |_| Err(DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned())));
-    tokio::time::timeout(CLIENT_STATEMENT_TIMEOUT, answer).await.unwrap_or_else(silent)
+/// How many connections a pool has open, and how many of them are idle.
+pub fn open_and_idle(connections: &DatabaseConnection) -> (u32, u32) {
+    let (open, idle) = if connections.get_database_backend() == DbBackend::Sqlite {
+        let pool = connections.get_sqlite_connection_pool();
+        (pool.size(), pool.num_idle())
+    } else {
+        let pool = connections.get_postgres_connection_pool();
+        (pool.size(), pool.num_idle())
+    };
+    (open, u32::try_from(idle).unwrap_or(u32::MAX))
 }
 
-fn postgres(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
+fn postgres(settings: &DatabaseSettings) -> Result<OpenedPools, ConnectError> {
     let options = PgConnectOptions::from_str(&settings.url)
         .map_err(|_| ConnectError::Malformed)?
         .application_name("outflow")
@@ -109,42 +123,50 @@ fn postgres(settings: &DatabaseSettings) -> Result<Pools, ConnectError> {
         .disable_statement_logging();
     let readers = settings.max_connections.div_ceil(2).max(1);
     let writers = (settings.max_connections / 2).max(1);
-    let pool = |size: u32| {
-        PgPoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // Spread by the size of the pool, so that not all are renewed at once.
-            .max_lifetime(MAX_LIFETIME.mul_f64(0.8 + 0.4 * f64::from(size % 7) / 7.0))
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    // A round trip only for those that idled long enough to have been cut off unseen.
-                    if meta.idle_for > Duration::from_secs(30) {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-    };
-    let write: PgPool = pool(writers)
+    let read = postgres_pool(readers)
+        // Reads what is left of a cancelled statement; without one this sends nothing.
         .after_release(|connection, _| {
-            Box::pin(in_time(async move {
+            Box::pin(with_release_timeout(async { connection.flush().await.map(|()| true) }))
+        });
+    let write = |size: u32| {
+        let pool = postgres_pool(size).after_release(|connection, _| {
+            Box::pin(with_release_timeout(async move {
                 // Outside a transaction the two times are one; inside, the statement is later; in a failed one it is
-                // an error. Whoever took the connection next would go on inside that transaction.
+                // an error. The next user of the connection would continue inside that transaction.
                 let row = connection.fetch_one(sqlx::raw_sql("SELECT now() = statement_timestamp()")).await?;
                 sqlx::Row::try_get::<bool, _>(&row, 0)
             }))
-        })
-        .connect_lazy_with(options.clone());
-    let read: PgPool = pool(readers)
-        // What is still to come of a statement that nobody waited for comes now; without one there is nothing to ask.
-        .after_release(|connection, _| Box::pin(in_time(async { connection.flush().await.map(|()| true) })))
-        .connect_lazy_with(options);
-    Ok(Pools { read: (read.into(), readers), write: (write.into(), writers) })
+        });
+        OpenedPool { connections: pool.connect_lazy_with(options.clone()).into(), size }
+    };
+    let (write, background) = (write(writers), Some(write(BACKGROUND_CONNECTIONS)));
+    Ok(OpenedPools {
+        read: OpenedPool { connections: read.connect_lazy_with(options).into(), size: readers },
+        write,
+        background,
+    })
 }
 
-/// What is asked of a connection on its way back to its pool; one that does not answer is closed, and its place is free.
-async fn in_time(answer: impl Future<Output = Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
+fn postgres_pool(size: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // Spread by the size of the pool, so that not all connections are renewed at once.
+        .max_lifetime(MAX_LIFETIME.mul_f64(0.8 + 0.4 * f64::from(size % 7) / 7.0))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                // A round trip only for connections that were idle long enough to have been cut off unnoticed.
+                if meta.idle_for > MAX_UNCHECKED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+}
+
+/// Closes a released connection that does not answer in time, which frees its place in the pool.
+async fn with_release_timeout(answer: impl Future<Output = Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
     tokio::time::timeout(RELEASE_TIMEOUT, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
@@ -156,7 +178,7 @@ fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, ConnectError> {
     Ok(options)
 }
 
-fn sqlite(url: &str) -> Result<Pools, ConnectError> {
+fn sqlite(url: &str) -> Result<OpenedPools, ConnectError> {
     let options = sqlite_options(url)?;
     if let Some(directory) = options.get_filename().parent() {
         private_file::make_directory(directory).map_err(ConnectError::Directory)?;
@@ -173,12 +195,16 @@ fn sqlite(url: &str) -> Result<Pools, ConnectError> {
     let write: SqlitePool = pool(1)
         .after_release(|connection, _| {
             Box::pin(async move {
-                // Fails, and rightly so, where no transaction is open.
+                // Fails where no transaction is open, as it should.
                 let _ = connection.execute(sqlx::raw_sql("ROLLBACK")).await;
                 Ok(true)
             })
         })
         .connect_lazy_with(options.clone());
     let read: SqlitePool = pool(SQLITE_READERS).connect_lazy_with(options);
-    Ok(Pools { read: (read.into(), SQLITE_READERS), write: (write.into(), 1) })
+    Ok(OpenedPools {
+        read: OpenedPool { connections: read.into(), size: SQLITE_READERS },
+        write: OpenedPool { connections: write.into(), size: 1 },
+        background: None,
+    })
 }

@@ -1,57 +1,61 @@
 //! Connections: find, list, insert, update, remove, share.
 
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _,
     QueryFilter as _, QueryResult, QuerySelect as _, Select, Set, Unchanged,
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::entities::{connection, connection_member};
-use super::expressions::{self, availability, in_state, members};
-use super::paging::{self, Keys};
-use super::{Scope, error, one};
+use super::query::expressions::{self, availability, in_state, members, usable};
+use super::query::lookup;
+use super::query::paging::{self, Keys};
+use super::{Scope, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Availability, Connection, ConnectionFilter, ConnectionName, ConnectionUid, CredentialStatus, Error, ResourceKind, Member,
-    ResourceId, Result, Sharing, ConnectionTypeId,
+    Actor, Availability, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid,
+    CredentialStatus, Error, Member, ResourceId, ResourceKind, Result, Sharing, UsableConnection,
 };
 
 /// Members that one statement names.
-const MEMBERS_CHUNK: usize = 500;
+const MAX_MEMBERS_PER_STATEMENT: usize = 500;
 
-pub(super) const KEYS: Keys<connection::Entity> = Keys {
+const KEYS: Keys<connection::Entity> = Keys {
     uid: connection::Column::Uid,
     display_name: connection::Column::DisplayName,
     update_time: connection::Column::UpdateTime,
 };
 
 /// A connection by its id.
-pub async fn find(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<Connection>> {
-    let found: Option<Row> = one::row(db, select(db, scope).filter(connection::Column::Id.eq(id.as_str()))).await?;
+pub async fn find(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId) -> Result<Option<Connection>> {
+    let found: Option<Row> =
+        lookup::fetch_one(db, select(db, scope).filter(connection::Column::Id.eq(id.as_str()))).await?;
     found.map(|row| row.into_model(scope)).transpose()
 }
 
 /// The uid of the connection of an id: what is to be locked before it is read.
-pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope, id: &ResourceId) -> Result<Option<ConnectionUid>> {
+pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId) -> Result<Option<ConnectionUid>> {
     let query = connection::Entity::find()
         .select_only()
         .column(connection::Column::Uid)
         .filter(connection::Column::Organization.eq(scope.organization.as_str()))
         .filter(connection::Column::Id.eq(id.as_str()));
-    Ok(one::value(db, query).await?.map(ConnectionUid))
+    Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
 }
 
 /// A connection by its uid.
-pub async fn get(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<Option<Connection>> {
-    let found: Option<Row> = one::row(db, select(db, scope).filter(connection::Column::Uid.eq(uid.0))).await?;
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<Option<Connection>> {
+    let found: Option<Row> = lookup::fetch_one(db, select(db, scope).filter(connection::Column::Uid.eq(uid.0))).await?;
     found.map(|row| row.into_model(scope)).transpose()
 }
 
 /// A page of connections.
 pub async fn list(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     filter: &ConnectionFilter,
     page: &PageRequest,
 ) -> Result<Page<Connection>> {
@@ -60,7 +64,7 @@ pub async fn list(
         query = query.filter(connection::Column::ConnectionType.eq(connection_type.as_str()));
     }
     if let Some(state) = filter.state {
-        query = query.filter(in_state(availability(db.get_database_backend(), &scope.read_context), state));
+        query = query.filter(in_state(availability(db.get_database_backend(), scope.read_context), state));
     }
     if let Some(search) = &filter.search {
         query = query.filter(name_contains(search));
@@ -71,8 +75,67 @@ pub async fn list(
     paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
 }
 
+/// The uid of the connection of this id, if the caller may use it. Its row is not locked.
+pub async fn find_usable_uid(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    id: &ResourceId,
+) -> Result<Option<ConnectionUid>> {
+    let query = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::Uid)
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection::Column::Id.eq(id.as_str()))
+        .filter(usable(actor));
+    Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
+}
+
+/// A connection, if the caller may use it; asked once its row is locked.
+pub async fn get_usable(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    uid: ConnectionUid,
+) -> Result<Option<Connection>> {
+    let query = select(db, scope).filter(connection::Column::Uid.eq(uid.0)).filter(usable(actor));
+    let found: Option<Row> = lookup::fetch_one(db, query).await?;
+    found.map(|row| row.into_model(scope)).transpose()
+}
+
+/// A page of the connections that the caller may use. State is no part of it: being usable is about the right alone.
+pub async fn search_usable(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    filter: &ConnectionFilter,
+    page: &PageRequest,
+) -> Result<Page<UsableConnection>> {
+    use connection::Column::{ConnectionType, DisplayName, Id, Organization, Uid, UpdateTime};
+    let mut query = connection::Entity::find()
+        .select_only()
+        .columns([Uid, Id, DisplayName, ConnectionType, UpdateTime])
+        .filter(Organization.eq(scope.organization.as_str()))
+        .filter(usable(actor));
+    if let Some(connection_type) = &filter.connection_type {
+        query = query.filter(ConnectionType.eq(connection_type.as_str()));
+    }
+    if let Some(search) = &filter.search {
+        query = query.filter(name_contains(search));
+    }
+    let position = |row: &UsableRow| paging::position(page.order, row.uid, &row.display_name, row.update_time);
+    let rows =
+        paging::page(db, &query, &KEYS, page, Ok, position, |row: &UsableRow| 128 + row.display_name.len()).await?;
+    let usable = |row: UsableRow| UsableConnection {
+        name: ConnectionName { organization: scope.organization.clone(), id: ResourceId::stored(row.id) },
+        display_name: row.display_name,
+        connection_type: ConnectionTypeId::new(row.connection_type),
+    };
+    Ok(Page { items: rows.items.into_iter().map(usable).collect(), next: rows.next })
+}
+
 /// Part of the display name, in any case.
-pub(super) fn name_contains(search: &str) -> sea_orm::sea_query::SimpleExpr {
+fn name_contains(search: &str) -> sea_orm::sea_query::SimpleExpr {
     expressions::contains(Expr::col((connection::Entity, connection::Column::DisplayNameSearch)), search)
 }
 
@@ -154,7 +217,7 @@ pub async fn add_members(
             member: Set(member.as_str().to_owned()),
         })
         .collect();
-    for chunk in rows.chunks(MEMBERS_CHUNK) {
+    for chunk in rows.chunks(MAX_MEMBERS_PER_STATEMENT) {
         connection_member::Entity::insert_many(chunk.to_vec()).exec_without_returning(db).await?;
     }
     Ok(())
@@ -167,7 +230,7 @@ pub async fn remove_members(
     members: impl Iterator<Item = &Member>,
 ) -> Result<()> {
     let members: Vec<_> = members.map(Member::as_str).collect();
-    for chunk in members.chunks(MEMBERS_CHUNK) {
+    for chunk in members.chunks(MAX_MEMBERS_PER_STATEMENT) {
         connection_member::Entity::delete_many()
             .filter(connection_member::Column::Organization.eq(connection.name.organization.as_str()))
             .filter(connection_member::Column::ConnectionUid.eq(connection.uid.0))
@@ -180,7 +243,7 @@ pub async fn remove_members(
 
 /// Removes a connection and its members. Its credential is erased before; a foreign key refuses it while an export is
 /// attached.
-pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<()> {
+pub async fn delete(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<()> {
     connection_member::Entity::delete_many()
         .filter(connection_member::Column::Organization.eq(scope.organization.as_str()))
         .filter(connection_member::Column::ConnectionUid.eq(uid.0))
@@ -190,10 +253,10 @@ pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid
     Ok(())
 }
 
-pub(super) fn select(db: &impl ConnectionTrait, scope: &Scope) -> Select<connection::Entity> {
+fn select(db: &impl ConnectionTrait, scope: &Scope<'_>) -> Select<connection::Entity> {
     connection::Entity::find()
         .expr_as(members(), "members")
-        .expr_as(availability(db.get_database_backend(), &scope.read_context), "availability")
+        .expr_as(availability(db.get_database_backend(), scope.read_context), "availability")
         .filter(connection::Column::Organization.eq(scope.organization.as_str()))
 }
 
@@ -206,7 +269,16 @@ fn size(connection: &Connection) -> usize {
         + properties.chain(members).chain(labels).sum::<usize>()
 }
 
-pub(super) struct Row {
+#[derive(FromQueryResult)]
+struct UsableRow {
+    uid: Uuid,
+    id: String,
+    display_name: String,
+    connection_type: String,
+    update_time: DateTime<Utc>,
+}
+
+struct Row {
     connection: connection::Model,
     members: Option<String>,
     availability: i32,
@@ -223,7 +295,7 @@ impl FromQueryResult for Row {
 }
 
 impl Row {
-    pub(super) fn into_model(self, scope: &Scope) -> Result<Connection> {
+    fn into_model(self, scope: &Scope<'_>) -> Result<Connection> {
         let row = self.connection;
         let Value::Object(properties) = row.properties else {
             return Err(Error::internal("stored properties are not an object"));
@@ -248,7 +320,8 @@ impl Row {
                 all_contributors: row.shared_with_all,
                 members: self.members.iter().flat_map(|members| members.lines()).map(Member::stored).collect(),
             },
-            availability: Availability::from_code(self.availability).ok_or_else(|| Error::internal("unknown availability"))?,
+            availability: Availability::from_code(self.availability)
+                .ok_or_else(|| Error::internal("unknown availability"))?,
             suspended: row.suspended,
             suspend_reason: row.suspend_reason,
             attached_export_count: u64::try_from(row.attached_export_count).map_err(Error::internal)?,

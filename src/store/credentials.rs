@@ -1,22 +1,17 @@
-//! Sealed credentials: stored, replaced, erased; what is known about them stands in the connection's row.
+//! SealedSecret credentials: stored, replaced, erased; what is known about them stands in the connection's row.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, QuerySelect as _, Set, Unchanged};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QuerySelect as _, Set, Unchanged,
+};
 
+use super::Scope;
 use super::entities::{connection, credential};
-use super::{Scope, one};
-use crate::model::{Connection, ConnectionUid, CredentialStatus, Error, Result};
-
-/// A secret as it is stored.
-pub struct Sealed {
-    /// Which key of the ring sealed it.
-    pub key_id: String,
-    /// Opens with that key, for its own connection and revision only.
-    pub envelope: Vec<u8>,
-}
+use super::query::lookup;
+use crate::model::{Connection, ConnectionUid, CredentialStatus, Error, Result, SealedSecret};
 
 /// Stores a secret in place of the present one, and what is known about it: `connection.credential`.
-pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: Sealed) -> Result<()> {
+pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: SealedSecret) -> Result<()> {
     let row = credential::ActiveModel {
         organization: Set(connection.name.organization.to_string()),
         connection_uid: Set(connection.uid.0),
@@ -38,15 +33,19 @@ pub async fn erase(db: &impl ConnectionTrait, connection: &Connection) -> Result
 }
 
 /// Erases the secret of a connection that is about to go.
-pub async fn erase_for_removal(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<()> {
+pub async fn erase_for_removal(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<()> {
     delete(db, scope.organization.as_str(), uid).await
 }
 
 /// The stored secret of a connection and its revision.
-pub async fn get(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> Result<Option<(i64, Sealed)>> {
+pub async fn get(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    uid: ConnectionUid,
+) -> Result<Option<(i64, SealedSecret)>> {
     let query = credential::Entity::find_by_id((scope.organization.to_string(), uid.0));
-    let row: Option<credential::Model> = one::row(db, query).await?;
-    Ok(row.map(|row| (row.revision, Sealed { key_id: row.key_id, envelope: row.envelope })))
+    let row: Option<credential::Model> = lookup::fetch_one(db, query).await?;
+    Ok(row.map(|row| (row.revision, SealedSecret { key_id: row.key_id, envelope: row.envelope })))
 }
 
 /// The ids of the keys that credentials of all organizations are sealed with, in byte order.
@@ -55,6 +54,16 @@ pub async fn key_ids(db: &impl ConnectionTrait) -> Result<Vec<String>> {
     let mut ids: Vec<String> = query.into_tuple().all(db).await?;
     ids.sort();
     Ok(ids)
+}
+
+/// How many credentials of all organizations each key has sealed.
+pub async fn count_by_key(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>> {
+    let query = credential::Entity::find()
+        .select_only()
+        .column(credential::Column::KeyId)
+        .column_as(credential::Column::ConnectionUid.count(), "count")
+        .group_by(credential::Column::KeyId);
+    Ok(query.into_tuple().all(db).await?)
 }
 
 async fn delete(db: &impl ConnectionTrait, organization: &str, uid: ConnectionUid) -> Result<()> {

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::Scope;
 use super::entities::export;
 use crate::model::{
-    Attachment, CallerAccess, Availability, ConnectionName, ConnectionUid, Detachment, Error, Export, ExportName,
-    ExportUid, AttachmentState, ResourceId, Result, ConnectionTypeId,
+    Attachment, AttachmentState, Availability, CallerAccess, ConnectionName, ConnectionTypeId, ConnectionUid,
+    Detachment, Error, Export, ExportName, ExportUid, ResourceId, Result,
 };
 
 pub struct Row {
@@ -31,7 +31,7 @@ impl FromQueryResult for Row {
 }
 
 impl Row {
-    pub fn into_model(self, scope: &Scope) -> Result<Export> {
+    pub fn into_model(self, scope: &Scope<'_>) -> Result<Export> {
         let attachment_state = self.attachment_state(scope)?;
         let row = self.export;
         let Value::Object(destination_settings) = row.destination_settings else {
@@ -58,7 +58,7 @@ impl Row {
         })
     }
 
-    fn attachment_state(&self, scope: &Scope) -> Result<AttachmentState> {
+    fn attachment_state(&self, scope: &Scope<'_>) -> Result<AttachmentState> {
         let row = &self.export;
         let name = |id: &str| ConnectionName {
             organization: scope.organization.clone(),
@@ -66,7 +66,8 @@ impl Row {
         };
         let attached = (row.connection_uid, row.attached_revision, &self.connection_id, &self.connection_display_name);
         if let (Some(uid), Some(revision), Some(id), Some(display_name)) = attached {
-            let availability = Availability::from_code(self.availability).ok_or_else(|| Error::internal("unknown availability"))?;
+            let availability =
+                Availability::from_code(self.availability).ok_or_else(|| Error::internal("unknown availability"))?;
             return Ok(AttachmentState::Attached(Attachment {
                 uid: ConnectionUid(uid),
                 name: name(id),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
     QuerySelect as _, Select, Set, Unchanged,
@@ -12,17 +12,18 @@ use uuid::Uuid;
 
 use super::entities::{connection, export};
 use super::export_rows::Row;
-use super::expressions::{self, availability, in_state, usable};
-use super::paging::{self, Keys};
-use super::{Scope, error, one};
+use super::query::expressions::{self, availability, in_state, usable};
+use super::query::lookup;
+use super::query::paging::{self, Keys};
+use super::{Scope, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Caller, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState, ExportUid, ResourceKind,
-    AttachmentState, ResourceId, Result, Role,
+    Actor, AttachmentState, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState,
+    ExportUid, ResourceId, ResourceKind, Result, Role,
 };
 
 /// How many ids or uids one statement names.
-const CHUNK: usize = 500;
+const MAX_ROWS_PER_STATEMENT: usize = 500;
 
 const KEYS: Keys<export::Entity> = Keys {
     uid: export::Column::Uid,
@@ -41,29 +42,29 @@ pub struct ExportRef {
     pub connection: Option<ConnectionUid>,
 }
 
-/// An export by its id, with what `caller` may do with it.
+/// An export by its id, with what the actor may do with it.
 pub async fn find(
     db: &impl ConnectionTrait,
-    scope: &Scope,
-    caller: &Caller,
+    scope: &Scope<'_>,
+    actor: &Actor,
     id: &ResourceId,
 ) -> Result<Option<Export>> {
-    let query = select(db, scope, caller).filter(export::Column::Id.eq(id.as_str()));
-    let found: Option<Row> = one::row(db, query).await?;
+    let query = select(db, scope, actor).filter(export::Column::Id.eq(id.as_str()));
+    let found: Option<Row> = lookup::fetch_one(db, query).await?;
     found.map(|row| row.into_model(scope)).transpose()
 }
 
-/// Exports by their uids, with what `caller` may do with each; in no order.
+/// Exports by their uids, with what the actor may do with each; in no order.
 pub async fn get_many(
     db: &impl ConnectionTrait,
-    scope: &Scope,
-    caller: &Caller,
+    scope: &Scope<'_>,
+    actor: &Actor,
     uids: impl IntoIterator<Item = ExportUid>,
 ) -> Result<Vec<Export>> {
     let uids: Vec<Uuid> = uids.into_iter().map(|uid| uid.0).collect();
     let mut exports = Vec::with_capacity(uids.len());
-    for chunk in uids.chunks(CHUNK) {
-        let query = select(db, scope, caller).filter(export::Column::Uid.is_in(chunk.iter().copied()));
+    for chunk in uids.chunks(MAX_ROWS_PER_STATEMENT) {
+        let query = select(db, scope, actor).filter(export::Column::Uid.is_in(chunk.iter().copied()));
         for row in query.into_model::<Row>().all(db).await? {
             exports.push(row.into_model(scope)?);
         }
@@ -72,14 +73,18 @@ pub async fn get_many(
 }
 
 /// Where the exports of these ids are; absent ones are left out.
-pub async fn find_references(db: &impl ConnectionTrait, scope: &Scope, ids: &[&ResourceId]) -> Result<Vec<ExportRef>> {
+pub async fn find_references(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    ids: &[ResourceId],
+) -> Result<Vec<ExportRef>> {
     let mut references = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(CHUNK) {
+    for chunk in ids.chunks(MAX_ROWS_PER_STATEMENT) {
         let rows: Vec<(String, Uuid, Option<Uuid>)> = export::Entity::find()
             .select_only()
             .columns([export::Column::Id, export::Column::Uid, export::Column::ConnectionUid])
             .filter(export::Column::Organization.eq(scope.organization.as_str()))
-            .filter(export::Column::Id.is_in(chunk.iter().map(|id| id.as_str())))
+            .filter(export::Column::Id.is_in(chunk.iter().map(ResourceId::as_str)))
             .into_tuple()
             .all(db)
             .await?;
@@ -95,12 +100,12 @@ pub async fn find_references(db: &impl ConnectionTrait, scope: &Scope, ids: &[&R
 /// A page of exports.
 pub async fn list(
     db: &impl ConnectionTrait,
-    scope: &Scope,
-    caller: &Caller,
+    scope: &Scope<'_>,
+    actor: &Actor,
     filter: &ExportFilter,
     page: &PageRequest,
 ) -> Result<Page<Export>> {
-    let query = filtered(db, scope, caller, filter);
+    let query = filtered(db, scope, actor, filter);
     let position =
         |export: &Export| paging::position(page.order, export.uid.0, &export.display_name, export.update_time);
     paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
@@ -142,8 +147,8 @@ pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
 }
 
 /// Removes exports; their releases are told before.
-pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uids: &BTreeSet<ExportUid>) -> Result<()> {
-    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(CHUNK) {
+pub async fn delete(db: &impl ConnectionTrait, scope: &Scope<'_>, uids: &BTreeSet<ExportUid>) -> Result<()> {
+    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(MAX_ROWS_PER_STATEMENT) {
         export::Entity::delete_many()
             .filter(export::Column::Organization.eq(scope.organization.as_str()))
             .filter(export::Column::Uid.is_in(chunk.iter().copied()))
@@ -153,40 +158,40 @@ pub async fn delete(db: &impl ConnectionTrait, scope: &Scope, uids: &BTreeSet<Ex
     Ok(())
 }
 
-fn select(db: &impl ConnectionTrait, scope: &Scope, caller: &Caller) -> Select<export::Entity> {
+fn select(db: &impl ConnectionTrait, scope: &Scope<'_>, actor: &Actor) -> Select<export::Entity> {
     export::Entity::find()
         .left_join(connection::Entity)
         .expr_as(Expr::col((connection::Entity, connection::Column::Id)), "connection_id")
         .expr_as(Expr::col((connection::Entity, connection::Column::DisplayName)), "connection_display_name")
-        .expr_as(availability(db.get_database_backend(), &scope.read_context), "availability")
-        .expr_as(managed(caller), "managed")
+        .expr_as(availability(db.get_database_backend(), scope.read_context), "availability")
+        .expr_as(managed(actor), "managed")
         .filter(export::Column::Organization.eq(scope.organization.as_str()))
 }
 
-/// Whether the caller manages an export: an administrator any; a contributor those on a connection that it may use,
-/// and the detached ones that it created.
-fn managed(caller: &Caller) -> sea_orm::sea_query::SimpleExpr {
-    if caller.has(Role::Admin) {
+/// Whether the actor manages an export: an administrator any; a contributor those on a connection that it may use, and
+/// the detached ones that it created.
+fn managed(actor: &Actor) -> SimpleExpr {
+    if actor.has(Role::Admin) {
         return Expr::val(true);
     }
-    if !caller.has(Role::Contributor) {
+    if !actor.has(Role::Contributor) {
         return Expr::val(false);
     }
     let detached = || Expr::col((export::Entity, export::Column::ConnectionUid)).is_null();
-    let created = Expr::col((export::Entity, export::Column::Creator)).eq(caller.principal.as_str());
-    detached().and(created).or(detached().not().and(usable(caller)))
+    let created = Expr::col((export::Entity, export::Column::Creator)).eq(actor.principal());
+    detached().and(created).or(detached().not().and(usable(actor)))
 }
 
 fn filtered(
     db: &impl ConnectionTrait,
-    scope: &Scope,
-    caller: &Caller,
+    scope: &Scope<'_>,
+    actor: &Actor,
     filter: &ExportFilter,
 ) -> Select<export::Entity> {
     use export::Column::{
         ConnectionType, ConnectionUid, Creator, DetachedBatchId, DetachedConnectionId, DisplayNameSearch,
     };
-    let mut query = select(db, scope, caller);
+    let mut query = select(db, scope, actor);
     if let Some(id) = &filter.connection {
         query = query.filter(connection::Column::Id.eq(id.as_str()));
     }
@@ -205,7 +210,7 @@ fn filtered(
     if let Some(search) = &filter.search {
         query = query.filter(expressions::contains(Expr::col((export::Entity, DisplayNameSearch)), search));
     }
-    let availability = || availability(db.get_database_backend(), &scope.read_context);
+    let availability = || availability(db.get_database_backend(), scope.read_context);
     query = match filter.state {
         None => query,
         Some(ExportState::Inactive) => query.filter(ConnectionUid.is_null()),
@@ -218,8 +223,8 @@ fn filtered(
     };
     match filter.caller_access {
         None => query,
-        Some(CallerAccess::Manage) => query.filter(managed(caller)),
-        Some(CallerAccess::View) => query.filter(managed(caller).not()),
+        Some(CallerAccess::Manage) => query.filter(managed(actor)),
+        Some(CallerAccess::View) => query.filter(managed(actor).not()),
     }
 }
 

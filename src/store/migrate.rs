@@ -8,13 +8,13 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait as _;
 
-use super::Store;
 use super::connect::ACQUIRE_TIMEOUT;
+use super::database::Store;
 use super::migrations::Migrator;
 use crate::model::Error;
 
 /// Names the migration among PostgreSQL's advisory locks.
-const LOCK: i64 = 0x6f75_7466_6c6f_7700;
+const ADVISORY_LOCK: i64 = 0x6f75_7466_6c6f_7700;
 /// How long another process at SQLite's schema is waited for.
 const SQLITE_MIGRATION_TIMEOUT: Duration = Duration::from_mins(1);
 /// The pause before another look.
@@ -68,15 +68,15 @@ impl Store {
     }
 
     async fn migrate_once(&self) -> Result<SchemaState, MigrateError> {
-        let _permit = self.write_permit().await.map_err(MigrateError::Unavailable)?;
+        let _permit = self.write_pool().acquire_permit().await.map_err(MigrateError::Unavailable)?;
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let transaction = self.write_pool().begin_with_options(options).await.map_err(failed)?;
+        let transaction = self.write_pool().connections().begin_with_options(options).await.map_err(failed)?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             let sql = format!(
-                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK})"
+                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"
             );
             transaction.execute_unprepared(&sql).await.map_err(MigrateError::Database)?;
         }
@@ -98,7 +98,7 @@ impl Store {
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
-            let reader = self.reader().await.map_err(MigrateError::Unavailable)?;
+            let reader = self.background_reader().await.map_err(MigrateError::Unavailable)?;
             match state(&reader).await.map_err(failed) {
                 Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
                 answer => return answer,

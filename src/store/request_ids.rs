@@ -5,8 +5,9 @@ use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, Set, Try
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Scope;
 use super::entities::request_id;
-use super::{Scope, one};
+use super::query::lookup;
 use crate::model::{Abort, Error, Result};
 
 /// Which request of whom.
@@ -26,7 +27,7 @@ pub struct Earlier {
     /// Keyed digest of what it asked for.
     pub digest: Vec<u8>,
     /// What it made or changed.
-    pub effect: Value,
+    pub affected: Value,
 }
 
 /// Claims an id for this transaction, or gives what was done under it.
@@ -35,7 +36,7 @@ pub struct Earlier {
 /// claims the id that the first gave up.
 pub async fn claim(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     key: &Key,
     digest: &[u8],
     time: chrono::DateTime<chrono::Utc>,
@@ -55,27 +56,28 @@ pub async fn claim(
     if let TryInsertResult::Inserted(1..) = inserted {
         return Ok(None);
     }
-    let earlier: Option<request_id::Model> = one::row(db, request_id::Entity::find_by_id(identity(scope, key))).await?;
+    let earlier: Option<request_id::Model> =
+        lookup::fetch_one(db, request_id::Entity::find_by_id(identity(scope, key))).await?;
     // It was there and has just been swept: begun over, the id is free.
     let earlier = earlier.ok_or(Error::Aborted(Abort::Conflict))?;
-    Ok(Some(Earlier { digest: earlier.digest, effect: earlier.effect }))
+    Ok(Some(Earlier { digest: earlier.digest, affected: earlier.effect }))
 }
 
 /// Writes down what was done under a claimed id.
-pub async fn record(db: &impl ConnectionTrait, scope: &Scope, key: &Key, effect: Value) -> Result<()> {
+pub async fn record(db: &impl ConnectionTrait, scope: &Scope<'_>, key: &Key, affected: Value) -> Result<()> {
     let (organization, principal, method, request_id) = identity(scope, key);
     let row = request_id::ActiveModel {
         organization: Unchanged(organization),
         principal: Unchanged(principal),
         method: Unchanged(method),
         request_id: Unchanged(request_id),
-        effect: Set(effect),
+        effect: Set(affected),
         ..Default::default()
     };
     row.update_without_returning(db).await?;
     Ok(())
 }
 
-fn identity(scope: &Scope, key: &Key) -> (String, String, String, Uuid) {
+fn identity(scope: &Scope<'_>, key: &Key) -> (String, String, String, Uuid) {
     (scope.organization.to_string(), key.principal.clone(), key.method.to_owned(), key.request_id)
 }

@@ -1,38 +1,40 @@
-//! What is kept for a time only goes in small batches, by one replica at a time.
+//! Deletes rows that are kept for a limited time: in small batches, by one replica at a time.
 
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SimpleExpr};
-use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter as _, Statement};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait, QueryFilter as _, Statement};
 
-use super::ReadContext;
 use super::entities::{attachment_release, audit_event, request_id};
-use super::expressions::now;
+use super::query::expressions::now;
+use super::{ReadContext, Transaction};
 use crate::model::Result;
 
-/// Rows that one statement removes.
-const BATCH: u64 = 1_000;
-/// Names the janitor among PostgreSQL's advisory locks.
-const LOCK: i64 = 0x6f75_7466_6c6f_7701;
+/// The most rows that one statement deletes on PostgreSQL.
+const MAX_POSTGRES_ROWS: u64 = 1_000;
+/// The most rows that one statement deletes on SQLite, whose one writer is shared with all calls.
+const MAX_SQLITE_ROWS: u64 = 100;
+/// The advisory lock of PostgreSQL that the retention job takes.
+const ADVISORY_LOCK: i64 = 0x6f75_7466_6c6f_7701;
 
-/// How long things are kept.
+/// How long rows are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Request ids.
     pub request_ids: Duration,
-    /// Releases; cursors of streams that follow are good for an hour less.
+    /// Releases; cursors of streams that follow are valid for an hour less.
     pub releases: Duration,
-    /// Denied attempts.
+    /// Denied attempts on the audit log.
     pub denied: Duration,
-    /// Every other audit event.
+    /// All other audit events.
     pub audit: Duration,
 }
 
-/// Removes a batch of everything that is past its time; gives how many rows went. `None`: another replica is at it.
-pub async fn sweep(db: &impl ConnectionTrait, read_context: &ReadContext, retention: &Retention) -> Result<Option<u64>> {
+/// Deletes a batch of expired rows of each table and returns how many were deleted; `None`: another replica is at it.
+pub async fn sweep(db: &Transaction, read_context: &ReadContext, retention: &Retention) -> Result<Option<u64>> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Postgres {
-        let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK}) AS locked");
+        let sql = format!("SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK}) AS locked");
         let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
         if !row.is_some_and(|row| row.try_get("", "locked").unwrap_or(false)) {
             return Ok(None);
@@ -45,24 +47,36 @@ pub async fn sweep(db: &impl ConnectionTrait, read_context: &ReadContext, retent
     let requests = request_id::Column::CreateTime.into_expr().lt(before(retention.request_ids));
     let releases = attachment_release::Column::ReleaseTime.into_expr().lt(before(retention.releases));
     let audit = audit_event::Column::Time.into_expr().lt(before(retention.audit));
-    let mut removed = 0;
-    removed += remove::<request_id::Entity>(db, requests).await?;
-    removed += remove::<attachment_release::Entity>(db, releases).await?;
-    removed += remove::<audit_event::Entity>(db, denied).await?;
-    removed += remove::<audit_event::Entity>(db, audit).await?;
-    Ok(Some(removed))
+    let mut deleted = 0;
+    deleted += delete::<request_id::Entity>(db, &requests).await?;
+    deleted += delete::<attachment_release::Entity>(db, &releases).await?;
+    deleted += delete::<audit_event::Entity>(db, &denied).await?;
+    deleted += delete::<audit_event::Entity>(db, &audit).await?;
+    Ok(Some(deleted))
 }
 
 /// The database's time less an age.
 fn expired_before(backend: DbBackend, read_context: &ReadContext, age: Duration) -> SimpleExpr {
-    let read_context = ReadContext { known_types: read_context.known_types.clone(), clock: read_context.clock.moved_back(age) };
-    now(backend, &read_context)
+    let clock = read_context.clock.moved_back(age);
+    now(backend, &ReadContext { known_types: read_context.known_types.clone(), clock })
 }
 
-async fn remove<E: EntityTrait>(db: &impl ConnectionTrait, expired: SimpleExpr) -> Result<u64> {
-    // The row's own address: a small batch of any table, whatever its key.
-    let address = if db.get_database_backend() == DbBackend::Postgres { "ctid" } else { "rowid" };
-    let batch = Query::select().column(address).from(E::default()).and_where(expired).limit(BATCH).take();
-    let condition = Condition::all().add(Expr::col(address).in_subquery(batch));
-    Ok(E::delete_many().filter(condition).exec(db).await?.rows_affected)
+/// Deletes expired rows of a table: with one statement on PostgreSQL, with as many as the transaction has time for on
+/// SQLite.
+async fn delete<E: EntityTrait>(db: &Transaction, expired: &SimpleExpr) -> Result<u64> {
+    // The physical address of a row is a key of every table.
+    let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;
+    let (address, max_rows) = if is_sqlite { ("rowid", MAX_SQLITE_ROWS) } else { ("ctid", MAX_POSTGRES_ROWS) };
+    let mut deleted = 0;
+    while db.is_within_budget() {
+        let batch =
+            Query::select().column(address).from(E::default()).and_where(expired.clone()).limit(max_rows).take();
+        let condition = Condition::all().add(Expr::col(address).in_subquery(batch));
+        let rows = E::delete_many().filter(condition).exec(db).await?.rows_affected;
+        deleted += rows;
+        if rows < max_rows || !is_sqlite {
+            break;
+        }
+    }
+    Ok(deleted)
 }

@@ -10,20 +10,27 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait as _,
 };
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
-use super::Store;
-use super::connect::with_client_timeout;
+use super::database::{Pool, Store};
 use super::error::DEADLINE;
+use super::statement::{self, with_client_timeout};
 use crate::model::{Abort, Error, Result};
 
 /// How often a transaction is begun again after it lost against another.
-const RETRIES: u32 = 5;
+const MAX_RETRIES: u32 = 5;
 /// The pause before the first repetition, doubled before each further one, plus as much again by chance.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
-/// An open transaction; no statement is begun after its deadline.
+/// How long a background task issues statements in one transaction on SQLite: it holds the one writer, and must release it
+/// within 50 ms.
+const SQLITE_STATEMENT_BUDGET: Duration = Duration::from_millis(35);
+
+/// An open transaction. No statement is begun after its deadline.
 pub struct Transaction {
     inner: DatabaseTransaction,
+    begun: Instant,
     deadline: Instant,
 }
 
@@ -37,85 +44,120 @@ pub enum OnSuccess {
 }
 
 impl Store {
-    /// Runs `work` in a transaction, again if it lost against another, and commits it.
+    /// Runs `work` in a transaction of a call and commits it; runs it again if the transaction lost against another.
     ///
-    /// `state` lives as long as the transaction: what the work reads, and the call's place among those in flight.
-    pub async fn transact<K, T>(
+    /// `state` is owned by the transaction's task and passed to `work`. It is dropped when the transaction has ended, so
+    /// it also holds the concurrency permit of the call.
+    pub async fn transact<S, T>(
         &self,
         deadline: Instant,
         on_success: OnSuccess,
-        state: K,
-        work: impl for<'a> Fn(&'a Transaction, &'a K) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
+        state: S,
+        work: impl for<'a> Fn(&'a Transaction, &'a S) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
     ) -> Result<T>
     where
-        K: Send + Sync + 'static,
+        S: Send + Sync + 'static,
         T: Send + 'static,
     {
-        let store = self.clone();
-        let task = self.tasks().spawn(async move {
-            let mut attempt = 0;
-            loop {
-                match store.attempt(deadline, on_success, &state, &work).await {
-                    Err(Error::Aborted(Abort::Conflict)) if attempt < RETRIES => {
-                        let pause = RETRY_PAUSE * 2_u32.pow(attempt);
+        self.spawn_transaction(self.write_pool().clone(), deadline, on_success, state, work).await
+    }
+
+    /// Runs `work` in a transaction of a background task: on PostgreSQL in the pool for background work, on SQLite as
+    /// the one writer.
+    pub async fn transact_in_background<S, T>(
+        &self,
+        deadline: Instant,
+        state: S,
+        work: impl for<'a> Fn(&'a Transaction, &'a S) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
+    ) -> Result<T>
+    where
+        S: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_transaction(self.background_write_pool().clone(), deadline, OnSuccess::Commit, state, work).await
+    }
+
+    async fn spawn_transaction<S, T>(
+        &self,
+        pool: Pool,
+        deadline: Instant,
+        on_success: OnSuccess,
+        state: S,
+        work: impl for<'a> Fn(&'a Transaction, &'a S) -> BoxFuture<'a, Result<T>> + Send + Sync + 'static,
+    ) -> Result<T>
+    where
+        S: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let span = tracing::info_span!(target: "otel", "transaction", attempts = Empty);
+        let task = async move {
+            let mut attempt = 1;
+            let result = loop {
+                match run(&pool, deadline, on_success, &state, &work).await {
+                    Err(Error::Aborted(Abort::Conflict)) if attempt <= MAX_RETRIES => {
+                        metrics::counter!("txn.retry").increment(1);
+                        let pause = RETRY_PAUSE * 2_u32.pow(attempt - 1);
                         let pause = pause + pause.mul_f64(rand::random::<f64>());
                         if Instant::now() + pause >= deadline {
-                            return Err(Error::DeadlineExceeded);
+                            break Err(Error::DeadlineExceeded);
                         }
                         tokio::time::sleep(pause).await;
                         attempt += 1;
                     }
-                    answer => return answer,
+                    result => break result,
                 }
-            }
-        });
-        task.await.map_err(Error::internal)?
-    }
-
-    async fn attempt<K, T>(
-        &self,
-        deadline: Instant,
-        on_success: OnSuccess,
-        state: &K,
-        work: &(impl for<'a> Fn(&'a Transaction, &'a K) -> BoxFuture<'a, Result<T>> + Send + Sync),
-    ) -> Result<T>
-    where
-        K: Sync,
-    {
-        let _permit = self.write_permit().await?;
-        if Instant::now() >= deadline {
-            return Err(Error::DeadlineExceeded);
-        }
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
+            };
+            tracing::Span::current().record("attempts", attempt);
+            result
         };
-        let backend = self.write_pool().get_database_backend();
-        let inner = with_client_timeout(backend, self.write_pool().begin_with_options(options)).await?;
-        let transaction = Transaction { inner, deadline };
-        let answer = work(&transaction, state).await;
-        match (&answer, on_success) {
-            (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => {
-                with_client_timeout(backend, transaction.inner.commit()).await?;
-            }
-            (Ok(_), OnSuccess::Commit) => {
-                with_client_timeout(backend, transaction.inner.rollback()).await?;
-                return Err(Error::DeadlineExceeded);
-            }
-            // The connection answers nothing more: whoever drops it says that it is over.
-            (Err(Error::Unavailable(_)), _) => {}
-            (Err(_), _) | (_, OnSuccess::Rollback) => {
-                // The answer matters more than a rollback that fails with the connection.
-                if let Err(error) = with_client_timeout(backend, transaction.inner.rollback()).await {
-                    tracing::debug!(%error, "a rollback failed");
-                }
-            }
-        }
-        answer
+        self.transactions().spawn(task.instrument(span)).await.map_err(Error::internal)?
     }
 }
 
+/// Runs `work` once, in a transaction of its own.
+async fn run<S: Sync, T>(
+    pool: &Pool,
+    deadline: Instant,
+    on_success: OnSuccess,
+    state: &S,
+    work: &(impl for<'a> Fn(&'a Transaction, &'a S) -> BoxFuture<'a, Result<T>> + Send + Sync),
+) -> Result<T> {
+    let _permit = pool.acquire_permit().await?;
+    if Instant::now() >= deadline {
+        return Err(Error::DeadlineExceeded);
+    }
+    let options =
+        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+    let backend = pool.connections().get_database_backend();
+    let inner = with_client_timeout(backend, pool.connections().begin_with_options(options)).await?;
+    let transaction = Transaction { inner, begun: Instant::now(), deadline };
+    let result = work(&transaction, state).await;
+    match (&result, on_success) {
+        (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => {
+            with_client_timeout(backend, transaction.inner.commit()).await?;
+        }
+        (Ok(_), OnSuccess::Commit) => {
+            with_client_timeout(backend, transaction.inner.rollback()).await?;
+            return Err(Error::DeadlineExceeded);
+        }
+        // The connection does not answer any more; dropping it ends the transaction.
+        (Err(Error::Unavailable(_)), _) => {}
+        (Err(_), _) | (_, OnSuccess::Rollback) => {
+            // The result of the work matters more than a rollback that fails with the connection.
+            if let Err(error) = with_client_timeout(backend, transaction.inner.rollback()).await {
+                tracing::debug!(%error, "failed to roll back a transaction");
+            }
+        }
+    }
+    result
+}
+
 impl Transaction {
+    /// Whether a background task may issue another statement. On PostgreSQL, which has many writers, always.
+    pub fn is_within_budget(&self) -> bool {
+        self.get_database_backend() != DbBackend::Sqlite || self.begun.elapsed() < SQLITE_STATEMENT_BUDGET
+    }
+
     fn check_deadline(&self) -> Result<(), DbErr> {
         if Instant::now() < self.deadline { Ok(()) } else { Err(DbErr::Custom(DEADLINE.to_owned())) }
     }
@@ -129,21 +171,21 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        with_client_timeout(self.get_database_backend(), self.inner.execute_raw(statement)).await
+        statement::execute(&self.inner, statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        with_client_timeout(self.get_database_backend(), self.inner.execute_unprepared(sql)).await
+        statement::execute_unprepared(&self.inner, sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.check_deadline()?;
-        with_client_timeout(self.get_database_backend(), self.inner.query_one_raw(statement)).await
+        statement::query_one(&self.inner, statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.check_deadline()?;
-        with_client_timeout(self.get_database_backend(), self.inner.query_all_raw(statement)).await
+        statement::query_all(&self.inner, statement).await
     }
 }

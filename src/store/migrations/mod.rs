@@ -1,14 +1,17 @@
-//! The schema, one dated file for each step; a step that was released is never changed.
+//! The schema: one dated file per migration. A migration that was released is never edited.
 
 use sea_orm_migration::prelude::*;
 
+mod column;
 mod m20261124_000001_connections;
 mod m20261124_000002_exports;
 mod m20261124_000003_request_ids;
 mod m20261124_000004_audit_events;
 mod m20261124_000005_sealed_secrets;
 
-/// All steps, in order.
+use column::text;
+
+/// All migrations, in order.
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -22,15 +25,4 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_sealed_secrets::Migration),
         ]
     }
-}
-
-/// A text in byte order on both databases: PostgreSQL's own order may be any.
-fn text(manager: &SchemaManager<'_>, column: impl IntoIden) -> ColumnDef {
-    let mut definition = ColumnDef::new(column);
-    if manager.get_database_backend() == sea_orm_migration::sea_orm::DbBackend::Postgres {
-        definition.custom("text COLLATE \"C\"");
-    } else {
-        definition.text();
-    }
-    definition
 }

@@ -3,13 +3,12 @@
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait as _, Set};
 
-use super::credentials::Sealed;
 use super::entities::sealed_secret;
-use super::one;
-use crate::model::{Error, Result};
+use super::query::lookup;
+use crate::model::{Error, Result, SealedSecret};
 
 /// Writes a row unless there is one, and gives the one that is there.
-pub async fn get_or_insert(db: &impl ConnectionTrait, purpose: &str, sealed: Sealed) -> Result<Sealed> {
+pub async fn get_or_insert(db: &impl ConnectionTrait, purpose: &str, sealed: SealedSecret) -> Result<SealedSecret> {
     let row = sealed_secret::ActiveModel {
         purpose: Set(purpose.to_owned()),
         key_id: Set(sealed.key_id),
@@ -21,7 +20,7 @@ pub async fn get_or_insert(db: &impl ConnectionTrait, purpose: &str, sealed: Sea
 }
 
 /// The row of a purpose.
-pub async fn get(db: &impl ConnectionTrait, purpose: &str) -> Result<Option<Sealed>> {
-    let row: Option<sealed_secret::Model> = one::row(db, sealed_secret::Entity::find_by_id(purpose)).await?;
-    Ok(row.map(|row| Sealed { key_id: row.key_id, envelope: row.envelope }))
+pub async fn get(db: &impl ConnectionTrait, purpose: &str) -> Result<Option<SealedSecret>> {
+    let row: Option<sealed_secret::Model> = lookup::fetch_one(db, sealed_secret::Entity::find_by_id(purpose)).await?;
+    Ok(row.map(|row| SealedSecret { key_id: row.key_id, envelope: row.envelope }))
 }

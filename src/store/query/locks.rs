@@ -12,12 +12,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::Scope;
-use super::entities::{connection, export};
+use super::scope::Scope;
 use crate::model::{ConnectionUid, ExportUid, Result};
+use crate::store::entities::{connection, export};
 
 /// How many uids one statement names.
-const CHUNK: usize = 1_000;
+const MAX_ROWS_PER_STATEMENT: usize = 1_000;
 
 /// Why a connection is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +25,13 @@ pub enum LockMode {
     /// To change it, its sharing, its credential, or what is attached to it.
     Update,
     /// To remove it.
-    Remove,
+    Delete,
 }
 
 /// Locks connections, and says which of them are there.
 pub async fn connections(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     uids: &BTreeSet<ConnectionUid>,
     mode: LockMode,
 ) -> Result<BTreeSet<ConnectionUid>> {
@@ -40,7 +40,7 @@ pub async fn connections(
         LockMode::Delete => LockType::Update,
     };
     let mut found = BTreeSet::new();
-    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(CHUNK) {
+    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(MAX_ROWS_PER_STATEMENT) {
         let rows: Vec<Uuid> = connection::Entity::find()
             .select_only()
             .column(connection::Column::Uid)
@@ -59,11 +59,11 @@ pub async fn connections(
 /// Locks exports, and says which of them are there. Their connections are locked first.
 pub async fn exports(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     uids: &BTreeSet<ExportUid>,
 ) -> Result<BTreeSet<ExportUid>> {
     let mut found = BTreeSet::new();
-    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(CHUNK) {
+    for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(MAX_ROWS_PER_STATEMENT) {
         let rows: Vec<Uuid> = export::Entity::find()
             .select_only()
             .column(export::Column::Uid)

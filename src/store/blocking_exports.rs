@@ -3,6 +3,8 @@
 //! A page is one plain SELECT, the connection's row joined with the entries: both are of one snapshot, so that a page
 //! that is not full is the end of the listing at just the revision that the row tells.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, JoinType, Order, Query, SelectStatement, SimpleExpr, UnionType};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, FromQueryResult, QueryResult};
@@ -10,15 +12,17 @@ use uuid::Uuid;
 
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
-use super::expressions::{availability, now};
+use super::query::expressions::{availability, now};
 use crate::model::schedule::Schedule;
 use crate::model::{
     Availability, ConnectionUid, Cursor, Error, ExportName, ExportState, ExportUid, ReleaseCause, ResourceId, Result,
     due_time_after,
 };
 
-/// Entries of a page.
-pub const PAGE: usize = 500;
+/// The most entries of a page.
+pub const MAX_PAGE_ROWS: usize = 500;
+/// The most connections that one statement names.
+const MAX_ROWS_PER_STATEMENT: usize = 500;
 
 /// An export that is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,20 +85,42 @@ pub struct EventPage {
 impl EventPage {
     /// Whether nothing comes after it, as it stood.
     pub fn is_last(&self) -> bool {
-        self.events.len() < PAGE
+        self.events.len() < MAX_PAGE_ROWS
     }
 }
 
-/// Where a connection stands, and the database's time; `None`: it is gone.
-pub async fn snapshot(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<Option<AttachmentSnapshot>> {
-    let query = snapshot_query(db, scope, connection);
-    let row = db.query_one(&query).await?;
-    row.map(|row| SnapshotRow::from_query_result(&row, "")?.into_model()).transpose()
+/// The attachments of a connection and the database's time; `None`: the connection does not exist.
+pub async fn snapshot(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    connection: ConnectionUid,
+) -> Result<Option<AttachmentSnapshot>> {
+    Ok(snapshots(db, scope, &[connection]).await?.remove(&connection))
 }
 
-/// Whether a connection that exports have left is not there any more; what they left is known for as long as releases are
-/// kept.
-pub async fn is_gone(db: &impl ConnectionTrait, scope: &Scope, connection: ConnectionUid) -> Result<bool> {
+/// The same of many connections. Those that do not exist are left out.
+pub async fn snapshots(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    connections: &[ConnectionUid],
+) -> Result<HashMap<ConnectionUid, AttachmentSnapshot>> {
+    let mut found = HashMap::with_capacity(connections.len());
+    for chunk in connections.chunks(MAX_ROWS_PER_STATEMENT) {
+        let uid = || Expr::col((connection::Entity, connection::Column::Uid));
+        let query = snapshot_query(db, scope)
+            .expr_as(uid(), "snapshot_uid")
+            .and_where(uid().is_in(chunk.iter().map(|connection| connection.0)))
+            .take();
+        for row in db.query_all(&query).await? {
+            let uid = ConnectionUid(row.try_get("", "snapshot_uid")?);
+            found.insert(uid, SnapshotRow::from_query_result(&row, "")?.into_model()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a connection that exports were released from was deleted. Its releases are kept for a while.
+pub async fn is_deleted(db: &impl ConnectionTrait, scope: &Scope<'_>, connection: ConnectionUid) -> Result<bool> {
     if snapshot(db, scope, connection).await?.is_some() {
         return Ok(false);
     }
@@ -109,14 +135,14 @@ pub async fn is_gone(db: &impl ConnectionTrait, scope: &Scope, connection: Conne
 }
 
 /// The database's time.
-pub async fn time(db: &impl ConnectionTrait, scope: &Scope) -> Result<DateTime<Utc>> {
-    let query = Query::select().expr_as(now(db.get_database_backend(), &scope.read_context), "time").take();
+pub async fn time(db: &impl ConnectionTrait, scope: &Scope<'_>) -> Result<DateTime<Utc>> {
+    let query = Query::select().expr_as(now(db.get_database_backend(), scope.read_context), "time").take();
     let row = db.query_one(&query).await?.ok_or_else(|| Error::internal("the database tells no time"))?;
     Ok(row.try_get("", "time")?)
 }
 
 /// The page behind a cursor; with `releases` those after the stream's start too.
-pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, releases: bool) -> Result<EventPage> {
+pub async fn page(db: &impl ConnectionTrait, scope: &Scope<'_>, cursor: &Cursor, releases: bool) -> Result<EventPage> {
     let mut entries = blocking_entries(scope, cursor);
     if releases {
         entries.union(UnionType::All, release_entries(scope, cursor));
@@ -125,16 +151,17 @@ pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, rel
         .columns(EntryRow::COLUMNS)
         .from_subquery(entries, "u")
         .order_by("entry_revision", Order::Asc)
-        .limit(PAGE as u64)
+        .limit(MAX_PAGE_ROWS as u64)
         .take();
-    let query = snapshot_query(db, scope, cursor.connection)
+    let query = snapshot_query(db, scope)
+        .and_where(Expr::col((connection::Entity, connection::Column::Uid)).eq(cursor.connection.0))
         .columns(EntryRow::COLUMNS.map(|column| ("p", column)))
         .join_subquery(JoinType::LeftJoin, entries, "p", Expr::val(true))
         .order_by(("p", "entry_revision"), Order::Asc)
         .take();
     let rows = db.query_all(&query).await?;
     let Some(first) = rows.first() else {
-        return gone(db, scope, cursor, releases).await;
+        return page_of_deleted(db, scope, cursor, releases).await;
     };
     let first = SnapshotRow::from_query_result(first, "")?;
     let active = Availability::from_code(first.availability) == Some(Availability::Active);
@@ -143,11 +170,17 @@ pub async fn page(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, rel
     Ok(EventPage { snapshot: Some(first.into_model()?), events })
 }
 
-/// The last releases of a connection that is not there any more.
-async fn gone(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, releases: bool) -> Result<EventPage> {
+/// The releases of a connection that was deleted.
+async fn page_of_deleted(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    cursor: &Cursor,
+    releases: bool,
+) -> Result<EventPage> {
     let mut events = Vec::new();
     if releases {
-        let query = release_entries(scope, cursor).order_by("entry_revision", Order::Asc).limit(PAGE as u64).take();
+        let query =
+            release_entries(scope, cursor).order_by("entry_revision", Order::Asc).limit(MAX_PAGE_ROWS as u64).take();
         for row in db.query_all(&query).await? {
             if let Some(row) = EntryRow::read(&row)? {
                 events.push(row.into_event(scope, false)?);
@@ -157,21 +190,20 @@ async fn gone(db: &impl ConnectionTrait, scope: &Scope, cursor: &Cursor, release
     Ok(EventPage { snapshot: None, events })
 }
 
-fn snapshot_query(db: &impl ConnectionTrait, scope: &Scope, uid: ConnectionUid) -> SelectStatement {
-    use connection::Column::{AttachedExportCount, AttachmentRevision, Organization, Uid};
+fn snapshot_query(db: &impl ConnectionTrait, scope: &Scope<'_>) -> SelectStatement {
+    use connection::Column::{AttachedExportCount, AttachmentRevision, Organization};
     let column = |column| Expr::col((connection::Entity, column));
     Query::select()
         .expr_as(column(AttachedExportCount), "snapshot_count")
         .expr_as(column(AttachmentRevision), "snapshot_revision")
-        .expr_as(availability(db.get_database_backend(), &scope.read_context), "availability")
-        .expr_as(now(db.get_database_backend(), &scope.read_context), "snapshot_time")
+        .expr_as(availability(db.get_database_backend(), scope.read_context), "availability")
+        .expr_as(now(db.get_database_backend(), scope.read_context), "snapshot_time")
         .from(connection::Entity)
         .and_where(column(Organization).eq(scope.organization.as_str()))
-        .and_where(column(Uid).eq(uid.0))
         .take()
 }
 
-fn blocking_entries(scope: &Scope, cursor: &Cursor) -> SelectStatement {
+fn blocking_entries(scope: &Scope<'_>, cursor: &Cursor) -> SelectStatement {
     use export::Column::{
         AttachedRevision, ConnectionUid, CreateTime, Creator, DisplayName, Id, NextDueTime, Organization, Schedule, Uid,
     };
@@ -190,12 +222,12 @@ fn blocking_entries(scope: &Scope, cursor: &Cursor) -> SelectStatement {
         .and_where(ConnectionUid.eq(cursor.connection.0))
         .and_where(AttachedRevision.gt(cursor.last_revision))
         .order_by(AttachedRevision, Order::Asc)
-        .limit(PAGE as u64)
+        .limit(MAX_PAGE_ROWS as u64)
         .take();
     wrap(limited, "b")
 }
 
-fn release_entries(scope: &Scope, cursor: &Cursor) -> SelectStatement {
+fn release_entries(scope: &Scope<'_>, cursor: &Cursor) -> SelectStatement {
     use attachment_release::Column::{Cause, ConnectionUid, ExportId, Organization, ReleaseTime, Revision};
     let limited = Query::select()
         .expr_as(Revision.into_expr(), "entry_revision")
@@ -212,7 +244,7 @@ fn release_entries(scope: &Scope, cursor: &Cursor) -> SelectStatement {
         .and_where(ConnectionUid.eq(cursor.connection.0))
         .and_where(Revision.gt(Ord::max(cursor.last_revision, cursor.start_revision)))
         .order_by(Revision, Order::Asc)
-        .limit(PAGE as u64)
+        .limit(MAX_PAGE_ROWS as u64)
         .take();
     wrap(limited, "r")
 }
@@ -282,7 +314,7 @@ impl EntryRow {
         }))
     }
 
-    fn into_event(self, scope: &Scope, active: bool) -> Result<(i64, Event)> {
+    fn into_event(self, scope: &Scope<'_>, active: bool) -> Result<(i64, Event)> {
         let name = ExportName { organization: scope.organization.clone(), id: ResourceId::stored(self.id) };
         let missing = || Error::internal("an attached export without its key");
         let event = match self.cause {

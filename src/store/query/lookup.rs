@@ -8,13 +8,19 @@ use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryTrait as _, Se
 use crate::model::Result;
 
 /// The row, if it is there.
-pub async fn row<E: EntityTrait, R: FromQueryResult>(db: &impl ConnectionTrait, query: Select<E>) -> Result<Option<R>> {
+pub async fn fetch_one<E: EntityTrait, R: FromQueryResult>(
+    db: &impl ConnectionTrait,
+    query: Select<E>,
+) -> Result<Option<R>> {
     let row = db.query_one(&query.into_query()).await?;
     Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
 }
 
 /// The first column of the row, if it is there.
-pub async fn value<E: EntityTrait, T: TryGetable>(db: &impl ConnectionTrait, query: Select<E>) -> Result<Option<T>> {
+pub async fn fetch_scalar<E: EntityTrait, T: TryGetable>(
+    db: &impl ConnectionTrait,
+    query: Select<E>,
+) -> Result<Option<T>> {
     let row = db.query_one(&query.into_query()).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }

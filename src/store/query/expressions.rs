@@ -3,9 +3,9 @@
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LikeExpr, Query, SimpleExpr};
 
-use super::ReadContext;
-use super::entities::{connection, connection_member};
-use crate::model::{Caller, Availability, ConnectionState, Role};
+use super::scope::ReadContext;
+use crate::model::{Actor, Availability, ConnectionState, Role};
+use crate::store::entities::{connection, connection_member};
 
 impl Availability {
     fn code(self) -> i32 {
@@ -18,7 +18,7 @@ impl Availability {
         }
     }
 
-    pub(super) fn from_code(code: i32) -> Option<Self> {
+    pub(in crate::store) fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|availability| availability.code() == code)
     }
 }
@@ -43,7 +43,10 @@ pub fn availability(backend: DbBackend, read_context: &ReadContext) -> SimpleExp
     CaseStatement::new()
         .case(column(Suspended), code(Availability::Suspended))
         .case(column(ConnectionType).is_not_in(known), code(Availability::TypeUnknown))
-        .case(column(NeedsCredential).and(column(CredentialAuthMethod).is_null()), code(Availability::CredentialMissing))
+        .case(
+            column(NeedsCredential).and(column(CredentialAuthMethod).is_null()),
+            code(Availability::CredentialMissing),
+        )
         .case(
             column(NeedsCredential).and(column(CredentialExpireTime).lte(now(backend, read_context))),
             code(Availability::CredentialExpired),
@@ -54,16 +57,19 @@ pub fn availability(backend: DbBackend, read_context: &ReadContext) -> SimpleExp
 
 /// Whether a availability is one that callers see as `state`.
 pub fn in_state(availability: SimpleExpr, state: ConnectionState) -> SimpleExpr {
-    availability.is_in(Availability::ALL.into_iter().filter(|availability| availability.state() == state).map(Availability::code))
+    availability.is_in(
+        Availability::ALL.into_iter().filter(|availability| availability.state() == state).map(Availability::code),
+    )
 }
 
-/// Whether the caller may use a connection: an administrator any, others those shared with all, with themselves, or
-/// with one of their groups.
-pub fn usable(caller: &Caller) -> SimpleExpr {
+/// Whether the actor may use a connection: an administrator any; others those shared with all contributors, with
+/// themselves, or with one of their groups.
+pub fn usable(actor: &Actor) -> SimpleExpr {
     use connection_member::Column::{ConnectionUid, Member, Organization};
-    if caller.has(Role::Admin) {
-        return Expr::val(true);
-    }
+    let caller = match actor {
+        Actor::Caller(caller) if !caller.has(Role::Admin) => caller,
+        Actor::Caller(_) | Actor::System(_) => return Expr::val(true),
+    };
     let member = |column| Expr::col((connection_member::Entity, column));
     let shared = Query::select()
         .expr(Expr::val(1))

@@ -12,7 +12,7 @@ use crate::model::page::{Order, OrderKey, Page, PageRequest, Position, PositionK
 use crate::model::{Result, limits};
 
 /// Rows that one statement reads: a page of large rows ends by its bytes before all of it is in memory.
-const CHUNK: u64 = 100;
+const MAX_ROWS_PER_STATEMENT: u64 = 100;
 
 /// The columns that a list can be ordered by.
 pub struct Keys<E: EntityTrait> {
@@ -51,12 +51,12 @@ where
     let mut after = request.after.clone();
     loop {
         // One more than wanted tells whether there is a next page.
-        let limit = Ord::min(CHUNK, (wanted - items.len()) as u64 + 1);
+        let limit = Ord::min(MAX_ROWS_PER_STATEMENT, (wanted - items.len()) as u64 + 1);
         let rows = ordered(query.clone(), keys, request.order, after.as_ref()).limit(limit).into_model::<R>();
         let rows = rows.all(db).await?;
         let last_chunk = (rows.len() as u64) < limit;
         for row in rows {
-            if items.len() == wanted || bytes >= limits::PAGE_BYTES {
+            if items.len() == wanted || bytes >= limits::MAX_PAGE_BYTES {
                 let next = items.last().map(&position);
                 return Ok(Page { items, next });
             }

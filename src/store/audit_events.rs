@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::Scope;
 use super::entities::audit_event;
-use super::paging::{self, Keys};
-use crate::model::audit::{AuditEvent, AuditFilter, Changes, Outcome};
+use super::query::paging::{self, Keys};
+use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{Error, Result};
 
 /// Rows that one statement writes.
-const CHUNK: usize = 500;
+const MAX_ROWS_PER_STATEMENT: usize = 500;
 
 /// What denied attempts are counted by, besides principal and method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,8 +34,8 @@ const KEYS: Keys<audit_event::Entity> = Keys {
 };
 
 /// Writes events.
-pub async fn insert(db: &impl ConnectionTrait, scope: &Scope, events: &[AuditEvent]) -> Result<()> {
-    for chunk in events.chunks(CHUNK) {
+pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &[AuditEvent]) -> Result<()> {
+    for chunk in events.chunks(MAX_ROWS_PER_STATEMENT) {
         let rows = chunk.iter().map(|event| row_of(scope, event, None)).collect::<Result<Vec<_>>>()?;
         let rows = rows.into_iter().map(audit_event::Model::into_active_model);
         audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
@@ -44,7 +44,12 @@ pub async fn insert(db: &impl ConnectionTrait, scope: &Scope, events: &[AuditEve
 }
 
 /// Counts denied attempts: a new row, or more and the names so far on the row of that minute.
-pub async fn count_denied(db: &impl ConnectionTrait, scope: &Scope, event: &AuditEvent, key: &DeniedKey) -> Result<()> {
+pub async fn count_denied(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    event: &AuditEvent,
+    key: &DeniedKey,
+) -> Result<()> {
     use audit_event::Column::{Count, DeniedCode, DeniedMinute, Method, Organization, Principal, Resource};
     let row = row_of(scope, event, Some(key))?;
     let add = OnConflict::columns([Organization, Principal, Method, DeniedCode, DeniedMinute])
@@ -59,7 +64,7 @@ pub async fn count_denied(db: &impl ConnectionTrait, scope: &Scope, event: &Audi
 /// A page of events.
 pub async fn list(
     db: &impl ConnectionTrait,
-    scope: &Scope,
+    scope: &Scope<'_>,
     filter: &AuditFilter,
     page: &PageRequest,
 ) -> Result<Page<AuditEvent>> {
@@ -79,12 +84,12 @@ pub async fn list(
     let position = |event: &AuditEvent| paging::position(page.order, event.uid, &event.resource, event.time);
     let size = |event: &AuditEvent| {
         let json = |object: &serde_json::Map<String, Value>| Value::Object(object.clone()).to_string().len();
-        512 + event.resource.len() + event.reason.len() + json(&event.changes.before) + json(&event.changes.after)
+        512 + event.resource.len() + event.reason.len() + json(&event.diff.before) + json(&event.diff.after)
     };
     paging::page(db, &query, &KEYS, page, event_of, position, size).await
 }
 
-fn row_of(scope: &Scope, event: &AuditEvent, denied: Option<&DeniedKey>) -> Result<audit_event::Model> {
+fn row_of(scope: &Scope<'_>, event: &AuditEvent, denied: Option<&DeniedKey>) -> Result<audit_event::Model> {
     Ok(audit_event::Model {
         organization: scope.organization.to_string(),
         uid: event.uid,
@@ -95,9 +100,9 @@ fn row_of(scope: &Scope, event: &AuditEvent, denied: Option<&DeniedKey>) -> Resu
         resource: event.resource.clone(),
         resource_uid: event.resource_uid,
         resource_display_name: event.resource_display_name.clone(),
-        changed_fields: serde_json::to_value(&event.changes.fields).map_err(Error::internal)?,
-        before: Value::Object(event.changes.before.clone()),
-        after: Value::Object(event.changes.after.clone()),
+        changed_fields: serde_json::to_value(&event.diff.fields).map_err(Error::internal)?,
+        before: Value::Object(event.diff.before.clone()),
+        after: Value::Object(event.diff.after.clone()),
         denied_code: denied.map(|key| key.code.clone()),
         denied_minute: denied.map(|key| key.minute),
         count: event.count,
@@ -124,7 +129,7 @@ fn event_of(row: audit_event::Model) -> Result<AuditEvent> {
         resource: row.resource,
         resource_uid: row.resource_uid,
         resource_display_name: row.resource_display_name,
-        changes: Changes {
+        diff: AuditDiff {
             fields: serde_json::from_value(row.changed_fields).map_err(Error::internal)?,
             before: object(row.before)?,
             after: object(row.after)?,

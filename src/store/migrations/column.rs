@@ -1,0 +1,14 @@
+//! Columns that every migration defines alike.
+
+use sea_orm_migration::prelude::*;
+
+/// A text column in byte order on both databases; the default collation of PostgreSQL depends on the database.
+pub(super) fn text(manager: &SchemaManager<'_>, column: impl IntoIden) -> ColumnDef {
+    let mut definition = ColumnDef::new(column);
+    if manager.get_database_backend() == sea_orm_migration::sea_orm::DbBackend::Postgres {
+        definition.custom("text COLLATE \"C\"");
+    } else {
+        definition.text();
+    }
+    definition
+}

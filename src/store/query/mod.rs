@@ -1,0 +1,8 @@
+//! What all queries share: look-ups by a unique key, SQL expressions, keyset pages, row locks, and the scope of an
+//! organization.
+
+pub mod expressions;
+pub mod locks;
+pub mod lookup;
+pub mod paging;
+pub mod scope;
