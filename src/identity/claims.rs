@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::model::{OrganizationId, Role};
-
-use super::{Rejected, VerifiedIdentity};
+use super::error::AuthnError;
+use crate::model::{Caller, OrganizationId, Role, SYSTEM_PREFIX};
 
 /// How far the clocks of issuer and server may differ, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
@@ -52,15 +51,15 @@ pub struct IssuerSettings {
     pub role_values: Option<BTreeMap<String, Role>>,
 }
 
-/// Checks the claims of a token whose signature and issuer are verified.
-pub(super) fn identity(
+/// Checks the claims of a token whose signature and issuer were verified, and makes the caller of them.
+pub(super) fn caller(
     settings: &IssuerSettings,
     claims: &Map<String, Value>,
     now: DateTime<Utc>,
-) -> Result<VerifiedIdentity, Rejected> {
+) -> Result<Caller, AuthnError> {
     let expire_time = check_times(claims, now)?;
     check_audience(settings, claims)?;
-    Ok(VerifiedIdentity {
+    Ok(Caller {
         principal: principal(settings, claims)?,
         organization: organization(settings, claims)?,
         roles: roles(settings, claims)?,
@@ -74,70 +73,71 @@ pub(super) fn is_live(expire_time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now.timestamp() < expire_time.timestamp() + LEEWAY_SECONDS
 }
 
-fn check_times(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Rejected> {
+fn check_times(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<DateTime<Utc>, AuthnError> {
     let seconds = now.timestamp();
-    let expiry = time(claims, "exp")?.ok_or(Rejected::Expired)?;
-    let expire_time = DateTime::from_timestamp(expiry, 0).ok_or(Rejected::Malformed)?;
+    let expiry = time(claims, "exp")?.ok_or(AuthnError::Expired)?;
+    let expire_time = DateTime::from_timestamp(expiry, 0).ok_or(AuthnError::Malformed)?;
     if !is_live(expire_time, now) {
-        return Err(Rejected::Expired);
+        return Err(AuthnError::Expired);
     }
     let issued = time(claims, "iat")?;
     // An issue time in the future would make any lifetime look short.
     for start in [time(claims, "nbf")?, issued].into_iter().flatten() {
         if start > seconds + LEEWAY_SECONDS {
-            return Err(Rejected::NotYetValid);
+            return Err(AuthnError::NotYetValid);
         }
     }
     if expiry - issued.unwrap_or(seconds) > MAX_LIFETIME_SECONDS {
-        return Err(Rejected::Lifetime);
+        return Err(AuthnError::Lifetime);
     }
     Ok(expire_time)
 }
 
 /// A `NumericDate` in whole seconds, which may be written with a fraction.
-fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Rejected> {
+fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, AuthnError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
-    let seconds = value.as_f64().ok_or(Rejected::Malformed)?;
+    let seconds = value.as_f64().ok_or(AuthnError::Malformed)?;
     if !(0.0..=MAX_TIME_SECONDS).contains(&seconds) {
-        return Err(Rejected::Malformed);
+        return Err(AuthnError::Malformed);
     }
     // Exact: the range above fits, and the digits before the point are whole seconds.
-    format!("{:.0}", seconds.floor()).parse().map(Some).map_err(|_| Rejected::Malformed)
+    format!("{:.0}", seconds.floor()).parse().map(Some).map_err(|_| AuthnError::Malformed)
 }
 
-fn check_audience(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<(), Rejected> {
-    let audiences = claims.get("aud").and_then(texts).ok_or(Rejected::Audience)?;
+fn check_audience(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<(), AuthnError> {
+    let audiences = claims.get("aud").and_then(texts).ok_or(AuthnError::Audience)?;
     let ours = audiences.iter().any(|audience| settings.audiences.iter().any(|own| own == audience));
-    if ours { Ok(()) } else { Err(Rejected::Audience) }
+    if ours { Ok(()) } else { Err(AuthnError::Audience) }
 }
 
-fn principal(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, Rejected> {
-    let subject = claims.get("sub").and_then(Value::as_str).ok_or(Rejected::Subject)?;
+fn principal(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, AuthnError> {
+    let subject = claims.get("sub").and_then(Value::as_str).ok_or(AuthnError::Subject)?;
     let principal = format!("{}{subject}", settings.principal_prefix);
-    if subject.trim().is_empty() || !is_name(&principal, MAX_PRINCIPAL_BYTES) {
-        return Err(Rejected::Subject);
+    let reserved = principal.starts_with(SYSTEM_PREFIX);
+    if subject.trim().is_empty() || reserved || !is_name(&principal, MAX_PRINCIPAL_BYTES) {
+        return Err(AuthnError::Subject);
     }
     Ok(principal)
 }
 
-fn organization(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, Rejected> {
+fn organization(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<OrganizationId, AuthnError> {
     let organization = find(claims, &settings.organization_claim).and_then(Value::as_str);
-    organization.filter(|id| OrganizationId::parse(id).is_some()).map(str::to_owned).ok_or(Rejected::Organization)
+    organization.and_then(OrganizationId::parse).ok_or(AuthnError::Organization)
 }
 
-fn roles(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<Role>, Rejected> {
+fn roles(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<Role>, AuthnError> {
     let Some(value) = find(claims, &settings.roles_claim) else { return Ok(Vec::new()) };
-    let values = texts(value).ok_or(Rejected::Roles)?;
+    let values = texts(value).ok_or(AuthnError::Roles)?;
     let roles: BTreeSet<Role> = values.into_iter().filter_map(|value| role(settings, value)).collect();
     Ok(roles.into_iter().collect())
 }
 
-fn groups(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<String>, Rejected> {
+fn groups(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<String>, AuthnError> {
     let value = settings.groups_claim.as_ref().and_then(|claim| find(claims, claim));
     let Some(value) = value else { return Ok(Vec::new()) };
-    let groups = texts(value).ok_or(Rejected::Groups)?;
+    let groups = texts(value).ok_or(AuthnError::Groups)?;
     if groups.len() > MAX_GROUPS || !groups.iter().all(|group| is_name(group, MAX_GROUP_BYTES)) {
-        return Err(Rejected::Groups);
+        return Err(AuthnError::Groups);
     }
     let groups: BTreeSet<String> = groups.into_iter().map(str::to_owned).collect();
     Ok(groups.into_iter().collect())

@@ -22,8 +22,10 @@ use crate::model::Role;
 use crate::private_file;
 
 use super::claims::{self, IssuerSettings, MAX_LIFETIME_SECONDS};
+use super::error::AuthnError;
 use super::jwt::{Issuer, IssuersError, Verifier};
-use super::{KeySet, KeySetError, KeySource, Rejected};
+use super::key_source::{KeySetError, KeySource};
+use super::keyset::KeySet;
 
 /// The issuer of development tokens.
 pub const DEVELOPMENT_ISSUER: &str = "outflow-development";
@@ -56,7 +58,7 @@ pub enum DevelopmentError {
     Random,
     /// The server would refuse such a token.
     #[error("no such token: its {} would be refused", .0.reason())]
-    Refused(Rejected),
+    Refused(AuthnError),
     /// The token could not be signed.
     #[error("the token could not be signed")]
     Signing,
@@ -70,7 +72,7 @@ pub enum DevelopmentError {
 
 /// What a development token says.
 #[derive(Clone, Debug)]
-pub struct Mint {
+pub struct TokenClaims {
     /// The organization's id.
     pub organization: String,
     /// The subject, which is the whole principal: the development issuer's prefix is empty.
@@ -111,11 +113,11 @@ impl DevelopmentIdentity {
     ///
     /// Fails with [`DevelopmentError::Refused`] for what [`Self::verifier`] would refuse: too long a `ttl`, an
     /// organization that is none, an empty subject.
-    pub fn mint(&self, mint: &Mint, now: DateTime<Utc>) -> Result<String, DevelopmentError> {
+    pub fn mint(&self, mint: &TokenClaims, now: DateTime<Utc>) -> Result<String, DevelopmentError> {
         let issued = now.timestamp();
         let ttl = mint.ttl.num_seconds();
         if !(1..=MAX_LIFETIME_SECONDS).contains(&ttl) {
-            return Err(DevelopmentError::Refused(Rejected::Lifetime));
+            return Err(DevelopmentError::Refused(AuthnError::Lifetime));
         }
         let roles: Vec<&str> = mint.roles.iter().map(|role| role.as_str()).collect();
         let claims = Map::from_iter([
@@ -128,7 +130,7 @@ impl DevelopmentIdentity {
             ("roles".to_owned(), json!(roles)),
             ("groups".to_owned(), json!(mint.groups)),
         ]);
-        claims::identity(&settings(), &claims, now).map_err(DevelopmentError::Refused)?;
+        claims::caller(&settings(), &claims, now).map_err(DevelopmentError::Refused)?;
         let header = Header::new(Algorithm::EdDSA);
         encode(&header, &Value::Object(claims), &self.key).map_err(|_| DevelopmentError::Signing)
     }

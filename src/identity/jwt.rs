@@ -4,21 +4,26 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{AlgorithmFamily, crypto, decode_header};
+use moka::sync::Cache;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
-use super::cache::{Cache, Entry};
-use super::claims::{self, IssuerSettings};
+use super::claims::{self, IssuerSettings, is_live};
+use super::error::AuthnError;
 use super::keyset::KeySet;
-use super::{Rejected, VerifiedIdentity};
+use crate::model::Caller;
 
 /// The longest token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// The most verified tokens in the cache.
+pub(super) const MAX_CACHED_TOKENS: u64 = 2048;
 
 /// An issuer whose tokens are believed.
 pub struct Issuer {
@@ -48,7 +53,19 @@ pub enum IssuersError {
 /// Verifies tokens of the configured issuers.
 pub struct Verifier {
     issuers: Vec<Issuer>,
-    cache: Cache,
+    /// Verified tokens by their SHA-256. Verifying an Ed25519 signature takes some 40 µs, and services send one token for
+    /// hours; a look-up takes less than one.
+    cache: Cache<[u8; 32], Verified>,
+}
+
+/// A verified token.
+#[derive(Clone)]
+struct Verified {
+    caller: Arc<Caller>,
+    /// The index of its issuer in the list of the verifier.
+    issuer: usize,
+    /// The generation of the key set that verified it. The entry is invalid once the set has another.
+    generation: u64,
 }
 
 impl Verifier {
@@ -70,100 +87,102 @@ impl Verifier {
         if issuers.is_empty() {
             return Err(IssuersError::None);
         }
-        Ok(Self { issuers, cache: Cache::default() })
+        Ok(Self { issuers, cache: Cache::new(MAX_CACHED_TOKENS) })
     }
 
-    /// Who sent this token. It may wait for one fetch of the issuer's keys, two seconds at most.
-    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedIdentity, Rejected> {
+    /// The caller that a token was issued to. It may wait for one fetch of the issuer's keys, 2 s at most.
+    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Caller>, AuthnError> {
         if token.is_empty() {
-            return Err(Rejected::Missing);
+            return Err(AuthnError::Missing);
         }
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Rejected::TooLong);
+            return Err(AuthnError::TooLong);
         }
-        if let Some(identity) = self.remembered(token, now).await {
-            return Ok(identity);
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        if let Some(caller) = self.cached(&digest, now).await {
+            return Ok(caller);
         }
-        let entry = self.verify_anew(token, now).await?;
-        let identity = entry.identity.clone();
-        self.cache.insert(token, entry, now);
-        Ok(identity)
+        let verified = self.verify_anew(token, now).await?;
+        let caller = Arc::clone(&verified.caller);
+        self.cache.insert(digest, verified);
+        Ok(caller)
     }
 
-    /// How many tokens are remembered.
+    /// How many tokens are cached.
     #[cfg(test)]
-    pub(super) fn remembered_tokens(&self) -> usize {
-        self.cache.len()
+    pub(super) fn cached_tokens(&self) -> u64 {
+        self.cache.run_pending_tasks();
+        self.cache.entry_count()
     }
 
-    /// What is remembered of the token, as long as the keys that verified it are still the issuer's.
-    async fn remembered(&self, token: &str, now: DateTime<Utc>) -> Option<VerifiedIdentity> {
-        let entry = self.cache.get(token, now)?;
-        let generation = self.issuers.get(entry.issuer)?.keys.generation().await?;
-        (generation == entry.generation).then_some(entry.identity)
+    /// The cached caller of a token that has not expired, as long as the issuer still has the keys that verified it.
+    async fn cached(&self, digest: &[u8; 32], now: DateTime<Utc>) -> Option<Arc<Caller>> {
+        let verified = self.cache.get(digest).filter(|verified| is_live(verified.caller.expire_time, now))?;
+        let generation = self.issuers.get(verified.issuer)?.keys.generation().await?;
+        (generation == verified.generation).then_some(verified.caller)
     }
 
-    async fn verify_anew(&self, token: &str, now: DateTime<Utc>) -> Result<Entry, Rejected> {
+    async fn verify_anew(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, AuthnError> {
         let parts: Vec<&str> = token.split('.').collect();
-        let [_, payload, signature] = parts.as_slice() else { return Err(Rejected::Malformed) };
-        let header = decode_header(token).map_err(|_| Rejected::Malformed)?;
+        let [_, payload, signature] = parts.as_slice() else { return Err(AuthnError::Malformed) };
+        let header = decode_header(token).map_err(|_| AuthnError::Malformed)?;
         // RFC 7515, section 4.1.11: an extension that must be understood, and we understand none.
         if header.crit.is_some() {
-            return Err(Rejected::Malformed);
+            return Err(AuthnError::Malformed);
         }
         if header.alg.family() == AlgorithmFamily::Hmac {
-            return Err(Rejected::Algorithm);
+            return Err(AuthnError::Algorithm);
         }
         let Claims(claims) = decode_part(payload)?;
         let (index, issuer) = self.issuer_of(&claims)?;
         let found = issuer.keys.find(header.kid.as_deref(), header.alg).await?;
         let message = token.strip_suffix(signature).and_then(|rest| rest.strip_suffix('.'));
-        let message = message.ok_or(Rejected::Malformed)?;
+        let message = message.ok_or(AuthnError::Malformed)?;
         let good = crypto::verify(signature, message.as_bytes(), &found.key.key, header.alg);
         if !good.unwrap_or(false) {
-            return Err(Rejected::Signature);
+            return Err(AuthnError::Signature);
         }
-        let identity = claims::identity(&issuer.settings, &claims, now)?;
-        self.check_prefix(&issuer.settings, &identity.principal)?;
-        Ok(Entry { identity, issuer: index, generation: found.generation })
+        let caller = claims::caller(&issuer.settings, &claims, now)?;
+        self.check_prefix(&issuer.settings, &caller.principal)?;
+        Ok(Verified { caller: Arc::new(caller), issuer: index, generation: found.generation })
     }
 
     /// The issuer that the token names; that it is its token is not known before the signature is verified.
-    fn issuer_of(&self, claims: &Map<String, Value>) -> Result<(usize, &Issuer), Rejected> {
-        let name = claims.get("iss").and_then(Value::as_str).ok_or(Rejected::Issuer)?;
-        self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == name).ok_or(Rejected::Issuer)
+    fn issuer_of(&self, claims: &Map<String, Value>) -> Result<(usize, &Issuer), AuthnError> {
+        let name = claims.get("iss").and_then(Value::as_str).ok_or(AuthnError::Issuer)?;
+        self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == name).ok_or(AuthnError::Issuer)
     }
 
     /// Refuses a subject by which the principal would look like one of an issuer with a longer prefix.
-    fn check_prefix(&self, own: &IssuerSettings, principal: &str) -> Result<(), Rejected> {
+    fn check_prefix(&self, own: &IssuerSettings, principal: &str) -> Result<(), AuthnError> {
         let foreign = self
             .issuers
             .iter()
             .map(|issuer| issuer.settings.principal_prefix.as_str())
             .any(|prefix| prefix.len() > own.principal_prefix.len() && principal.starts_with(prefix));
-        if foreign { Err(Rejected::Subject) } else { Ok(()) }
+        if foreign { Err(AuthnError::Subject) } else { Ok(()) }
     }
 }
 
 /// The token in the value of an `authorization` header: `Bearer <token>`, the scheme in any case.
 ///
-/// [`Rejected::Missing`] without a value or a token, [`Rejected::Malformed`] for another scheme.
-pub fn bearer_token(value: Option<&str>) -> Result<&str, Rejected> {
-    let value = value.ok_or(Rejected::Missing)?.trim();
+/// [`AuthnError::Missing`] without a value or a token, [`AuthnError::Malformed`] for another scheme.
+pub fn bearer_token(value: Option<&str>) -> Result<&str, AuthnError> {
+    let value = value.ok_or(AuthnError::Missing)?.trim();
     if value.is_empty() {
-        return Err(Rejected::Missing);
+        return Err(AuthnError::Missing);
     }
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Rejected::Malformed);
+        return Err(AuthnError::Malformed);
     }
     let token = token.trim_start();
-    if token.is_empty() { Err(Rejected::Missing) } else { Ok(token) }
+    if token.is_empty() { Err(AuthnError::Missing) } else { Ok(token) }
 }
 
-fn decode_part(part: &str) -> Result<Claims, Rejected> {
-    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejected::Malformed)?;
-    serde_json::from_slice(&json).map_err(|_| Rejected::Malformed)
+fn decode_part(part: &str) -> Result<Claims, AuthnError> {
+    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| AuthnError::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| AuthnError::Malformed)
 }
 
 /// The claims of a token, each once: of a claim given twice, two readers could see two values (RFC 7519, section 4).

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use reqwest::{Client, StatusCode, Url, redirect};
 use sha2::{Digest, Sha256};
 
@@ -24,8 +25,13 @@ pub const MAX_KEY_SET_BYTES: usize = 1024 * 1024;
 pub enum KeySource {
     /// In a file, read anew at each refresh.
     File(PathBuf),
-    /// At an `https` URL, or an `http` one if the operator wrote so; redirects and proxies are not followed.
-    Url(String),
+    /// At an `https` URL, or an `http` one if the operator wrote so. Redirects and proxies are not followed.
+    Url {
+        /// The URL.
+        url: String,
+        /// Adds headers to each request: the trace context.
+        headers: fn(&mut HeaderMap),
+    },
     /// Given here, for good.
     Fixed(String),
 }
@@ -74,7 +80,7 @@ pub enum KeySetError {
 /// A source that is ready to be read.
 pub(super) enum Source {
     File(PathBuf),
-    Url(Client, Url),
+    Url { client: Client, url: Url, headers: fn(&mut HeaderMap) },
     Fixed(String),
 }
 
@@ -91,7 +97,7 @@ impl Source {
     pub(super) fn new(source: KeySource) -> Result<Self, KeySetError> {
         match source {
             KeySource::File(path) => Ok(Self::File(path)),
-            KeySource::Url(url) => open_client(&url),
+            KeySource::Url { url, headers } => open_client(&url, headers),
             KeySource::Fixed(json) => Ok(Self::Fixed(json)),
         }
     }
@@ -105,7 +111,7 @@ impl Source {
     pub(super) async fn read(&self) -> Result<Loaded, KeySetError> {
         let bytes = match self {
             Self::File(path) => read_file(path)?,
-            Self::Url(client, url) => download(client, url).await?,
+            Self::Url { client, url, headers } => download(client, url, *headers).await?,
             Self::Fixed(json) => json.as_bytes().to_vec(),
         };
         if bytes.len() > MAX_KEY_SET_BYTES {
@@ -119,7 +125,7 @@ impl Source {
     }
 }
 
-fn open_client(url: &str) -> Result<Source, KeySetError> {
+fn open_client(url: &str, headers: fn(&mut HeaderMap)) -> Result<Source, KeySetError> {
     let url = Url::parse(url).map_err(|_| KeySetError::Url)?;
     let anonymous = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "https" | "http") || !url.has_host() || !anonymous {
@@ -132,7 +138,7 @@ fn open_client(url: &str) -> Result<Source, KeySetError> {
         .https_only(url.scheme() == "https")
         .build()
         .map_err(|cause| fetch_error(&url, cause))?;
-    Ok(Source::Url(client, url))
+    Ok(Source::Url { client, url, headers })
 }
 
 /// Reads at most one byte more than a key set may have. The file is small and local, and read twice a minute at most.
@@ -145,8 +151,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>, KeySetError> {
 }
 
 /// Stops as soon as the body is larger than a key set may be.
-async fn download(client: &Client, url: &Url) -> Result<Vec<u8>, KeySetError> {
-    let mut response = client.get(url.clone()).send().await.map_err(|cause| fetch_error(url, cause))?;
+async fn download(client: &Client, url: &Url, headers: fn(&mut HeaderMap)) -> Result<Vec<u8>, KeySetError> {
+    let mut request = client.get(url.clone()).build().map_err(|cause| fetch_error(url, cause))?;
+    headers(request.headers_mut());
+    let mut response = client.execute(request).await.map_err(|cause| fetch_error(url, cause))?;
     if response.status() != StatusCode::OK {
         return Err(KeySetError::Status { host: host(url), status: response.status() });
     }

@@ -1,22 +1,25 @@
-//! An issuer's public keys: loaded at start, fetched anew for a key id that they lack, kept while the issuer is down.
+//! The public keys of an issuer: loaded at start, refreshed by a background task, kept while the issuer is down.
 //!
-//! Anyone can send a token with an unknown key id, so such tokens cause at most one fetch in 30 s between them.
+//! A token with a key id that is not in the set requests a refresh. Anyone can send such tokens, so they cause at most one
+//! fetch in 30 s.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Notify, RwLock, watch};
 use tokio::time::Instant;
 
-use super::Rejected;
+use super::error::AuthnError;
 use super::jwk::VerificationKey;
-use super::key_source::{KeySetError, KeySource, Loaded, Source};
+use super::key_source::{FETCH_TIMEOUT, KeySetError, KeySource, Loaded, Source};
 
-/// How long unknown key ids wait for the next fetch.
+/// The shortest time between two fetches that unknown key ids cause.
 pub const FETCH_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a caller with an unknown key id waits for a fetch; longer than one fetch may take.
+const REFRESH_TIMEOUT: Duration = FETCH_TIMEOUT.saturating_add(Duration::from_millis(500));
 
-/// An issuer's keys. Cloning gives another handle to the same keys.
+/// The keys of an issuer. A clone is another handle to the same keys.
 #[derive(Clone)]
 pub struct KeySet(Arc<Shared>);
 
@@ -24,8 +27,11 @@ struct Shared {
     source: Source,
     max_stale: Duration,
     current: RwLock<Current>,
-    /// When an unknown key id last caused a fetch; held during a fetch, so that there is one at a time.
-    asked: Arc<Mutex<Option<Instant>>>,
+    request: Mutex<Request>,
+    /// Wakes the background task.
+    requested: Notify,
+    /// Counts finished fetches.
+    finished: watch::Sender<u64>,
 }
 
 struct Current {
@@ -35,6 +41,13 @@ struct Current {
     loaded: Instant,
 }
 
+/// The last fetch that an unknown key id requested.
+#[derive(Default)]
+struct Request {
+    time: Option<Instant>,
+    pending: bool,
+}
+
 /// A key that fits a token, and the generation of the set that it is from.
 pub(super) struct Found {
     pub(super) key: Arc<VerificationKey>,
@@ -42,36 +55,45 @@ pub(super) struct Found {
 }
 
 impl KeySet {
-    /// Loads the set for the first time; a set without a usable key is an error.
+    /// Loads the set for the first time. A set without a usable key is an error.
     ///
-    /// `max_stale` is how long the set is good after it was last loaded; a fixed one is good for ever.
+    /// `max_stale` is how long the set may be used after it was last loaded; a fixed set may be used for ever.
     pub async fn load(source: KeySource, max_stale: Duration) -> Result<Self, KeySetError> {
         let source = Source::new(source)?;
         let loaded = Instant::now();
         let Loaded { keys, digest } = source.read().await?;
         let current = RwLock::new(Current { keys, digest, generation: 0, loaded });
-        Ok(Self(Arc::new(Shared { source, max_stale, current, asked: Arc::default() })))
+        let finished = watch::Sender::new(0);
+        let (request, requested) = (Mutex::default(), Notify::new());
+        Ok(Self(Arc::new(Shared { source, max_stale, current, request, requested, finished })))
     }
 
-    /// Loads the set again, for a task in the background; a failure leaves the keys as they are.
+    /// Loads the set again. A failure leaves the keys as they are.
     pub async fn refresh(&self) -> Result<(), KeySetError> {
-        let _one_at_a_time = self.0.asked.lock().await;
-        self.0.fetch(Instant::now()).await
+        let refreshed = self.0.fetch(Instant::now()).await;
+        self.0.request().pending = false;
+        self.0.finished.send_modify(|count| *count += 1);
+        refreshed
     }
 
-    /// Whether the keys are good now; readiness asks this.
+    /// Resolves when a token needs a refresh.
+    pub async fn refresh_requested(&self) {
+        self.0.requested.notified().await;
+    }
+
+    /// Whether the keys may be used now. Readiness depends on it.
     pub async fn is_available(&self) -> bool {
         self.generation().await.is_some()
     }
 
-    /// Names the present keys: another number once the set's content is another, `None` once it is too old.
+    /// The generation of the current keys, which changes with their content; `None` if they are too old.
     pub(super) async fn generation(&self) -> Option<u64> {
         let current = self.0.current.read().await;
         self.0.is_fresh(&current, Instant::now()).then_some(current.generation)
     }
 
-    /// The key of that id for that algorithm, fetched if need be.
-    pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Found, Rejected> {
+    /// The key with that id for that algorithm. It waits for a refresh if the set lacks the key.
+    pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Found, AuthnError> {
         self.find_at(kid, algorithm, Instant::now()).await
     }
 
@@ -81,49 +103,52 @@ impl KeySet {
         kid: Option<&str>,
         algorithm: Algorithm,
         now: Instant,
-    ) -> Result<Found, Rejected> {
-        let first = self.0.look(kid, algorithm, now).await;
-        if !needs_fetch(&first) {
-            return first;
+    ) -> Result<Found, AuthnError> {
+        let found = self.0.look_up(kid, algorithm, now).await;
+        if !matches!(found, Err(AuthnError::UnknownKey | AuthnError::KeysUnavailable)) {
+            return found;
         }
-        let mut asked = Arc::clone(&self.0.asked).lock_owned().await;
-        // Another caller may have fetched while this one waited.
-        let second = self.0.look(kid, algorithm, now).await;
-        let recently = asked.is_some_and(|time| now.saturating_duration_since(time) < FETCH_INTERVAL);
-        if recently || !needs_fetch(&second) {
-            return second;
+        if let Some(mut finished) = self.0.request_refresh(now) {
+            // Without an answer in time the current keys decide.
+            let _ = tokio::time::timeout(REFRESH_TIMEOUT, finished.changed()).await;
         }
-        *asked = Some(now);
-        // In a task of its own: a caller that hangs up must not end the fetch that others wait for.
-        let shared = Arc::clone(&self.0);
-        let fetch = tokio::spawn(async move {
-            let _one_at_a_time = asked;
-            if let Err(error) = shared.fetch(now).await {
-                tracing::warn!(%error, "an issuer's key set could not be loaded; the last one stays in use");
-            }
-        });
-        if fetch.await.is_err() {
-            tracing::error!("loading an issuer's key set ended abnormally");
-        }
-        self.0.look(kid, algorithm, now).await
+        self.0.look_up(kid, algorithm, now).await
     }
 }
 
 impl Shared {
-    async fn look(&self, kid: Option<&str>, algorithm: Algorithm, now: Instant) -> Result<Found, Rejected> {
+    /// Requests a refresh, unless one was requested in the last 30 s. Returns what to wait for while one is pending.
+    fn request_refresh(&self, now: Instant) -> Option<watch::Receiver<u64>> {
+        if self.source.is_fixed() {
+            return None;
+        }
+        let mut request = self.request();
+        let recent = request.time.is_some_and(|time| now.saturating_duration_since(time) < FETCH_INTERVAL);
+        if !request.pending && !recent {
+            *request = Request { time: Some(now), pending: true };
+            self.requested.notify_one();
+        }
+        request.pending.then(|| self.finished.subscribe())
+    }
+
+    fn request(&self) -> MutexGuard<'_, Request> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, now: Instant) -> Result<Found, AuthnError> {
         let current = self.current.read().await;
         if !self.is_fresh(&current, now) {
-            return Err(Rejected::KeysUnavailable);
+            return Err(AuthnError::KeysUnavailable);
         }
         let named: Vec<_> = match (kid, current.keys.as_slice()) {
             (None, [only]) => vec![only],
-            (None, _) => return Err(Rejected::NoKeyId),
+            (None, _) => return Err(AuthnError::NoKeyId),
             (Some(kid), keys) => keys.iter().filter(|key| key.kid.as_deref() == Some(kid)).collect(),
         };
         if named.is_empty() {
-            return Err(Rejected::UnknownKey);
+            return Err(AuthnError::UnknownKey);
         }
-        let key = named.into_iter().find(|key| key.algorithms.contains(&algorithm)).ok_or(Rejected::Algorithm)?;
+        let key = named.into_iter().find(|key| key.algorithms.contains(&algorithm)).ok_or(AuthnError::Algorithm)?;
         Ok(Found { key: Arc::clone(key), generation: current.generation })
     }
 
@@ -142,9 +167,4 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// Whether a look at the keys that are there is not enough.
-fn needs_fetch(answer: &Result<Found, Rejected>) -> bool {
-    matches!(answer, Err(Rejected::UnknownKey | Rejected::KeysUnavailable))
 }

@@ -3,70 +3,70 @@
 use super::*;
 
 /// Each claim missing, of a wrong type, out of its range; the reason is checked too.
-fn bad_claims() -> Vec<(&'static str, Value, Rejected)> {
+fn bad_claims() -> Vec<(&'static str, Value, AuthnError)> {
     let groups = "https://issuer.example/groups";
     let many: Vec<String> = (0..=MAX_GROUPS).map(|number| number.to_string()).collect();
     let mut cases = vec![
-        ("iss", Value::Null, Rejected::Issuer),
-        ("iss", json!("https://issuer.example/"), Rejected::Issuer),
-        ("iss", json!(""), Rejected::Issuer),
-        ("iss", json!([ISSUER]), Rejected::Issuer),
-        ("iss", json!(1), Rejected::Issuer),
-        ("aud", Value::Null, Rejected::Audience),
-        ("aud", json!("outflow2"), Rejected::Audience),
-        ("aud", json!(""), Rejected::Audience),
-        ("aud", json!([]), Rejected::Audience),
-        ("aud", json!(["other"]), Rejected::Audience),
-        ("aud", json!(["outflow", 1]), Rejected::Audience),
-        ("aud", json!({"outflow": true}), Rejected::Audience),
-        ("exp", Value::Null, Rejected::Expired),
-        ("exp", json!(NOW - LEEWAY_SECONDS), Rejected::Expired),
-        ("exp", json!(0), Rejected::Expired),
-        ("exp", json!(-1), Rejected::Malformed),
-        ("exp", json!("1800003600"), Rejected::Malformed),
-        ("exp", json!(true), Rejected::Malformed),
-        ("exp", json!(1e300), Rejected::Malformed),
-        ("exp", json!(u64::MAX), Rejected::Malformed),
-        ("exp", json!(NOW - 10 + MAX_LIFETIME_SECONDS + 1), Rejected::Lifetime),
-        ("exp", json!(4_000_000_000_u64), Rejected::Lifetime),
-        ("nbf", json!(NOW + LEEWAY_SECONDS + 1), Rejected::NotYetValid),
-        ("nbf", json!("1800000000"), Rejected::Malformed),
-        ("nbf", json!([NOW]), Rejected::Malformed),
-        ("iat", json!(NOW + LEEWAY_SECONDS + 1), Rejected::NotYetValid),
-        ("iat", json!("1800000000"), Rejected::Malformed),
-        ("iat", json!(NOW - MAX_LIFETIME_SECONDS), Rejected::Lifetime),
-        ("sub", Value::Null, Rejected::Subject),
-        ("sub", json!(""), Rejected::Subject),
-        ("sub", json!("  "), Rejected::Subject),
-        ("sub", json!(7), Rejected::Subject),
-        ("sub", json!(["ann"]), Rejected::Subject),
-        ("sub", json!("an\nn"), Rejected::Subject),
-        ("sub", json!("ann\u{0}"), Rejected::Subject),
-        ("sub", json!("x".repeat(MAX_PRINCIPAL_BYTES - "corp:".len() + 1)), Rejected::Subject),
-        ("realm_access", json!({"roles": 1}), Rejected::Roles),
-        ("realm_access", json!({"roles": {"admin": true}}), Rejected::Roles),
-        ("realm_access", json!({"roles": ["viewer", 1]}), Rejected::Roles),
-        (groups, json!(1), Rejected::Groups),
-        (groups, json!([null]), Rejected::Groups),
-        (groups, json!([""]), Rejected::Groups),
-        (groups, json!(["a\u{7}"]), Rejected::Groups),
-        (groups, json!(["g".repeat(MAX_GROUP_BYTES + 1)]), Rejected::Groups),
-        (groups, json!(many), Rejected::Groups),
+        ("iss", Value::Null, AuthnError::Issuer),
+        ("iss", json!("https://issuer.example/"), AuthnError::Issuer),
+        ("iss", json!(""), AuthnError::Issuer),
+        ("iss", json!([ISSUER]), AuthnError::Issuer),
+        ("iss", json!(1), AuthnError::Issuer),
+        ("aud", Value::Null, AuthnError::Audience),
+        ("aud", json!("outflow2"), AuthnError::Audience),
+        ("aud", json!(""), AuthnError::Audience),
+        ("aud", json!([]), AuthnError::Audience),
+        ("aud", json!(["other"]), AuthnError::Audience),
+        ("aud", json!(["outflow", 1]), AuthnError::Audience),
+        ("aud", json!({"outflow": true}), AuthnError::Audience),
+        ("exp", Value::Null, AuthnError::Expired),
+        ("exp", json!(NOW - LEEWAY_SECONDS), AuthnError::Expired),
+        ("exp", json!(0), AuthnError::Expired),
+        ("exp", json!(-1), AuthnError::Malformed),
+        ("exp", json!("1800003600"), AuthnError::Malformed),
+        ("exp", json!(true), AuthnError::Malformed),
+        ("exp", json!(1e300), AuthnError::Malformed),
+        ("exp", json!(u64::MAX), AuthnError::Malformed),
+        ("exp", json!(NOW - 10 + MAX_LIFETIME_SECONDS + 1), AuthnError::Lifetime),
+        ("exp", json!(4_000_000_000_u64), AuthnError::Lifetime),
+        ("nbf", json!(NOW + LEEWAY_SECONDS + 1), AuthnError::NotYetValid),
+        ("nbf", json!("1800000000"), AuthnError::Malformed),
+        ("nbf", json!([NOW]), AuthnError::Malformed),
+        ("iat", json!(NOW + LEEWAY_SECONDS + 1), AuthnError::NotYetValid),
+        ("iat", json!("1800000000"), AuthnError::Malformed),
+        ("iat", json!(NOW - MAX_LIFETIME_SECONDS), AuthnError::Lifetime),
+        ("sub", Value::Null, AuthnError::Subject),
+        ("sub", json!(""), AuthnError::Subject),
+        ("sub", json!("  "), AuthnError::Subject),
+        ("sub", json!(7), AuthnError::Subject),
+        ("sub", json!(["ann"]), AuthnError::Subject),
+        ("sub", json!("an\nn"), AuthnError::Subject),
+        ("sub", json!("ann\u{0}"), AuthnError::Subject),
+        ("sub", json!("x".repeat(MAX_PRINCIPAL_BYTES - "corp:".len() + 1)), AuthnError::Subject),
+        ("realm_access", json!({"roles": 1}), AuthnError::Roles),
+        ("realm_access", json!({"roles": {"admin": true}}), AuthnError::Roles),
+        ("realm_access", json!({"roles": ["viewer", 1]}), AuthnError::Roles),
+        (groups, json!(1), AuthnError::Groups),
+        (groups, json!([null]), AuthnError::Groups),
+        (groups, json!([""]), AuthnError::Groups),
+        (groups, json!(["a\u{7}"]), AuthnError::Groups),
+        (groups, json!(["g".repeat(MAX_GROUP_BYTES + 1)]), AuthnError::Groups),
+        (groups, json!(many), AuthnError::Groups),
     ];
     let long = "a".repeat(64);
     for organization in
         ["", "-", "a-", "-a", "Acme", "a_b", "a.b", "a/b", "a b", "acme\n", "äcme", "*", "../acme", long.as_str()]
     {
-        cases.push(("org", json!(organization), Rejected::Organization));
+        cases.push(("org", json!(organization), AuthnError::Organization));
     }
     for organization in [Value::Null, json!(1), json!(["acme"]), json!({"id": "acme"})] {
-        cases.push(("org", organization, Rejected::Organization));
+        cases.push(("org", organization, AuthnError::Organization));
     }
     cases
 }
 
 /// Tokens that are wrong as tokens.
-fn bad_tokens() -> Vec<(&'static str, String, Rejected)> {
+fn bad_tokens() -> Vec<(&'static str, String, AuthnError)> {
     let (keys, good, payload) = (keys(), token(&claims()), claims().to_string());
     let ed = |header: Value| signed(&header, &payload, Algorithm::EdDSA, &keys.ed25519);
     let raw = |payload: &str| signed(&json!({"alg": "EdDSA", "kid": "ed"}), payload, Algorithm::EdDSA, &keys.ed25519);
@@ -86,47 +86,47 @@ fn bad_tokens() -> Vec<(&'static str, String, Rejected)> {
     let twice = format!(r#"{{"sub":"root",{}"#, &payload[1..]);
     let crit = json!({"alg": "EdDSA", "kid": "ed", "crit": ["b64"], "b64": false});
     vec![
-        ("empty", String::new(), Rejected::Missing),
-        ("64 KB", "a".repeat(64 * 1024), Rejected::TooLong),
-        ("64 KB signed", token(&with("pad", json!("x".repeat(64 * 1024)))), Rejected::TooLong),
-        ("no dots", "abc".to_owned(), Rejected::Malformed),
-        ("one dot", "abc.def".to_owned(), Rejected::Malformed),
-        ("only dots", "..".to_owned(), Rejected::Malformed),
-        ("four parts", format!("{good}.{signature}"), Rejected::Malformed),
-        ("five parts, as of a JWE", format!("{good}.a.b"), Rejected::Malformed),
-        ("not base64", "?.?.?".to_owned(), Rejected::Malformed),
-        ("padded base64", format!("{head}=.{body}.{signature}"), Rejected::Malformed),
-        ("header is no JSON", format!("{}.{body}.{signature}", encode("alg")), Rejected::Malformed),
-        ("header without alg", ed(json!({"kid": "ed"})), Rejected::Malformed),
-        ("unknown alg", ed(json!({"alg": "ES999", "kid": "ed"})), Rejected::Malformed),
-        ("alg none", unsigned(json!({"alg": "none", "kid": "ed"}), ""), Rejected::Malformed),
-        ("alg None", unsigned(json!({"alg": "None"}), ""), Rejected::Malformed),
-        ("alg none, signed", unsigned(json!({"alg": "none"}), signature), Rejected::Malformed),
-        ("HS256 by the public key", hmac("ed", &public_x), Rejected::Algorithm),
-        ("HS256 by the public key's text", hmac("ed", public_ed.to_string().as_bytes()), Rejected::Algorithm),
-        ("HS256 by the RSA modulus", hmac("rsa", public_n.as_bytes()), Rejected::Algorithm),
-        ("HS256 by nothing", hmac("ed", b""), Rejected::Algorithm),
-        ("RS256 for the Ed25519 key", ed(json!({"alg": "RS256", "kid": "ed"})), Rejected::Algorithm),
-        ("ES256 for the P-384 key", ed(json!({"alg": "ES256", "kid": "p384"})), Rejected::Algorithm),
-        ("EdDSA for the RSA key", ed(json!({"alg": "EdDSA", "kid": "rsa"})), Rejected::Algorithm),
-        ("no kid among several", ed(json!({"alg": "EdDSA"})), Rejected::NoKeyId),
-        ("unknown kid", ed(json!({"alg": "EdDSA", "kid": "eve"})), Rejected::UnknownKey),
-        ("kid is a path", ed(json!({"alg": "EdDSA", "kid": "../../dev/null"})), Rejected::UnknownKey),
-        ("kid is no text", ed(json!({"alg": "EdDSA", "kid": 1})), Rejected::Malformed),
-        ("a critical extension", ed(crit), Rejected::Malformed),
-        ("signature stripped", format!("{head}.{body}."), Rejected::Signature),
-        ("signature cut", good[..good.len() - 4].to_owned(), Rejected::Signature),
-        ("signature altered", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode(flipped)), Rejected::Signature),
-        ("signature of zeros", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode([0; 64])), Rejected::Signature),
-        ("claims replaced", format!("{head}.{other_body}.{signature}"), Rejected::Signature),
-        ("a stranger's key", signed(&own_key, &payload, Algorithm::EdDSA, &keys.stranger), Rejected::Signature),
-        ("claims are no JSON", raw("claims"), Rejected::Malformed),
-        ("claims are an array", raw("[]"), Rejected::Malformed),
-        ("claims are a text", raw("\"sub\""), Rejected::Malformed),
-        ("claims are nothing", raw("{}"), Rejected::Issuer),
-        ("a claim twice", raw(&twice), Rejected::Malformed),
-        ("nested too deep", raw(&format!("{{\"a\":{}", "[".repeat(5000))), Rejected::Malformed),
-        ("an issuer's error page", "<html>.<body>.</html>".to_owned(), Rejected::Malformed),
+        ("empty", String::new(), AuthnError::Missing),
+        ("64 KB", "a".repeat(64 * 1024), AuthnError::TooLong),
+        ("64 KB signed", token(&with("pad", json!("x".repeat(64 * 1024)))), AuthnError::TooLong),
+        ("no dots", "abc".to_owned(), AuthnError::Malformed),
+        ("one dot", "abc.def".to_owned(), AuthnError::Malformed),
+        ("only dots", "..".to_owned(), AuthnError::Malformed),
+        ("four parts", format!("{good}.{signature}"), AuthnError::Malformed),
+        ("five parts, as of a JWE", format!("{good}.a.b"), AuthnError::Malformed),
+        ("not base64", "?.?.?".to_owned(), AuthnError::Malformed),
+        ("padded base64", format!("{head}=.{body}.{signature}"), AuthnError::Malformed),
+        ("header is no JSON", format!("{}.{body}.{signature}", encode("alg")), AuthnError::Malformed),
+        ("header without alg", ed(json!({"kid": "ed"})), AuthnError::Malformed),
+        ("unknown alg", ed(json!({"alg": "ES999", "kid": "ed"})), AuthnError::Malformed),
+        ("alg none", unsigned(json!({"alg": "none", "kid": "ed"}), ""), AuthnError::Malformed),
+        ("alg None", unsigned(json!({"alg": "None"}), ""), AuthnError::Malformed),
+        ("alg none, signed", unsigned(json!({"alg": "none"}), signature), AuthnError::Malformed),
+        ("HS256 by the public key", hmac("ed", &public_x), AuthnError::Algorithm),
+        ("HS256 by the public key's text", hmac("ed", public_ed.to_string().as_bytes()), AuthnError::Algorithm),
+        ("HS256 by the RSA modulus", hmac("rsa", public_n.as_bytes()), AuthnError::Algorithm),
+        ("HS256 by nothing", hmac("ed", b""), AuthnError::Algorithm),
+        ("RS256 for the Ed25519 key", ed(json!({"alg": "RS256", "kid": "ed"})), AuthnError::Algorithm),
+        ("ES256 for the P-384 key", ed(json!({"alg": "ES256", "kid": "p384"})), AuthnError::Algorithm),
+        ("EdDSA for the RSA key", ed(json!({"alg": "EdDSA", "kid": "rsa"})), AuthnError::Algorithm),
+        ("no kid among several", ed(json!({"alg": "EdDSA"})), AuthnError::NoKeyId),
+        ("unknown kid", ed(json!({"alg": "EdDSA", "kid": "eve"})), AuthnError::UnknownKey),
+        ("kid is a path", ed(json!({"alg": "EdDSA", "kid": "../../dev/null"})), AuthnError::UnknownKey),
+        ("kid is no text", ed(json!({"alg": "EdDSA", "kid": 1})), AuthnError::Malformed),
+        ("a critical extension", ed(crit), AuthnError::Malformed),
+        ("signature stripped", format!("{head}.{body}."), AuthnError::Signature),
+        ("signature cut", good[..good.len() - 4].to_owned(), AuthnError::Signature),
+        ("signature altered", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode(flipped)), AuthnError::Signature),
+        ("signature of zeros", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode([0; 64])), AuthnError::Signature),
+        ("claims replaced", format!("{head}.{other_body}.{signature}"), AuthnError::Signature),
+        ("a stranger's key", signed(&own_key, &payload, Algorithm::EdDSA, &keys.stranger), AuthnError::Signature),
+        ("claims are no JSON", raw("claims"), AuthnError::Malformed),
+        ("claims are an array", raw("[]"), AuthnError::Malformed),
+        ("claims are a text", raw("\"sub\""), AuthnError::Malformed),
+        ("claims are nothing", raw("{}"), AuthnError::Issuer),
+        ("a claim twice", raw(&twice), AuthnError::Malformed),
+        ("nested too deep", raw(&format!("{{\"a\":{}", "[".repeat(5000))), AuthnError::Malformed),
+        ("an issuer's error page", "<html>.<body>.</html>".to_owned(), AuthnError::Malformed),
     ]
 }
 
@@ -144,7 +144,7 @@ async fn every_bad_token_is_refused() {
         assert_eq!(verifier.verify(&token, at(0)).await, Err(reason), "{case}");
         count += 1;
     }
-    assert_eq!(verifier.remembered_tokens(), 1, "nothing bad is remembered");
+    assert_eq!(verifier.cached_tokens(), 1, "nothing bad is remembered");
     assert!(count >= 40, "{count}");
 }
 
@@ -169,7 +169,7 @@ async fn without_an_issue_time_the_lifetime_counts_from_now() {
     };
     assert!(verifier.verify(&token(&claims(NOW + MAX_LIFETIME_SECONDS)), at(0)).await.is_ok());
     let longer = verifier.verify(&token(&claims(NOW + MAX_LIFETIME_SECONDS + 1)), at(0)).await;
-    assert_eq!(longer, Err(Rejected::Lifetime));
+    assert_eq!(longer, Err(AuthnError::Lifetime));
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn the_caller_hears_one_answer() {
     for (_, token, reason) in bad_tokens() {
         assert!(matches!(crate::model::Error::from(reason), crate::model::Error::Unauthenticated), "{token}");
     }
-    let unavailable = crate::model::Error::from(Rejected::KeysUnavailable);
+    let unavailable = crate::model::Error::from(AuthnError::KeysUnavailable);
     assert!(matches!(unavailable, crate::model::Error::Unavailable(Unavailable::IdentityKeys)));
 }
 
@@ -213,14 +213,14 @@ async fn a_subject_cannot_take_on_another_prefix() {
     let verifier = Verifier::new(issuers).ok().unwrap();
     for (issuer, subject, expected) in [
         ("plain", "ann", Ok("ann")),
-        ("plain", "corp:ann", Err(Rejected::Subject)),
+        ("plain", "corp:ann", Err(AuthnError::Subject)),
         ("other", "ann", Ok("corp:ann")),
-        ("other", "eu:ann", Err(Rejected::Subject)),
+        ("other", "eu:ann", Err(AuthnError::Subject)),
         ("third", "ann", Ok("corp:eu:ann")),
     ] {
         let mut claims = with("iss", json!(issuer));
         claims["sub"] = json!(subject);
-        let answer = verifier.verify(&token(&claims), at(0)).await.map(|identity| identity.principal);
+        let answer = verifier.verify(&token(&claims), at(0)).await.map(|caller| caller.principal.clone());
         assert_eq!(answer.as_deref().map_err(|reason| *reason), expected, "{issuer} {subject}");
     }
 }

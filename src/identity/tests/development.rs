@@ -29,8 +29,8 @@ impl Drop for Directory {
     }
 }
 
-fn ann() -> Mint {
-    Mint {
+fn ann() -> TokenClaims {
+    TokenClaims {
         organization: "acme".to_owned(),
         subject: "ann".to_owned(),
         roles: vec![Role::Admin, Role::Runner],
@@ -47,7 +47,7 @@ async fn a_minted_token_is_believed() {
     let again = DevelopmentIdentity::open(&directory.0).ok().unwrap();
     let verified = again.verifier().await.ok().unwrap().verify(&token, at(0)).await.unwrap();
     assert_eq!(verified.principal, "ann");
-    assert_eq!(verified.organization, "acme");
+    assert_eq!(verified.organization.as_str(), "acme");
     assert_eq!(verified.roles, [Role::Admin, Role::Runner]);
     assert_eq!(verified.groups, ["marketing"]);
     assert_eq!(verified.expire_time, at(3600));
@@ -60,8 +60,8 @@ async fn another_servers_token_is_not_believed() {
     let (here, there) = (Directory::new(), Directory::new());
     let verifier = DevelopmentIdentity::open(&here.0).ok().unwrap().verifier().await.ok().unwrap();
     let token = DevelopmentIdentity::open(&there.0).ok().unwrap().mint(&ann(), at(0)).unwrap();
-    assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::Signature));
-    assert_eq!(verifier.verify(&super::token(&claims()), at(0)).await, Err(Rejected::Issuer));
+    assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::Signature));
+    assert_eq!(verifier.verify(&super::token(&claims()), at(0)).await, Err(AuthnError::Issuer));
 }
 
 #[test]
@@ -69,18 +69,18 @@ fn what_would_be_refused_is_not_minted() {
     let directory = Directory::new();
     let identity = DevelopmentIdentity::open(&directory.0).ok().unwrap();
     for (mint, reason) in [
-        (Mint { ttl: TimeDelta::hours(24) + TimeDelta::seconds(1), ..ann() }, Rejected::Lifetime),
-        (Mint { ttl: TimeDelta::zero(), ..ann() }, Rejected::Lifetime),
-        (Mint { ttl: TimeDelta::seconds(-1), ..ann() }, Rejected::Lifetime),
-        (Mint { ttl: TimeDelta::MAX, ..ann() }, Rejected::Lifetime),
-        (Mint { organization: "Acme".to_owned(), ..ann() }, Rejected::Organization),
-        (Mint { subject: String::new(), ..ann() }, Rejected::Subject),
-        (Mint { groups: vec![String::new()], ..ann() }, Rejected::Groups),
+        (TokenClaims { ttl: TimeDelta::hours(24) + TimeDelta::seconds(1), ..ann() }, AuthnError::Lifetime),
+        (TokenClaims { ttl: TimeDelta::zero(), ..ann() }, AuthnError::Lifetime),
+        (TokenClaims { ttl: TimeDelta::seconds(-1), ..ann() }, AuthnError::Lifetime),
+        (TokenClaims { ttl: TimeDelta::MAX, ..ann() }, AuthnError::Lifetime),
+        (TokenClaims { organization: "Acme".to_owned(), ..ann() }, AuthnError::Organization),
+        (TokenClaims { subject: String::new(), ..ann() }, AuthnError::Subject),
+        (TokenClaims { groups: vec![String::new()], ..ann() }, AuthnError::Groups),
     ] {
         let answer = identity.mint(&mint, at(0));
         assert!(matches!(&answer, Err(DevelopmentError::Refused(given)) if *given == reason), "{mint:?}");
     }
-    assert!(identity.mint(&Mint { ttl: TimeDelta::hours(24), ..ann() }, at(0)).is_ok());
+    assert!(identity.mint(&TokenClaims { ttl: TimeDelta::hours(24), ..ann() }, at(0)).is_ok());
 }
 
 #[test]

@@ -35,12 +35,26 @@ impl Server {
     }
 
     fn url(&self) -> KeySource {
-        KeySource::Url(format!("http://{}/keys", self.address))
+        KeySource::Url { url: format!("http://{}/keys", self.address), headers: |_| {} }
     }
 
     fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
+}
+
+/// A key set that is refreshed as the background task does it.
+async fn refreshed_set(source: KeySource, max_stale: Duration) -> KeySet {
+    let set = KeySet::load(source, max_stale).await.unwrap();
+    let background = set.clone();
+    tokio::spawn(async move {
+        loop {
+            background.refresh_requested().await;
+            // A failure leaves the keys as they are.
+            let _ = background.refresh().await;
+        }
+    });
+    set
 }
 
 fn ok(body: &str) -> String {
@@ -53,28 +67,28 @@ fn one_key(kid: &str) -> String {
     json!({"keys": [public(kid, &keys().ed25519, Algorithm::EdDSA)]}).to_string()
 }
 
-async fn reason(set: &KeySet, kid: &str, now: Instant) -> Option<Rejected> {
+async fn reason(set: &KeySet, kid: &str, now: Instant) -> Option<AuthnError> {
     set.find_at(Some(kid), Algorithm::EdDSA, now).await.err()
 }
 
 #[tokio::test]
 async fn ten_thousand_unknown_keys_cause_one_fetch() {
     let server = Server::start(|_| ok(&one_key("ed")));
-    let set = KeySet::load(server.url(), 10 * MINUTE).await.unwrap();
+    let set = refreshed_set(server.url(), 10 * MINUTE).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
     assert_eq!(server.requests(), 1);
     let start = Instant::now();
     for number in 0..10_000 {
         let header = json!({"alg": "EdDSA", "kid": format!("unknown-{number}")});
         let token = format!("{}.{}.c2ln", encode(&header.to_string()), encode(&claims().to_string()));
-        assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::UnknownKey));
+        assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::UnknownKey));
     }
     let intervals = start.elapsed().as_secs() / FETCH_INTERVAL.as_secs() + 1;
     let fetches = server.requests() - 1;
     assert!((1..=intervals).contains(&u64::try_from(fetches).unwrap()), "{fetches} in {intervals} intervals");
     let later = Instant::now() + FETCH_INTERVAL;
     for _ in 0..10 {
-        assert_eq!(reason(&set, "unknown", later).await, Some(Rejected::UnknownKey));
+        assert_eq!(reason(&set, "unknown", later).await, Some(AuthnError::UnknownKey));
     }
     assert_eq!(server.requests(), fetches + 2, "one more in the next 30 s");
 }
@@ -82,7 +96,7 @@ async fn ten_thousand_unknown_keys_cause_one_fetch() {
 #[tokio::test]
 async fn callers_at_once_share_one_fetch_and_all_find_the_new_key() {
     let server = Server::start(|request| ok(&one_key(if request == 0 { "old" } else { "new" })));
-    let set = KeySet::load(server.url(), MINUTE).await.unwrap();
+    let set = refreshed_set(server.url(), MINUTE).await;
     let callers = (0..100).map(|_| {
         let set = set.clone();
         tokio::spawn(async move { set.find(Some("new"), Algorithm::EdDSA).await.is_ok() })
@@ -102,7 +116,7 @@ async fn a_caller_that_hangs_up_does_not_end_the_fetch() {
         }
         ok(&one_key(if request == 0 { "old" } else { "new" }))
     });
-    let set = KeySet::load(server.url(), MINUTE).await.unwrap();
+    let set = refreshed_set(server.url(), MINUTE).await;
     // The first poll starts the fetch, whose answer is held back; then the caller is gone.
     let gone = tokio::time::timeout(Duration::ZERO, set.find(Some("new"), Algorithm::EdDSA)).await;
     assert!(gone.is_err());
@@ -115,39 +129,42 @@ async fn a_caller_that_hangs_up_does_not_end_the_fetch() {
 async fn an_issuer_that_is_down_leaves_the_last_set_until_it_is_too_old() {
     let server =
         Server::start(|request| if request == 0 || request >= 4 { ok(&one_key("ed")) } else { DOWN.to_owned() });
-    let set = KeySet::load(server.url(), 2 * MINUTE).await.unwrap();
+    let set = refreshed_set(server.url(), 2 * MINUTE).await;
     let start = Instant::now();
     assert!(set.refresh().await.is_err());
-    assert_eq!(reason(&set, "new", start + MINUTE).await, Some(Rejected::UnknownKey));
+    assert_eq!(reason(&set, "new", start + MINUTE).await, Some(AuthnError::UnknownKey));
     assert_eq!(reason(&set, "ed", start + MINUTE).await, None);
-    assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(Rejected::KeysUnavailable));
-    assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(Rejected::KeysUnavailable));
+    assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(AuthnError::KeysUnavailable));
+    assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(AuthnError::KeysUnavailable));
     assert_eq!(server.requests(), 4, "the load, the refresh, two in different intervals");
-    assert_eq!(reason(&set, "ed", start + 4 * MINUTE).await, None, "back again");
+    // The refresh that this look-up requests succeeds; its time is the real one.
+    assert_eq!(reason(&set, "ed", start + 4 * MINUTE).await, Some(AuthnError::KeysUnavailable));
+    assert_eq!(server.requests(), 5);
+    assert_eq!(reason(&set, "ed", Instant::now()).await, None, "back again");
 }
 
 #[tokio::test]
 async fn a_key_that_the_issuer_withdrew_ends_what_is_remembered() {
     let server = Server::start(|request| ok(&one_key(if request == 0 { "ed" } else { "new" })));
-    let set = KeySet::load(server.url(), 10 * MINUTE).await.unwrap();
+    let set = refreshed_set(server.url(), 10 * MINUTE).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
     let token = token(&claims());
     assert!(verifier.verify(&token, at(0)).await.is_ok());
     set.refresh().await.unwrap();
-    assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::UnknownKey));
+    assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::UnknownKey));
 }
 
 #[tokio::test]
 async fn what_is_remembered_ends_with_the_keys() {
     let server = Server::start(|request| if request == 0 { ok(&one_key("ed")) } else { DOWN.to_owned() });
-    let set = KeySet::load(server.url(), Duration::from_secs(1)).await.unwrap();
+    let set = refreshed_set(server.url(), Duration::from_secs(1)).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
     let token = token(&claims());
     assert!(verifier.verify(&token, at(0)).await.is_ok());
     while set.is_available().await {
         tokio::task::yield_now().await;
     }
-    assert_eq!(verifier.verify(&token, at(0)).await, Err(Rejected::KeysUnavailable));
+    assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::KeysUnavailable));
 }
 
 #[tokio::test]
@@ -183,7 +200,7 @@ async fn bad_answers_are_no_key_set() {
 #[tokio::test]
 async fn an_issuer_that_does_not_answer_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = KeySource::Url(format!("http://{}/keys", listener.local_addr().unwrap()));
+    let url = KeySource::Url { url: format!("http://{}/keys", listener.local_addr().unwrap()), headers: |_| {} };
     let start = Instant::now();
     assert!(KeySet::load(url, MINUTE).await.is_err());
     assert!(start.elapsed() < FETCH_TIMEOUT * 2);
@@ -192,7 +209,7 @@ async fn an_issuer_that_does_not_answer_is_given_up() {
 #[tokio::test]
 async fn urls_that_cannot_be_a_key_set_are_refused() {
     for url in ["", "keys", "ftp://issuer.example/", "file:///etc/passwd", "https://user:secret@issuer.example/"] {
-        let error = KeySet::load(KeySource::Url(url.to_owned()), MINUTE).await.err().unwrap();
+        let error = KeySet::load(KeySource::Url { url: url.to_owned(), headers: |_| {} }, MINUTE).await.err().unwrap();
         assert!(matches!(error, KeySetError::Url), "{url}");
         assert!(!error.to_string().contains("secret"));
     }
@@ -202,11 +219,11 @@ async fn urls_that_cannot_be_a_key_set_are_refused() {
 async fn a_file_is_read_anew() {
     let path = std::env::temp_dir().join(format!("outflow-keys-{}.json", uuid::Uuid::new_v4()));
     fs::write(&path, one_key("old")).unwrap();
-    let set = KeySet::load(KeySource::File(path.clone()), MINUTE).await.unwrap();
+    let set = refreshed_set(KeySource::File(path.clone()), MINUTE).await;
     assert!(set.find(Some("old"), Algorithm::EdDSA).await.is_ok());
     fs::write(&path, one_key("new")).unwrap();
     assert!(set.find(Some("new"), Algorithm::EdDSA).await.is_ok());
-    assert_eq!(set.find(Some("old"), Algorithm::EdDSA).await.err(), Some(Rejected::UnknownKey));
+    assert_eq!(set.find(Some("old"), Algorithm::EdDSA).await.err(), Some(AuthnError::UnknownKey));
     fs::remove_file(&path).unwrap();
     assert!(set.refresh().await.is_err());
     assert!(KeySet::load(KeySource::File(path), MINUTE).await.is_err());

@@ -1,6 +1,6 @@
-//! Tokens good and bad, key sets, and development identities.
+//! Valid and invalid tokens, key sets, and development identities.
 //!
-//! Tokens are put together by hand here, as an attacker would, and signed with real keys.
+//! Tokens are assembled by hand, as an attacker would, and signed with real keys.
 
 mod bad_tokens;
 mod development;
@@ -24,6 +24,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::{Caller, OrganizationId, Role, Unavailable};
 
 /// The present of these tests, in seconds since 1970.
 const NOW: i64 = 1_800_000_000;
