@@ -5,7 +5,8 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{VaultError, wire};
+use super::encoding;
+use super::error::VaultError;
 
 /// The most binding paths that one envelope lists.
 pub const MAX_BINDING_PATHS: usize = 64;
@@ -45,9 +46,9 @@ pub(super) fn canonical_paths(paths: &[String]) -> Result<Vec<&str>, VaultError>
 /// An absent property, `null`, `""` and `[]` are four different things; 5432 and 5432.0 are one.
 pub(super) fn digest(paths: &[&str], properties: &Map<String, Value>) -> Result<[u8; 32], VaultError> {
     let mut canonical = Vec::new();
-    wire::put_count(&mut canonical, paths.len())?;
+    encoding::put_count(&mut canonical, paths.len())?;
     for path in paths {
-        wire::put_bytes(&mut canonical, path.as_bytes())?;
+        encoding::put_bytes(&mut canonical, path.as_bytes())?;
         match properties.get(key(path)?) {
             Some(value) => put_value(&mut canonical, value)?,
             None => canonical.push(ABSENT),
@@ -68,26 +69,26 @@ fn put_value(out: &mut Vec<u8>, value: &Value) -> Result<(), VaultError> {
         Value::Bool(truth) => out.extend_from_slice(&[BOOL, u8::from(*truth)]),
         Value::Number(number) => {
             out.push(NUMBER);
-            wire::put_bytes(out, canonical_number(number).as_bytes())?;
+            encoding::put_bytes(out, canonical_number(number).as_bytes())?;
         }
         Value::String(text) => {
             out.push(STRING);
-            wire::put_bytes(out, text.as_bytes())?;
+            encoding::put_bytes(out, text.as_bytes())?;
         }
         Value::Array(items) => {
             out.push(ARRAY);
-            wire::put_count(out, items.len())?;
+            encoding::put_count(out, items.len())?;
             for item in items {
                 put_value(out, item)?;
             }
         }
         Value::Object(members) => {
             out.push(OBJECT);
-            wire::put_count(out, members.len())?;
+            encoding::put_count(out, members.len())?;
             let mut members: Vec<_> = members.iter().collect();
             members.sort_unstable_by_key(|(name, _)| *name);
             for (name, member) in members {
-                wire::put_bytes(out, name.as_bytes())?;
+                encoding::put_bytes(out, name.as_bytes())?;
                 put_value(out, member)?;
             }
         }

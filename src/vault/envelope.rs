@@ -18,9 +18,11 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
+use super::binding;
+use super::encoding::{self, Reader, TAG_BYTES};
+use super::error::VaultError;
 use super::key_ring::{KEY_BYTES, KeyRing, MAX_KEY_ID_BYTES};
-use super::wire::{self, Reader, TAG_BYTES};
-use super::{Sealed, VaultError, binding};
+use crate::model::SealedSecret;
 
 /// The largest envelope that is read, in bytes.
 pub const MAX_ENVELOPE_BYTES: usize = 128 * 1024;
@@ -80,7 +82,7 @@ pub(super) fn seal(
     context: &[u8],
     paths: &[&str],
     mut plaintext: Zeroizing<Vec<u8>>,
-) -> Result<Sealed, VaultError> {
+) -> Result<SealedSecret, VaultError> {
     let ring_key = ring.get(key_id).ok_or_else(|| VaultError::UnknownKey(key_id.to_owned()))?;
     let mut data_key = Zeroizing::new(Vec::with_capacity(SEALED_KEY_BYTES));
     data_key.resize(KEY_BYTES, 0);
@@ -99,15 +101,15 @@ pub(super) fn seal(
         .map_err(|_| VaultError::TooLarge)?;
 
     let mut envelope = Vec::from(PREAMBLE);
-    wire::put_bytes(&mut envelope, key_id.as_bytes())?;
-    wire::put_count(&mut envelope, paths.len())?;
+    encoding::put_bytes(&mut envelope, key_id.as_bytes())?;
+    encoding::put_count(&mut envelope, paths.len())?;
     for path in paths {
-        wire::put_bytes(&mut envelope, path.as_bytes())?;
+        encoding::put_bytes(&mut envelope, path.as_bytes())?;
     }
     for piece in [&key_nonce[..], &data_key, &content_nonce, &plaintext] {
         envelope.extend_from_slice(piece);
     }
-    Ok(Sealed { key_id: key_id.to_owned(), envelope })
+    Ok(SealedSecret { key_id: key_id.to_owned(), envelope })
 }
 
 /// Opens both layers; [`VaultError::Refused`] if anything is not as it was when the envelope was sealed.
@@ -139,11 +141,11 @@ fn cipher(key: &[u8]) -> Result<XChaCha20Poly1305, VaultError> {
 fn associated_data(layer: u8, key_id: &str, paths: &[&str], context: &[u8]) -> Result<Vec<u8>, VaultError> {
     let mut data = Vec::from(PREAMBLE);
     data.push(layer);
-    wire::put_bytes(&mut data, key_id.as_bytes())?;
-    wire::put_count(&mut data, paths.len())?;
+    encoding::put_bytes(&mut data, key_id.as_bytes())?;
+    encoding::put_count(&mut data, paths.len())?;
     for path in paths {
-        wire::put_bytes(&mut data, path.as_bytes())?;
+        encoding::put_bytes(&mut data, path.as_bytes())?;
     }
-    wire::put_bytes(&mut data, context)?;
+    encoding::put_bytes(&mut data, context)?;
     Ok(data)
 }

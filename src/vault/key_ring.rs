@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::Secret;
+use crate::model::Secret;
 
 /// The length of a key in bytes.
 pub const KEY_BYTES: usize = 32;

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::*;
+use crate::model::Secret;
 
 /// A directory that is removed with the test.
 struct Directory(PathBuf);

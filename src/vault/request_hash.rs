@@ -6,7 +6,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Sealed, Vault, VaultError, envelope};
+use super::envelope;
+use super::error::VaultError;
+use super::seal::Vault;
+use crate::model::SealedSecret;
 
 /// What the sealed row is for; part of what the seal binds.
 const PURPOSE: &str = "request-hash-key";
@@ -22,7 +25,7 @@ pub struct RequestHasher(Zeroizing<[u8; BLOCK_BYTES]>);
 
 impl RequestHasher {
     /// A hasher with a new random key, and the sealed row to store for [`Self::from_sealed`].
-    pub fn new_random(vault: &Vault) -> Result<(Self, Sealed), VaultError> {
+    pub fn new_random(vault: &Vault) -> Result<(Self, SealedSecret), VaultError> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         envelope::random(key.as_mut_slice())?;
         let sealed = vault.seal_purpose(PURPOSE, key.as_slice())?;

@@ -12,6 +12,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use super::*;
+use crate::model::{SealedSecret, Secret};
 
 const CANARY_SECRET: &str = "hunter2-canary";
 
@@ -48,7 +49,7 @@ fn context(organization: &str, uid: u128, revision: u64) -> SealContext<'_> {
     SealContext { organization, connection_uid: Uuid::from_u128(uid), revision }
 }
 
-fn sealed(vault: &Vault) -> Sealed {
+fn sealed(vault: &Vault) -> SealedSecret {
     let paths = paths(&["host", "port"]);
     vault.seal(&context("acme", 7, 1), &paths, &properties("a.example", 22), &credential(CANARY_SECRET)).unwrap()
 }

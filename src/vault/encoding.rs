@@ -4,7 +4,7 @@
 
 use zeroize::Zeroizing;
 
-use super::VaultError;
+use super::error::VaultError;
 
 /// What an AEAD adds to its plaintext, in bytes.
 pub(super) const TAG_BYTES: usize = 16;

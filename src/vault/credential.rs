@@ -1,32 +1,15 @@
-//! Secrets in memory: wiped when dropped, and without any way to print, compare, copy or serialise them.
-//!
-//! What cannot be formatted cannot reach a log line, an error or an answer by accident.
+//! The secret part of a connection, and its encoding.
 
 use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::{VaultError, wire};
+use super::encoding;
+use super::error::VaultError;
+use crate::model::Secret;
 
 /// The largest credential that is sealed, in bytes of its encoded form: more than callers may send.
 pub const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
-
-/// One secret text: a password, a private key, a token.
-///
-/// It has no `Debug`, `Display`, `Clone`, `Eq` or `Serialize`, and its memory is overwritten when it is dropped.
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes the text over, without a copy.
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The text itself, for the one who delivers it; never format what comes from here.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
 
 /// The secret part of a connection: a way to authenticate and the values of its fields.
 ///
@@ -48,19 +31,19 @@ impl CredentialSecret {
         if size > MAX_CREDENTIAL_BYTES {
             return Err(VaultError::TooLarge);
         }
-        let mut buffer = wire::plaintext_buffer(size);
-        wire::put_bytes(&mut buffer, self.auth_method.as_bytes())?;
-        wire::put_count(&mut buffer, self.fields.len())?;
+        let mut buffer = encoding::plaintext_buffer(size);
+        encoding::put_bytes(&mut buffer, self.auth_method.as_bytes())?;
+        encoding::put_count(&mut buffer, self.fields.len())?;
         for (key, value) in &self.fields {
-            wire::put_bytes(&mut buffer, key.as_bytes())?;
-            wire::put_bytes(&mut buffer, value.expose().as_bytes())?;
+            encoding::put_bytes(&mut buffer, key.as_bytes())?;
+            encoding::put_bytes(&mut buffer, value.expose().as_bytes())?;
         }
         Ok(buffer)
     }
 
     /// Reads the encoded form back; [`VaultError::Malformed`] if it is none.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, VaultError> {
-        let mut reader = wire::Reader::new(bytes);
+        let mut reader = encoding::Reader::new(bytes);
         let auth_method = reader.text()?.to_owned();
         let count = reader.count()?;
         let mut fields = BTreeMap::new();
