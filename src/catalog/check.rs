@@ -70,8 +70,9 @@ impl ConnectionType {
                 violations.add(format!("{path}.inline.values.{}", field.key), "is required");
             }
         }
-        if bytes > limits::CREDENTIAL_BYTES {
-            let right = format!("must not be larger than {} bytes, keys and values together", limits::CREDENTIAL_BYTES);
+        if bytes > limits::MAX_CREDENTIAL_BYTES {
+            let right =
+                format!("must not be larger than {} bytes, keys and values together", limits::MAX_CREDENTIAL_BYTES);
             violations.add(format!("{path}.inline.values"), right);
         }
         if violations.is_empty() { Ok(()) } else { Err(violations) }

@@ -1,40 +1,38 @@
-//! Why a catalog cannot be loaded.
-//!
-//! Always with the file, and the line wherever there is one: an operator mends a file, not a program.
+//! Why a catalog cannot be loaded. Errors name the file and the line, for the operator who fixes it.
 
 use std::path::PathBuf;
 
-/// What stops the start because of the catalog.
+/// Why a catalog cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     /// A file, or the directory of files, cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file says something that a connection type cannot be.
+    /// A file that is not a valid connection type.
     #[error("{file}:{line}: {reason}")]
     Refused {
         /// The file, as the operator named it, or `embedded:<name>`.
         file: String,
         /// The line of the offending item, from 1.
         line: usize,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what is expected.
         reason: String,
     },
 }
 
-/// Something wrong at a byte of a file; becomes a [`CatalogError`] where the file is known.
+/// An error at a byte of a file. It becomes a [`CatalogError`] where the file is known.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct SpannedError {
     pub(super) offset: usize,
     pub(super) reason: String,
 }
 
-impl Fault {
+impl SpannedError {
     pub(super) fn new<T>(at: &toml::Spanned<T>, reason: impl Into<String>) -> Self {
         Self { offset: at.span().start, reason: reason.into() }
     }
@@ -46,7 +44,7 @@ impl Fault {
     }
 }
 
-impl From<toml::de::Error> for Fault {
+impl From<toml::de::Error> for SpannedError {
     fn from(error: toml::de::Error) -> Self {
         let offset = error.span().map_or(0, |span| span.start);
         Self { offset, reason: error.message().trim().replace('\n', ", ") }

@@ -8,9 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::{CatalogError, Fault};
+use super::error::{CatalogError, SpannedError};
+use super::file::read_type;
 use super::spec::ConnectionType;
-use super::type_file::read_type;
 
 /// Far beyond any real type.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -44,9 +44,9 @@ pub(super) fn load(extra_dir: Option<&Path>) -> Result<BTreeMap<String, Connecti
 
 fn add(types: &mut Types, file: &str, bytes: &[u8]) -> Result<(), CatalogError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        Fault { offset: error.valid_up_to(), reason: "is not UTF-8".to_owned() }.in_file(file, bytes)
+        SpannedError { offset: error.valid_up_to(), reason: "is not UTF-8".to_owned() }.in_file(file, bytes)
     })?;
-    let (id, connection_type) = read_type(text).map_err(|fault| fault.in_file(file, bytes))?;
+    let (id, connection_type) = read_type(text).map_err(|error| error.in_file(file, bytes))?;
     match types.entry(id.get_ref().clone()) {
         Entry::Vacant(entry) => {
             entry.insert((connection_type, file.to_owned()));
@@ -55,7 +55,7 @@ fn add(types: &mut Types, file: &str, bytes: &[u8]) -> Result<(), CatalogError> 
         Entry::Occupied(entry) => {
             let (_, first) = entry.get();
             let reason = format!("connection type {} is already defined in {first}", id.get_ref());
-            Err(Fault::new(&id, reason).in_file(file, bytes))
+            Err(SpannedError::new(&id, reason).in_file(file, bytes))
         }
     }
 }

@@ -5,10 +5,9 @@
 mod address;
 mod check;
 mod error;
-mod field_file;
+mod file;
 mod load;
 mod spec;
-mod type_file;
 mod value;
 
 #[cfg(test)]

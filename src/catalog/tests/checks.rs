@@ -122,7 +122,7 @@ fn credentials() {
     );
     assert!(found[1].ends_with("password: is not a field here; the fields are: private_key, passphrase"), "{found:?}");
     assert_eq!(check("password", &[("password", "a\nb")]), ["credential.inline.values.password: must match [^\\n]+"]);
-    let long = "a".repeat(limits::CREDENTIAL_BYTES - "private_key".len());
+    let long = "a".repeat(limits::MAX_CREDENTIAL_BYTES - "private_key".len());
     assert_eq!(check("key", &[("private_key", &long)]), [""; 0]);
     let found = check("key", &[("private_key", &long), ("passphrase", "b")]);
     assert!(found[0].starts_with("credential.inline.values: must not be larger than 49152 bytes"), "{found:?}");

@@ -10,7 +10,7 @@ mod refusals;
 use serde_json::{Map, Value};
 
 use super::ConnectionType;
-use super::type_file::read_type;
+use super::file::read_type;
 use crate::model::Violations;
 
 /// One field of every kind.

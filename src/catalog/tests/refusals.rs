@@ -140,7 +140,7 @@ fn refused(cases: &[Case]) {
     for (from, to, reason) in cases {
         assert!(SAMPLE.contains(from), "{from}");
         let spoilt = SAMPLE.replacen(from, to, 1);
-        let fault = read_type(&spoilt).map_err(|fault| fault.in_file("sample.toml", spoilt.as_bytes()));
+        let fault = read_type(&spoilt).map_err(|error| error.in_file("sample.toml", spoilt.as_bytes()));
         let message = fault.err().map(|error| error.to_string()).unwrap_or_default();
         let place = format!("sample.toml:{}: ", line_of(&spoilt));
         assert!(message.starts_with(&place), "{to}: expected {place} got {message}");

@@ -1,6 +1,4 @@
-//! A connection type as its file says it, and what it must be to become one.
-//!
-//! Spans stay on everything that can be wrong, so that a refusal names its line.
+//! The file of a connection type. Values keep their spans until they are checked, so that an error names its line.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,14 +6,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::address::check_uri;
-use super::error::Fault;
-use super::field_file::{FieldFile, Section, read_fields};
-use super::spec::{AuthMethod, ConnectionType, DeliveredBy, LaunchStage};
-use crate::model::is_identifier;
-
-/// As everywhere in the API.
-const MAX_DISPLAY_NAME_CHARS: usize = 120;
+use super::field::{FieldFile, Section, read_fields};
+use super::text::{check_display_name, check_id, check_prose};
+use crate::catalog::address::check_uri;
+use crate::catalog::error::SpannedError;
+use crate::catalog::spec::{AuthMethod, ConnectionType, DeliveredBy, LaunchStage};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +27,7 @@ struct TypeFile {
     max_concurrent_runs: Spanned<u32>,
     #[serde(default)]
     property_fields: Vec<FieldFile>,
-    /// Not left out even when empty: it decides whether a credential is needed.
+    /// Required even if it is empty: it decides whether a credential is needed.
     auth_methods: Vec<AuthMethodFile>,
     #[serde(default)]
     export_fields: Vec<FieldFile>,
@@ -46,8 +41,8 @@ struct AuthMethodFile {
     credential_fields: Vec<FieldFile>,
 }
 
-/// Reads one file; also answers its id with the place where it stands.
-pub(super) fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType), Fault> {
+/// Reads a file. The id is returned with its span, for duplicates.
+pub fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType), SpannedError> {
     let file: TypeFile = toml::from_str(text)?;
     check_id(&file.id)?;
     check_display_name(&file.display_name)?;
@@ -55,14 +50,14 @@ pub(super) fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType),
     check_display_name(&file.category)?;
     check_documentation_uri(&file.documentation_uri)?;
     if *file.schema_version.get_ref() == 0 {
-        return Err(Fault::new(&file.schema_version, "schema_version must be at least 1"));
+        return Err(SpannedError::new(&file.schema_version, "schema_version must be at least 1"));
     }
     if *file.min_schedule_interval_seconds.get_ref() == 0 {
         let reason = "min_schedule_interval_seconds must be at least 1";
-        return Err(Fault::new(&file.min_schedule_interval_seconds, reason));
+        return Err(SpannedError::new(&file.min_schedule_interval_seconds, reason));
     }
     if *file.max_concurrent_runs.get_ref() == 0 {
-        return Err(Fault::new(&file.max_concurrent_runs, "max_concurrent_runs must be at least 1"));
+        return Err(SpannedError::new(&file.max_concurrent_runs, "max_concurrent_runs must be at least 1"));
     }
     let connection_type = ConnectionType {
         id: file.id.get_ref().clone(),
@@ -82,17 +77,20 @@ pub(super) fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType),
     Ok((file.id, connection_type))
 }
 
-fn read_auth_methods(files: Vec<AuthMethodFile>) -> Result<Vec<AuthMethod>, Fault> {
+fn read_auth_methods(files: Vec<AuthMethodFile>) -> Result<Vec<AuthMethod>, SpannedError> {
     let mut ids = BTreeSet::new();
     let mut methods = Vec::new();
     for file in files {
         check_id(&file.id)?;
         check_display_name(&file.display_name)?;
         if !ids.insert(file.id.get_ref().clone()) {
-            return Err(Fault::new(&file.id, format!("auth method {} is defined twice", file.id.get_ref())));
+            return Err(SpannedError::new(&file.id, format!("auth method {} is defined twice", file.id.get_ref())));
         }
         if file.credential_fields.is_empty() {
-            return Err(Fault::new(&file.id, format!("auth method {} has no credential field", file.id.get_ref())));
+            return Err(SpannedError::new(
+                &file.id,
+                format!("auth method {} has no credential field", file.id.get_ref()),
+            ));
         }
         methods.push(AuthMethod {
             id: file.id.into_inner(),
@@ -103,33 +101,6 @@ fn read_auth_methods(files: Vec<AuthMethodFile>) -> Result<Vec<AuthMethod>, Faul
     Ok(methods)
 }
 
-/// Ids of types and auth methods, and keys of fields: `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
-pub(super) fn check_id(id: &Spanned<String>) -> Result<(), Fault> {
-    let text = id.get_ref();
-    if is_identifier(text) {
-        return Ok(());
-    }
-    Err(Fault::new(id, format!("{text:?} must match [a-z]([a-z0-9_]{{0,61}}[a-z0-9])?")))
-}
-
-pub(super) fn check_display_name(name: &Spanned<String>) -> Result<(), Fault> {
-    check_prose(name)?;
-    if name.get_ref().chars().count() > MAX_DISPLAY_NAME_CHARS {
-        return Err(Fault::new(name, format!("must not be longer than {MAX_DISPLAY_NAME_CHARS} characters")));
-    }
-    Ok(())
-}
-
-pub(super) fn check_prose(text: &Spanned<String>) -> Result<(), Fault> {
-    if text.get_ref().trim().is_empty() {
-        return Err(Fault::new(text, "must not be empty"));
-    }
-    if text.get_ref().contains(char::is_control) {
-        return Err(Fault::new(text, "must not have control characters; a line break in the file is escaped with \\"));
-    }
-    Ok(())
-}
-
-fn check_documentation_uri(uri: &Spanned<String>) -> Result<(), Fault> {
-    check_uri(uri.get_ref(), false).map_err(|reason| Fault::new(uri, format!("documentation_uri {reason}")))
+fn check_documentation_uri(uri: &Spanned<String>) -> Result<(), SpannedError> {
+    check_uri(uri.get_ref(), false).map_err(|reason| SpannedError::new(uri, format!("documentation_uri {reason}")))
 }

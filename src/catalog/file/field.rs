@@ -1,6 +1,5 @@
-//! A field as a file says it, and what it must be to become one.
-//!
-//! Every property is classified by hand: forgetting it would let a stored secret follow a changed host.
+//! The fields in a file. Every property is classified as binding or not by hand: a default would let a stored secret
+//! follow a changed host.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +7,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
-use super::error::Fault;
-use super::spec::{FieldSpec, Pattern, ValueType};
-use super::type_file::{check_display_name, check_id, check_prose};
-use super::value::check_value;
+use super::text::{check_display_name, check_id, check_prose};
+use crate::catalog::error::SpannedError;
+use crate::catalog::spec::{FieldSpec, Pattern, ValueType};
+use crate::catalog::value::check_value;
 use crate::model::Violations;
 
-/// Where a field stands, which decides what it may say.
+/// The section of a field, which decides what it may set.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Section {
+pub(in crate::catalog) enum Section {
     Property,
     Credential,
     Export,
@@ -24,7 +23,7 @@ pub(super) enum Section {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FieldFile {
+pub(in crate::catalog) struct FieldFile {
     key: Spanned<String>,
     display_name: Spanned<String>,
     description: Spanned<String>,
@@ -39,19 +38,19 @@ pub(super) struct FieldFile {
     maximum: Option<Spanned<f64>>,
 }
 
-pub(super) fn read_fields(files: Vec<FieldFile>, section: Section) -> Result<Vec<FieldSpec>, Fault> {
+pub(in crate::catalog) fn read_fields(files: Vec<FieldFile>, section: Section) -> Result<Vec<FieldSpec>, SpannedError> {
     let mut keys = BTreeSet::new();
     let mut fields = Vec::new();
     for file in files {
         if !keys.insert(file.key.get_ref().clone()) {
-            return Err(Fault::new(&file.key, format!("field {} is defined twice", file.key.get_ref())));
+            return Err(SpannedError::new(&file.key, format!("field {} is defined twice", file.key.get_ref())));
         }
         fields.push(read_field(file, section)?);
     }
     Ok(fields)
 }
 
-fn read_field(file: FieldFile, section: Section) -> Result<FieldSpec, Fault> {
+fn read_field(file: FieldFile, section: Section) -> Result<FieldSpec, SpannedError> {
     check_id(&file.key)?;
     check_display_name(&file.display_name)?;
     check_prose(&file.description)?;
@@ -78,65 +77,68 @@ fn read_field(file: FieldFile, section: Section) -> Result<FieldSpec, Fault> {
     Ok(field)
 }
 
-fn read_binding(file: &FieldFile, section: Section) -> Result<bool, Fault> {
+fn read_binding(file: &FieldFile, section: Section) -> Result<bool, SpannedError> {
     let key = file.key.get_ref();
     let address = matches!(file.value_type.get_ref(), ValueType::Host | ValueType::Port | ValueType::Uri);
     match (section, &file.binding) {
         (Section::Property, None) => {
-            Err(Fault::new(&file.key, format!("property {key} must say binding = true or binding = false")))
+            Err(SpannedError::new(&file.key, format!("property {key} must say binding = true or binding = false")))
         }
         (Section::Property, Some(binding)) if address && !binding.get_ref() => {
-            Err(Fault::new(binding, format!("property {key} is a HOST, PORT or URI and must be binding")))
+            Err(SpannedError::new(binding, format!("property {key} is a HOST, PORT or URI and must be binding")))
         }
         (Section::Property, Some(binding)) => Ok(*binding.get_ref()),
         (Section::Credential | Section::Export, Some(binding)) => {
-            Err(Fault::new(binding, format!("field {key} must not say binding: only properties do")))
+            Err(SpannedError::new(binding, format!("field {key} must not say binding: only properties do")))
         }
         (Section::Export, None) if address => {
-            Err(Fault::new(&file.value_type, format!("export field {key} must not be a HOST, PORT or URI")))
+            Err(SpannedError::new(&file.value_type, format!("export field {key} must not be a HOST, PORT or URI")))
         }
         (Section::Credential, None) if *file.value_type.get_ref() != ValueType::String => {
-            Err(Fault::new(&file.value_type, format!("credential field {key} must be a STRING")))
+            Err(SpannedError::new(&file.value_type, format!("credential field {key} must be a STRING")))
         }
         (Section::Credential | Section::Export, None) => Ok(false),
     }
 }
 
-fn check_allowed_values(file: &FieldFile) -> Result<(), Fault> {
+fn check_allowed_values(file: &FieldFile) -> Result<(), SpannedError> {
     let key = file.key.get_ref();
     let value_type = *file.value_type.get_ref();
     let Some(allowed) = &file.allowed_values else {
         if value_type == ValueType::Enum {
-            return Err(Fault::new(&file.value_type, format!("ENUM {key} must have allowed_values")));
+            return Err(SpannedError::new(&file.value_type, format!("ENUM {key} must have allowed_values")));
         }
         return Ok(());
     };
     if !matches!(value_type, ValueType::Enum | ValueType::StringList) {
-        return Err(Fault::new(allowed, format!("only an ENUM or a STRING_LIST has allowed_values, {key} is neither")));
+        return Err(SpannedError::new(
+            allowed,
+            format!("only an ENUM or a STRING_LIST has allowed_values, {key} is neither"),
+        ));
     }
     let values = allowed.get_ref();
     if values.is_empty() {
-        return Err(Fault::new(allowed, format!("allowed_values of {key} must not be empty")));
+        return Err(SpannedError::new(allowed, format!("allowed_values of {key} must not be empty")));
     }
     if values.iter().any(|value| value.trim().is_empty() || value.contains(char::is_control)) {
-        return Err(Fault::new(
+        return Err(SpannedError::new(
             allowed,
             format!("allowed_values of {key} must not be blank or have control characters"),
         ));
     }
     if values.iter().collect::<BTreeSet<_>>().len() < values.len() {
-        return Err(Fault::new(allowed, format!("allowed_values of {key} has a value twice")));
+        return Err(SpannedError::new(allowed, format!("allowed_values of {key} has a value twice")));
     }
     Ok(())
 }
 
-fn check_text_rules(file: &FieldFile) -> Result<(), Fault> {
+fn check_text_rules(file: &FieldFile) -> Result<(), SpannedError> {
     let key = file.key.get_ref();
     let value_type = *file.value_type.get_ref();
     if let Some(pattern) = &file.pattern {
         let textual = [ValueType::String, ValueType::StringList, ValueType::Uri, ValueType::Host];
         if !textual.contains(&value_type) {
-            return Err(Fault::new(
+            return Err(SpannedError::new(
                 pattern,
                 format!("only a STRING, STRING_LIST, URI or HOST has a pattern, not {key}"),
             ));
@@ -144,51 +146,51 @@ fn check_text_rules(file: &FieldFile) -> Result<(), Fault> {
     }
     match &file.relative_path {
         Some(flag) if value_type != ValueType::String => {
-            Err(Fault::new(flag, format!("only a STRING has relative_path, not {key}")))
+            Err(SpannedError::new(flag, format!("only a STRING has relative_path, not {key}")))
         }
         _ => Ok(()),
     }
 }
 
-fn check_bounds(file: &FieldFile) -> Result<(), Fault> {
+fn check_bounds(file: &FieldFile) -> Result<(), SpannedError> {
     let key = file.key.get_ref();
     let number = matches!(file.value_type.get_ref(), ValueType::Integer | ValueType::Double | ValueType::Port);
     for bound in file.minimum.iter().chain(&file.maximum) {
         if !number {
-            return Err(Fault::new(bound, format!("only an INTEGER, DOUBLE or PORT has bounds, not {key}")));
+            return Err(SpannedError::new(bound, format!("only an INTEGER, DOUBLE or PORT has bounds, not {key}")));
         }
         if !bound.get_ref().is_finite() {
-            return Err(Fault::new(bound, format!("a bound of {key} must be finite")));
+            return Err(SpannedError::new(bound, format!("a bound of {key} must be finite")));
         }
     }
     match (&file.minimum, &file.maximum) {
         (Some(minimum), Some(maximum)) if minimum.get_ref() > maximum.get_ref() => {
-            Err(Fault::new(maximum, format!("the maximum of {key} is less than its minimum")))
+            Err(SpannedError::new(maximum, format!("the maximum of {key} is less than its minimum")))
         }
         _ => Ok(()),
     }
 }
 
-fn read_pattern(source: &Spanned<String>) -> Result<Pattern, Fault> {
+fn read_pattern(source: &Spanned<String>) -> Result<Pattern, SpannedError> {
     Pattern::new(source.get_ref()).map_err(|error| {
-        // The last line of the library's drawing says what is wrong.
+        // The last line of the error of the library says what is wrong.
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Fault::new(source, format!("pattern is not a regular expression: {reason}"))
+        SpannedError::new(source, format!("pattern is not a regular expression: {reason}"))
     })
 }
 
-fn read_default(field: &FieldSpec, section: Section, value: &Spanned<Value>) -> Result<Value, Fault> {
+fn read_default(field: &FieldSpec, section: Section, value: &Spanned<Value>) -> Result<Value, SpannedError> {
     if section == Section::Credential {
-        return Err(Fault::new(value, format!("credential field {} must not have a default", field.key)));
+        return Err(SpannedError::new(value, format!("credential field {} must not have a default", field.key)));
     }
     if field.required {
-        return Err(Fault::new(value, format!("required field {} must not have a default", field.key)));
+        return Err(SpannedError::new(value, format!("required field {} must not have a default", field.key)));
     }
     let mut violations = Violations::new();
     if let Some(value) = check_value(field, value.get_ref(), &field.key, &mut violations) {
         return Ok(value);
     }
     let reason = violations.iter().next().map_or("is not acceptable", |violation| violation.description.as_str());
-    Err(Fault::new(value, format!("default_value of {} {reason}", field.key)))
+    Err(SpannedError::new(value, format!("default_value of {} {reason}", field.key)))
 }
