@@ -1,47 +1,54 @@
-//! How many streams there may be, and when they end.
+//! Streams: how many may be open, and what interrupts them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::App;
-use crate::model::{Call, Error, Exhausted, Result, Unavailable};
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
-/// Streams of one principal.
-pub const STREAMS_PER_PRINCIPAL: usize = 20;
-/// Streams of all principals together.
-pub const STREAMS: usize = 1_000;
+use crate::model::{Actor, Error, Exhausted, OpContext, Result, Unavailable};
 
-/// Counts the streams that are open.
+/// The most open streams of one principal.
+pub const MAX_STREAMS_PER_PRINCIPAL: usize = 20;
+/// The most open streams.
+pub const MAX_STREAMS: usize = 1_000;
+
+/// Counts the open streams.
 #[derive(Clone, Default)]
-pub struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+pub struct StreamPermits(Arc<Mutex<HashMap<String, usize>>>);
 
-/// A place among the streams; given back when dropped.
-pub struct StreamPlace {
-    streams: Streams,
+/// The permit of an open stream; released when dropped.
+pub struct StreamPermit {
+    permits: StreamPermits,
     principal: String,
 }
 
-impl Streams {
-    /// Takes a place, or refuses: with `RATE_LIMITED` one principal's streams, with `OVERLOADED` those of all.
-    pub fn enter(&self, call: &Call) -> Result<StreamPlace> {
-        // Two organizations' principals are two, though their names be equal.
-        let principal = format!("{}/{}", call.caller.organization, call.caller.principal);
+impl StreamPermits {
+    /// Acquires a permit. Fails with `RATE_LIMITED` at the limit of the principal, with `OVERLOADED` at that of all.
+    pub fn acquire(&self, context: &OpContext) -> Result<StreamPermit> {
+        // Principals are told apart by organization too: their names may be equal.
+        let principal = format!("{}/{}", context.organization, context.actor.principal());
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&principal).copied().unwrap_or(0);
-        if own >= STREAMS_PER_PRINCIPAL {
+        if own >= MAX_STREAMS_PER_PRINCIPAL {
             return Err(Error::Exhausted(Exhausted::RateLimited));
         }
-        if open.values().sum::<usize>() >= STREAMS {
+        if open.values().sum::<usize>() >= MAX_STREAMS {
             return Err(Error::Exhausted(Exhausted::Overloaded));
         }
         open.insert(principal.clone(), own + 1);
-        Ok(StreamPlace { streams: self.clone(), principal })
+        Ok(StreamPermit { permits: self.clone(), principal })
+    }
+
+    /// How many streams are open.
+    pub fn open(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 }
 
-impl Drop for StreamPlace {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
-        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.permits.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = open.get_mut(&self.principal) {
             *own -= 1;
             if *own == 0 {
@@ -51,15 +58,17 @@ impl Drop for StreamPlace {
     }
 }
 
-impl App {
-    /// Waits for whatever ends a stream of this call before its own end, and says what it was: the server's shutdown,
-    /// the caller's deadline, or the end of the caller's identity.
-    pub(super) async fn ending(&self, call: &Call) -> Error {
-        let identity_left = (call.identity_expires - self.now()).to_std().unwrap_or_default();
-        tokio::select! {
-            () = self.0.stop.cancelled() => Error::Unavailable(Unavailable::Draining),
-            () = tokio::time::sleep_until(call.deadline.into()) => Error::DeadlineExceeded,
-            () = tokio::time::sleep(identity_left) => Error::Unauthenticated,
+/// Waits for what interrupts a stream: the shutdown, the caller's deadline, or the expiry of the caller's token.
+pub async fn interrupted(context: OpContext, now: DateTime<Utc>, stop: CancellationToken) -> Error {
+    let expired = async {
+        match &context.actor {
+            Actor::Caller(caller) => tokio::time::sleep((caller.expire_time - now).to_std().unwrap_or_default()).await,
+            Actor::System(_) => std::future::pending().await,
         }
+    };
+    tokio::select! {
+        () = stop.cancelled() => Error::Unavailable(Unavailable::Draining),
+        () = tokio::time::sleep_until(context.deadline.into()) => Error::DeadlineExceeded,
+        () = expired => Error::Unauthenticated,
     }
 }

@@ -1,21 +1,30 @@
 //! CreateConnection.
 
-use super::{Connection, answer, changes, effect_of, known_type, subject};
-use crate::app::change::{Change, Effect};
-use crate::app::{App, CredentialInput, credential};
-use crate::model::text::{Labels, Object};
+use super::{CredentialInput, audit, credential, stored};
+use crate::app::{Affected, Mutation, MutationTx};
+use crate::model::json::{Labels, Object};
 use crate::model::{
-    Call, Availability, ConnectionName, ConnectionUid, CredentialStatus, Mutation, ResourceId, Result, Role, Sharing,
-    ConnectionTypeId, Violations,
+    Availability, Connection, ConnectionName, ConnectionTypeId, ConnectionUid, CredentialStatus, ResourceId, Result,
+    Sharing, Violations,
 };
 use crate::store;
 
-/// What a caller may say of a new connection.
+/// Creates a connection and seals its credential.
+pub struct CreateConnection {
+    /// The id that the caller chose; `None`: its uid.
+    pub id: Option<ResourceId>,
+    /// The new connection.
+    pub draft: ConnectionDraft,
+    /// Its credential.
+    pub credential: Option<CredentialInput>,
+}
+
+/// What a caller may set of a new connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionDraft {
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// What people say about it.
+    /// Description.
     pub description: String,
     /// Its type.
     pub connection_type: ConnectionTypeId,
@@ -27,84 +36,70 @@ pub struct ConnectionDraft {
     pub labels: Labels,
 }
 
-/// A connection to be created.
-pub struct CreateConnection {
-    /// The id that the caller chose.
-    pub id: Option<ResourceId>,
-    /// What it is to be.
-    pub draft: ConnectionDraft,
-    /// Its secret.
-    pub credential: Option<CredentialInput>,
+impl Mutation for CreateConnection {
+    type Response = Connection;
+
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        let connection_type = stored::known_type(tx.app, "connection.connection_type", &self.draft.connection_type)?;
+        let mut violations = Violations::new();
+        let properties = connection_type.check_properties(&self.draft.properties, "connection.properties");
+        let properties = properties.unwrap_or_else(|found| {
+            violations.extend(found);
+            Object::new()
+        });
+        credential::check(&mut violations, connection_type, self.credential.as_ref(), tx.now);
+        if connection_type.needs_credential() && self.credential.is_none() {
+            violations.add("credential", format!("is required for connections of type {}", connection_type.id));
+        }
+        violations.into_result()?;
+
+        let version = connection_type.schema_version;
+        let mut connection = self.new_connection(tx, properties, version, connection_type.needs_credential());
+        store::connections::insert(tx.db, &connection).await?;
+        let mut diff = audit::diff(None, Some(&connection));
+        if let Some(input) = &self.credential {
+            credential::store(tx, connection_type, &mut connection, input).await?;
+            diff = diff.redacted("credential");
+        }
+        tx.audit(audit::resource(&connection), diff, None, "");
+        Ok(stored::affected(&connection))
+    }
 }
 
-impl App {
-    /// Creates a connection and seals its credential.
-    pub async fn create_connection(
+impl CreateConnection {
+    fn new_connection(
         &self,
-        call: &Call,
-        mutation: Mutation,
-        input: CreateConnection,
-    ) -> Result<Connection> {
-        self.change(
-            call,
-            mutation,
-            input,
-            |change, input| Box::pin(create(change, input)),
-            |change, effect| Box::pin(answer(change, effect)),
-        )
-        .await
+        tx: &MutationTx<'_>,
+        properties: Object,
+        schema_version: u32,
+        needs_credential: bool,
+    ) -> Connection {
+        let uid = ConnectionUid::new();
+        let id = self.id.clone().unwrap_or_else(|| ResourceId::from_uid(uid.0));
+        let (draft, principal) = (&self.draft, tx.context.actor.principal());
+        Connection {
+            name: ConnectionName { organization: tx.scope.organization.clone(), id },
+            uid,
+            display_name: draft.display_name.clone(),
+            description: draft.description.clone(),
+            connection_type: draft.connection_type.clone(),
+            schema_version,
+            properties,
+            needs_credential,
+            credential: CredentialStatus::default(),
+            sharing: draft.sharing.clone(),
+            availability: Availability::Active,
+            suspended: false,
+            suspend_reason: String::new(),
+            attached_export_count: 0,
+            attachment_revision: 0,
+            last_attached_revision: 0,
+            labels: draft.labels.clone(),
+            creator: principal.clone(),
+            create_time: tx.now,
+            updater: principal,
+            update_time: tx.now,
+            revision: 1,
+        }
     }
-}
-
-async fn create(change: &Change<'_>, input: &CreateConnection) -> Result<Effect> {
-    change.require(Role::Admin)?;
-    let draft = &input.draft;
-    let connection_type = known_type(change.app, "connection.connection_type", &draft.connection_type)?;
-    let mut violations = Violations::new();
-    let properties = connection_type.check_properties(&draft.properties, "connection.properties");
-    let properties = properties.unwrap_or_else(|found| {
-        violations.extend(found);
-        Object::new()
-    });
-    credential::check(&mut violations, connection_type, input.credential.as_ref(), change.now);
-    if connection_type.needs_credential() && input.credential.is_none() {
-        violations.add("credential", format!("is required for connections of type {}", connection_type.id));
-    }
-    violations.into_result()?;
-
-    let uid = ConnectionUid::new();
-    let id = input.id.clone().unwrap_or_else(|| ResourceId::from_uid(uid.0));
-    let principal = &change.call.caller.principal;
-    let mut connection = Connection {
-        name: ConnectionName { organization: change.scope.organization.clone(), id },
-        uid,
-        display_name: draft.display_name.clone(),
-        description: draft.description.clone(),
-        connection_type: draft.connection_type.clone(),
-        schema_version: connection_type.schema_version,
-        properties,
-        needs_credential: connection_type.needs_credential(),
-        credential: CredentialStatus::default(),
-        sharing: draft.sharing.clone(),
-        availability: Availability::Active,
-        suspended: false,
-        suspend_reason: String::new(),
-        attached_export_count: 0,
-        attachment_revision: 0,
-        last_attached_revision: 0,
-        labels: draft.labels.clone(),
-        creator: principal.clone(),
-        create_time: change.now,
-        updater: principal.clone(),
-        update_time: change.now,
-        revision: 1,
-    };
-    store::connections::insert(change.db, &connection).await?;
-    if let Some(input) = &input.credential {
-        credential::store(change, connection_type, &mut connection, input).await?;
-    }
-    let changes = changes::between(None, Some(&connection));
-    let changes = if input.credential.is_some() { changes.hidden("credential") } else { changes };
-    change.audit(&subject(&connection), changes, None, "");
-    Ok(effect_of(&connection))
 }

@@ -1,19 +1,30 @@
 //! UpdateConnection.
 
-use super::{Connection, answer, changes, effect_of, known_type, lock, subject, touch};
-use crate::app::change::{Change, Effect};
-use crate::app::{App, CredentialInput, credential};
-use crate::model::text::{Labels, Object};
-use crate::model::{Call, Error, Invalid, Mutation, Precondition, ResourceId, Result, Role, ConnectionTypeId, Violations};
+use super::{CredentialInput, audit, credential, stored};
+use crate::app::{Affected, Mutation, MutationTx};
+use crate::model::json::{Labels, Object};
+use crate::model::{Connection, ConnectionTypeId, Error, Invalid, Precondition, ResourceId, Result, Violations};
 use crate::store;
 use crate::store::locks::LockMode;
 
-/// The fields that an update names, with their new values.
+/// Changes a connection.
+pub struct UpdateConnection {
+    /// The connection.
+    pub id: ResourceId,
+    /// The etag that it must have; empty: any.
+    pub etag: String,
+    /// What changes.
+    pub update: ConnectionUpdate,
+    /// A new credential, stored with the change.
+    pub credential: Option<CredentialInput>,
+}
+
+/// The fields that an update changes, with their new values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConnectionUpdate {
-    /// What people call it.
+    /// Display name.
     pub display_name: Option<String>,
-    /// What people say about it.
+    /// Description.
     pub description: Option<String>,
     /// The type as the request has it; it cannot change.
     pub connection_type: Option<ConnectionTypeId>,
@@ -23,93 +34,72 @@ pub struct ConnectionUpdate {
     pub labels: Option<Labels>,
 }
 
-/// A connection to be changed.
-pub struct UpdateConnection {
-    /// Which.
-    pub id: ResourceId,
-    /// As the caller last saw it; empty: whatever it is.
-    pub etag: String,
-    /// What is to change.
-    pub update: ConnectionUpdate,
-    /// A new secret, stored with the change.
-    pub credential: Option<CredentialInput>,
-}
+impl Mutation for UpdateConnection {
+    type Response = Connection;
 
-impl App {
-    /// Changes a connection.
-    pub async fn update_connection(
-        &self,
-        call: &Call,
-        mutation: Mutation,
-        input: UpdateConnection,
-    ) -> Result<Connection> {
-        self.change(
-            call,
-            mutation,
-            input,
-            |change, input| Box::pin(update(change, input)),
-            |change, effect| Box::pin(answer(change, effect)),
-        )
-        .await
-    }
-}
-
-async fn update(change: &Change<'_>, input: &UpdateConnection) -> Result<Effect> {
-    change.require(Role::Admin)?;
-    let before = lock(change, &input.id, LockMode::Update, &input.etag).await?;
-    let update = &input.update;
-    if update.connection_type.as_ref().is_some_and(|asked| *asked != before.connection_type) {
-        let description = "cannot change: create another connection and move its exports there with AttachExport";
-        return Err(Error::invalid_as(Invalid::Immutable, "connection.connection_type", description));
-    }
-    let mut after = before.clone();
-    if let Some(display_name) = &update.display_name {
-        after.display_name.clone_from(display_name);
-    }
-    if let Some(description) = &update.description {
-        after.description.clone_from(description);
-    }
-    if let Some(labels) = &update.labels {
-        after.labels.clone_from(labels);
-    }
-    if update.properties.is_some() || input.credential.is_some() {
-        bind(change, input, &before, &mut after)?;
-    }
-    if after == before && input.credential.is_none() {
-        return Ok(effect_of(&before));
-    }
-    touch(change, &mut after);
-    store::connections::update(change.db, &after).await?;
-    if let Some(input) = &input.credential {
-        let connection_type = known_type(change.app, "connection.connection_type", &after.connection_type)?;
-        credential::store(change, connection_type, &mut after, input).await?;
-    }
-    let changes = changes::between(Some(&before), Some(&after));
-    let changes = if input.credential.is_some() { changes.hidden("credential") } else { changes };
-    change.audit(&subject(&after), changes, None, "");
-    Ok(effect_of(&after))
-}
-
-/// Checks new properties and a new credential against the type. A change of a binding field without the credential
-/// would send the stored secret elsewhere.
-fn bind(change: &Change<'_>, input: &UpdateConnection, before: &Connection, after: &mut Connection) -> Result<()> {
-    let connection_type = known_type(change.app, "connection.connection_type", &before.connection_type)?;
-    let mut violations = Violations::new();
-    if let Some(properties) = &input.update.properties {
-        match connection_type.check_properties(properties, "connection.properties") {
-            Ok(properties) => after.properties = properties,
-            Err(found) => violations.extend(found),
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        let before = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
+        if self.update.connection_type.as_ref().is_some_and(|given| *given != before.connection_type) {
+            let description = "is immutable; create another connection and move its exports there with AttachExport";
+            return Err(Error::invalid_as(Invalid::Immutable, "connection.connection_type", description));
         }
-        after.schema_version = connection_type.schema_version;
-        after.needs_credential = connection_type.needs_credential();
+        let after = self.updated(tx, &before)?;
+        if after == before && self.credential.is_none() {
+            return Ok(stored::affected(&before));
+        }
+        let mut after = after;
+        stored::touch(tx, &mut after);
+        store::connections::update(tx.db, &after).await?;
+        let mut diff = audit::diff(Some(&before), Some(&after));
+        if let Some(input) = &self.credential {
+            let connection_type = stored::known_type(tx.app, "connection.connection_type", &after.connection_type)?;
+            credential::store(tx, connection_type, &mut after, input).await?;
+            diff = diff.redacted("credential");
+        }
+        tx.audit(audit::resource(&after), diff, None, "");
+        Ok(stored::affected(&after))
     }
-    credential::check(&mut violations, connection_type, input.credential.as_ref(), change.now);
-    violations.into_result()?;
-    let changed_binding_fields =
-        connection_type.changed_binding_fields(&before.properties, &after.properties, "connection.properties");
-    let stored = before.credential.auth_method.is_some();
-    if stored && input.credential.is_none() && !changed_binding_fields.is_empty() {
-        return Err(Precondition::CredentialReentryRequired { changed_binding_fields }.into());
+}
+
+impl UpdateConnection {
+    fn updated(&self, tx: &MutationTx<'_>, before: &Connection) -> Result<Connection> {
+        let mut after = before.clone();
+        if let Some(display_name) = &self.update.display_name {
+            after.display_name.clone_from(display_name);
+        }
+        if let Some(description) = &self.update.description {
+            after.description.clone_from(description);
+        }
+        if let Some(labels) = &self.update.labels {
+            after.labels.clone_from(labels);
+        }
+        if self.update.properties.is_some() || self.credential.is_some() {
+            self.update_properties(tx, before, &mut after)?;
+        }
+        Ok(after)
     }
-    Ok(())
+
+    /// Checks new properties and a new credential against the type. A changed binding field without the credential would
+    /// send the stored secret to another destination.
+    fn update_properties(&self, tx: &MutationTx<'_>, before: &Connection, after: &mut Connection) -> Result<()> {
+        let connection_type = stored::known_type(tx.app, "connection.connection_type", &before.connection_type)?;
+        let mut violations = Violations::new();
+        if let Some(properties) = &self.update.properties {
+            match connection_type.check_properties(properties, "connection.properties") {
+                Ok(properties) => after.properties = properties,
+                Err(found) => violations.extend(found),
+            }
+            after.schema_version = connection_type.schema_version;
+            after.needs_credential = connection_type.needs_credential();
+        }
+        credential::check(&mut violations, connection_type, self.credential.as_ref(), tx.now);
+        violations.into_result()?;
+        let changed_binding_fields =
+            connection_type.changed_binding_fields(&before.properties, &after.properties, "connection.properties");
+        let stored = before.credential.auth_method.is_some();
+        if stored && self.credential.is_none() && !changed_binding_fields.is_empty() {
+            return Err(Precondition::CredentialReentryRequired { changed_binding_fields }.into());
+        }
+        Ok(())
+    }
 }

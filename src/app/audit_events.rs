@@ -1,0 +1,32 @@
+//! ListAuditEvents, and the denied attempts that are counted for it.
+
+use super::{App, DeniedAttempt};
+use crate::model::audit::{AuditEvent, AuditFilter};
+use crate::model::page::{Page, PageRequest};
+use crate::model::{OpContext, Result};
+use crate::store;
+
+impl App {
+    /// Lists audit events, the denied attempts included that are still counted in memory.
+    pub async fn list_audit_events(
+        &self,
+        context: &OpContext,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<AuditEvent>> {
+        if let Err(error) = self.0.denied_attempts.flush().await {
+            tracing::warn!(target: "audit", %error, "failed to write denied attempts before a list");
+        }
+        store::audit_events::list(&self.0.store.reader().await?, &self.scope(context), filter, page).await
+    }
+
+    /// Counts a denied attempt for the audit log. Never waits.
+    pub fn record_denied_attempt(&self, attempt: DeniedAttempt) {
+        self.0.denied_attempts.record(attempt);
+    }
+
+    /// Writes the denied attempts that were counted since the last flush.
+    pub async fn flush_denied_attempts(&self) -> Result<()> {
+        self.0.denied_attempts.flush().await
+    }
+}

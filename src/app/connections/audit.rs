@@ -1,0 +1,37 @@
+//! What the audit log records of a connection; never the values of its credential.
+
+use serde_json::{Value, json};
+
+use crate::model::audit::{AuditDiff, AuditResource};
+use crate::model::{Connection, Member};
+
+/// The differences between two states of a connection. A created one has no state before, a deleted one none after.
+pub fn diff(before: Option<&Connection>, after: Option<&Connection>) -> AuditDiff {
+    AuditDiff::new()
+        .diff("display_name", before, after, |found| json!(found.display_name))
+        .diff("description", before, after, |found| json!(found.description))
+        .diff("connection_type", before, after, |found| json!(found.connection_type.name()))
+        .diff("properties", before, after, |found| json!(found.properties))
+        .diff("sharing", before, after, sharing)
+        .diff("suspended", before, after, |found| json!(found.suspended))
+        .diff("suspend_reason", before, after, |found| json!(found.suspend_reason))
+        .diff("labels", before, after, |found| json!(found.labels))
+}
+
+/// The connection as the subject of an audit event.
+pub fn resource(connection: &Connection) -> AuditResource {
+    AuditResource {
+        uid: connection.uid.0,
+        name: connection.name.to_string(),
+        display_name: connection.display_name.clone(),
+    }
+}
+
+fn sharing(connection: &Connection) -> Value {
+    let sharing = &connection.sharing;
+    if sharing.is_nobody() {
+        return Value::Null;
+    }
+    let members: Vec<_> = sharing.members.iter().map(Member::as_str).collect();
+    json!({ "all_contributors": sharing.all_contributors, "members": members })
+}

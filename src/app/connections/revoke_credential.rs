@@ -1,0 +1,25 @@
+//! RevokeConnectionCredential.
+
+use super::availability::{Withdrawal, withdraw};
+use super::stored;
+use crate::app::{Affected, Mutation, MutationTx};
+use crate::model::{Connection, ResourceId, Result};
+use crate::store::locks::LockMode;
+
+/// Erases the credential of a connection. Its exports are blocked, not detached.
+pub struct RevokeConnectionCredential {
+    /// The connection.
+    pub id: ResourceId,
+    /// The etag that it must have; empty: any.
+    pub etag: String,
+}
+
+impl Mutation for RevokeConnectionCredential {
+    type Response = Connection;
+
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        let connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
+        withdraw(tx, &connection, Withdrawal::RevokeCredential).await?;
+        Ok(stored::affected(&connection))
+    }
+}

@@ -1,0 +1,89 @@
+//! Watches connections for the streams that follow them: one query a second for all watched connections of an
+//! organization, however many streams there are.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::model::{ConnectionUid, OpContext, OrganizationId, Result};
+use crate::store::blocking_exports::{self, AttachmentSnapshot};
+use crate::store::{Scope, Store};
+
+/// The name of the background task that polls.
+pub const TASK: &str = "connection_watch";
+/// How long one poll may take.
+const POLL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The last known state of a watched connection; `None`: it was deleted.
+pub type WatchedState = Option<AttachmentSnapshot>;
+
+/// The connections that streams of this replica follow.
+pub struct ConnectionWatcher {
+    store: Store,
+    watched: Mutex<HashMap<ConnectionUid, Watched>>,
+}
+
+struct Watched {
+    organization: OrganizationId,
+    sender: watch::Sender<WatchedState>,
+}
+
+impl ConnectionWatcher {
+    /// Watches nothing yet.
+    pub fn new(store: Store) -> Self {
+        Self { store, watched: Mutex::default() }
+    }
+
+    /// Subscribes to a connection; `current` is its state as the stream knows it.
+    pub fn watch(
+        &self,
+        organization: &OrganizationId,
+        connection: ConnectionUid,
+        current: AttachmentSnapshot,
+    ) -> watch::Receiver<WatchedState> {
+        let new = || Watched { organization: organization.clone(), sender: watch::channel(Some(current)).0 };
+        self.watched().entry(connection).or_insert_with(new).sender.subscribe()
+    }
+
+    /// Reads the state of every watched connection once, and tells the streams of those that changed.
+    pub async fn poll(&self) -> Result<()> {
+        for (organization, connections) in self.followed() {
+            let context = OpContext::system(TASK, organization, Instant::now() + POLL_TIMEOUT);
+            let scope = Scope { organization: &context.organization, read_context: self.store.read_context() };
+            let reader = self.store.background_reader().await?;
+            let states = blocking_exports::snapshots(&reader, &scope, &connections).await?;
+            for connection in connections {
+                self.publish(connection, states.get(&connection).copied());
+            }
+        }
+        Ok(())
+    }
+
+    /// The connections that a stream still follows, by organization; the others are forgotten.
+    fn followed(&self) -> BTreeMap<OrganizationId, Vec<ConnectionUid>> {
+        let mut followed = BTreeMap::<_, Vec<_>>::new();
+        let mut watched = self.watched();
+        watched.retain(|_, watched| watched.sender.receiver_count() > 0);
+        for (connection, watched) in watched.iter() {
+            followed.entry(watched.organization.clone()).or_default().push(*connection);
+        }
+        followed
+    }
+
+    fn publish(&self, connection: ConnectionUid, state: WatchedState) {
+        if let Some(watched) = self.watched().get(&connection) {
+            let revision = |state: &WatchedState| state.map(|snapshot| snapshot.revision);
+            watched.sender.send_if_modified(|last| {
+                let changed = revision(last) != revision(&state);
+                *last = state;
+                changed
+            });
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<ConnectionUid, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,193 @@
+//! Denied attempts: counted in memory and written by a background task, so that a denied call never waits for the audit
+//! log.
+//!
+//! They are aggregated per principal, method, code and minute; one row per attempt would let any token fill the disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::audit;
+use crate::model::audit::{AuditDiff, AuditEvent, Outcome};
+use crate::model::{Caller, Clock, OpContext, OrganizationId, Result};
+use crate::store::audit_events::{self, DeniedKey};
+use crate::store::{Scope, Store};
+
+/// The name of the background task that writes them.
+pub const TASK: &str = "denied_attempts";
+/// The most aggregated attempts that wait to be written. Further ones are dropped, and counted in `denied.dropped`.
+const MAX_PENDING: usize = 1_000;
+/// The most resource names that a row keeps.
+const MAX_NAMES: usize = 5;
+/// The most rows of one transaction.
+const MAX_ROWS_PER_TRANSACTION: usize = 100;
+/// How long one transaction may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One denied attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeniedAttempt {
+    /// The caller.
+    pub caller: Arc<Caller>,
+    /// The method, without the leading slash of its path.
+    pub method: String,
+    /// The gRPC code.
+    pub code: &'static str,
+    /// The reason as the caller sees it.
+    pub reason: String,
+    /// The resource, if the refusal names one.
+    pub resource: Option<String>,
+    /// `x-request-id` of the call.
+    pub call_id: String,
+}
+
+/// The denied attempts that were not written yet.
+pub struct DeniedAttempts {
+    store: Store,
+    clock: Clock,
+    pending: Mutex<HashMap<Key, Pending>>,
+    /// Held during a flush, so that no count is written twice.
+    flush: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    organization: OrganizationId,
+    principal: String,
+    method: String,
+    denied: DeniedKey,
+}
+
+struct Pending {
+    first: DeniedAttempt,
+    uid: Uuid,
+    time: DateTime<Utc>,
+    /// Attempts since the last flush. The names of the current minute are kept until it is over.
+    count: i64,
+    resources: Vec<String>,
+}
+
+impl DeniedAttempts {
+    /// Counts from zero.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock, pending: Mutex::default(), flush: tokio::sync::Mutex::default() }
+    }
+
+    /// Counts an attempt. Never waits.
+    pub fn record(&self, attempt: DeniedAttempt) {
+        let time = self.clock.now();
+        let key = Key {
+            organization: attempt.caller.organization.clone(),
+            principal: attempt.caller.principal.clone(),
+            method: attempt.method.clone(),
+            denied: DeniedKey { code: attempt.code.to_owned(), minute: minute(time) },
+        };
+        let mut pending = self.pending();
+        if pending.len() >= MAX_PENDING && !pending.contains_key(&key) {
+            pending.retain(|_, pending| pending.count > 0);
+            if pending.len() >= MAX_PENDING {
+                metrics::counter!("denied.dropped").increment(1);
+                tracing::warn!(target: "audit", "dropped a denied attempt: buffer full");
+                return;
+            }
+        }
+        let resource = attempt.resource.clone();
+        let entry = pending.entry(key).or_insert_with(|| Pending {
+            first: attempt,
+            uid: Uuid::now_v7(),
+            time,
+            count: 0,
+            resources: Vec::new(),
+        });
+        entry.count += 1;
+        if let Some(resource) = resource.filter(|name| !entry.resources.contains(name))
+            && entry.resources.len() < MAX_NAMES
+        {
+            entry.resources.push(resource);
+        }
+    }
+
+    /// Writes the counts. Those that could not be written stay for the next flush.
+    pub async fn flush(&self) -> Result<()> {
+        let _one_at_a_time = self.flush.lock().await;
+        let mut result = Ok(());
+        for (organization, rows) in self.unwritten() {
+            for rows in rows.chunks(MAX_ROWS_PER_TRANSACTION) {
+                match self.write(&organization, rows).await {
+                    Ok(()) => self.mark_written(&organization, rows),
+                    Err(error) => result = Err(error),
+                }
+            }
+        }
+        result
+    }
+
+    /// The rows to write, by organization.
+    fn unwritten(&self) -> BTreeMap<OrganizationId, Vec<(Key, AuditEvent)>> {
+        let mut rows = BTreeMap::<_, Vec<_>>::new();
+        for (key, pending) in self.pending().iter().filter(|(_, pending)| pending.count > 0) {
+            rows.entry(key.organization.clone()).or_default().push((key.clone(), event(pending)));
+        }
+        rows
+    }
+
+    async fn write(&self, organization: &OrganizationId, rows: &[(Key, AuditEvent)]) -> Result<()> {
+        let context = OpContext::system(TASK, organization.clone(), Instant::now() + WRITE_TIMEOUT);
+        let deadline = context.deadline;
+        let state = (context, self.store.read_context().clone(), rows.to_vec());
+        let written = self.store.transact_in_background(deadline, state, |db, (context, read_context, rows)| {
+            Box::pin(async move {
+                let scope = Scope { organization: &context.organization, read_context };
+                for (key, event) in rows {
+                    audit_events::count_denied(db, &scope, event, &key.denied).await?;
+                }
+                Ok(())
+            })
+        });
+        written.await
+    }
+
+    fn mark_written(&self, organization: &OrganizationId, rows: &[(Key, AuditEvent)]) {
+        let now = minute(self.clock.now());
+        let mut pending = self.pending();
+        for (key, event) in rows {
+            audit::log(organization, event);
+            if let Some(entry) = pending.get_mut(key) {
+                entry.count -= event.count;
+            }
+        }
+        pending.retain(|key, pending| pending.count > 0 || key.denied.minute >= now);
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<Key, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn minute(time: DateTime<Utc>) -> i64 {
+    time.timestamp().div_euclid(60)
+}
+
+fn event(pending: &Pending) -> AuditEvent {
+    let first = &pending.first;
+    AuditEvent {
+        uid: pending.uid,
+        time: pending.time,
+        principal: first.caller.principal.clone(),
+        roles: first.caller.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        method: first.method.clone(),
+        resource: pending.resources.join(" "),
+        resource_uid: None,
+        resource_display_name: String::new(),
+        diff: AuditDiff::new(),
+        outcome: Outcome::Denied,
+        count: pending.count,
+        call_id: first.call_id.clone(),
+        trace_id: None,
+        batch_id: None,
+        reason: first.reason.clone(),
+    }
+}

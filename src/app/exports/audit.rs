@@ -1,0 +1,41 @@
+//! What the audit log records of an export.
+
+use serde_json::{Value, json};
+
+use crate::model::audit::{AuditDiff, AuditResource};
+use crate::model::{Export, PayloadFilter};
+
+/// The differences between two states of an export. A created one has no state before, a deleted one none after.
+pub fn diff(before: Option<&Export>, after: Option<&Export>) -> AuditDiff {
+    let diff = AuditDiff::new()
+        .diff("display_name", before, after, |export| json!(export.display_name))
+        .diff("description", before, after, |export| json!(export.description))
+        .diff("connection", before, after, connection)
+        .diff("payload", before, after, payload)
+        .diff("schedule", before, after, |export| json!(export.schedule))
+        .diff("destination_settings", before, after, |export| json!(export.destination_settings))
+        .diff("labels", before, after, |export| json!(export.labels));
+    if filters(before) == filters(after) { diff } else { diff.redacted("payload.filters") }
+}
+
+/// The export as the subject of an audit event.
+pub fn resource(export: &Export) -> AuditResource {
+    AuditResource { uid: export.uid.0, name: export.name.to_string(), display_name: export.display_name.clone() }
+}
+
+fn connection(export: &Export) -> Value {
+    export.attachment().map_or(Value::Null, |attachment| attachment.name.to_string().into())
+}
+
+/// Tables and fields. Filters are left out: their values may be personal data.
+fn payload(export: &Export) -> Value {
+    let tables = export.payload.tables.iter();
+    tables.map(|table| json!({ "table": table.table, "fields": table.fields })).collect()
+}
+
+/// The filters of each table that has any.
+fn filters(export: Option<&Export>) -> Vec<(&str, &[PayloadFilter])> {
+    let tables = export.into_iter().flat_map(|export| &export.payload.tables);
+    let tables = tables.filter(|table| !table.filters.is_empty());
+    tables.map(|table| (table.table.as_str(), table.filters.as_slice())).collect()
+}

@@ -1,0 +1,86 @@
+//! BatchUpdateExportSchedules.
+
+use uuid::Uuid;
+
+use super::settings::CheckedSchedules;
+use super::{BatchOutcome, settings, stored};
+use crate::app::{Affected, Mutation, MutationTx};
+use crate::model::schedule::Schedule;
+use crate::model::{Error, Export, ResourceId, Result, Violations};
+
+/// Switches or replaces the schedules of many exports, all or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchUpdateExportSchedules {
+    /// The exports.
+    pub ids: Vec<ResourceId>,
+    /// What happens to their schedules.
+    pub update: ScheduleUpdate,
+}
+
+/// What happens to the schedules of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ScheduleUpdate {
+    /// Each is kept and switched on or off.
+    Enabled(bool),
+    /// All are replaced by this one.
+    Replace(Schedule),
+}
+
+impl Mutation for BatchUpdateExportSchedules {
+    type Response = BatchOutcome;
+
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        let exports = stored::lock_managed(tx, &self.ids, None).await?;
+        let batch_id = Some(Uuid::now_v7());
+        let affected = stored::batch_affected(&exports, batch_id);
+        let mut violations = Violations::new();
+        let mut checked = CheckedSchedules::default();
+        for (index, before) in exports.into_iter().enumerate() {
+            let Some(mut after) = self.updated(&before) else {
+                violations.add(format!("names[{index}]"), "has no schedule to switch; set one with `schedule`");
+                continue;
+            };
+            if after == before {
+                continue;
+            }
+            self.check(tx, &before, &after, &mut checked)?;
+            after.next_due_time = after.first_due_time(tx.now);
+            stored::save(tx, &before, &mut after, batch_id).await?;
+        }
+        violations.into_result()?;
+        Ok(affected)
+    }
+}
+
+impl BatchUpdateExportSchedules {
+    /// The export with its new schedule; `None` if it has none to switch.
+    fn updated(&self, export: &Export) -> Option<Export> {
+        let mut updated = export.clone();
+        match &self.update {
+            ScheduleUpdate::Enabled(enabled) => updated.schedule.as_mut()?.enabled = *enabled,
+            ScheduleUpdate::Replace(schedule) => updated.schedule = Some(schedule.clone()),
+        }
+        Some(updated)
+    }
+
+    fn check(
+        &self,
+        tx: &MutationTx<'_>,
+        before: &Export,
+        after: &Export,
+        checked: &mut CheckedSchedules,
+    ) -> Result<(), Error> {
+        match (&self.update, &after.schedule) {
+            // A schedule that is switched off may have ended long ago.
+            (ScheduleUpdate::Enabled(false), _) | (_, None) => Ok(()),
+            // How often it fires was checked when it was saved.
+            (ScheduleUpdate::Enabled(true), Some(schedule)) => {
+                schedule.check_fires("enabled", tx.now, after.create_time)
+            }
+            (ScheduleUpdate::Replace(_), Some(_)) => {
+                checked.check(tx, after, "schedule")?;
+                settings::check_size(after, Some(before), "schedule")
+            }
+        }
+    }
+}

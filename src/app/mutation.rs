@@ -1,0 +1,148 @@
+//! Mutations: one transaction each, with its idempotency key, its audit events, and its response read back within.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{App, audit};
+use crate::model::audit::{AuditDiff, AuditEvent, AuditResource, Outcome};
+use crate::model::{Error, Invalid, OpContext, Result};
+use crate::store::{OnSuccess, Scope, Transaction, audit_events, request_ids};
+
+/// A change that is made in one transaction. The type holds its input.
+pub trait Mutation: Send + Sync + 'static {
+    /// What the change answers.
+    type Response: ReadBack;
+
+    /// Authorises the change on its resources, decides, and makes it. It runs again if the transaction lost against
+    /// another.
+    fn apply(&self, tx: &mut MutationTx<'_>) -> impl Future<Output = Result<Affected>> + Send;
+}
+
+/// A response that is read back in the transaction of the change, or when the request is repeated.
+pub trait ReadBack: Sized + Send + 'static {
+    /// Reads what the change affected, as it is now.
+    fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> impl Future<Output = Result<Self>> + Send;
+}
+
+/// What a change made or changed: all that is needed to answer, now or when the request is repeated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affected {
+    /// Uids and names of resources; none where a whole set was changed.
+    pub resources: Vec<(Uuid, String)>,
+    /// Shared by the audit events of a batch.
+    pub batch_id: Option<Uuid>,
+    /// How many resources were affected, where the response says so.
+    pub count: u64,
+}
+
+/// The transaction of a change.
+pub struct MutationTx<'a> {
+    /// The service.
+    pub app: &'a App,
+    /// Who acts and within what.
+    pub context: &'a OpContext,
+    /// The organization's rows.
+    pub scope: Scope<'a>,
+    /// The open transaction.
+    pub db: &'a Transaction,
+    /// The one time of everything in it.
+    pub now: DateTime<Utc>,
+    events: Vec<AuditEvent>,
+}
+
+impl Affected {
+    /// One resource.
+    pub fn one(uid: Uuid, name: &impl ToString) -> Self {
+        Self { resources: vec![(uid, name.to_string())], ..Self::default() }
+    }
+
+    /// The uid and name of the one resource.
+    pub fn single(&self) -> Result<&(Uuid, String)> {
+        self.resources.first().ok_or_else(|| Error::internal("a change that affected no resource"))
+    }
+}
+
+impl App {
+    /// Makes a change in a transaction and answers with what is read back there.
+    ///
+    /// A repeated request has no second effect: it is answered with what the first one affected, as it is now. With
+    /// `validate_only` everything is done and rolled back.
+    pub async fn execute<M: Mutation>(&self, context: &OpContext, mutation: M) -> Result<M::Response> {
+        let on_success = if context.validate_only { OnSuccess::Rollback } else { OnSuccess::Commit };
+        let execution = Execution { app: self.clone(), context: context.clone(), mutation };
+        let transaction =
+            self.0.store.transact(context.deadline, on_success, execution, |db, execution| Box::pin(execution.run(db)));
+        let (response, events) = transaction.await?;
+        if on_success == OnSuccess::Commit {
+            for event in &events {
+                audit::log(&context.organization, event);
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// What the transaction's task owns.
+struct Execution<M> {
+    app: App,
+    context: OpContext,
+    mutation: M,
+}
+
+impl<M: Mutation> Execution<M> {
+    async fn run(&self, db: &Transaction) -> Result<(M::Response, Vec<AuditEvent>)> {
+        let Self { app, context, mutation } = self;
+        let mut tx = MutationTx { app, context, scope: app.scope(context), db, now: app.now(), events: Vec::new() };
+        let request = context.idempotency_key.filter(|_| !context.validate_only).map(|key| {
+            let principal = context.actor.principal();
+            (request_ids::Key { principal, method: context.operation, request_id: key.request_id }, key.digest)
+        });
+        if let Some((key, digest)) = &request
+            && let Some(earlier) = request_ids::claim(db, &tx.scope, key, digest, tx.now).await?
+        {
+            if earlier.digest != digest {
+                let description = "was used for another request within the last 24 hours";
+                return Err(Error::invalid_as(Invalid::RequestIdReused, "request_id", description));
+            }
+            let affected = serde_json::from_value(earlier.affected).map_err(Error::internal)?;
+            return Ok((M::Response::read_back(&tx, &affected).await?, Vec::new()));
+        }
+        let affected = mutation.apply(&mut tx).await?;
+        if let Some((key, _)) = &request {
+            let affected = serde_json::to_value(&affected).map_err(Error::internal)?;
+            request_ids::record(db, &tx.scope, key, affected).await?;
+        }
+        audit_events::insert(db, &tx.scope, &tx.events).await?;
+        Ok((M::Response::read_back(&tx, &affected).await?, tx.events))
+    }
+}
+
+impl MutationTx<'_> {
+    /// Records an audit event, which is written in this transaction.
+    pub fn audit(&mut self, resource: AuditResource, diff: AuditDiff, batch_id: Option<Uuid>, reason: &str) {
+        self.events.push(AuditEvent {
+            uid: Uuid::now_v7(),
+            time: self.now,
+            principal: self.context.actor.principal(),
+            roles: self.context.actor.roles().iter().map(|role| role.as_str().to_owned()).collect(),
+            method: self.context.operation.to_owned(),
+            resource: resource.name,
+            resource_uid: Some(resource.uid),
+            resource_display_name: resource.display_name,
+            diff,
+            outcome: Outcome::Succeeded,
+            count: 1,
+            call_id: self.context.call_id.clone(),
+            trace_id: self.context.trace_id.clone(),
+            batch_id,
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+impl ReadBack for () {
+    async fn read_back(_: &MutationTx<'_>, _: &Affected) -> Result<Self> {
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! The state of the application, which all operations share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connections::ConnectionWatcher;
+use super::denied_attempts::DeniedAttempts;
+use super::streams::StreamPermits;
+use crate::catalog::{Catalog, ConnectionType};
+use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
+use crate::store::{Scope, Store};
+use crate::vault::{RequestHasher, Vault};
+
+/// How long a readiness check waits for the database.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct App(pub(super) Arc<Inner>);
+
+/// What all operations share.
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) catalog: Catalog,
+    pub(super) vault: Vault,
+    pub(super) hasher: RequestHasher,
+    pub(super) clock: Clock,
+    pub(super) denied_attempts: DeniedAttempts,
+    pub(super) watcher: ConnectionWatcher,
+    pub(super) streams: StreamPermits,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The connection types.
+    pub catalog: Catalog,
+    /// Seals credentials.
+    pub vault: Vault,
+    /// Digests requests.
+    pub hasher: RequestHasher,
+    /// The clock of what is shown.
+    pub clock: Clock,
+    /// Tracks the tasks of streams.
+    pub tasks: TaskTracker,
+    /// Streams end when it is cancelled.
+    pub stop: CancellationToken,
+}
+
+impl App {
+    /// Builds the service. It starts no task.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, catalog, vault, hasher, clock, tasks, stop } = parts;
+        Self(Arc::new(Inner {
+            denied_attempts: DeniedAttempts::new(store.clone(), clock.clone()),
+            watcher: ConnectionWatcher::new(store.clone()),
+            streams: StreamPermits::default(),
+            store,
+            catalog,
+            vault,
+            hasher,
+            clock,
+            tasks,
+            stop,
+        }))
+    }
+
+    /// Writes the denied attempts that are still counted in memory, and waits until every transaction has ended.
+    pub async fn shutdown(&self) {
+        if let Err(error) = self.0.denied_attempts.flush().await {
+            tracing::warn!(target: "audit", %error, "failed to write denied attempts before shutdown");
+        }
+        self.0.store.shutdown().await;
+    }
+
+    /// Whether the database answers and its schema has what this build needs. A newer schema, to which other replicas are
+    /// just moving, has it too.
+    pub async fn is_ready(&self) -> bool {
+        let check = async {
+            let ready = self.0.store.is_ready().await.unwrap_or(false);
+            ready && self.0.store.schema_state().await.is_ok_and(|state| state.pending.is_empty())
+        };
+        tokio::time::timeout(READINESS_TIMEOUT, check).await.unwrap_or(false)
+    }
+
+    /// Resolves when the service stops.
+    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.stop.clone().cancelled_owned()
+    }
+
+    /// The current time, as it is shown.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// A keyed digest of a request, by which a repetition is told from another request with the same id.
+    pub fn digest_request(&self, content: &[u8]) -> [u8; 32] {
+        self.0.hasher.digest(content)
+    }
+
+    /// How many streams are open.
+    pub fn open_streams(&self) -> usize {
+        self.0.streams.open()
+    }
+
+    /// Reads the state of every connection that a stream follows.
+    pub async fn poll_watched_connections(&self) -> Result<()> {
+        self.0.watcher.poll().await
+    }
+
+    /// The rows that an operation may read and change.
+    pub(super) fn scope<'a>(&'a self, context: &'a OpContext) -> Scope<'a> {
+        Scope { organization: &context.organization, read_context: self.0.store.read_context() }
+    }
+
+    /// The type of a connection or export; `None` if the catalog does not have it any more.
+    pub(super) fn connection_type(&self, id: &ConnectionTypeId) -> Option<&ConnectionType> {
+        self.0.catalog.get(id.as_str())
+    }
+}
