@@ -1,4 +1,4 @@
-//! Protobuf on the wire; bytes that are no such message are the caller's mistake, not ours.
+//! The Protobuf codec. It maps decode failures to INVALID_ARGUMENT; tonic's codec returns INTERNAL.
 
 use tonic::Status;
 use tonic::codec::DecodeBuf;
@@ -45,7 +45,8 @@ impl<U: prost::Message + Default> tonic::codec::Decoder for Decoder<U> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         self.0.decode(buffer).map_err(|cause| {
-            let description = format!("the bytes are no such message: {}", cause.message());
+            let name = std::any::type_name::<U>().rsplit("::").next().unwrap_or_default();
+            let description = format!("not a valid {name}: {}", cause.message());
             Error::invalid_as(Invalid::Undecodable, "", description).into()
         })
     }

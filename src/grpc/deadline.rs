@@ -1,22 +1,22 @@
-//! Deadlines: the caller's own, and the server's cap on unary calls.
+//! Deadlines: the timeout of the caller, and the cap on unary calls.
 
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-/// The longest that a unary call may take.
-pub const UNARY_CAP: Duration = Duration::from_secs(30);
-/// Stands for no deadline: longer than any stream lives.
-const NEVER: Duration = Duration::from_hours(365 * 24);
+/// The longest timeout of a unary call.
+pub const MAX_UNARY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The timeout of a stream without one; longer than any stream lives.
+const NO_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
-/// When a call that began then is over: its `grpc-timeout`, and for unary calls the cap.
-pub fn of(began: Instant, headers: &HeaderMap, streams: bool) -> Instant {
-    let asked = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
-    let cap = if streams { NEVER } else { UNARY_CAP };
-    began + asked.map_or(cap, |asked| asked.min(cap))
+/// The deadline of a call, from its `grpc-timeout` and, for unary calls, the cap.
+pub fn of(started: Instant, headers: &HeaderMap, streams: bool) -> Instant {
+    let given = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+    let cap = if streams { NO_TIMEOUT } else { MAX_UNARY_TIMEOUT };
+    started + given.map_or(cap, |given| given.min(cap))
 }
 
-/// At most eight digits and a unit, as gRPC over HTTP/2 writes it.
+/// Parses at most eight digits and a unit, as gRPC over HTTP/2 defines it.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_read_as_grpc_writes_them() {
+    fn timeouts_are_parsed_as_grpc_defines_them() {
         assert_eq!(parse("2H"), Some(Duration::from_hours(2)));
         assert_eq!(parse("100m"), Some(Duration::from_millis(100)));
         assert_eq!(parse("99999999n"), Some(Duration::from_nanos(99_999_999)));

@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: whether the process lives, and whether it can serve.
+//! `grpc.health.v1`: whether the process is alive, and whether it is ready.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,21 +10,20 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-/// The name under which the process alone is asked for, never the database.
+use super::methods;
+
+/// The service name for liveness, which depends on the process alone.
 pub const LIVENESS: &str = "liveness";
 
-/// What readiness is told for: the server, and each service by its full name.
-const SERVICES: [&str; 4] = ["", "outflow.v1.ConnectionService", "outflow.v1.ExportService", "outflow.v1.AuditService"];
-
-/// How long a probe waits.
+/// How long `outflow healthcheck` waits.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Tells health to whoever asks.
+/// The health that probes are told.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
 
 impl Health {
-    /// Alive and not serving: tonic-health by itself would begin with serving.
+    /// Starts alive and not serving; the default of tonic-health is serving.
     pub async fn start() -> Self {
         let reporter = HealthReporter::new();
         reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
@@ -33,21 +32,21 @@ impl Health {
         health
     }
 
-    /// The service that answers; every listener may have one.
+    /// The service that answers probes; every listener may have one.
     pub fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
     }
 
-    /// Whether it can serve.
+    /// Sets readiness, of the server and of each service by its full name.
     pub async fn set_ready(&self, ready: bool) {
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in SERVICES {
+        for service in std::iter::once("").chain(methods::services()) {
             self.0.set_service_status(service, status).await;
         }
     }
 }
 
-/// Asks a running server whether it can serve.
+/// Asks a running server whether it is ready.
 pub async fn check(address: SocketAddr) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?;
     let channel = endpoint.connect_timeout(PROBE_TIMEOUT).timeout(PROBE_TIMEOUT).connect().await?;

@@ -1,25 +1,29 @@
-//! The interceptor: turns what the gate verified into the caller that handlers see.
+//! The interceptor: makes the context of an operation from what the middleware found out about the call.
+
+use std::sync::Arc;
 
 use tonic::{Request, Status};
 
-use super::gate::Admitted;
-use crate::model::{Call, Error};
+use super::middleware::{Admitted, CallInfo};
+use crate::model::{Actor, Caller, Error, OpContext};
 
-/// Puts the call, with its caller and roles, into the request; without a verified identity there is none.
-pub fn caller(mut request: Request<()>) -> Result<Request<()>, Status> {
-    let Some(Admitted { identity, method, call_id, trace_id, deadline, permit }) = request.extensions_mut().remove()
-    else {
+/// Puts the context, with the caller and its roles, into the request. A call without a verified caller is refused.
+pub fn caller_context(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let extensions = request.extensions_mut();
+    let parts = (extensions.remove::<Arc<Caller>>(), extensions.remove::<CallInfo>(), extensions.remove::<Admitted>());
+    let (Some(caller), Some(call), Some(Admitted { method, deadline, permit })) = parts else {
         return Err(Error::Unauthenticated.into());
     };
-    let call = Call {
-        caller: identity.caller.clone(),
-        method: method.name,
-        call_id,
-        trace_id,
+    extensions.insert(OpContext {
+        organization: caller.organization.clone(),
+        actor: Actor::Caller(caller),
+        operation: method.name,
+        call_id: call.call_id,
+        trace_id: call.trace_id,
         deadline,
-        identity_expires: identity.expire_time,
+        idempotency_key: None,
+        validate_only: false,
         permit,
-    };
-    request.extensions_mut().insert(call);
+    });
     Ok(request)
 }

@@ -1,4 +1,4 @@
-//! The one table of methods: which role each needs, and whether it streams. What is not in it is denied.
+//! The methods: which role each needs, and whether it streams. The protos say both; the build makes the table.
 
 use crate::model::Role;
 
@@ -7,51 +7,63 @@ use crate::model::Role;
 pub struct Method {
     /// `package.Service/Method`
     pub name: &'static str,
-    /// Who may call it; the right on the resource is the application's to check.
+    /// The role that it needs; the right on the resource is checked by the application.
     pub role: Role,
-    /// Whether it answers with a stream, which has no cap on its time.
+    /// Whether it answers with a stream, which has no cap on its duration.
     pub streams: bool,
 }
 
-const fn unary(name: &'static str, role: Role) -> Method {
-    Method { name, role, streams: false }
+/// Where a path leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A method of this service.
+    Method(&'static Method),
+    /// `grpc.health.v1`
+    Health,
+    /// Server reflection.
+    Reflection,
+    /// Nowhere.
+    Unknown,
 }
 
-/// Every method of every service.
-pub const METHODS: [Method; 29] = [
-    unary("outflow.v1.ConnectionService/ListConnectionTypes", Role::Viewer),
-    unary("outflow.v1.ConnectionService/GetConnectionType", Role::Viewer),
-    unary("outflow.v1.ConnectionService/CreateConnection", Role::Admin),
-    unary("outflow.v1.ConnectionService/GetConnection", Role::Admin),
-    unary("outflow.v1.ConnectionService/ListConnections", Role::Admin),
-    unary("outflow.v1.ConnectionService/UpdateConnection", Role::Admin),
-    unary("outflow.v1.ConnectionService/DeleteConnection", Role::Admin),
-    Method { name: "outflow.v1.ConnectionService/StreamBlockingExports", role: Role::Admin, streams: true },
-    unary("outflow.v1.ConnectionService/SearchUsableConnections", Role::Contributor),
-    unary("outflow.v1.ConnectionService/ShareConnection", Role::Admin),
-    unary("outflow.v1.ConnectionService/UnshareConnection", Role::Admin),
-    unary("outflow.v1.ConnectionService/RotateConnectionCredential", Role::Admin),
-    unary("outflow.v1.ConnectionService/RevokeConnectionCredential", Role::Admin),
-    unary("outflow.v1.ConnectionService/SuspendConnection", Role::Admin),
-    unary("outflow.v1.ConnectionService/ResumeConnection", Role::Admin),
-    unary("outflow.v1.ExportService/CreateExport", Role::Contributor),
-    unary("outflow.v1.ExportService/GetExport", Role::Viewer),
-    unary("outflow.v1.ExportService/ListExports", Role::Viewer),
-    unary("outflow.v1.ExportService/UpdateExport", Role::Contributor),
-    unary("outflow.v1.ExportService/DeleteExport", Role::Contributor),
-    unary("outflow.v1.ExportService/BatchDeleteExports", Role::Contributor),
-    unary("outflow.v1.ExportService/DuplicateExport", Role::Contributor),
-    unary("outflow.v1.ExportService/AttachExport", Role::Contributor),
-    unary("outflow.v1.ExportService/BatchAttachExports", Role::Contributor),
-    unary("outflow.v1.ExportService/DetachExport", Role::Admin),
-    unary("outflow.v1.ExportService/BatchDetachExports", Role::Admin),
-    unary("outflow.v1.ExportService/BatchUpdateExportSchedules", Role::Contributor),
-    unary("outflow.v1.ExportService/PreviewSchedule", Role::Viewer),
-    unary("outflow.v1.AuditService/ListAuditEvents", Role::Admin),
-];
+/// Every method of every service, sorted by name.
+pub const METHODS: &[Method] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 
-/// The method of a path, `/package.Service/Method`.
-pub fn find(path: &str) -> Option<&'static Method> {
-    let name = path.strip_prefix('/')?;
-    METHODS.iter().find(|method| method.name == name)
+/// The methods that probes call.
+const HEALTH: [&str; 3] =
+    ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
+
+const fn method(name: &'static str, role: &str, streams: bool) -> Method {
+    let role = match role.as_bytes() {
+        b"ROLE_VIEWER" => Role::Viewer,
+        b"ROLE_CONTRIBUTOR" => Role::Contributor,
+        b"ROLE_ADMIN" => Role::Admin,
+        b"ROLE_RUNNER" => Role::Runner,
+        _ => panic!("a role of the protos that is not known here"),
+    };
+    Method { name, role, streams }
+}
+
+impl Route {
+    /// The route of a path, `/package.Service/Method`.
+    pub fn of(path: &str) -> Self {
+        let name = path.strip_prefix('/').unwrap_or_default();
+        if let Ok(index) = METHODS.binary_search_by(|method| method.name.cmp(name)) {
+            return Self::Method(&METHODS[index]);
+        }
+        if HEALTH.contains(&path) {
+            Self::Health
+        } else if path.starts_with("/grpc.reflection.") {
+            Self::Reflection
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// The full names of the services.
+pub fn services() -> Vec<&'static str> {
+    let mut services: Vec<_> = METHODS.iter().filter_map(|method| method.name.split('/').next()).collect();
+    services.dedup();
+    services
 }

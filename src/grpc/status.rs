@@ -1,7 +1,7 @@
-//! The one way from an error to a status: code, words, and details that a program can act on.
+//! The one place where an error becomes a status: code, message, and details that a program can act on.
 //!
-//! Statuses stay under 6 KiB as sent, for clients refuse trailers over 8 KiB and then show another error instead
-//! (gRPC core, `GRPC_ARG_MAX_METADATA_SIZE`).
+//! A status stays under 6 KiB as sent: clients refuse trailers over 8 KiB and then report another error instead (gRPC
+//! core, `GRPC_ARG_MAX_METADATA_SIZE`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,25 +11,27 @@ use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt
 use uuid::Uuid;
 
 use super::proto::ErrorReason;
-use crate::model::{Abort, Blocker, Error, Exhausted, Invalid, ResourceKind, Precondition, Unavailable, Violations, limits};
+use crate::model::{
+    Abort, Blocker, Error, Exhausted, Invalid, Precondition, ResourceKind, Unavailable, Violations, limits,
+};
 
 /// `ErrorInfo.domain` of every status.
 pub const DOMAIN: &str = "outflow";
-/// Bytes of all violations of a status: with the rest, and in base64, under 6 KiB.
-const VIOLATIONS_BYTES: usize = 3_700;
-/// Characters of a display name within a status.
-const DISPLAY_NAME_CHARS: usize = 60;
-/// Characters of the words of a status.
-const MESSAGE_CHARS: usize = 300;
-/// Fields that a refusal names one by one.
-const FIELDS_NAMED: usize = 20;
-/// When a caller may try again, for what passes quickly.
-const RETRY_SOON: Duration = Duration::from_millis(100);
-/// When a caller may try again, for what takes a while.
-const RETRY_LATER: Duration = Duration::from_secs(1);
+/// The most bytes of all violations of a status; with the rest, and in base64, they stay under 6 KiB.
+const MAX_VIOLATIONS_BYTES: usize = 3_700;
+/// The longest display name in a status.
+const MAX_DISPLAY_NAME_CHARS: usize = 60;
+/// The longest message of a status.
+const MAX_MESSAGE_CHARS: usize = 300;
+/// The most binding fields that a refusal names.
+const MAX_NAMED_FIELDS: usize = 20;
+/// RetryInfo for a lost race.
+const SHORT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// RetryInfo for an overload or an outage.
+const LONG_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A status in the making.
-struct Answer {
+/// Builds a status.
+struct StatusBuilder {
     code: Code,
     message: String,
     reason: ErrorReason,
@@ -37,7 +39,7 @@ struct Answer {
     details: ErrorDetails,
 }
 
-impl Answer {
+impl StatusBuilder {
     fn new(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), reason, metadata: HashMap::new(), details: ErrorDetails::new() }
     }
@@ -53,14 +55,14 @@ impl Answer {
     }
 
     fn resource(mut self, kind: &str, name: &str) -> Self {
-        self.details.set_resource_info(kind, cut(name, MESSAGE_CHARS), "", "");
+        self.details.set_resource_info(kind, truncate(name, MAX_MESSAGE_CHARS), "", "");
         self
     }
 
     fn violations(mut self, violations: &Violations) -> Self {
         let size = |violation: &&crate::model::FieldViolation| violation.field.len() + violation.description.len() + 8;
-        let fitting = fitting(violations.iter(), size);
-        let list = fitting.iter().map(|found| FieldViolation::new(found.field.as_str(), found.description.as_str()));
+        let list = take_within(violations.iter(), size);
+        let list = list.iter().map(|found| FieldViolation::new(found.field.as_str(), found.description.as_str()));
         self.details.set_bad_request(list.collect::<Vec<_>>());
         self.with("violation_count", &violations.len())
     }
@@ -68,101 +70,130 @@ impl Answer {
     fn into_status(mut self) -> Status {
         let reason = self.reason.as_str_name().trim_start_matches("ERROR_REASON_");
         self.details.set_error_info(reason, DOMAIN, self.metadata);
-        Status::with_error_details(self.code, cut(&self.message, MESSAGE_CHARS), self.details)
+        Status::with_error_details(self.code, truncate(&self.message, MAX_MESSAGE_CHARS), self.details)
     }
 }
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        answer(error).into_status()
+        to_status(error).into_status()
     }
 }
 
-fn answer(error: Error) -> Answer {
+fn to_status(error: Error) -> StatusBuilder {
     use ErrorReason as Reason;
     match error {
         Error::Unauthenticated => {
-            Answer::new(Code::Unauthenticated, Reason::Unauthenticated, "valid credentials are required")
+            StatusBuilder::new(Code::Unauthenticated, Reason::Unauthenticated, "valid credentials are required")
         }
         Error::RoleRequired(role) => {
-            let message = format!("this method needs the role {}", role.as_str());
-            Answer::new(Code::PermissionDenied, Reason::RoleRequired, message).with("role", &role.as_str())
+            let message = format!("this method requires the role {}", role.as_str());
+            StatusBuilder::new(Code::PermissionDenied, Reason::RoleRequired, message).with("role", &role.as_str())
         }
         Error::NotPermitted(name) => {
             let message = format!("not permitted on {name} (or it might not exist)");
-            Answer::new(Code::PermissionDenied, Reason::NotPermitted, message).resource("", &name)
+            StatusBuilder::new(Code::PermissionDenied, Reason::NotPermitted, message).resource("", &name)
         }
         Error::NotFound(kind, name) => {
-            Answer::new(Code::NotFound, Reason::ResourceNotFound, format!("{name} not found"))
+            StatusBuilder::new(Code::NotFound, Reason::ResourceNotFound, format!("{name} not found"))
                 .resource(kind_name(kind), &name)
         }
         Error::AlreadyExists(kind, name) => {
-            Answer::new(Code::AlreadyExists, Reason::ResourceExists, format!("{name} exists already"))
+            StatusBuilder::new(Code::AlreadyExists, Reason::ResourceExists, format!("{name} already exists"))
                 .resource(kind_name(kind), &name)
         }
         Error::Invalid(invalid, violations) => invalid_argument(invalid, &violations),
         Error::Precondition(precondition) => failed_precondition(*precondition),
         Error::Aborted(abort) => aborted(abort),
         Error::CursorExpired => {
-            let message = "the cursor is older than what is kept: begin again without it";
-            Answer::new(Code::OutOfRange, Reason::CursorExpired, message)
+            let message = "the cursor is too old; restart without it";
+            StatusBuilder::new(Code::OutOfRange, Reason::CursorExpired, message)
         }
         Error::Exhausted(Exhausted::Overloaded) => {
-            Answer::new(Code::ResourceExhausted, Reason::Overloaded, "too many calls at once").retry(RETRY_LATER)
+            StatusBuilder::new(Code::ResourceExhausted, Reason::Overloaded, "too many concurrent calls; retry later")
+                .retry(LONG_RETRY_DELAY)
         }
-        Error::Exhausted(Exhausted::RateLimited) => {
-            Answer::new(Code::ResourceExhausted, Reason::RateLimited, "too many streams at once").retry(RETRY_LATER)
-        }
+        Error::Exhausted(Exhausted::RateLimited) => StatusBuilder::new(
+            Code::ResourceExhausted,
+            Reason::RateLimited,
+            "too many open streams; close one or retry later",
+        )
+        .retry(LONG_RETRY_DELAY),
         Error::Unavailable(unavailable) => {
             let (reason, message) = match unavailable {
-                Unavailable::Database => (Reason::DatabaseUnavailable, "the database does not answer"),
-                Unavailable::IdentityKeys => (Reason::IdentityKeysUnavailable, "identities cannot be verified for now"),
-                Unavailable::Draining => (Reason::Draining, "the server is shutting down"),
+                Unavailable::Database => (Reason::DatabaseUnavailable, "the database is unavailable; retry later"),
+                Unavailable::IdentityKeys => {
+                    (Reason::IdentityKeysUnavailable, "tokens cannot be verified at the moment; retry later")
+                }
+                Unavailable::Draining => (Reason::Draining, "the server is shutting down; retry"),
             };
-            Answer::new(Code::Unavailable, reason, message).retry(RETRY_LATER)
+            StatusBuilder::new(Code::Unavailable, reason, message).retry(LONG_RETRY_DELAY)
         }
-        Error::DeadlineExceeded => Answer::new(
+        Error::DeadlineExceeded => StatusBuilder::new(
             Code::DeadlineExceeded,
             Reason::DeadlineExceeded,
-            "the deadline has passed; the call may have had its effect: repeat it with the same request_id",
+            "the deadline was exceeded; the call may have taken effect, so retry it with the same request_id",
         ),
         Error::Internal(cause) => internal(&*cause),
     }
 }
 
-/// A fault of ours: the cause goes to the log, under an id that the caller gets.
-fn internal(cause: &(dyn std::error::Error + Send + Sync)) -> Answer {
-    let error_id = Uuid::new_v4();
-    tracing::error!(%error_id, error = %cause, cause = ?cause.source().map(ToString::to_string), "a call failed");
-    let message = format!("internal error {error_id}");
-    Answer::new(Code::Internal, ErrorReason::Internal, message).with("error_id", &error_id)
+/// The name of a code, as metrics label it.
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
 }
 
-/// The answer to a call whose handler panicked; the panic itself is on the log.
+/// An internal error: its cause is logged with an id, and the caller gets the id.
+fn internal(cause: &(dyn std::error::Error + Send + Sync)) -> StatusBuilder {
+    let error_id = Uuid::new_v4();
+    tracing::error!(%error_id, error = %cause, cause = ?cause.source().map(ToString::to_string), "call failed");
+    let message = format!("internal error {error_id}");
+    StatusBuilder::new(Code::Internal, ErrorReason::Internal, message).with("error_id", &error_id)
+}
+
+/// The status of a call whose handler panicked. The panic itself was logged.
 pub fn panicked() -> Status {
     Error::internal("a handler panicked").into()
 }
 
-/// The answer to a call of a method that is not there.
-pub fn unimplemented() -> Status {
-    Answer::new(Code::Unimplemented, ErrorReason::Unimplemented, "there is no such method").into_status()
+/// The status of a call to a method that does not exist.
+pub fn unknown_method() -> Status {
+    StatusBuilder::new(Code::Unimplemented, ErrorReason::Unimplemented, "unknown method").into_status()
 }
 
-/// A status that the library made before a handler was called, in our words: its faults are those of the bytes that came.
-pub fn of_library(status: &Status) -> Status {
-    let words = status.message();
-    let answer = if status.code() == Code::Unimplemented {
-        // A compression that is not understood; which are stands in its metadata.
-        Answer::new(Code::Unimplemented, ErrorReason::Unimplemented, words)
+/// A status that tonic made before a handler was called, with a reason like all others. Its causes are malformed requests.
+pub fn from_tonic(status: &Status) -> Status {
+    let message = status.message();
+    let builder = if status.code() == Code::Unimplemented {
+        // An unknown compression. The metadata names the supported ones.
+        StatusBuilder::new(Code::Unimplemented, ErrorReason::Unimplemented, message)
     } else {
-        answer(Error::invalid_as(Invalid::Undecodable, "", format!("the request cannot be read: {words}")))
+        to_status(Error::invalid_as(Invalid::Undecodable, "", format!("the request cannot be decoded: {message}")))
     };
-    let mut explained = answer.into_status();
+    let mut explained = builder.into_status();
     *explained.metadata_mut() = status.metadata().clone();
     explained
 }
 
-fn invalid_argument(invalid: Invalid, violations: &Violations) -> Answer {
+fn invalid_argument(invalid: Invalid, violations: &Violations) -> StatusBuilder {
     let reason = match invalid {
         Invalid::Field => ErrorReason::InvalidField,
         Invalid::Immutable => ErrorReason::ImmutableField,
@@ -175,14 +206,14 @@ fn invalid_argument(invalid: Invalid, violations: &Violations) -> Answer {
     };
     let first = violations.iter().next();
     let message = match (first, violations.len()) {
-        (None, _) => "the request is not acceptable".to_owned(),
+        (None, _) => "the request is invalid".to_owned(),
         (Some(first), 1) => format!("{} {}", first.field, first.description),
         (Some(first), count) => format!("{} {} (and {} more)", first.field, first.description, count - 1),
     };
-    let answer = Answer::new(Code::InvalidArgument, reason, message.trim_start()).violations(violations);
+    let builder = StatusBuilder::new(Code::InvalidArgument, reason, message.trim_start()).violations(violations);
     match invalid {
         Invalid::ScheduleTooFrequent { min_interval_seconds } => {
-            answer.with("min_interval_seconds", &min_interval_seconds)
+            builder.with("min_interval_seconds", &min_interval_seconds)
         }
         Invalid::Field
         | Invalid::Immutable
@@ -190,33 +221,34 @@ fn invalid_argument(invalid: Invalid, violations: &Violations) -> Answer {
         | Invalid::PageToken
         | Invalid::Cursor
         | Invalid::ScheduleNeverFires
-        | Invalid::Undecodable => answer,
+        | Invalid::Undecodable => builder,
     }
 }
 
-fn failed_precondition(precondition: Precondition) -> Answer {
-    let new = |reason, message: String| Answer::new(Code::FailedPrecondition, reason, message);
+fn failed_precondition(precondition: Precondition) -> StatusBuilder {
+    let new = |reason, message: String| StatusBuilder::new(Code::FailedPrecondition, reason, message);
     match precondition {
         Precondition::ConnectionInUse { connection, blocking_export_count, blocking_set_etag, first } => {
             let exports = if blocking_export_count == 1 { "export uses" } else { "exports use" };
-            let message = format!("{blocking_export_count} {exports} this connection: see StreamBlockingExports");
-            let mut answer = new(ErrorReason::ConnectionInUse, message)
+            let message =
+                format!("{blocking_export_count} {exports} this connection; list them with StreamBlockingExports");
+            let mut builder = new(ErrorReason::ConnectionInUse, message)
                 .with("blocking_export_count", &blocking_export_count)
                 .with("blocking_set_etag", &blocking_set_etag)
                 .with("violation_count", &first.len())
                 .resource(kind_name(ResourceKind::Connection), &connection);
-            answer.details.set_precondition_failure(blockers(&first));
-            answer.details.add_help_link(
-                "streams every blocking export; BatchDetachExports detaches the set that was shown",
+            builder.details.set_precondition_failure(blockers(&first));
+            builder.details.add_help_link(
+                "StreamBlockingExports lists every blocking export; BatchDetachExports detaches the listed set",
                 "/outflow.v1.ConnectionService/StreamBlockingExports",
             );
-            answer
+            builder
         }
         Precondition::BlockingSetTooLarge { connection, blocking_export_count, limit } => {
             let message = format!(
-                "{blocking_export_count} exports are attached, one call detaches at most {limit}: detach them by \
-                 names, in batches of {} from StreamBlockingExports",
-                limits::BATCH_NAMES
+                "{blocking_export_count} exports are attached, and one call detaches at most {limit}; detach them by \
+                 name in batches of {}, as StreamBlockingExports lists them",
+                limits::MAX_BATCH_NAMES
             );
             new(ErrorReason::BlockingSetTooLarge, message)
                 .with("blocking_export_count", &blocking_export_count)
@@ -224,22 +256,23 @@ fn failed_precondition(precondition: Precondition) -> Answer {
                 .resource(kind_name(ResourceKind::Connection), &connection)
         }
         Precondition::CredentialReentryRequired { changed_binding_fields } => {
-            let fields = cut(&changed_binding_fields.join(","), MESSAGE_CHARS);
-            let message = format!("{fields} decide where or as whom we connect: give `credential` in the same request");
-            let mut answer =
+            let fields = truncate(&changed_binding_fields.join(","), MAX_MESSAGE_CHARS);
+            let message =
+                format!("{fields} decide where or as whom the service connects; set `credential` in the same request");
+            let mut builder =
                 new(ErrorReason::CredentialReentryRequired, message).with("changed_binding_fields", &fields);
             let violation = |field: &String| {
-                PreconditionViolation::new("CREDENTIAL_REENTRY_REQUIRED", field, "needs the credential again")
+                PreconditionViolation::new("CREDENTIAL_REENTRY_REQUIRED", field, "changed without the credential")
             };
-            answer.details.set_precondition_failure(
-                changed_binding_fields.iter().take(FIELDS_NAMED).map(violation).collect::<Vec<_>>(),
+            builder.details.set_precondition_failure(
+                changed_binding_fields.iter().take(MAX_NAMED_FIELDS).map(violation).collect::<Vec<_>>(),
             );
-            answer
+            builder
         }
         Precondition::ConnectionTypeMismatch { export, export_type, connection_type, violations } => {
             let message = format!(
-                "the settings of {export} are for {export_type} and do not fit {connection_type}: give \
-                 `destination_settings` with AttachExport"
+                "the settings of {export} are for {export_type} and do not fit {connection_type}; set \
+                 `destination_settings` in AttachExport"
             );
             new(ErrorReason::ConnectionTypeMismatch, message)
                 .with("export_type", &export_type)
@@ -250,35 +283,35 @@ fn failed_precondition(precondition: Precondition) -> Answer {
     }
 }
 
-fn aborted(abort: Abort) -> Answer {
+fn aborted(abort: Abort) -> StatusBuilder {
     match abort {
         Abort::EtagMismatch { name } => {
-            let message = format!("{name} has changed since its etag was read: read it again");
-            Answer::new(Code::Aborted, ErrorReason::EtagMismatch, message).resource("", &name)
+            let message = format!("{name} was changed after its etag was read; read it again");
+            StatusBuilder::new(Code::Aborted, ErrorReason::EtagMismatch, message).resource("", &name)
         }
         Abort::BlockingSetChanged { connection } => {
-            let message = "an export was attached since the set was shown: stream it again";
-            Answer::new(Code::Aborted, ErrorReason::BlockingSetChanged, message)
+            let message = "an export was attached after the set was listed; list it again";
+            StatusBuilder::new(Code::Aborted, ErrorReason::BlockingSetChanged, message)
                 .with("connection", &connection)
                 .resource(kind_name(ResourceKind::Connection), &connection)
         }
         Abort::Conflict => {
-            let message = "another change was in the way: repeat the call";
-            Answer::new(Code::Aborted, ErrorReason::Conflict, message).retry(RETRY_SOON)
+            let message = "conflicted with a concurrent change; retry";
+            StatusBuilder::new(Code::Aborted, ErrorReason::Conflict, message).retry(SHORT_RETRY_DELAY)
         }
     }
 }
 
-/// One violation for each blocker; where resource names are long there is no room for what people call them.
+/// One violation per blocker. Display names are left out if they do not fit.
 fn blockers(first: &[Blocker]) -> Vec<PreconditionViolation> {
     let kind = "CONNECTION_IN_USE";
     let with_names_of = |chars: usize| {
         let size =
             |(blocker, display_name): &(&Blocker, String)| kind.len() + blocker.name.len() + display_name.len() + 12;
-        let named = first.iter().map(|blocker| (blocker, cut(&blocker.display_name, chars)));
-        fitting(named, size)
+        let named = first.iter().map(|blocker| (blocker, truncate(&blocker.display_name, chars)));
+        take_within(named, size)
     };
-    let mut fitted = with_names_of(DISPLAY_NAME_CHARS);
+    let mut fitted = with_names_of(MAX_DISPLAY_NAME_CHARS);
     if fitted.len() < first.len() {
         fitted = with_names_of(0);
     }
@@ -287,12 +320,12 @@ fn blockers(first: &[Blocker]) -> Vec<PreconditionViolation> {
     fitted.into_iter().map(violation).collect()
 }
 
-/// As many from the beginning as there is room for.
-fn fitting<T>(items: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec<T> {
-    let mut room = VIOLATIONS_BYTES;
+/// The first items that fit into the budget for violations.
+fn take_within<T>(items: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut budget = MAX_VIOLATIONS_BYTES;
     items
         .map_while(|item| {
-            room = room.checked_sub(size(&item))?;
+            budget = budget.checked_sub(size(&item))?;
             Some(item)
         })
         .collect()
@@ -306,8 +339,8 @@ fn kind_name(kind: ResourceKind) -> &'static str {
     }
 }
 
-/// The beginning of a text, without control characters.
-fn cut(text: &str, chars: usize) -> String {
+/// The first characters of a text, without control characters.
+fn truncate(text: &str, chars: usize) -> String {
     text.chars().filter(|character| !character.is_control()).take(chars).collect()
 }
 
@@ -326,7 +359,7 @@ mod tests {
         let organization = "o".repeat(63);
         let blocker = |number: usize| Blocker {
             name: format!("organizations/{organization}/exports/{number:x>63}"),
-            display_name: "🦀".repeat(limits::DISPLAY_NAME_CHARS),
+            display_name: "🦀".repeat(limits::MAX_DISPLAY_NAME_CHARS),
         };
         let status: Status = Error::from(Precondition::ConnectionInUse {
             connection: format!("organizations/{organization}/connections/{organization}"),

@@ -1,49 +1,49 @@
 //! Payloads.
 
-use super::form::Form;
+use super::validator::RequestValidator;
 use super::values::{json, json_to_proto};
 use crate::grpc::proto as pb;
 use crate::model::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
 
-/// A payload; its form is checked whole.
-pub fn payload(form: &mut Form<'_>, path: &str, given: Option<pb::Payload>) -> Payload {
+/// A payload, with all its names and values checked.
+pub fn payload(validator: &mut RequestValidator<'_>, path: &str, given: Option<pb::Payload>) -> Payload {
     let Some(given) = given else {
-        form.add(path, "is required");
+        validator.add(path, "is required");
         return Payload::default();
     };
     let tables = given.tables.into_iter().enumerate();
-    let tables = tables.map(|(index, given)| table(form, &format!("{path}.tables[{index}]"), given)).collect();
+    let tables = tables.map(|(index, given)| table(validator, &format!("{path}.tables[{index}]"), given)).collect();
     let payload = Payload { tables };
-    payload.check(&mut form.violations, path);
+    payload.check(&mut validator.violations, path);
     payload
 }
 
-fn table(form: &mut Form<'_>, path: &str, given: pb::PayloadTable) -> PayloadTable {
+fn table(validator: &mut RequestValidator<'_>, path: &str, given: pb::PayloadTable) -> PayloadTable {
     let fields = given.fields.into_iter().enumerate();
     let fields = fields.map(|(index, given)| {
-        let transform = transform(form, &format!("{path}.fields[{index}].transform"), given.transform);
+        let transform = transform(validator, &format!("{path}.fields[{index}].transform"), given.transform);
         PayloadField { field: given.field, output_name: given.output_name, transform }
     });
     let fields = fields.collect();
     let filters = given.filters.into_iter().enumerate();
-    let filters = filters.map(|(index, given)| filter(form, &format!("{path}.filters[{index}]"), given)).collect();
+    let filters = filters.map(|(index, given)| filter(validator, &format!("{path}.filters[{index}]"), given)).collect();
     PayloadTable { table: given.table, fields, filters }
 }
 
-fn transform(form: &mut Form<'_>, path: &str, given: i32) -> Transform {
+fn transform(validator: &mut RequestValidator<'_>, path: &str, given: i32) -> Transform {
     use pb::payload_field::Transform as Wire;
     match Wire::try_from(given) {
         Ok(Wire::Unspecified | Wire::None) => Transform::None,
         Ok(Wire::Sha256) => Transform::Sha256,
         Ok(Wire::Sha256Normalized) => Transform::Sha256Normalized,
         Err(_) => {
-            form.add(path, "is not a known transform");
+            validator.add(path, "is not a known transform");
             Transform::None
         }
     }
 }
 
-fn filter(form: &mut Form<'_>, path: &str, given: pb::PayloadFilter) -> PayloadFilter {
+fn filter(validator: &mut RequestValidator<'_>, path: &str, given: pb::PayloadFilter) -> PayloadFilter {
     use pb::payload_filter::Comparison as Wire;
     let comparison = match Wire::try_from(given.comparison) {
         Ok(Wire::Equals) => Comparison::Equals,
@@ -57,15 +57,15 @@ fn filter(form: &mut Form<'_>, path: &str, given: pb::PayloadFilter) -> PayloadF
         Ok(Wire::IsNull) => Comparison::IsNull,
         Ok(Wire::IsNotNull) => Comparison::IsNotNull,
         Ok(Wire::Unspecified) | Err(_) => {
-            form.add(format!("{path}.comparison"), "is required");
+            validator.add(format!("{path}.comparison"), "is required");
             Comparison::In
         }
     };
-    let values = given.values.into_iter().map(|value| json(&mut form.violations, path, value)).collect();
+    let values = given.values.into_iter().map(|value| json(&mut validator.violations, path, value)).collect();
     PayloadFilter { field: given.field, comparison, values }
 }
 
-/// A payload on its way out.
+/// A payload as a message.
 pub fn payload_to_proto(payload: &Payload) -> pb::Payload {
     let field = |field: &PayloadField| pb::PayloadField {
         field: field.field.clone(),

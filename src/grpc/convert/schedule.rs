@@ -1,22 +1,21 @@
-//! Schedules.
+//! Schedules, and PreviewSchedule.
 
-use super::form::Form;
+use super::validator::RequestValidator;
 use super::values::{duration, duration_to_proto, time, time_to_proto};
-use crate::app::ScheduleChange;
 use crate::grpc::proto as pb;
+use crate::model::limits;
 use crate::model::schedule::{Occurrence, OverlapPolicy, RepeatedTime, Schedule, Shift, SkippedTime, Timing};
-use crate::model::{Call, Result, limits};
 
 use pb::schedule::cron::{RepeatedTime as WireRepeated, SkippedTime as WireSkipped};
 use pb::schedule::{Cron, Interval, OverlapPolicy as WireOverlap, Timing as WireTiming};
 
-/// A schedule, as written; what it means is checked where its type is known.
-pub fn schedule(form: &mut Form<'_>, path: &str, given: pb::Schedule) -> Option<Schedule> {
+/// A schedule as it was written. What it means is checked where the type of its connection is known.
+pub fn schedule(validator: &mut RequestValidator<'_>, path: &str, given: pb::Schedule) -> Option<Schedule> {
     let timing = match given.timing {
-        Some(WireTiming::Cron(cron)) => cron_timing(form, path, cron),
-        Some(WireTiming::Interval(interval)) => interval_timing(form, path, &interval),
+        Some(WireTiming::Cron(cron)) => cron_timing(validator, path, cron),
+        Some(WireTiming::Interval(interval)) => interval_timing(validator, path, &interval),
         None => {
-            form.add(path, "needs `cron` or `interval`");
+            validator.add(path, "needs `cron` or `interval`");
             None
         }
     };
@@ -24,15 +23,15 @@ pub fn schedule(form: &mut Form<'_>, path: &str, given: pb::Schedule) -> Option<
         Ok(WireOverlap::Unspecified | WireOverlap::Skip) => OverlapPolicy::Skip,
         Ok(WireOverlap::BufferOne) => OverlapPolicy::BufferOne,
         Err(_) => {
-            form.add(format!("{path}.overlap_policy"), "is not a known policy");
+            validator.add(format!("{path}.overlap_policy"), "is not a known policy");
             OverlapPolicy::Skip
         }
     };
     let failures = u32::try_from(given.pause_after_failures);
     if failures.is_err() {
-        form.add(format!("{path}.pause_after_failures"), "must not be negative");
+        validator.add(format!("{path}.pause_after_failures"), "must not be negative");
     }
-    let violations = &mut form.violations;
+    let violations = &mut validator.violations;
     let start_time = time(violations, &format!("{path}.start_time"), given.start_time);
     let end_time = time(violations, &format!("{path}.end_time"), given.end_time);
     let jitter = duration(violations, &format!("{path}.jitter"), given.jitter);
@@ -49,7 +48,7 @@ pub fn schedule(form: &mut Form<'_>, path: &str, given: pb::Schedule) -> Option<
     })
 }
 
-fn cron_timing(form: &mut Form<'_>, path: &str, cron: Cron) -> Option<Timing> {
+fn cron_timing(validator: &mut RequestValidator<'_>, path: &str, cron: Cron) -> Option<Timing> {
     let skipped_time = match WireSkipped::try_from(cron.skipped_time) {
         Ok(WireSkipped::Unspecified | WireSkipped::RunAtNextValidTime) => Some(SkippedTime::RunAtNextValidTime),
         Ok(WireSkipped::Skip) => Some(SkippedTime::Skip),
@@ -61,26 +60,26 @@ fn cron_timing(form: &mut Form<'_>, path: &str, cron: Cron) -> Option<Timing> {
         Err(_) => None,
     };
     if skipped_time.is_none() {
-        form.add(format!("{path}.cron.skipped_time"), "is not a known policy");
+        validator.add(format!("{path}.cron.skipped_time"), "is not a known policy");
     }
     if repeated_time.is_none() {
-        form.add(format!("{path}.cron.repeated_time"), "is not a known policy");
+        validator.add(format!("{path}.cron.repeated_time"), "is not a known policy");
     }
     let (expression, time_zone) = (cron.expression, cron.time_zone);
     let (skipped_time, repeated_time) = skipped_time.zip(repeated_time)?;
     Some(Timing::Cron { expression, time_zone, skipped_time, repeated_time })
 }
 
-fn interval_timing(form: &mut Form<'_>, path: &str, interval: &Interval) -> Option<Timing> {
+fn interval_timing(validator: &mut RequestValidator<'_>, path: &str, interval: &Interval) -> Option<Timing> {
     if interval.every.is_none() {
-        form.add(format!("{path}.interval.every"), "is required");
+        validator.add(format!("{path}.interval.every"), "is required");
     }
-    let every = duration(&mut form.violations, &format!("{path}.interval.every"), interval.every);
-    let anchor = time(&mut form.violations, &format!("{path}.interval.anchor"), interval.anchor);
+    let every = duration(&mut validator.violations, &format!("{path}.interval.every"), interval.every);
+    let anchor = time(&mut validator.violations, &format!("{path}.interval.anchor"), interval.anchor);
     Some(Timing::Interval { every: every?, anchor })
 }
 
-/// A schedule on its way out.
+/// A schedule as a message.
 pub fn schedule_to_proto(schedule: &Schedule) -> pb::Schedule {
     let timing = match &schedule.timing {
         Timing::Cron { expression, time_zone, skipped_time, repeated_time } => WireTiming::Cron(Cron {
@@ -117,43 +116,29 @@ pub fn schedule_to_proto(schedule: &Schedule) -> pb::Schedule {
     }
 }
 
-/// PreviewSchedule: the schedule, and how many times.
-pub fn preview_schedule(call: &Call, request: pb::PreviewScheduleRequest) -> Result<(Schedule, usize)> {
-    let mut form = Form::new(call, [request.parent.as_str()])?;
-    form.parent(&request.parent);
+/// PreviewSchedule: the schedule, and how many occurrences.
+pub fn preview_schedule(
+    validator: &mut RequestValidator<'_>,
+    request: &pb::PreviewScheduleRequest,
+) -> Option<(Schedule, usize)> {
+    validator.own_names([request.parent.as_str()]);
+    validator.parent(&request.parent);
     let count = match u32::try_from(request.count) {
-        Ok(0) => limits::PREVIEW_TIMES_DEFAULT,
-        Ok(count) if count <= limits::PREVIEW_TIMES => count,
+        Ok(0) => limits::DEFAULT_PREVIEW_TIMES,
+        Ok(count) if count <= limits::MAX_PREVIEW_TIMES => count,
         _ => {
-            form.add("count", format!("must be 0 to {}", limits::PREVIEW_TIMES));
+            validator.add("count", format!("must be 0 to {}", limits::MAX_PREVIEW_TIMES));
             0
         }
     };
-    let Some(given) = request.schedule else {
-        form.add("schedule", "is required");
-        return form.finish(None);
+    let Some(given) = request.schedule.clone() else {
+        validator.add("schedule", "is required");
+        return None;
     };
-    let schedule = schedule(&mut form, "schedule", given);
-    form.finish(schedule.map(|schedule| (schedule, count as usize)))
+    Some((schedule(validator, "schedule", given)?, count as usize))
 }
 
-/// What BatchUpdateExportSchedules does to each schedule.
-pub fn schedule_change(
-    form: &mut Form<'_>,
-    given: Option<pb::batch_update_export_schedules_request::Change>,
-) -> Option<ScheduleChange> {
-    use pb::batch_update_export_schedules_request::Change;
-    match given {
-        Some(Change::Enabled(enabled)) => Some(ScheduleChange::Enabled(enabled)),
-        Some(Change::Schedule(given)) => schedule(form, "schedule", given).map(ScheduleChange::Replace),
-        None => {
-            form.add("enabled", "give `enabled` or `schedule`");
-            None
-        }
-    }
-}
-
-/// One time of a schedule.
+/// An occurrence of a schedule.
 pub fn occurrence_to_proto(occurrence: Occurrence) -> pb::preview_schedule_response::Occurrence {
     use pb::preview_schedule_response::occurrence::Shift as Wire;
     let shift = match occurrence.shift {

@@ -1,4 +1,4 @@
-//! Struct, Timestamp and Duration, and what they become.
+//! Struct, Timestamp and Duration.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use prost_types::value::Kind;
 use serde_json::{Number, Value};
 
-use crate::model::text::Object;
-use crate::model::{Violations, limits, text};
+use crate::model::json::Object;
+use crate::model::{Violations, limits, validate};
 
-/// The greatest whole number that a double holds without a gap.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// 2^53: up to it a double holds every integer exactly.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// A Struct as an object; whole numbers become integers, for 5432 comes as 5432.0.
+/// A Struct as an object. Whole numbers become integers: 5432 arrives as 5432.0.
 pub fn object(violations: &mut Violations, field: &str, value: prost_types::Struct, max_bytes: usize) -> Object {
     let object = members(violations, field, value);
-    text::check_object(violations, field, &object, max_bytes);
+    validate::object(violations, field, &object, max_bytes);
     object
 }
 
@@ -43,7 +43,11 @@ pub fn json(violations: &mut Violations, field: &str, value: prost_types::Value)
 
 #[expect(clippy::cast_possible_truncation, reason = "whole and within the range, as the condition says")]
 fn number(value: f64) -> Option<Number> {
-    if value.fract() == 0.0 && value.abs() <= EXACT { Some((value as i64).into()) } else { Number::from_f64(value) }
+    if value.fract() == 0.0 && value.abs() <= MAX_EXACT_INTEGER {
+        Some((value as i64).into())
+    } else {
+        Number::from_f64(value)
+    }
 }
 
 /// An object as a Struct.
@@ -78,13 +82,13 @@ pub fn time(violations: &mut Violations, field: &str, value: Option<prost_types:
     time.map(|time| time.trunc_subsecs(6))
 }
 
-/// A point in time, on its way out.
+/// A point in time as a message.
 pub fn time_to_proto(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
     prost_types::Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// A span of time, not negative.
+/// A duration that is not negative.
 pub fn duration(violations: &mut Violations, field: &str, value: Option<prost_types::Duration>) -> Option<Duration> {
     let value = value?;
     let span =
@@ -95,7 +99,7 @@ pub fn duration(violations: &mut Violations, field: &str, value: Option<prost_ty
     span.map(|(seconds, nanos)| Duration::new(seconds, nanos))
 }
 
-/// A span of time, on its way out.
+/// A duration as a message.
 pub fn duration_to_proto(span: Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
@@ -103,14 +107,14 @@ pub fn duration_to_proto(span: Duration) -> prost_types::Duration {
     }
 }
 
-/// The size of properties on their way in.
+/// The properties of a connection.
 pub fn properties(violations: &mut Violations, field: &str, value: Option<prost_types::Struct>) -> Object {
-    object(violations, field, value.unwrap_or_default(), limits::PROPERTIES_BYTES)
+    object(violations, field, value.unwrap_or_default(), limits::MAX_PROPERTIES_BYTES)
 }
 
-/// Settings on their way in.
+/// The destination settings of an export.
 pub fn settings(violations: &mut Violations, field: &str, value: Option<prost_types::Struct>) -> Object {
-    object(violations, field, value.unwrap_or_default(), limits::EXPORT_BYTES)
+    object(violations, field, value.unwrap_or_default(), limits::MAX_EXPORT_BYTES)
 }
 
 #[cfg(test)]

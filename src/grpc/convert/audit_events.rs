@@ -1,31 +1,34 @@
-//! The audit log.
+//! Requests about the audit log, and audit events as messages.
 
-use super::form::Form;
-use super::lists::{Listing, Paging, listing};
+use super::lists::{List, Paging};
+use super::validator::RequestValidator;
 use super::values::{object_to_proto, time, time_to_proto};
 use crate::grpc::proto as pb;
 use crate::model::audit::{AuditEvent, AuditFilter, Outcome};
 use crate::model::page::OrderKey;
-use crate::model::{Call, OrganizationId, Result, limits};
+use crate::model::{OrganizationId, limits};
 
 /// ListAuditEvents.
-pub fn list_audit_events(call: &Call, request: &pb::ListAuditEventsRequest) -> Result<Listing<AuditFilter>> {
-    let mut form = Form::new(call, [request.parent.as_str(), request.resource.as_str()])?;
-    form.parent(&request.parent);
+pub fn list_audit_events(
+    validator: &mut RequestValidator<'_>,
+    request: &pb::ListAuditEventsRequest,
+) -> Option<List<AuditFilter>> {
+    validator.own_names([request.parent.as_str(), &request.resource]);
+    validator.parent(&request.parent);
     let filter = AuditFilter {
-        resource: form.filter("resource", &request.resource, limits::FILTER_CHARS),
-        principal: form.filter("principal", &request.principal, limits::FILTER_CHARS),
-        method: form.filter("method", &request.method, limits::FILTER_CHARS),
-        start_time: time(&mut form.violations, "start_time", request.start_time),
-        end_time: time(&mut form.violations, "end_time", request.end_time),
+        resource: validator.filter("resource", &request.resource, limits::MAX_FILTER_CHARS),
+        principal: validator.filter("principal", &request.principal, limits::MAX_FILTER_CHARS),
+        method: validator.filter("method", &request.method, limits::MAX_FILTER_CHARS),
+        start_time: time(&mut validator.violations, "start_time", request.start_time),
+        end_time: time(&mut validator.violations, "end_time", request.end_time),
     };
     let paging = Paging { page_size: request.page_size, page_token: &request.page_token, order_by: &request.order_by };
     let span = format!("{:?} {:?}", filter.start_time, filter.end_time);
     let arguments = [request.resource.as_str(), &request.principal, &request.method, &span];
-    listing(call, form, &paging, &[("time", OrderKey::CreateTime)], filter, &arguments)
+    List::parse(validator, &paging, &[("time", OrderKey::CreateTime)], filter, &arguments)
 }
 
-/// One event.
+/// An audit event.
 pub fn audit_event_to_proto(organization: &OrganizationId, event: AuditEvent) -> pb::AuditEvent {
     let outcome = match event.outcome {
         Outcome::Succeeded => pb::audit_event::Outcome::Succeeded,
@@ -41,9 +44,9 @@ pub fn audit_event_to_proto(organization: &OrganizationId, event: AuditEvent) ->
         resource: event.resource,
         resource_uid: id(event.resource_uid),
         resource_display_name: event.resource_display_name,
-        changed_fields: event.changes.fields,
-        before: Some(object_to_proto(&event.changes.before)),
-        after: Some(object_to_proto(&event.changes.after)),
+        changed_fields: event.diff.fields,
+        before: Some(object_to_proto(&event.diff.before)),
+        after: Some(object_to_proto(&event.diff.after)),
         outcome: outcome.into(),
         count: event.count,
         call_id: event.call_id,

@@ -1,12 +1,29 @@
-//! The stream of blocking exports, on its way out.
+//! The stream of blocking exports.
 
-use super::export::state_to_proto;
+use super::connections::connection_name;
+use super::exports::state_to_proto;
+use super::validator::RequestValidator;
 use super::values::time_to_proto;
-use crate::app::{BlockingEvent, BlockingMessage};
+use crate::app::connections::{BlockingEvent, BlockingMessage};
 use crate::grpc::proto as pb;
-use crate::model::ReleaseCause;
+use crate::model::{ConnectionName, Cursor, ReleaseCause};
 
-/// One message.
+/// StreamBlockingExports: the connection, the cursor to resume after, and whether to follow.
+pub fn stream_blocking_exports(
+    validator: &mut RequestValidator<'_>,
+    request: &pb::StreamBlockingExportsRequest,
+) -> Option<(ConnectionName, Option<Cursor>, bool)> {
+    let name = connection_name(validator, &request.name)?;
+    match Cursor::decode(&request.cursor) {
+        Ok(cursor) => Some((name, cursor, request.follow)),
+        Err(error) => {
+            validator.fail(error);
+            None
+        }
+    }
+}
+
+/// A message of the stream.
 pub fn message_to_proto(message: BlockingMessage) -> pb::StreamBlockingExportsResponse {
     use pb::stream_blocking_exports_response::released::Cause;
     use pb::stream_blocking_exports_response::{Blocking, Event, Heartbeat, Released, Summary};

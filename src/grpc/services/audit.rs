@@ -2,16 +2,16 @@
 
 use tonic::{Request, Response, Status};
 
-use super::convert::{audit_event_to_proto, list_audit_events, open};
-use super::proto as pb;
 use crate::app::App;
+use crate::grpc::convert::{self, accept};
+use crate::grpc::proto as pb;
 
 /// AuditService over the application.
 #[derive(Clone)]
 pub struct AuditApi(App);
 
 impl AuditApi {
-    /// The service.
+    /// The service of an application.
     pub fn new(app: App) -> Self {
         Self(app)
     }
@@ -23,11 +23,10 @@ impl pb::audit_service_server::AuditService for AuditApi {
         &self,
         request: Request<pb::ListAuditEventsRequest>,
     ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
-        let (call, request) = open(request)?;
-        let list = list_audit_events(&call, &request)?;
-        let page = self.0.list_audit_events(&call, &list.filter, &list.page).await?;
+        let (context, list) = accept(request, convert::list_audit_events)?;
+        let page = self.0.list_audit_events(&context, &list.filter, &list.page).await?;
         let next_page_token = list.next_page_token(&page);
-        let to_proto = |event| audit_event_to_proto(&call.caller.organization, event);
+        let to_proto = |event| convert::audit_event_to_proto(&context.organization, event);
         let audit_events = page.items.into_iter().map(to_proto).collect();
         Ok(Response::new(pb::ListAuditEventsResponse { audit_events, next_page_token }))
     }

@@ -1,11 +1,48 @@
-//! The catalog, on its way out.
+//! Requests about the catalog, and connection types as messages.
 
+use super::validator::RequestValidator;
 use super::values::{duration_to_proto, json_to_proto};
 use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, FieldSpec, LaunchStage, ValueType};
 use crate::grpc::proto as pb;
+use crate::model::token::{self, TokenKind};
+use crate::model::{ConnectionTypeId, Error, Invalid, page};
+
+/// ListConnectionTypes: the id after which the page starts, and its size.
+pub fn list_connection_types(
+    validator: &mut RequestValidator<'_>,
+    request: &pb::ListConnectionTypesRequest,
+) -> Option<(Option<String>, usize)> {
+    let size = page::page_size(request.page_size);
+    if size.is_none() {
+        validator.add("page_size", "must not be negative");
+    }
+    let size = size? as usize;
+    if request.page_token.is_empty() {
+        return Some((None, size));
+    }
+    let after = token::decode(TokenKind::Catalog, &request.page_token).and_then(|id| String::from_utf8(id).ok());
+    if after.is_none() {
+        let description = "does not belong to this list; restart from the first page";
+        validator.fail(Error::invalid_as(Invalid::PageToken, "page_token", description));
+    }
+    Some((Some(after?), size))
+}
+
+/// The token of the page of the catalog after this id.
+pub fn types_page_token(last: &str) -> String {
+    token::encode(TokenKind::Catalog, last.as_bytes())
+}
+
+/// GetConnectionType.
+pub fn get_connection_type(
+    validator: &mut RequestValidator<'_>,
+    request: &pb::GetConnectionTypeRequest,
+) -> Option<ConnectionTypeId> {
+    validator.connection_type("name", &request.name)
+}
 
 /// A connection type.
-pub fn type_to_proto(found: &ConnectionType) -> pb::ConnectionType {
+pub fn connection_type_to_proto(found: &ConnectionType) -> pb::ConnectionType {
     let stage = match found.launch_stage {
         LaunchStage::Preview => pb::connection_type::LaunchStage::Preview,
         LaunchStage::Ga => pb::connection_type::LaunchStage::Ga,

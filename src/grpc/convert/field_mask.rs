@@ -1,0 +1,61 @@
+//! Field masks (AIP-134).
+
+use std::collections::BTreeSet;
+
+use super::validator::RequestValidator;
+use crate::model::{Error, Invalid};
+
+/// The fields that an update takes from its request.
+pub enum UpdateMask {
+    /// The populated ones.
+    Populated,
+    /// All mutable ones.
+    All,
+    /// Those that the caller named.
+    Named(BTreeSet<String>),
+}
+
+impl UpdateMask {
+    /// Parses a mask. A path that is unknown, that goes into a message, or that this RPC cannot change is a violation.
+    ///
+    /// `elsewhere` are the fields that another RPC changes, each with what to do instead.
+    pub fn parse(
+        validator: &mut RequestValidator<'_>,
+        mask: Option<&prost_types::FieldMask>,
+        mutable: &[&str],
+        elsewhere: &[(&str, &str)],
+    ) -> Self {
+        let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
+        match paths {
+            [] => return Self::Populated,
+            [star] if star == "*" => return Self::All,
+            _ => {}
+        }
+        for path in paths {
+            let head = path.split('.').next().unwrap_or(path);
+            if let Some((_, instead)) = elsewhere.iter().find(|(field, _)| *field == head) {
+                let description = format!("{path} cannot be changed by an update; {instead}");
+                validator.fail(Error::invalid_as(Invalid::Immutable, "update_mask", description));
+            } else if !mutable.contains(&head) {
+                validator.add("update_mask", format!("{path} is not one of {}", mutable.join(", ")));
+            } else if head != path {
+                validator.add("update_mask", format!("{path} cannot be named; {head} is replaced as a whole"));
+            }
+        }
+        Self::Named(paths.iter().cloned().collect())
+    }
+
+    /// Whether a field is taken.
+    pub fn takes(&self, field: &str, populated: bool) -> bool {
+        match self {
+            Self::Populated => populated,
+            Self::All => true,
+            Self::Named(fields) => fields.contains(field),
+        }
+    }
+
+    /// Whether the caller named the fields one by one.
+    pub fn is_explicit(&self) -> bool {
+        matches!(self, Self::Named(_))
+    }
+}

@@ -1,0 +1,206 @@
+//! Accepts requests: takes the context, checks the whole form of the request, and reports every violation at once.
+
+use tonic::Request;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::grpc::mutation_request::MutationRequest;
+use crate::model::{
+    ConnectionName, ConnectionTypeId, Error, ExportName, IdempotencyKey, OpContext, OrganizationId, ResourceId, Result,
+    Violations, limits, validate,
+};
+
+/// The longest part of a name that an error repeats.
+const MAX_REPEATED_NAME_CHARS: usize = 200;
+
+/// Accepts a request that reads: its context, and its content as `parse` converts it.
+pub fn accept<M, T>(
+    request: Request<M>,
+    parse: impl FnOnce(&mut RequestValidator<'_>, &M) -> Option<T>,
+) -> Result<(OpContext, T)> {
+    let (context, request) = take_context(request)?;
+    let mut validator = RequestValidator::new(&context);
+    let parsed = parse(&mut validator, &request);
+    let parsed = validator.into_result(parsed)?;
+    Ok((context, parsed))
+}
+
+/// Accepts a request that changes: the context also gets its idempotency key and `validate_only`.
+pub fn accept_mutation<M: MutationRequest, T>(
+    app: &App,
+    request: Request<M>,
+    parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>,
+) -> Result<(OpContext, T)> {
+    let (mut context, mut request) = take_context(request)?;
+    let given = request.take_request_id();
+    let request_id = Uuid::try_parse(&given).ok();
+    context.validate_only = request.validate_only();
+    context.idempotency_key = request_id.map(|request_id| {
+        // Without its id, so that equal requests have equal digests. It may hold a secret.
+        let bytes = Zeroizing::new(request.encode_to_vec());
+        IdempotencyKey { request_id, digest: app.digest_request(&bytes) }
+    });
+    let mut validator = RequestValidator::new(&context);
+    let parsed = parse(&mut validator, request);
+    if request_id.is_none() && !given.is_empty() {
+        validator.add("request_id", "must be a UUID");
+    }
+    let parsed = validator.into_result(parsed)?;
+    Ok((context, parsed))
+}
+
+/// Takes the context that the interceptor put into the request.
+fn take_context<M>(mut request: Request<M>) -> Result<(OpContext, M)> {
+    let context = request.extensions_mut().remove::<OpContext>().ok_or(Error::Unauthenticated)?;
+    Ok((context, request.into_inner()))
+}
+
+/// Collects what is wrong with a request.
+pub struct RequestValidator<'a> {
+    /// Who sent the request, through which method.
+    pub context: &'a OpContext,
+    /// The violations so far.
+    pub violations: Violations,
+    /// An error that takes precedence over the violations.
+    error: Option<Error>,
+}
+
+impl<'a> RequestValidator<'a> {
+    fn new(context: &'a OpContext) -> Self {
+        Self { context, violations: Violations::new(), error: None }
+    }
+
+    fn into_result<T>(self, parsed: Option<T>) -> Result<T> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.violations.into_result()?;
+        parsed.ok_or_else(|| Error::internal("a request was refused without a violation"))
+    }
+
+    /// Denies a request with a name of another organization. It takes every name that the request holds, and is called
+    /// before anything else is checked.
+    pub fn own_names<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        for name in names {
+            let organization = name.strip_prefix("organizations/").map(|rest| rest.split('/').next().unwrap_or(rest));
+            if organization.is_some_and(|organization| organization != self.context.organization.as_str()) {
+                self.fail(Error::not_permitted(name.chars().take(MAX_REPEATED_NAME_CHARS).collect::<String>()));
+            }
+        }
+    }
+
+    /// Adds a violation.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.violations.add(field, description);
+    }
+
+    /// Fails with an error other than INVALID_FIELD; the first one counts.
+    pub fn fail(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
+    /// `organizations/{organization}`
+    pub fn parent(&mut self, text: &str) {
+        if text.is_empty() {
+            self.add("parent", "is required: `organizations/{organization}`");
+        } else if text.strip_prefix("organizations/").and_then(OrganizationId::parse).is_none() {
+            self.add("parent", "must be `organizations/{organization}`");
+        }
+    }
+
+    /// `organizations/{organization}/connections/{connection}`
+    pub fn connection(&mut self, field: &str, text: &str) -> Option<ConnectionName> {
+        let id = self.resource(field, text, "connections", "connection")?;
+        Some(ConnectionName { organization: self.context.organization.clone(), id })
+    }
+
+    /// `organizations/{organization}/exports/{export}`
+    pub fn export(&mut self, field: &str, text: &str) -> Option<ExportName> {
+        let id = self.resource(field, text, "exports", "export")?;
+        Some(ExportName { organization: self.context.organization.clone(), id })
+    }
+
+    /// [`Self::connection`], or nothing.
+    pub fn optional_connection(&mut self, field: &str, text: &str) -> Option<ConnectionName> {
+        if text.is_empty() { None } else { self.connection(field, text) }
+    }
+
+    /// `connectionTypes/{type}`. Whether it exists is checked later.
+    pub fn connection_type(&mut self, field: &str, text: &str) -> Option<ConnectionTypeId> {
+        let id = text.strip_prefix("connectionTypes/").and_then(ConnectionTypeId::parse);
+        if id.is_none() {
+            self.add(field, "must be `connectionTypes/{type}`");
+        }
+        id
+    }
+
+    /// [`Self::connection_type`], or nothing.
+    pub fn optional_type(&mut self, field: &str, text: &str) -> Option<ConnectionTypeId> {
+        if text.is_empty() { None } else { self.connection_type(field, text) }
+    }
+
+    /// The id that a caller chooses for a new resource; empty: the server chooses one.
+    pub fn chosen_id(&mut self, field: &str, text: &str) -> Option<ResourceId> {
+        let id = ResourceId::parse_chosen(text);
+        if id.is_none() && !text.is_empty() {
+            self.add(field, "must match `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`");
+        }
+        id
+    }
+
+    /// The names of a batch: 1 to 1,000 exports, without duplicates.
+    pub fn export_names(&mut self, names: &[String]) -> Vec<ResourceId> {
+        if names.is_empty() || names.len() > limits::MAX_BATCH_NAMES {
+            self.add("names", format!("must be 1 to {} names", limits::MAX_BATCH_NAMES));
+            return Vec::new();
+        }
+        let mut seen = std::collections::HashSet::new();
+        let mut ids = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            let field = format!("names[{index}]");
+            if !seen.insert(name.as_str()) {
+                self.add(field, "is a duplicate");
+            } else if let Some(name) = self.export(&field, name) {
+                ids.push(name.id);
+            }
+        }
+        ids
+    }
+
+    /// A display name: 1 to 120 characters.
+    pub fn display_name(&mut self, field: &str, text: String) -> String {
+        validate::required_text(&mut self.violations, field, text, limits::MAX_DISPLAY_NAME_CHARS)
+    }
+
+    /// A text that may be empty.
+    pub fn text(&mut self, field: &str, text: String, max_chars: usize) -> String {
+        validate::text(&mut self.violations, field, text, max_chars)
+    }
+
+    /// A text to filter by; blank: no filter.
+    pub fn filter(&mut self, field: &str, text: &str, max_chars: usize) -> Option<String> {
+        Some(self.text(field, text.to_owned(), max_chars)).filter(|text| !text.is_empty())
+    }
+
+    /// A text to search for in display names; blank: no search.
+    pub fn search(&mut self, text: &str) -> Option<String> {
+        self.filter("search", text, limits::MAX_SEARCH_CHARS)
+    }
+
+    fn resource(&mut self, field: &str, text: &str, collection: &str, kind: &str) -> Option<ResourceId> {
+        let own = self.context.organization.as_str();
+        let id = text
+            .strip_prefix("organizations/")
+            .and_then(|rest| rest.strip_prefix(own))
+            .and_then(|rest| rest.strip_prefix('/'))
+            .and_then(|rest| rest.strip_prefix(collection))
+            .and_then(|rest| rest.strip_prefix('/'))
+            .and_then(ResourceId::parse);
+        if id.is_none() {
+            let verb = if text.is_empty() { "is required" } else { "must be" };
+            self.add(field, format!("{verb}: `organizations/{{organization}}/{collection}/{{{kind}}}`"));
+        }
+        id
+    }
+}

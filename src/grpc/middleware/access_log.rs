@@ -1,0 +1,201 @@
+//! Access log: one line per call, its duration as a metric, the `x-request-id` response header, and denied attempts for
+//! the audit log.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use sha2::{Digest, Sha256};
+use tonic::body::Body;
+use tonic::codegen::Bytes;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+use tower::Service;
+use uuid::Uuid;
+
+use super::layer::Middleware;
+use crate::app::{App, DeniedAttempt};
+use crate::grpc::methods::Route;
+use crate::grpc::status;
+use crate::model::Caller;
+
+/// The header with the caller's id of the call, and with ours in the response.
+const REQUEST_ID: &str = "x-request-id";
+/// The longest id that a caller may choose.
+const MAX_REQUEST_ID_CHARS: usize = 64;
+
+/// Logs calls.
+pub struct AccessLog {
+    app: App,
+}
+
+/// What identifies a call; an extension of its request.
+#[derive(Clone)]
+pub struct CallInfo {
+    /// `x-request-id`
+    pub call_id: String,
+    /// The W3C trace id.
+    pub trace_id: Option<String>,
+    /// When the call arrived.
+    pub started: Instant,
+    /// Set once the caller is authenticated.
+    pub caller: Arc<OnceLock<Arc<Caller>>>,
+}
+
+/// A call, logged when it is dropped.
+struct CallRecord {
+    info: CallInfo,
+    path: String,
+    route: Route,
+    /// Cancelled until the call has ended.
+    code: Code,
+}
+
+impl AccessLog {
+    /// Logs calls, and records denied attempts in the application.
+    pub fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+impl Middleware for AccessLog {
+    async fn handle<S>(&self, mut request: Request<Body>, mut inner: S) -> Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Future: Send, Error: Send> + Send,
+    {
+        let route = Route::of(request.uri().path());
+        if matches!(route, Route::Health | Route::Reflection) {
+            return inner.call(request).await;
+        }
+        let mut record = CallRecord::new(request.uri().path(), route, request.headers());
+        request.extensions_mut().insert(record.info.clone());
+        let mut response = inner.call(request).await?;
+        if let Some(attempt) = record.on_response(&mut response) {
+            self.app.record_denied_attempt(attempt);
+        }
+        if matches!(route, Route::Method(method) if method.streams) && record.code == Code::Ok {
+            // How the stream ends is not known yet.
+            record.code = Code::Cancelled;
+            response = response.map(|inner| Body::new(LoggedBody { inner, record }));
+        }
+        Ok(response)
+    }
+}
+
+impl CallRecord {
+    fn new(path: &str, route: Route, headers: &HeaderMap) -> Self {
+        let (call_id, trace_id) = (call_id(headers), trace_id(headers));
+        let info = CallInfo { call_id, trace_id, started: Instant::now(), caller: Arc::default() };
+        Self { info, path: path.to_owned(), route, code: Code::Cancelled }
+    }
+
+    /// Sets the response header and the code. Returns the denied attempt, if the call was denied.
+    fn on_response(&mut self, response: &mut Response<Body>) -> Option<DeniedAttempt> {
+        if let Ok(value) = HeaderValue::from_str(&self.info.call_id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        // A status in the headers is final; without one the call succeeded, or its stream starts.
+        let status = Status::from_header_map(response.headers());
+        self.code = status.as_ref().map_or(Code::Ok, Status::code);
+        let (status, caller) = (status?, self.info.caller.get()?);
+        (self.code == Code::PermissionDenied).then(|| self.denied_attempt(&status, caller))
+    }
+
+    fn denied_attempt(&self, status: &Status, caller: &Arc<Caller>) -> DeniedAttempt {
+        let details = status.get_error_details();
+        DeniedAttempt {
+            caller: Arc::clone(caller),
+            method: self.path.trim_start_matches('/').to_owned(),
+            code: "PERMISSION_DENIED",
+            reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+            resource: details.resource_info().map(|info| info.resource_name.clone()),
+            call_id: self.info.call_id.clone(),
+        }
+    }
+}
+
+/// Logs exactly one line per call, calls cancelled by the client included.
+impl Drop for CallRecord {
+    fn drop(&mut self) {
+        let elapsed = self.info.started.elapsed();
+        let method = match self.route {
+            Route::Method(method) => method.name,
+            Route::Health | Route::Reflection | Route::Unknown => "_OTHER",
+        };
+        metrics::histogram!(
+            "rpc.server.call.duration",
+            "rpc.method" => method,
+            "rpc.response.status_code" => status::code_name(self.code)
+        )
+        .record(elapsed);
+        tracing::info!(
+            target: "access",
+            method = %self.path.trim_start_matches('/'),
+            code = ?self.code,
+            latency_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            principal = self.info.caller.get().map(|caller| digest(&caller.principal)),
+            request_id = %self.info.call_id,
+            trace_id = self.info.trace_id.as_deref(),
+            "call"
+        );
+    }
+}
+
+/// The body of a stream, which logs its call when it ends or is dropped.
+struct LoggedBody {
+    inner: Body,
+    record: CallRecord,
+}
+
+impl http_body::Body for LoggedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.record.code = Status::from_header_map(trailers).map_or(Code::Unknown, |status| status.code());
+                }
+            }
+            Some(Err(status)) => self.record.code = status.code(),
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Tells principals apart on the log without naming them.
+fn digest(principal: &str) -> String {
+    Sha256::digest(principal.as_bytes())[..8].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// The caller's id of the call, or a new one.
+fn call_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let is_valid = |text: &&str| {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        !text.is_empty() && text.len() <= MAX_REQUEST_ID_CHARS && text.bytes().all(is_valid)
+    };
+    given.filter(is_valid).map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
+}
+
+/// The trace id of a W3C `traceparent`.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let trace_id = parent.split('-').nth(1)?;
+    let hexadecimal = trace_id.len() == 32 && trace_id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hexadecimal.then(|| trace_id.to_owned())
+}

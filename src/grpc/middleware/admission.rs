@@ -1,0 +1,107 @@
+//! Admission: checks the role of the method, acquires a concurrency permit, and applies the deadline.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::Service;
+
+use super::access_log::CallInfo;
+use super::layer::Middleware;
+use crate::grpc::methods::{Method, Route};
+use crate::grpc::{deadline, status};
+use crate::model::{Caller, Error, Exhausted};
+
+/// The most unary calls in flight. Further calls are refused.
+pub const MAX_UNARY_CALLS: usize = 256;
+
+/// Admits calls.
+pub struct Admission {
+    unary_calls: Arc<Semaphore>,
+}
+
+/// A call that was admitted; an extension of its request.
+#[derive(Clone)]
+pub struct Admitted {
+    /// The method.
+    pub method: &'static Method,
+    /// When the call times out.
+    pub deadline: Instant,
+    /// The concurrency permit of a unary call.
+    pub permit: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Admission {
+    /// Admits up to [`MAX_UNARY_CALLS`] unary calls at a time.
+    pub fn new() -> Self {
+        Self { unary_calls: Arc::new(Semaphore::new(MAX_UNARY_CALLS)) }
+    }
+
+    /// How many unary calls are in flight.
+    pub fn calls_in_flight(&self) -> usize {
+        MAX_UNARY_CALLS - self.unary_calls.available_permits()
+    }
+
+    /// Admits a call of an authenticated caller with the role of the method.
+    fn admit(&self, request: &Request<Body>, method: &'static Method) -> Result<Admitted, Error> {
+        let caller = request.extensions().get::<Arc<Caller>>().ok_or(Error::Unauthenticated)?;
+        if !caller.has(method.role) {
+            return Err(Error::RoleRequired(method.role));
+        }
+        let permit = if method.streams { None } else { Some(self.acquire_permit()?) };
+        let started = request.extensions().get::<CallInfo>().map_or_else(Instant::now, |call| call.started);
+        Ok(Admitted {
+            method,
+            deadline: deadline::of(started, request.headers(), method.streams),
+            permit: permit.map(|permit| Arc::new(permit) as Arc<dyn Any + Send + Sync>),
+        })
+    }
+
+    fn acquire_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.unary_calls).try_acquire_owned();
+        permit.map_err(|_| Error::Exhausted(Exhausted::Overloaded))
+    }
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Middleware for Admission {
+    async fn handle<S>(&self, mut request: Request<Body>, mut inner: S) -> Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Future: Send, Error: Send> + Send,
+    {
+        let method = match Route::of(request.uri().path()) {
+            Route::Method(method) => method,
+            Route::Health | Route::Reflection => return inner.call(request).await,
+            Route::Unknown => return Ok(status::unknown_method().into_http()),
+        };
+        let admitted = match self.admit(&request, method) {
+            Ok(admitted) => admitted,
+            Err(error) => return Ok(Status::from(error).into_http()),
+        };
+        let deadline = admitted.deadline;
+        request.extensions_mut().insert(admitted);
+        match tokio::time::timeout_at(deadline.into(), inner.call(request)).await {
+            Ok(response) => Ok(with_reason(response?)),
+            Err(_) => Ok(Status::from(Error::DeadlineExceeded).into_http()),
+        }
+    }
+}
+
+/// Gives a status that tonic made, before a handler was called, a reason like all others.
+fn with_reason(response: Response<Body>) -> Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
+            status::from_tonic(&status).into_http()
+        }
+        _ => response,
+    }
+}

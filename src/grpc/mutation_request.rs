@@ -1,0 +1,13 @@
+//! Requests that ask for a change; implemented by the build for every message with `request_id` and `validate_only`.
+
+use super::proto;
+
+/// A request that asks for a change.
+pub trait MutationRequest: prost::Message {
+    /// Takes the `request_id` out of the request; empty: none was given.
+    fn take_request_id(&mut self) -> String;
+    /// Whether everything is to be checked and nothing changed.
+    fn validate_only(&self) -> bool;
+}
+
+include!(concat!(env!("OUT_DIR"), "/mutation_requests.rs"));

@@ -1,0 +1,8 @@
+//! Messages, services and clients, generated from `proto/`.
+
+#![expect(clippy::allow_attributes, clippy::pedantic, reason = "generated")]
+
+tonic::include_proto!("outflow.v1");
+
+/// The descriptors for reflection.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/outflow_descriptor.bin"));

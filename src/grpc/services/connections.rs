@@ -1,0 +1,178 @@
+//! ConnectionService.
+
+use std::pin::Pin;
+
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+use crate::app::App;
+use crate::grpc::convert::{self, accept, accept_mutation, connection_to_proto};
+use crate::grpc::proto as pb;
+
+/// ConnectionService over the application.
+#[derive(Clone)]
+pub struct ConnectionApi(App);
+
+impl ConnectionApi {
+    /// The service of an application.
+    pub fn new(app: App) -> Self {
+        Self(app)
+    }
+}
+
+#[tonic::async_trait]
+impl pb::connection_service_server::ConnectionService for ConnectionApi {
+    type StreamBlockingExportsStream =
+        Pin<Box<dyn Stream<Item = Result<pb::StreamBlockingExportsResponse, Status>> + Send>>;
+
+    async fn list_connection_types(
+        &self,
+        request: Request<pb::ListConnectionTypesRequest>,
+    ) -> Result<Response<pb::ListConnectionTypesResponse>, Status> {
+        let (_, (after, size)) = accept(request, convert::list_connection_types)?;
+        let (types, more) = self.0.list_connection_types(after.as_deref(), size);
+        let last = types.last().filter(|_| more);
+        let next_page_token = last.map(|last| convert::types_page_token(&last.id)).unwrap_or_default();
+        let connection_types = types.into_iter().map(convert::connection_type_to_proto).collect();
+        Ok(Response::new(pb::ListConnectionTypesResponse { connection_types, next_page_token }))
+    }
+
+    async fn get_connection_type(
+        &self,
+        request: Request<pb::GetConnectionTypeRequest>,
+    ) -> Result<Response<pb::GetConnectionTypeResponse>, Status> {
+        let (_, id) = accept(request, convert::get_connection_type)?;
+        let connection_type = Some(convert::connection_type_to_proto(self.0.get_connection_type(&id)?));
+        Ok(Response::new(pb::GetConnectionTypeResponse { connection_type }))
+    }
+
+    async fn get_connection(
+        &self,
+        request: Request<pb::GetConnectionRequest>,
+    ) -> Result<Response<pb::GetConnectionResponse>, Status> {
+        let (context, name) = accept(request, convert::get_connection)?;
+        let connection = Some(connection_to_proto(self.0.get_connection(&context, &name).await?, false));
+        Ok(Response::new(pb::GetConnectionResponse { connection }))
+    }
+
+    async fn list_connections(
+        &self,
+        request: Request<pb::ListConnectionsRequest>,
+    ) -> Result<Response<pb::ListConnectionsResponse>, Status> {
+        let (context, list) = accept(request, convert::list_connections)?;
+        let page = self.0.list_connections(&context, &list.filter, &list.page).await?;
+        let next_page_token = list.next_page_token(&page);
+        let connections = page.items.into_iter().map(|found| connection_to_proto(found, false)).collect();
+        Ok(Response::new(pb::ListConnectionsResponse { connections, next_page_token }))
+    }
+
+    async fn search_usable_connections(
+        &self,
+        request: Request<pb::SearchUsableConnectionsRequest>,
+    ) -> Result<Response<pb::SearchUsableConnectionsResponse>, Status> {
+        let (context, list) = accept(request, convert::search_usable_connections)?;
+        let page = self.0.search_usable_connections(&context, &list.filter, &list.page).await?;
+        let next_page_token = list.next_page_token(&page);
+        let usable_connections = page.items.into_iter().map(convert::usable_to_proto).collect();
+        Ok(Response::new(pb::SearchUsableConnectionsResponse { usable_connections, next_page_token }))
+    }
+
+    async fn stream_blocking_exports(
+        &self,
+        request: Request<pb::StreamBlockingExportsRequest>,
+    ) -> Result<Response<Self::StreamBlockingExportsStream>, Status> {
+        let (context, (name, cursor, follow)) = accept(request, convert::stream_blocking_exports)?;
+        let messages = self.0.stream_blocking_exports(&context, &name, cursor, follow).await?;
+        Ok(Response::new(Box::pin(messages.map(|message| Ok(convert::message_to_proto(message?))))))
+    }
+
+    async fn unshare_connection(
+        &self,
+        request: Request<pb::UnshareConnectionRequest>,
+    ) -> Result<Response<pb::UnshareConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::unshare_connection)?;
+        let unshared = self.0.execute(&context, mutation).await?;
+        let affected_export_count = i64::try_from(unshared.affected_export_count).unwrap_or(i64::MAX);
+        let connection = Some(connection_to_proto(unshared.connection, context.validate_only));
+        Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
+    }
+
+    async fn delete_connection(
+        &self,
+        request: Request<pb::DeleteConnectionRequest>,
+    ) -> Result<Response<pb::DeleteConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::delete_connection)?;
+        self.0.execute(&context, mutation).await?;
+        Ok(Response::new(pb::DeleteConnectionResponse {}))
+    }
+
+    async fn create_connection(
+        &self,
+        request: Request<pb::CreateConnectionRequest>,
+    ) -> Result<Response<pb::CreateConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::create_connection)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::CreateConnectionResponse { connection }))
+    }
+
+    async fn update_connection(
+        &self,
+        request: Request<pb::UpdateConnectionRequest>,
+    ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::update_connection)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::UpdateConnectionResponse { connection }))
+    }
+
+    async fn share_connection(
+        &self,
+        request: Request<pb::ShareConnectionRequest>,
+    ) -> Result<Response<pb::ShareConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::share_connection)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::ShareConnectionResponse { connection }))
+    }
+
+    async fn rotate_connection_credential(
+        &self,
+        request: Request<pb::RotateConnectionCredentialRequest>,
+    ) -> Result<Response<pb::RotateConnectionCredentialResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::rotate_connection_credential)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::RotateConnectionCredentialResponse { connection }))
+    }
+
+    async fn revoke_connection_credential(
+        &self,
+        request: Request<pb::RevokeConnectionCredentialRequest>,
+    ) -> Result<Response<pb::RevokeConnectionCredentialResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::revoke_connection_credential)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::RevokeConnectionCredentialResponse { connection }))
+    }
+
+    async fn suspend_connection(
+        &self,
+        request: Request<pb::SuspendConnectionRequest>,
+    ) -> Result<Response<pb::SuspendConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::suspend_connection)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::SuspendConnectionResponse { connection }))
+    }
+
+    async fn resume_connection(
+        &self,
+        request: Request<pb::ResumeConnectionRequest>,
+    ) -> Result<Response<pb::ResumeConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::resume_connection)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::ResumeConnectionResponse { connection }))
+    }
+}
