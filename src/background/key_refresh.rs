@@ -1,0 +1,40 @@
+//! Refreshes the public keys of the token issuer.
+
+use std::time::Duration;
+
+use super::task::{Task, TaskError};
+use crate::identity::KeySet;
+
+/// The time between two refreshes that no token requested.
+const INTERVAL: Duration = Duration::from_mins(5);
+
+/// Refreshes a key set.
+pub struct KeyRefresh {
+    keys: KeySet,
+}
+
+impl KeyRefresh {
+    /// Refreshes these keys.
+    pub fn new(keys: KeySet) -> Self {
+        Self { keys }
+    }
+}
+
+#[async_trait::async_trait]
+impl Task for KeyRefresh {
+    fn name(&self) -> &'static str {
+        "key_refresh"
+    }
+
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
+    async fn run_once(&self) -> Result<(), TaskError> {
+        Ok(self.keys.refresh().await?)
+    }
+
+    async fn requested(&self) {
+        self.keys.refresh_requested().await;
+    }
+}

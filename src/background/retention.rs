@@ -1,0 +1,58 @@
+//! Deletes expired rows in small batches.
+
+use std::time::{Duration, Instant};
+
+use super::task::{Task, TaskError};
+use crate::model::Result;
+use crate::store::retention::sweep;
+use crate::store::{ReadContext, Retention, Store};
+
+/// The time between two runs.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// The pause between two batches of a run.
+const BATCH_PAUSE: Duration = Duration::from_millis(100);
+/// How long one batch may take.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Deletes what is older than its retention.
+pub struct RetentionJob {
+    store: Store,
+    retention: Retention,
+}
+
+impl RetentionJob {
+    /// Deletes from a database.
+    pub fn new(store: Store, retention: Retention) -> Self {
+        Self { store, retention }
+    }
+
+    /// Deletes one batch of expired rows, and returns how many were deleted.
+    pub async fn delete_batch(&self) -> Result<u64> {
+        let state = (self.store.read_context().clone(), self.retention);
+        let deadline = Instant::now() + BATCH_TIMEOUT;
+        let deleted = self.store.transact_in_background(
+            deadline,
+            state,
+            |db, (read_context, retention): &(ReadContext, Retention)| Box::pin(sweep(db, read_context, retention)),
+        );
+        Ok(deleted.await?.unwrap_or(0))
+    }
+}
+
+#[async_trait::async_trait]
+impl Task for RetentionJob {
+    fn name(&self) -> &'static str {
+        "retention"
+    }
+
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
+    async fn run_once(&self) -> Result<(), TaskError> {
+        while self.delete_batch().await? > 0 {
+            tokio::time::sleep(BATCH_PAUSE).await;
+        }
+        Ok(())
+    }
+}

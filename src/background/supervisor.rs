@@ -1,0 +1,138 @@
+//! Runs the background tasks: after an error or a panic with backoff, and counted.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::task::{Task, TaskError};
+use crate::model::Clock;
+
+/// The pause after the first failure, doubled after each further one.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
+/// The longest pause after a failure, unless the interval of the task is longer.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Runs tasks. A clone shows the same statuses.
+#[derive(Clone)]
+pub struct Supervisor {
+    clock: Clock,
+    statuses: Arc<Mutex<BTreeMap<&'static str, TaskStatus>>>,
+}
+
+/// What is known about the runs of a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskStatus {
+    /// When the task last succeeded.
+    pub last_success: Option<DateTime<Utc>>,
+    /// How long its last run took.
+    pub last_duration: Duration,
+    /// Runs that succeeded.
+    pub successes: u64,
+    /// Runs that failed or panicked.
+    pub failures: u64,
+}
+
+impl Supervisor {
+    /// A supervisor without tasks.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, statuses: Arc::default() }
+    }
+
+    /// The statuses of the tasks by their names.
+    pub fn statuses(&self) -> BTreeMap<&'static str, TaskStatus> {
+        self.lock().clone()
+    }
+
+    /// Runs tasks until `stop` is cancelled. It returns before that only if the loop of a task panicked, which must not
+    /// happen: the panics of a run are caught.
+    pub async fn run(self, tasks: Vec<Arc<dyn Task>>, stop: CancellationToken) {
+        let mut loops = JoinSet::new();
+        for task in tasks {
+            self.lock().insert(task.name(), TaskStatus::default());
+            loops.spawn(self.clone().run_until_stopped(task, stop.clone()));
+        }
+        while let Some(ended) = loops.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the loop of a background task ended");
+                return;
+            }
+        }
+    }
+
+    async fn run_until_stopped(self, task: Arc<dyn Task>, stop: CancellationToken) {
+        let mut consecutive_failures = 0;
+        loop {
+            let pause = pause(task.interval(), consecutive_failures);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+                () = task.requested() => {}
+            }
+            let succeeded = tokio::select! {
+                () = stop.cancelled() => return,
+                succeeded = self.run_once(&*task) => succeeded,
+            };
+            consecutive_failures = if succeeded { 0 } else { consecutive_failures + 1 };
+        }
+    }
+
+    /// Runs a task once and records the outcome.
+    async fn run_once(&self, task: &dyn Task) -> bool {
+        let name = task.name();
+        let started = Instant::now();
+        let span = tracing::info_span!(target: "otel", "background_task", otel.name = name);
+        let run = AssertUnwindSafe(task.run_once()).catch_unwind().instrument(span);
+        let result = run.await.unwrap_or_else(|panic| Err(panic_error(&*panic)));
+        let duration = started.elapsed();
+        let outcome = if result.is_ok() { "success" } else { "failure" };
+        metrics::counter!("background.task.runs", "task" => name, "outcome" => outcome).increment(1);
+        metrics::histogram!("background.task.duration", "task" => name).record(duration);
+        let mut statuses = self.lock();
+        let status = statuses.entry(name).or_default();
+        status.last_duration = duration;
+        match result {
+            Ok(()) => {
+                status.successes += 1;
+                let now = self.clock.now();
+                status.last_success = Some(now);
+                metrics::gauge!("background.task.last_success", "task" => name).set(unix_seconds(now));
+                true
+            }
+            Err(error) => {
+                status.failures += 1;
+                tracing::warn!(task = name, %error, "a background task failed");
+                false
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, TaskStatus>> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pause(interval: Duration, consecutive_failures: u32) -> Duration {
+    match consecutive_failures {
+        0 => interval,
+        failures => interval.max(INITIAL_BACKOFF.saturating_mul(2_u32.saturating_pow(failures - 1)).min(MAX_BACKOFF)),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; exact up to 2^53 seconds")]
+fn unix_seconds(time: DateTime<Utc>) -> f64 {
+    time.timestamp() as f64
+}
+
+fn panic_error(panic: &(dyn Any + Send)) -> TaskError {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", message.unwrap_or_default()).into()
+}
