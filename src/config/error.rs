@@ -1,0 +1,46 @@
+//! Why a configuration cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a configuration cannot be used. It names settings and files, never a value: that may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key that is not a setting.
+    #[error("configuration: unknown setting `{key}` in {location}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// Where it was found.
+        location: String,
+    },
+    /// A value that cannot be parsed.
+    #[error("configuration: `{key}` must be {expected} (set by {location})")]
+    BadValue {
+        /// The setting.
+        key: &'static str,
+        /// What is expected.
+        expected: &'static str,
+        /// Where the value was found.
+        location: String,
+    },
+    /// A file that cannot be read.
+    #[error("configuration: cannot read {}: {cause}", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A file that is not TOML.
+    #[error("configuration: {} is not valid TOML: {message}", path.display())]
+    Malformed {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// Settings that do not go together, or one that is missing.
+    #[error("configuration: {0}")]
+    Conflict(&'static str),
+}

@@ -1,0 +1,69 @@
+//! The configuration: parsed once into types, so that what it cannot mean cannot be represented.
+//!
+//! A setting is defined in the file of its concern, with its default and its documentation. Flags win over environment
+//! variables, these over the file, this over defaults.
+
+mod api;
+mod database;
+mod error;
+mod flags;
+mod identity;
+mod keys;
+mod print;
+mod retention;
+mod setting;
+mod settings;
+mod source;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use api::{ApiConfig, Exposure, NetworkTls, TlsFiles};
+pub use database::{DatabaseConfig, Location, Migrate};
+pub use error::ConfigError;
+pub use flags::Flags;
+pub use identity::{Identity, JwtConfig, KeySetLocation};
+pub use keys::{KeyLocation, KeysConfig};
+pub use print::{effective, reference};
+pub use retention::RetentionConfig;
+pub use setting::{Setting, SettingValue};
+pub use settings::{SETTINGS, all};
+pub use source::{Source, Values};
+pub use telemetry::{LogFormat, TelemetryConfig, TracesConfig};
+
+/// The configuration of a server. It holds secrets, so it has no Debug.
+pub struct Config {
+    /// The directory in which the embedded default keeps its files.
+    pub data_dir: PathBuf,
+    /// The listeners, and who can reach them.
+    pub api: ApiConfig,
+    /// The database.
+    pub database: DatabaseConfig,
+    /// The keys that seal credentials.
+    pub keys: KeysConfig,
+    /// The directory with more connection types.
+    pub catalog_dir: Option<PathBuf>,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// How long the audit log is kept.
+    pub retention: RetentionConfig,
+}
+
+impl Config {
+    /// Parses settings. Settings that do not go together are an error.
+    pub fn parse(values: &Values) -> Result<Self, ConfigError> {
+        let data_dir: PathBuf = values.require("data_dir")?;
+        let database = DatabaseConfig::parse(values, &data_dir)?;
+        Ok(Self {
+            api: ApiConfig::parse(values, &data_dir)?,
+            keys: KeysConfig::parse(values, &data_dir, &database)?,
+            database,
+            data_dir,
+            catalog_dir: values.get("catalog_dir")?,
+            telemetry: TelemetryConfig::parse(values)?,
+            retention: RetentionConfig::parse(values)?,
+        })
+    }
+}

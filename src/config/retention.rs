@@ -1,0 +1,31 @@
+//! Retention: how long the audit log is kept.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::setting::Setting;
+use super::source::Values;
+
+/// The settings of this concern.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new("audit_retention_days", "Days that changes stay on the audit log.").default("400"),
+    Setting::new("denied_retention_days", "Days that denied attempts stay on the audit log.").default("30"),
+];
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long the audit log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Changes.
+    pub audit: Duration,
+    /// Denied attempts.
+    pub denied: Duration,
+}
+
+impl RetentionConfig {
+    pub(super) fn parse(values: &Values) -> Result<Self, ConfigError> {
+        let days = |key| values.require::<u32>(key).map(|days| DAY * days);
+        Ok(Self { audit: days("audit_retention_days")?, denied: days("denied_retention_days")? })
+    }
+}

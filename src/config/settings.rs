@@ -1,0 +1,19 @@
+//! Every setting, by concern.
+
+use super::setting::Setting;
+use super::{api, database, identity, keys, retention, telemetry};
+
+/// Every setting, by concern.
+pub const SETTINGS: [(&str, &[Setting]); 6] = [
+    ("API", api::SETTINGS),
+    ("Identity", identity::SETTINGS),
+    ("Database", database::SETTINGS),
+    ("Keys and catalog", keys::SETTINGS),
+    ("Telemetry", telemetry::SETTINGS),
+    ("Retention", retention::SETTINGS),
+];
+
+/// Every setting.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().flat_map(|(_, settings)| settings.iter())
+}

@@ -1,0 +1,223 @@
+//! Where settings come from: flags, environment variables, a file, files that hold secrets, defaults.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::error::ConfigError;
+use super::setting::{Setting, SettingValue};
+
+/// The prefix of environment variables.
+const PREFIX: &str = "OUTFLOW_";
+/// The variable of that prefix that names the file.
+const CONFIG: &str = "config";
+
+/// Where a value was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A flag.
+    Flag(String),
+    /// An environment variable.
+    Environment(String),
+    /// The configuration file.
+    File(PathBuf),
+    /// A file that holds a secret, and what named it.
+    SecretFile(PathBuf),
+    /// The default.
+    Default,
+    /// Code, in tests.
+    Code,
+}
+
+/// The values of settings, with their sources. They may be secrets, so it has no Debug.
+pub struct Values {
+    settings: Vec<&'static Setting>,
+    values: BTreeMap<&'static str, (String, Source)>,
+}
+
+impl Values {
+    /// The defaults, with these values over them.
+    pub fn of<'a>(
+        settings: Vec<&'static Setting>,
+        values: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut loaded = Self::defaults(settings);
+        for (key, value) in values {
+            loaded.set(key, value, Source::Code)?;
+        }
+        Ok(loaded)
+    }
+
+    /// Reads flags, by their settings, over the environment over the file over the defaults.
+    pub fn read(
+        settings: Vec<&'static Setting>,
+        flags: &BTreeMap<&'static str, String>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        file: Option<&Path>,
+    ) -> Result<Self, ConfigError> {
+        let (mut loaded, mut secret_files) = (Self::defaults(settings), BTreeMap::new());
+        if let Some(path) = file {
+            for (key, value) in loaded.read_file(path)? {
+                loaded.set_or_note(&key, value, Source::File(path.to_owned()), &mut secret_files)?;
+            }
+        }
+        for (key, value) in variables(environment) {
+            let source = Source::Environment(format!("{PREFIX}{}", key.to_ascii_uppercase()));
+            loaded.set_or_note(&key, value, source, &mut secret_files)?;
+        }
+        for (key, value) in flags {
+            secret_files.remove(key);
+            loaded.set(key, value.clone(), Source::Flag(format!("--{}", key.replace('_', "-"))))?;
+        }
+        for (key, path) in secret_files {
+            if loaded.values.contains_key(key) {
+                return Err(ConfigError::Conflict("a secret and the file that holds it are both set; set one of them"));
+            }
+            let secret = read(&path)?.trim().to_owned();
+            loaded.set(key, secret, Source::SecretFile(path))?;
+        }
+        Ok(loaded)
+    }
+
+    /// The parsed value of a setting; `None` if it is not set.
+    pub fn get<T: SettingValue>(&self, key: &'static str) -> Result<Option<T>, ConfigError> {
+        let Some((text, source)) = self.values.get(key) else { return Ok(None) };
+        let bad = || ConfigError::BadValue { key, expected: T::EXPECTED, location: source.to_string() };
+        T::parse(text).map(Some).ok_or_else(bad)
+    }
+
+    /// The parsed value of a setting that has a default.
+    pub fn require<T: SettingValue>(&self, key: &'static str) -> Result<T, ConfigError> {
+        let missing =
+            || ConfigError::BadValue { key, expected: T::EXPECTED, location: "nothing: it has no default".to_owned() };
+        self.get(key)?.ok_or_else(missing)
+    }
+
+    /// Whether a setting is set, other than by its default.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.source(key).is_some_and(|source| *source != Source::Default)
+    }
+
+    /// Where the value of a setting was found.
+    pub fn source(&self, key: &str) -> Option<&Source> {
+        self.values.get(key).map(|(_, source)| source)
+    }
+
+    /// The text of a setting; a secret's too.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(|(text, _)| text.as_str())
+    }
+
+    fn defaults(settings: Vec<&'static Setting>) -> Self {
+        let default = |setting: &&'static Setting| Some((setting.key, (setting.default?.to_owned(), Source::Default)));
+        Self { values: settings.iter().filter_map(default).collect(), settings }
+    }
+
+    fn find(&self, key: &str) -> Option<&'static Setting> {
+        self.settings.iter().copied().find(|setting| setting.key == key)
+    }
+
+    /// The settings of a TOML file. Tables may nest: `[jwt] issuer = …` is `jwt_issuer`.
+    fn read_file(&self, path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+        let malformed = |message: String| ConfigError::Malformed { path: path.to_owned(), message };
+        let table = read(path)?.parse::<Table>();
+        let table = table.map_err(|error| malformed(error.message().to_owned()))?;
+        let mut values = Vec::new();
+        self.flatten("", table, &mut values).map_err(malformed)?;
+        Ok(values)
+    }
+
+    fn flatten(&self, prefix: &str, table: Table, values: &mut Vec<(String, String)>) -> Result<(), String> {
+        for (key, value) in table {
+            let key = if prefix.is_empty() { key } else { format!("{prefix}_{key}") };
+            let Value::Table(table) = value else {
+                let text = scalar(&value).ok_or_else(|| format!("`{key}` must be a string, number or boolean"))?;
+                values.push((key, text));
+                continue;
+            };
+            if self.find(&key).is_some_and(|setting| setting.map) {
+                values.push((key, join(&table)?));
+            } else {
+                self.flatten(&key, table, values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a value, or notes the file that holds it.
+    fn set_or_note(
+        &mut self,
+        key: &str,
+        value: String,
+        source: Source,
+        secret_files: &mut BTreeMap<&'static str, PathBuf>,
+    ) -> Result<(), ConfigError> {
+        match key.strip_suffix("_file").and_then(|key| self.find(key)).filter(|setting| setting.secret) {
+            Some(setting) => {
+                secret_files.insert(setting.key, PathBuf::from(value));
+                Ok(())
+            }
+            None => self.set(key, value, source),
+        }
+    }
+
+    fn set(&mut self, key: &str, value: String, source: Source) -> Result<(), ConfigError> {
+        let setting = self
+            .find(key)
+            .ok_or_else(|| ConfigError::UnknownKey { key: key.to_owned(), location: source.to_string() })?;
+        self.values.insert(setting.key, (value, source));
+        Ok(())
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(formatter, "flag {name}"),
+            Self::Environment(name) => write!(formatter, "environment variable {name}"),
+            Self::File(path) | Self::SecretFile(path) => write!(formatter, "file {}", path.display()),
+            Self::Default => formatter.write_str("default"),
+            Self::Code => formatter.write_str("code"),
+        }
+    }
+}
+
+/// The variables that are settings, without their prefix and in lower case.
+fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let text = |(key, value): (OsString, OsString)| {
+        let key = key.to_str()?.strip_prefix(PREFIX)?.to_ascii_lowercase();
+        Some((key, value.to_string_lossy().into_owned()))
+    };
+    let variables = environment.into_iter().filter_map(text);
+    variables.filter(|(key, value)| key != CONFIG && !is_service_link(key, value)).collect()
+}
+
+/// Kubernetes sets variables of this prefix in every container next to a Service named `outflow`.
+fn is_service_link(key: &str, value: &str) -> bool {
+    let address = key == "port" && value.contains("://");
+    address || key.starts_with("port_") || key.starts_with("service_host") || key.starts_with("service_port")
+}
+
+/// A table of pairs, as the environment writes it.
+fn join(pairs: &Table) -> Result<String, String> {
+    let pair = |(key, value): (&String, &Value)| Some(format!("{key}={}", scalar(value)?));
+    let pairs: Option<Vec<String>> = pairs.iter().map(pair).collect();
+    Ok(pairs.ok_or("a table of pairs must hold strings")?.join(","))
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Boolean(value) => Some(value.to_string()),
+        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })
+}

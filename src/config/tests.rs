@@ -1,0 +1,201 @@
+//! Settings from every source, what is refused, and what is printed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use clap::Parser as _;
+
+use super::*;
+use crate::model::Role;
+
+#[derive(clap::Parser)]
+struct Command {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Reads arguments and environment variables as the binary does.
+fn read(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Values, ConfigError> {
+    let flags = Command::try_parse_from([&["outflow"], arguments].concat()).unwrap().flags;
+    let environment = environment.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
+    Values::read(all().collect(), &flags.values, environment, flags.config.as_deref())
+}
+
+fn parse(settings: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
+    let settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned()));
+    Config::parse(&Values::of(all().collect(), settings)?)
+}
+
+fn file(folder: &Path, name: &str, content: &str) -> String {
+    let path = folder.join(name);
+    fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn flags_win_over_the_environment_over_the_file_over_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = file(folder.path(), "a.toml", "listen = '127.0.0.1:1'\nadmin_listen = '127.0.0.1:2'\nlog = 'warn'");
+    let environment = [("OUTFLOW_LISTEN", "127.0.0.1:3"), ("OUTFLOW_ADMIN_LISTEN", "127.0.0.1:4"), ("HOME", "/")];
+    let values = read(&["--config", &config, "--listen", "127.0.0.1:5"], &environment).unwrap();
+    let found = |key| (values.text(key).unwrap(), values.source(key).unwrap().to_string());
+    assert_eq!(found("listen"), ("127.0.0.1:5", "flag --listen".to_owned()));
+    assert_eq!(found("admin_listen"), ("127.0.0.1:4", "environment variable OUTFLOW_ADMIN_LISTEN".to_owned()));
+    assert_eq!(found("log"), ("warn", format!("file {config}")));
+    assert_eq!(found("migrate"), ("auto", "default".to_owned()));
+    assert!(values.source("jwt_issuer").is_none());
+}
+
+#[test]
+fn a_file_may_nest_its_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = "identity_mode = 'jwt'\ndatabase_max_connections = 7\nreflection = true\n\
+                   [jwt]\nissuer = 'https://issuer.example'\naudience = 'outflow'\nprincipal_prefix = ''\n\
+                   jwks_file = 'keys.json'\n[jwt.role_values]\n\"Outflow.Admin\" = 'admin'\nreader = 'viewer'\n";
+    let config = file(folder.path(), "nested.toml", content);
+    let config = Config::parse(&read(&["--config", &config], &[]).unwrap()).unwrap();
+    assert!(config.api.reflection);
+    assert_eq!(config.database.max_connections, 7);
+    let Exposure::Loopback { identity: Identity::Jwt(jwt), .. } = config.api.exposure else { panic!("not an issuer") };
+    let roles = BTreeMap::from([("Outflow.Admin".to_owned(), Role::Admin), ("reader".to_owned(), Role::Viewer)]);
+    assert_eq!((jwt.issuer.as_str(), jwt.role_values), ("https://issuer.example", Some(roles)));
+}
+
+#[test]
+fn a_secret_is_read_from_its_file_unless_a_flag_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = file(folder.path(), "url", "postgres://ann:hunter2@db/outflow\n");
+    let environment = [("OUTFLOW_DATABASE_URL_FILE", secret.as_str())];
+    let values = read(&[], &environment).unwrap();
+    assert_eq!(values.text("database_url"), Some("postgres://ann:hunter2@db/outflow"));
+    assert_eq!(values.source("database_url").unwrap().to_string(), format!("file {secret}"));
+    let values = read(&["--database-url", "sqlite:other.db"], &environment).unwrap();
+    assert_eq!(values.text("database_url"), Some("sqlite:other.db"));
+    let both = [environment[0], ("OUTFLOW_DATABASE_URL", "sqlite:other.db")];
+    assert!(matches!(read(&[], &both), Err(ConfigError::Conflict(_))));
+    let keys = file(folder.path(), "keys", "k1=c2VjcmV0");
+    let values = read(&[], &[("OUTFLOW_KEYS_FILE", keys.as_str())]).unwrap();
+    assert_eq!(values.text("keys"), Some("k1=c2VjcmV0"));
+    let missing = [("OUTFLOW_DATABASE_URL_FILE", "/nowhere/url")];
+    assert!(matches!(read(&[], &missing), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn unknown_settings_are_errors_and_service_links_are_ignored() {
+    let error = read(&[], &[("OUTFLOW_LISTNE", "127.0.0.1:1")]).err().unwrap().to_string();
+    assert_eq!(error, "configuration: unknown setting `listne` in environment variable OUTFLOW_LISTNE");
+    let links = [
+        ("OUTFLOW_PORT", "tcp://10.0.0.1:50051"),
+        ("OUTFLOW_PORT_50051_TCP_ADDR", "10.0.0.1"),
+        ("OUTFLOW_SERVICE_HOST", "10.0.0.1"),
+        ("OUTFLOW_SERVICE_PORT_GRPC", "50051"),
+    ];
+    assert!(read(&[], &links).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    for content in ["[jwt]\nisuer = 'x'", "listen = ['a']", "listen = "] {
+        let config = file(folder.path(), "bad.toml", content);
+        assert!(read(&["--config", &config], &[]).is_err(), "{content}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_named_and_never_shown() {
+    for (key, value, expected) in [
+        ("listen", "hunter2", "an IP address with a port, such as 127.0.0.1:50051 or [::1]:50051"),
+        ("database_max_connections", "hunter2", "a whole number"),
+        ("reflection", "hunter2", "true or false"),
+        ("identity_mode", "hunter2", "`development` or `jwt`"),
+        ("migrate", "hunter2", "`auto` or `check`"),
+        ("log_format", "hunter2", "`text` or `json`"),
+        ("traces_sample_ratio", "1.5", "a number from 0 to 1"),
+        ("plaintext", "hunter2", "`behind-tls`"),
+        ("key_dir", "", "a path"),
+    ] {
+        let error = parse(&[(key, value)]).err().unwrap().to_string();
+        assert_eq!(error, format!("configuration: `{key}` must be {expected} (set by code)"));
+    }
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    let jwt = [
+        ("identity_mode", "jwt"),
+        ("jwt_issuer", "https://issuer.example"),
+        ("jwt_audience", "outflow"),
+        ("jwt_jwks_file", "keys.json"),
+        ("jwt_principal_prefix", ""),
+    ];
+    assert!(parse(&jwt).is_ok());
+    for left_out in 1..jwt.len() {
+        let some: Vec<_> =
+            jwt.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, pair)| *pair).collect();
+        assert!(matches!(parse(&some), Err(ConfigError::Conflict(_))), "without {}", jwt[left_out].0);
+    }
+    let with = |more: &[(&'static str, &'static str)]| parse(&[&jwt, more].concat());
+    assert!(with(&[("jwt_jwks_url", "https://issuer.example/keys")]).is_err(), "two key sets");
+    assert!(with(&[("listen", "0.0.0.0:1")]).is_err(), "no TLS");
+    assert!(with(&[("listen", "0.0.0.0:1"), ("plaintext", "behind-tls")]).is_ok());
+    assert!(with(&[("listen", "0.0.0.0:1"), ("tls_cert_file", "c"), ("tls_key_file", "k")]).is_ok());
+    assert!(with(&[("jwt_role_values", "reader=viewer,reader=admin")]).is_err(), "a value twice");
+    assert!(with(&[("jwt_role_values", "reader=emperor")]).is_err(), "an unknown role");
+    for settings in [
+        [("listen", "0.0.0.0:1"), ("plaintext", "behind-tls")],
+        [("listen", "[::]:1"), ("identity_mode", "development")],
+        [("tls_cert_file", "c"), ("log", "info")],
+        [("database_max_connections", "1"), ("log", "info")],
+    ] {
+        assert!(matches!(parse(&settings), Err(ConfigError::Conflict(_))), "{settings:?}");
+    }
+}
+
+#[test]
+fn the_keys_of_the_embedded_default_are_made_by_the_server_alone() {
+    let location = |settings: &[(&'static str, &str)]| parse(settings).unwrap().keys.location;
+    assert!(matches!(location(&[]), KeyLocation::EmbeddedDirectory { .. }));
+    assert!(matches!(location(&[("key_dir", "keys")]), KeyLocation::Directory));
+    assert!(matches!(location(&[("database_url", "sqlite:other.db")]), KeyLocation::Directory));
+    assert!(matches!(location(&[("keys", "k1=c2VjcmV0")]), KeyLocation::Inline(_)));
+}
+
+#[test]
+fn the_effective_settings_are_printed_with_their_sources_and_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = file(folder.path(), "url", "postgres://ann:hunter2@db/outflow");
+    let config = file(folder.path(), "a.toml", "log = 'outflow=\"debug\"'");
+    let environment = [
+        ("OUTFLOW_DATABASE_URL_FILE", secret.as_str()),
+        ("OUTFLOW_KEYS", "k1=hunter2"),
+        ("OUTFLOW_PRIMARY_KEY", "0001"),
+    ];
+    let printed = effective(&read(&["--config", &config, "--data-dir", "/data"], &environment).unwrap());
+    for line in [
+        "listen = \"127.0.0.1:50051\" # default",
+        "data_dir = \"/data\" # flag --data-dir",
+        "primary_key = \"0001\" # environment variable OUTFLOW_PRIMARY_KEY",
+        "keys = \"<redacted>\" # environment variable OUTFLOW_KEYS",
+        &format!("database_url = \"<redacted>\" # file {secret}"),
+        &format!("log = 'outflow=\"debug\"' # file {config}"),
+        "# jwt_issuer is not set",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+    }
+    assert!(!printed.contains("hunter2"), "{printed}");
+    assert!(printed.parse::<toml::Table>().is_ok(), "it is a configuration file itself");
+    assert!(all().all(|setting| printed.contains(setting.key)));
+}
+
+#[test]
+fn the_reference_in_the_readme_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let (start, end) = ("<!-- settings: generated -->\n", "<!-- settings: end -->\n");
+    let (before, rest) = readme.split_once(start).unwrap();
+    let (current, after) = rest.split_once(end).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(path, format!("{before}{start}\n{}{end}{after}", reference())).unwrap();
+    } else {
+        assert_eq!(current.trim(), reference().trim(), "run `UPDATE_README=1 cargo test --lib readme`");
+    }
+}
