@@ -1,7 +1,7 @@
-//! The binary: its subcommands are in the library.
+//! The binary. Its subcommands are in the library.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    outflow::commands::run()
+    outflow::cli::run()
 }

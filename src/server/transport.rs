@@ -1,15 +1,14 @@
-//! The transport: the gate, the services, health and reflection, over HTTP/2 with or without TLS.
+//! The transport: middleware, services, health and reflection behind the API listener; health and metrics behind the
+//! admin listener.
 
 use std::any::Any;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -19,144 +18,199 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
-use tower::{Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{StartError, connections};
+use super::error::StartError;
+use super::listener::{self, Protocol};
+use super::metrics::Gauges;
+use super::traces::Traces;
 use crate::app::App;
-use crate::config::{IdentityMode, Settings};
+use crate::config::{ApiConfig, TlsFiles};
 use crate::grpc::health::Health;
+use crate::grpc::middleware::{AccessLog, Admission, Authenticate, Drain, MiddlewareLayer};
 use crate::grpc::proto::audit_service_server::AuditServiceServer;
 use crate::grpc::proto::connection_service_server::ConnectionServiceServer;
 use crate::grpc::proto::export_service_server::ExportServiceServer;
-use crate::grpc::{AuditApi, ConnectionApi, ExportApi, GateLayer, Gatekeeper, caller_interceptor, proto, status};
+use crate::grpc::services::{AuditApi, ConnectionApi, ExportApi};
+use crate::grpc::{caller_context, proto, status};
 use crate::identity::Verifier;
+use crate::telemetry::Metrics;
 
-/// Bytes of a message that comes in.
-pub const DECODE_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of a message that goes out.
-pub const ENCODE_BYTES: usize = 16 * 1024 * 1024;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// The most bytes of a request message.
+pub const MAX_DECODED_BYTES: usize = 4 * 1024 * 1024;
+/// The most bytes of a response message.
+pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The API, ready to listen.
 pub struct Api {
-    tls: Option<TlsAcceptor>,
+    protocol: Protocol,
     routes: Routes,
-    gate: GateLayer,
+    layers: Layers,
 }
 
-/// The admin listener: health for probes, in plaintext. It opens before anything else, and answers until it is aborted:
-/// a server that drains still says that it is not ready.
-pub async fn open_admin(address: SocketAddr) -> Result<(Health, JoinHandle<()>), StartError> {
-    let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
-    let health = Health::start().await;
-    if let Ok(address) = listener.local_addr() {
-        tracing::info!(%address, "answering probes");
-    }
+/// The middleware of the API.
+struct Layers {
+    traces: Option<Arc<Traces>>,
+    drain: Arc<Drain>,
+    access_log: Arc<AccessLog>,
+    authenticate: Arc<Authenticate>,
+    admission: Arc<Admission>,
+}
+
+/// Serves health and metrics in plaintext. It starts before everything else and is aborted after everything else: a server
+/// that drains still answers that it is not ready.
+pub async fn serve_admin(
+    listener: TcpListener,
+    health: Health,
+    metrics: Option<Metrics>,
+    gauges: Arc<OnceLock<Gauges>>,
+) {
     let routes = Routes::new(health.service());
-    let service = ServiceBuilder::new().map_request(whole).service(routes);
-    Ok((health, tokio::spawn(connections::serve(listener, None, service, CancellationToken::new()))))
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (mut routes, metrics, gauges) = (routes.clone(), metrics.clone(), Arc::clone(&gauges));
+        async move {
+            match metrics {
+                Some(metrics) if request.method() == Method::GET && request.uri().path() == "/metrics" => {
+                    if let Some(gauges) = gauges.get() {
+                        gauges.record();
+                    }
+                    Ok(scrape(&metrics))
+                }
+                _ => routes.call(box_body(request)).await,
+            }
+        }
+    });
+    let protocol = Protocol { tls: None, http1: true };
+    listener::serve(listener, protocol, service, CancellationToken::new()).await;
 }
 
-/// The services behind the gate.
+/// Binds a listener.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+}
+
+/// The services behind the middleware.
 pub fn api(
-    settings: &Settings,
-    app: App,
+    config: &ApiConfig,
+    app: &App,
     verifier: Verifier,
-    reflection: bool,
+    admission: Arc<Admission>,
     health: &Health,
+    traces: bool,
 ) -> Result<Api, StartError> {
-    let tls = match (&settings.tls_cert_file, &settings.tls_key_file) {
-        (Some(certificate), Some(key)) => Some(tls(certificate, key).map_err(StartError::Transport)?),
-        _ => None,
+    let tls = config.exposure.tls().map(tls).transpose().map_err(StartError::Transport)?;
+    let routes = routes(app, health, config.reflection)?;
+    let development = config.exposure.is_development();
+    let layers = Layers {
+        traces: traces.then(|| Arc::new(Traces)),
+        drain: Arc::new(Drain::new(app.clone())),
+        access_log: Arc::new(AccessLog::new(app.clone())),
+        authenticate: Arc::new(Authenticate::new(app.clone(), verifier, development)),
+        admission,
     };
+    Ok(Api { protocol: Protocol { tls, http1: false }, routes, layers })
+}
+
+fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartError> {
     let connections = ConnectionServiceServer::new(ConnectionApi::new(app.clone()))
-        .max_decoding_message_size(DECODE_BYTES)
-        .max_encoding_message_size(ENCODE_BYTES)
+        .max_decoding_message_size(MAX_DECODED_BYTES)
+        .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let exports = ExportServiceServer::new(ExportApi::new(app.clone()))
-        .max_decoding_message_size(DECODE_BYTES)
-        .max_encoding_message_size(ENCODE_BYTES)
+        .max_decoding_message_size(MAX_DECODED_BYTES)
+        .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let audit = AuditServiceServer::new(AuditApi::new(app.clone()))
-        .max_decoding_message_size(DECODE_BYTES)
-        .max_encoding_message_size(ENCODE_BYTES)
+        .max_decoding_message_size(MAX_DECODED_BYTES)
+        .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let mut routes = Routes::new(InterceptedService::new(connections, caller_interceptor))
-        .add_service(InterceptedService::new(exports, caller_interceptor))
-        .add_service(InterceptedService::new(audit, caller_interceptor))
+    let routes = Routes::new(InterceptedService::new(connections, caller_context))
+        .add_service(InterceptedService::new(exports, caller_context))
+        .add_service(InterceptedService::new(audit, caller_context))
         .add_service(health.service());
-    if reflection {
-        let builder = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                // Without the details' own types, clients show a refusal's blockers as so many bytes.
-                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        };
-        routes = routes
-            .add_service(builder().build_v1().map_err(|error| StartError::Transport(error.into()))?)
-            .add_service(builder().build_v1alpha().map_err(|error| StartError::Transport(error.into()))?);
+    if !reflection {
+        return Ok(routes);
     }
-    let gate = GateLayer::new(Gatekeeper::new(app, verifier, settings.identity_mode() == IdentityMode::Development));
-    Ok(Api { tls, routes, gate })
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // Without the types of the error details, clients show them as bytes.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes
+        .add_service(builder().build_v1().map_err(|error| StartError::Transport(error.into()))?)
+        .add_service(builder().build_v1alpha().map_err(|error| StartError::Transport(error.into()))?))
 }
 
 impl Api {
-    /// Serves until it is stopped and the last call has ended.
-    pub fn serve(self, listener: TcpListener, stop: CancellationToken) -> impl Future<Output = ()> + Send {
-        let Self { tls, routes, gate } = self;
-        connections::serve(listener, tls, service(routes, gate), stop)
+    /// Serves until `stop` is cancelled and the last call has ended.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let Self { protocol, routes, layers } = self;
+        listener::serve(listener, protocol, layers.into_service(routes), stop).await;
     }
 }
 
-fn service(
-    routes: Routes,
-    gate: GateLayer,
-) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
-{
-    ServiceBuilder::new()
-        .map_request(whole)
-        .layer(gate)
-        .map_response(|response: Response<_>| response.map(Body::new))
-        .layer(CatchPanicLayer::custom(panicked))
-        .service(routes)
+impl Layers {
+    fn into_service(
+        self,
+        routes: Routes,
+    ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+    {
+        ServiceBuilder::new()
+            .map_request(box_body)
+            .option_layer(self.traces.map(MiddlewareLayer::new))
+            .layer(MiddlewareLayer::new(self.drain))
+            .layer(MiddlewareLayer::new(self.access_log))
+            .layer(MiddlewareLayer::new(self.authenticate))
+            .layer(MiddlewareLayer::new(self.admission))
+            .map_response(|response: Response<_>| response.map(Body::new))
+            .layer(CatchPanicLayer::custom(panicked))
+            .service(routes)
+    }
 }
 
-fn whole(request: Request<Incoming>) -> Request<Body> {
+fn scrape(metrics: &Metrics) -> Response<Body> {
+    let mut response = Response::new(Body::new(metrics.render()));
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+fn box_body(request: Request<Incoming>) -> Request<Body> {
     request.map(Body::new)
 }
 
 /// TLS from a certificate chain and its key, for HTTP/2 alone.
-fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
-    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(key)?;
+fn tls(files: &TlsFiles) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+    let chain = CertificateDer::pem_file_iter(&files.certificate)?.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)?;
     let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// A handler panicked: its words are for the log, the caller learns an id.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
+/// The response of a call whose handler panicked: the message of the panic is logged, the caller gets an id.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer requires")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    let words = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref().cloned());
-    tracing::error!(panic = words.unwrap_or_default(), "a handler panicked");
+    let message = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref().cloned());
+    tracing::error!(panic = message.unwrap_or_default(), "handler panicked");
     status::panicked().into_http()
 }
 
 #[cfg(test)]
 mod tests {
     use tonic::{Code, Status};
-    use tower::{ServiceExt as _, service_fn};
+    use tower::ServiceExt as _;
 
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_internal_and_keeps_its_words_to_itself() {
+    async fn a_panic_is_internal_and_its_message_is_not_sent() {
         let panics = service_fn(async |_: Request<Body>| -> Result<Response<Body>, Infallible> { panic!("a secret") });
         let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(panics);
         let response = service.oneshot(Request::new(Body::empty())).await.unwrap();

@@ -1,0 +1,58 @@
+//! Why a server did not start, and why it ended.
+
+use std::net::SocketAddr;
+
+use crate::catalog::CatalogError;
+use crate::config::ConfigError;
+use crate::identity::{DevelopmentError, IssuersError, KeySetError};
+use crate::store::{ConnectError, MigrateError};
+use crate::vault::{KeyError, VaultError};
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A connection type.
+    #[error("connection types: {0}")]
+    Catalog(#[from] CatalogError),
+    /// The database.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The schema.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The keys.
+    #[error("keys: {0}")]
+    Keys(#[from] KeyError),
+    /// A key that is not what it was.
+    #[error("keys: {0}")]
+    Vault(#[from] VaultError),
+    /// Keys without which stored credentials cannot be opened.
+    #[error("keys: credentials are sealed with {}, which the key ring lacks", .0.join(", "))]
+    MissingKeys(Vec<String>),
+    /// What is stored cannot be read.
+    #[error("cannot read the database: {0}")]
+    Store(#[source] crate::model::Error),
+    /// The development identity.
+    #[error("development identity: {0}")]
+    Development(#[from] DevelopmentError),
+    /// The issuer's keys.
+    #[error("identity: {0}")]
+    KeySet(#[from] KeySetError),
+    /// The issuer.
+    #[error("identity: {0}")]
+    Issuers(#[from] IssuersError),
+    /// A listener.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The transport.
+    #[error("transport: {0}")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A part of the server that must not end ended before the shutdown.
+#[derive(Debug, thiserror::Error)]
+#[error("the {0} ended unexpectedly")]
+pub struct UnexpectedEnd(pub &'static str);

@@ -1,0 +1,202 @@
+//! Listeners: a bounded number of connections, each served until it ends or the server stops.
+//!
+//! hyper is driven here and not by tonic's own server: that one gives every call a timer of its own, which answers
+//! CANCELLED where DEADLINE_EXCEEDED is due, and it cannot end a connection that does not end by itself.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::Service;
+
+/// The most connections of a listener; more wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 1_000;
+/// The most concurrent calls of a connection.
+pub const MAX_STREAMS_PER_CONNECTION: u32 = 200;
+/// The most bytes of the headers of a call.
+pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// How often a silent connection is pinged.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
+/// How long it has to answer.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client has for the TLS handshake, and then for the first bytes of HTTP.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The pause after a failed accept: without file handles, for one, until some are closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// `accept` fails with these if the socket itself is unusable: EBADF, EINVAL (not listening), ENOTSOCK.
+const FATAL_ACCEPT_ERRORS: [i32; 3] = [9, 22, 88];
+
+/// What a listener speaks.
+#[derive(Clone, Default)]
+pub struct Protocol {
+    /// TLS, or plaintext.
+    pub tls: Option<TlsAcceptor>,
+    /// Whether HTTP/1.1 is served beside HTTP/2.
+    pub http1: bool,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves the connections of a listener until `stop` is cancelled and the last of them has ended. It returns before that
+/// only if the socket is unusable.
+///
+/// On `stop`, every connection is told to take no more calls. Dropping the future closes those that are left.
+pub async fn serve<S>(listener: TcpListener, protocol: Protocol, service: S, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        match accepted {
+            Ok((stream, permit)) => {
+                let (protocol, service, stop) = (protocol.clone(), service.clone(), stop.clone());
+                connections.spawn(async move {
+                    if let Err(error) = serve_connection(stream, protocol, service, stop).await {
+                        tracing::debug!(%error, "connection failed");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) if error.raw_os_error().is_some_and(|code| FATAL_ACCEPT_ERRORS.contains(&code)) => {
+                tracing::error!(%error, "the listening socket is unusable");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, permit))
+}
+
+async fn serve_connection<S>(
+    stream: TcpStream,
+    protocol: Protocol,
+    service: S,
+    stop: CancellationToken,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    match protocol.tls {
+        None => serve_http(stream, protocol.http1, service, stop).await,
+        Some(tls) => {
+            let stream = with_handshake_timeout(tls.accept(stream), &stop).await?;
+            serve_http(stream, protocol.http1, service, stop).await
+        }
+    }
+}
+
+async fn serve_http<I, S>(stream: I, http1: bool, service: S, stop: CancellationToken) -> Result<(), BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let (read, write) = tokio::io::split(stream);
+    let mut read = read;
+    let preface = with_handshake_timeout(read_preface(&mut read), &stop).await?;
+    let is_http2 = preface == PREFACE;
+    // hyper reads the first bytes again.
+    let stream = tokio::io::join(io::Cursor::new(preface).chain(read), write);
+    if is_http2 {
+        serve_http2(stream, service, stop).await
+    } else if http1 {
+        serve_http1(stream, service, stop).await
+    } else {
+        Err("the client does not speak HTTP/2".into())
+    }
+}
+
+/// Reads the preface of an HTTP/2 client, or the first bytes of another one. A client that sends nothing, or not enough,
+/// has no call to finish, so it neither keeps its connection nor delays a shutdown.
+async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut read = Vec::with_capacity(PREFACE.len());
+    while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
+        let mut rest = (&mut *stream).take((PREFACE.len() - read.len()) as u64);
+        if rest.read_buf(&mut read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(read)
+}
+
+/// Limits how long a client may take for its handshake, and ends the wait on shutdown.
+async fn with_handshake_timeout<T>(
+    handshake: impl Future<Output = io::Result<T>>,
+    stop: &CancellationToken,
+) -> Result<T, BoxError> {
+    tokio::select! {
+        () = stop.cancelled() => Err("the server is shutting down".into()),
+        done = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake) => Ok(done??),
+    }
+}
+
+async fn serve_http2<I, S>(stream: I, service: S, stop: CancellationToken) -> Result<(), BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    Ok(serving.await?)
+}
+
+async fn serve_http1<I, S>(stream: I, service: S, stop: CancellationToken) -> Result<(), BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT);
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
+    }
+    Ok(serving.await?)
+}

@@ -1,0 +1,113 @@
+//! Keys at start: read, checked against their canaries, and the key that digests requests opened.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::config::{KeyLocation, KeysConfig};
+use crate::model::{Error, SealedSecret};
+use crate::server::error::StartError;
+use crate::store::{OnSuccess, Store, credentials, sealed_secrets};
+use crate::vault::{self, KeyRing, RequestHasher, Vault};
+
+/// How long the first statements may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The purpose of the sealed key that digests requests.
+const REQUEST_HASH: &str = "request-hash";
+/// The prefix of the purposes of canaries.
+const CANARY: &str = "canary:";
+
+/// Reads the key ring. Only the embedded default makes a key, and only before its database has content.
+pub fn open(keys: &KeysConfig) -> Result<KeyRing, StartError> {
+    let primary = keys.primary.as_deref();
+    match &keys.location {
+        KeyLocation::Inline(setting) => return Ok(KeyRing::from_setting(setting, primary, "OUTFLOW_KEYS")?),
+        KeyLocation::Directory => {}
+        KeyLocation::EmbeddedDirectory { database } => {
+            if is_empty(database)
+                && let Some(id) = vault::generate_first(&keys.directory)?
+            {
+                let directory = keys.directory.display();
+                tracing::info!(key_id = %id, %directory, "made the first key; keep it together with the database");
+            }
+        }
+    }
+    Ok(KeyRing::from_directory(&keys.directory, primary)?)
+}
+
+fn is_empty(file: &Path) -> bool {
+    std::fs::metadata(file).map_or(true, |found| found.len() == 0)
+}
+
+/// Checks every key and what it sealed before anything is written. A new key gets a canary, and the first start makes the
+/// key that digests requests.
+pub async fn prepare(store: &Store, vault: &Vault) -> Result<RequestHasher, StartError> {
+    let (mut hasher, missing) = verify_stored(store, vault).await?;
+    let made = missing.into_iter().map(|purpose| make(vault, purpose)).collect::<Result<Vec<_>, _>>()?;
+    // Another process may have been first.
+    for (purpose, row) in insert(store, made).await? {
+        hasher = verify(vault, &purpose, &row)?.or(hasher);
+    }
+    hasher.ok_or_else(|| StartError::Store(Error::internal("no request hash key")))
+}
+
+/// Checks what is stored. Returns the key that digests requests, and the purposes that have no row yet.
+pub async fn verify_stored(store: &Store, vault: &Vault) -> Result<(Option<RequestHasher>, Vec<String>), StartError> {
+    let (mut hasher, mut missing) = (None, Vec::new());
+    for (purpose, row) in stored(store, vault).await? {
+        match row {
+            Some(row) => hasher = verify(vault, &purpose, &row)?.or(hasher),
+            None => missing.push(purpose),
+        }
+    }
+    Ok((hasher, missing))
+}
+
+fn canary(key_id: &str) -> String {
+    format!("{CANARY}{key_id}")
+}
+
+/// The row of every purpose, if it is stored. A credential that is sealed with a key that the ring lacks is an error.
+async fn stored(store: &Store, vault: &Vault) -> Result<Vec<(String, Option<SealedSecret>)>, StartError> {
+    let reader = store.reader().await.map_err(StartError::Store)?;
+    let mut used = credentials::key_ids(&reader).await.map_err(StartError::Store)?;
+    used.retain(|used| vault.ring().ids().all(|id| id != used));
+    if !used.is_empty() {
+        return Err(StartError::MissingKeys(used));
+    }
+    let mut rows = Vec::new();
+    for purpose in vault.ring().ids().map(canary).chain([REQUEST_HASH.to_owned()]) {
+        let row = sealed_secrets::get(&reader, &purpose).await.map_err(StartError::Store)?;
+        rows.push((purpose, row));
+    }
+    Ok(rows)
+}
+
+async fn insert(store: &Store, rows: Vec<(String, SealedSecret)>) -> Result<Vec<(String, SealedSecret)>, StartError> {
+    let inserted = store.transact(Instant::now() + TIMEOUT, OnSuccess::Commit, rows, |db, rows| {
+        Box::pin(async move {
+            let mut inserted = Vec::new();
+            for (purpose, sealed) in rows {
+                inserted.push((purpose.clone(), sealed_secrets::get_or_insert(db, purpose, sealed.clone()).await?));
+            }
+            Ok(inserted)
+        })
+    });
+    inserted.await.map_err(StartError::Store)
+}
+
+fn make(vault: &Vault, purpose: String) -> Result<(String, SealedSecret), StartError> {
+    let sealed = match purpose.strip_prefix(CANARY) {
+        Some(key_id) => vault.make_canary(key_id)?,
+        None => RequestHasher::new_random(vault)?.1,
+    };
+    Ok((purpose, sealed))
+}
+
+/// Checks a row: a canary opens only with its own key; any other row is the key that digests requests.
+fn verify(vault: &Vault, purpose: &str, row: &SealedSecret) -> Result<Option<RequestHasher>, StartError> {
+    let Some(key_id) = purpose.strip_prefix(CANARY) else {
+        return Ok(Some(RequestHasher::from_sealed(vault, &row.envelope)?));
+    };
+    vault.verify_canary(key_id, &row.envelope)?;
+    Ok(None)
+}
