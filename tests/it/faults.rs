@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use outflow::config::Secret;
 use outflow::grpc::proto as pb;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -140,8 +139,7 @@ async fn a_database_that_falls_silent_holds_nobody_and_is_used_again() {
     let (database, name) = rest.split_once('/').expect("a name");
     let proxy = Proxy::before(database.to_owned()).await;
     let proxied = format!("{user}@{}/{name}", proxy.address);
-    let server =
-        TestServer::start_with(Backend::Postgres, |settings| settings.database_url = Some(Secret::new(proxied))).await;
+    let server = TestServer::start_with(Backend::Postgres, vec![("database_url", proxied)]).await;
     let admin = server.admin().await;
     let connection = admin.clone().connection("Partner").await.name;
     let suspend = async |mut admin: Client| {

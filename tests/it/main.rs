@@ -3,12 +3,13 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test that sees anything else than it waits for fails")]
 
+mod architecture;
 mod audit;
 mod authz_matrix;
 mod connections;
 mod exports;
 mod faults;
-mod house;
+
 mod idempotent;
 mod leak;
 mod lifecycle_model;

@@ -153,7 +153,7 @@ async fn the_largest_secret_is_stored_whole_and_a_larger_one_names_its_field() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
-        let largest = "s".repeat(limits::CREDENTIAL_BYTES - "password".len());
+        let largest = "s".repeat(limits::MAX_CREDENTIAL_BYTES - "password".len());
         let mut rotate = pb::RotateConnectionCredentialRequest {
             name: connection.name.clone(),
             credential: Some(password(&largest)),

@@ -56,7 +56,7 @@ async fn paths_that_cannot_be_changed_are_refused_with_the_way_to_change_them() 
             ("credential_status.revision", "IMMUTABLE_FIELD", "RotateConnectionCredential"),
             ("etag", "INVALID_FIELD", "display_name"),
             ("colour", "INVALID_FIELD", "display_name"),
-            ("properties.host", "INVALID_FIELD", "replaced whole"),
+            ("properties.host", "INVALID_FIELD", "as a whole"),
         ] {
             let refusal = admin.connections.update_connection(request(made.clone(), &[path])).await;
             let refusal = refusal.expect_err(path);

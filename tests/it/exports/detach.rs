@@ -142,7 +142,7 @@ async fn a_set_of_ten_thousand_goes_and_one_more_does_not() {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
         let one = admin.export(&connection.name, "One").await;
-        server.database().await.attach_copies(&one, limits::DETACHED_SET).await;
+        server.database().await.attach_copies(&one, limits::MAX_DETACHED_SET).await;
         let etag = shown(&mut admin, &connection.name).await;
         let refusal = admin.exports.batch_detach_exports(set(&connection.name, &etag)).await.expect_err("too many");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::FailedPrecondition, "BLOCKING_SET_TOO_LARGE"));

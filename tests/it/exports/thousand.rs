@@ -14,11 +14,11 @@ async fn a_thousand_are_scheduled_moved_detached_and_removed_at_once() {
         let mut request = create_export(&first, "One");
         request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * *", "Europe/Berlin"));
         let one = admin.exports.create_export(request).await.expect("created").into_inner().export.expect("answered");
-        server.database().await.attach_copies(&one, limits::BATCH_NAMES as u64 - 1).await;
+        server.database().await.attach_copies(&one, limits::MAX_BATCH_NAMES as u64 - 1).await;
         let list = pb::ListExportsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
         let all = admin.exports.list_exports(list.clone()).await.expect("listed").into_inner().exports;
         let names: Vec<String> = all.into_iter().map(|export| export.name).collect();
-        assert_eq!(names.len(), limits::BATCH_NAMES);
+        assert_eq!(names.len(), limits::MAX_BATCH_NAMES);
 
         let replaced = Change::Schedule(cron("*/30 * * * *", "America/New_York"));
         for change in [replaced, Change::Enabled(false), Change::Enabled(true)] {

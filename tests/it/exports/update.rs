@@ -145,7 +145,7 @@ async fn what_cannot_be_changed_here_names_the_way() {
         for (path, reason, word) in [
             ("connection", "IMMUTABLE_FIELD", "AttachExport"),
             ("state", "IMMUTABLE_FIELD", "DetachExport"),
-            ("name", "IMMUTABLE_FIELD", "never"),
+            ("name", "IMMUTABLE_FIELD", "immutable"),
             ("creator", "INVALID_FIELD", "display_name"),
             ("payload.tables", "INVALID_FIELD", "whole"),
             ("nonsense", "INVALID_FIELD", "display_name"),

@@ -111,7 +111,13 @@ async fn what_cannot_be_read_is_refused_with_a_reason() {
         (framed(0, 10, b"short"), "identity", Code::InvalidArgument, "UNDECODABLE", "EOF"),
         (framed(7, 0, b""), "identity", Code::InvalidArgument, "UNDECODABLE", "flag"),
         (framed(1, 5, b"plain"), "gzip", Code::InvalidArgument, "UNDECODABLE", "decompressing"),
-        (framed(0, 2, b"\xff\xff"), "identity", Code::InvalidArgument, "UNDECODABLE", "no such message"),
+        (
+            framed(0, 2, b"\xff\xff"),
+            "identity",
+            Code::InvalidArgument,
+            "UNDECODABLE",
+            "not a valid GetConnectionRequest",
+        ),
         (Vec::new(), "identity", Code::InvalidArgument, "UNDECODABLE", "Missing"),
         (framed(1, 5, b"plain"), "br", Code::Unimplemented, "UNIMPLEMENTED", "br"),
     ] {
@@ -218,21 +224,27 @@ async fn health_needs_no_identity() {
     .await;
 }
 
+/// Deletes a batch of expired rows, and returns how many were deleted.
+async fn deleted(server: &TestServer) -> u64 {
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    let retention = outflow::store::Retention {
+        request_ids: hours(24),
+        releases: hours(24),
+        denied: hours(24 * 30),
+        audit: hours(24 * 400),
+    };
+    let job = outflow::background::RetentionJob::new(server.app.store().clone(), retention);
+    job.delete_batch().await.expect("deleted")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_past_its_time_goes_and_the_rest_stays() {
+async fn expired_rows_are_deleted_and_the_others_stay() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let mut request = crate::support::create_connection("Once");
         request.request_id = "01931f6e-7c4b-7000-8000-000000000001".into();
         let first = admin.connections.create_connection(request.clone()).await.expect("created").into_inner();
-        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
-        let retention = outflow::store::Retention {
-            request_ids: hours(24),
-            releases: hours(24),
-            denied: hours(24 * 30),
-            audit: hours(24 * 400),
-        };
-        assert_eq!(server.app.tidy(retention).await, 0);
+        assert_eq!(deleted(&server).await, 0);
         let again = admin.connections.create_connection(request.clone()).await.expect("replayed").into_inner();
         assert_eq!(again, first);
         // A release, for those who follow, and a denied attempt.
@@ -244,19 +256,19 @@ async fn what_is_past_its_time_goes_and_the_rest_stays() {
         server.viewer().await.connections.get_connection(get).await.expect_err("no role");
         let list = || pb::ListAuditEventsRequest { parent: crate::support::parent(), ..Default::default() };
         let events = admin.audit.list_audit_events(list()).await.expect("listed").into_inner().audit_events;
-        assert_eq!((events.len(), server.app.tidy(retention).await), (4, 0));
+        assert_eq!((events.len(), deleted(&server).await), (4, 0));
         server.clock.advance(chrono::TimeDelta::hours(25));
         let mut admin = server.admin().await;
-        assert_eq!(server.app.tidy(retention).await, 2, "an id and a release");
+        assert_eq!(deleted(&server).await, 2, "an id and a release");
         let other = admin.connections.create_connection(request).await.expect("the id is free again").into_inner();
         assert_ne!(other, first);
         server.clock.advance(chrono::TimeDelta::days(30));
-        assert_eq!(server.app.tidy(retention).await, 2, "another id, and the denied attempt");
+        assert_eq!(deleted(&server).await, 2, "another id, and the denied attempt");
         let mut admin = server.admin().await;
         let events = admin.audit.list_audit_events(list()).await.expect("listed").into_inner().audit_events;
         assert_eq!(events.len(), 4, "every change");
         server.clock.advance(chrono::TimeDelta::days(400));
-        assert_eq!(server.app.tidy(retention).await, 4);
+        assert_eq!(deleted(&server).await, 4);
     })
     .await;
 }

@@ -1,11 +1,10 @@
 //! Who is let in: an issuer's tokens over TLS.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use outflow::config::{IdentityMode, Plaintext, Settings};
 use outflow::grpc::proto as pb;
 use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
 use serde_json::{Value, json};
@@ -43,16 +42,20 @@ impl Issuer {
     }
 }
 
-fn believe(settings: &mut Settings, key_set: PathBuf) {
-    settings.identity_mode = Some(IdentityMode::Jwt);
-    settings.jwt_issuer = Some("https://issuer.example".into());
-    settings.jwt_audience = Some("outflow".into());
-    settings.jwt_jwks_file = Some(key_set);
-    settings.jwt_principal_prefix = Some("corp:".into());
-    settings.jwt_organization_claim = "org.id".into();
-    settings.jwt_roles_claim = "outflow_roles".into();
-    settings.jwt_role_values = Some("reader=viewer, owner=admin".into());
-    settings.jwt_groups_claim = Some("groups".into());
+/// Settings that accept the tokens of an issuer with this key set.
+fn issuer_settings(key_set: &Path) -> Vec<(&'static str, String)> {
+    let settings = [
+        ("identity_mode", "jwt"),
+        ("jwt_issuer", "https://issuer.example"),
+        ("jwt_audience", "outflow"),
+        ("jwt_jwks_file", key_set.to_str().expect("a path")),
+        ("jwt_principal_prefix", "corp:"),
+        ("jwt_organization_claim", "org.id"),
+        ("jwt_roles_claim", "outflow_roles"),
+        ("jwt_role_values", "reader=viewer, owner=admin"),
+        ("jwt_groups_claim", "groups"),
+    ];
+    settings.map(|(key, value)| (key, value.to_owned())).to_vec()
 }
 
 /// What reflection answers to somebody who asks for the services.
@@ -83,12 +86,11 @@ async fn an_issuers_tokens_are_believed_over_tls() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
     std::fs::write(path("tls.crt"), made.cert.pem()).expect("written");
     std::fs::write(path("tls.key"), made.signing_key.serialize_pem()).expect("written");
-    let server = TestServer::start_with(Backend::Sqlite, |settings| {
-        believe(settings, path("jwks.json"));
-        settings.tls_cert_file = Some(path("tls.crt"));
-        settings.tls_key_file = Some(path("tls.key"));
-    })
-    .await;
+    let mut settings = issuer_settings(&path("jwks.json"));
+    for (key, file) in [("tls_cert_file", "tls.crt"), ("tls_key_file", "tls.key")] {
+        settings.push((key, path(file).to_str().expect("a path").to_owned()));
+    }
+    let server = TestServer::start_with(Backend::Sqlite, settings).await;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(made.cert.pem()));
     let endpoint = Endpoint::from_shared(format!("https://localhost:{}", server.address.port())).expect("an address");
     let channel = endpoint.tls_config(tls).expect("TLS").connect().await.expect("the server listens");
@@ -123,13 +125,11 @@ async fn behind_somebody_elses_tls_it_listens_beyond_loopback_and_reflects_to_th
     let folder = tempfile::tempdir().expect("a folder");
     let key_set = folder.path().join("jwks.json");
     let issuer = Issuer::new(&key_set);
-    let server = TestServer::start_with(Backend::Sqlite, |settings| {
-        believe(settings, key_set);
-        settings.listen = "0.0.0.0:0".parse().expect("an address");
-        settings.plaintext = Some(Plaintext::BehindTls);
-        settings.reflection = Some(true);
-    })
-    .await;
+    let mut settings = issuer_settings(&key_set);
+    for (key, value) in [("listen", "0.0.0.0:0"), ("plaintext", "behind-tls"), ("reflection", "true")] {
+        settings.push((key, value.to_owned()));
+    }
+    let server = TestServer::start_with(Backend::Sqlite, settings).await;
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", server.address.port())).expect("an address");
     let channel = endpoint.connect().await.expect("the server listens");
     let token = issuer.token(&[], server.clock.now().timestamp());

@@ -97,7 +97,7 @@ impl Process {
 
 /// Where a server answers probes, by a line of its log.
 pub fn address_of_probes(said: &str) -> Option<SocketAddr> {
-    let line = said.lines().find(|line| line.contains("answering probes"))?;
+    let line = said.lines().find(|line| line.contains("admin listener started"))?;
     line.split("address=").nth(1)?.trim().parse().ok()
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use outflow::grpc::proto::audit_service_client::AuditServiceClient;
 use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
 use outflow::grpc::proto::export_service_client::ExportServiceClient;
-use outflow::identity::{DevelopmentIdentity, Mint};
+use outflow::identity::{DevelopmentIdentity, TokenClaims};
 use outflow::model::Role;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
@@ -96,7 +96,7 @@ pub fn mint(
     groups: &[&str],
     ttl: TimeDelta,
 ) -> String {
-    let mint = Mint {
+    let mint = TokenClaims {
         organization: organization.to_owned(),
         subject: subject.to_owned(),
         roles: roles.to_vec(),

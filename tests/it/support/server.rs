@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use outflow::app::App;
-use outflow::config::{Secret, Settings};
+use outflow::config::{Config, Values, all};
 use outflow::identity::DevelopmentIdentity;
 use outflow::model::{Clock, Role};
-use outflow::server::Server;
+use outflow::server::{Observability, Server, UnexpectedEnd};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +39,7 @@ pub struct TestServer {
     pub app: App,
     identity: DevelopmentIdentity,
     stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<Result<(), UnexpectedEnd>>>,
     _folder: tempfile::TempDir,
 }
 
@@ -54,25 +54,29 @@ pub async fn on_both(body: impl AsyncFn(TestServer)) {
 impl TestServer {
     /// Starts a server over a new database.
     pub async fn start(backend: Backend) -> Self {
-        Self::start_with(backend, |_| {}).await
+        Self::start_with(backend, Vec::new()).await
     }
 
-    /// The same with other settings.
-    pub async fn start_with(backend: Backend, change: impl FnOnce(&mut Settings)) -> Self {
+    /// Starts a server with other settings.
+    pub async fn start_with(backend: Backend, settings: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data_dir = folder.path().to_owned();
-        let local = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut settings =
-            Settings { listen: local, admin_listen: local, data_dir: data_dir.clone(), ..Settings::default() };
+        let mut values = vec![
+            ("listen", "127.0.0.1:0".to_owned()),
+            ("admin_listen", "127.0.0.1:0".to_owned()),
+            ("data_dir", data_dir.to_str().expect("a path").to_owned()),
+        ];
         if backend == Backend::Postgres {
             let url = tokio::task::spawn_blocking(postgres::new_database).await.expect("a database");
             outflow::vault::generate_first(&data_dir.join("keys")).expect("a key");
-            settings.database_url = Some(Secret::new(url));
+            values.push(("database_url", url));
         }
-        change(&mut settings);
-        let database_url = settings.database_url();
+        values.extend(settings);
+        let values = Values::of(all().collect(), values).expect("settings");
+        let config = Config::parse(&values).expect("a configuration");
+        let database_url = config.database.url();
         let identity = DevelopmentIdentity::open(&data_dir).expect("an identity");
-        let server = Server::start(&settings).await.expect("the server starts");
+        let server = Server::start(&config, Observability::default()).await.expect("the server starts");
         let (address, clock) = (server.local_address().expect("an address"), server.clock().clone());
         let app = server.app().clone();
         let stop = CancellationToken::new();
@@ -89,7 +93,7 @@ impl TestServer {
     pub async fn stop(mut self) {
         self.stop.cancel();
         if let Some(running) = self.running.take() {
-            running.await.expect("the server stops");
+            running.await.expect("the server stops").expect("nothing ended before");
         }
     }
 }

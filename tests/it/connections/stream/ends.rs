@@ -85,7 +85,7 @@ async fn a_principal_has_twenty_streams_at_a_time() {
 async fn a_stream_that_nobody_reads_holds_no_database_connection() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         // One connection to read with, one to write with.
-        let server = TestServer::start_with(backend, |settings| settings.database_max_connections = 2).await;
+        let server = TestServer::start_with(backend, vec![("database_max_connections", "2".to_owned())]).await;
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
         let first = admin.export(&connection, "First").await;
