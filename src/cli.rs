@@ -44,7 +44,7 @@ enum Command {
     /// Issue tokens of the development identity.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Ask a running server whether it is ready; exit 0 if it is.
+    /// Check whether a running server is ready; exits with 0 if it is.
     Healthcheck,
     /// Check or print the configuration.
     #[command(subcommand)]

@@ -34,8 +34,8 @@
 //! - A connection in use cannot be deleted: the lock of its row orders deletion against every attachment, and a foreign key
 //!   backs it.
 //! - A change of a connection, of its sharing, of its credential or of what is attached to it locks the row of the
-//!   connection first; then those of exports, by ascending uid. What a lock guards is read by a later statement.
-//! - A change is one transaction, with its audit events and its idempotency key, in a task of its own.
+//!   connection first; then those of exports, by ascending uid. Guarded data is read in a later statement.
+//! - A change is one transaction, with its audit events and its idempotency key, in its own task.
 //! - No row is read or written without its organization; every foreign key includes the organization.
 //! - A secret is sealed before it is stored and bound to where it may be sent; no response can hold it.
 //!

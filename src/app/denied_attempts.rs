@@ -49,7 +49,7 @@ pub struct DeniedAttempts {
     store: Store,
     clock: Clock,
     pending: Mutex<HashMap<Key, Pending>>,
-    /// Held during a flush, so that no count is written twice.
+    /// Held during a flush, so that concurrent flushes do not write a count twice.
     flush: tokio::sync::Mutex<()>,
 }
 

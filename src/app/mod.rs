@@ -1,7 +1,7 @@
 //! The operations of the service, where the rules of the domain are enforced: one file per RPC.
 //!
 //! The role of the method was checked before. An operation checks the right on the resource, decides, and changes within
-//! one transaction. It knows neither SQL nor the wire.
+//! one transaction. It contains neither SQL nor gRPC types.
 
 mod audit;
 mod audit_events;

@@ -9,9 +9,9 @@ use crate::model::audit::{AuditDiff, AuditEvent, AuditResource, Outcome};
 use crate::model::{Error, Invalid, OpContext, Result};
 use crate::store::{OnSuccess, Scope, Transaction, audit_events, request_ids};
 
-/// A change that is made in one transaction. The type holds its input.
+/// A mutation, executed in one transaction. The type holds its input.
 pub trait Mutation: Send + Sync + 'static {
-    /// What the change answers.
+    /// The result.
     type Response: ReadBack;
 
     /// Authorises the change on its resources, decides, and makes it. It runs again if the transaction lost against
@@ -21,18 +21,18 @@ pub trait Mutation: Send + Sync + 'static {
 
 /// A response that is read back in the transaction of the change, or when the request is repeated.
 pub trait ReadBack: Sized + Send + 'static {
-    /// Reads what the change affected, as it is now.
+    /// Reads the current state of the affected resource.
     fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> impl Future<Output = Result<Self>> + Send;
 }
 
-/// What a change made or changed: all that is needed to answer, now or when the request is repeated.
+/// The resource that a mutation affected, from which the response is read, now or when the request is retried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Affected {
     /// Uids and names of resources; none where a whole set was changed.
     pub resources: Vec<(Uuid, String)>,
     /// Shared by the audit events of a batch.
     pub batch_id: Option<Uuid>,
-    /// How many resources were affected, where the response says so.
+    /// Number of affected resources, for responses that contain it.
     pub count: u64,
 }
 
@@ -46,7 +46,7 @@ pub struct MutationTx<'a> {
     pub scope: Scope<'a>,
     /// The open transaction.
     pub db: &'a Transaction,
-    /// The one time of everything in it.
+    /// Current time, the same for all changes of the mutation.
     pub now: DateTime<Utc>,
     events: Vec<AuditEvent>,
 }
@@ -64,10 +64,10 @@ impl Affected {
 }
 
 impl App {
-    /// Makes a change in a transaction and answers with what is read back there.
+    /// Executes a mutation in a transaction and returns the result read in the same transaction.
     ///
-    /// A repeated request has no second effect: it is answered with what the first one affected, as it is now. With
-    /// `validate_only` everything is done and rolled back.
+    /// A retried request has no second effect: it returns the current state of what the first one affected. With
+    /// `validate_only`, the mutation is executed and rolled back.
     pub async fn execute<M: Mutation>(&self, context: &OpContext, mutation: M) -> Result<M::Response> {
         let on_success = if context.validate_only { OnSuccess::Rollback } else { OnSuccess::Commit };
         let execution = Execution { app: self.clone(), context: context.clone(), mutation };
@@ -83,7 +83,7 @@ impl App {
     }
 }
 
-/// What the transaction's task owns.
+/// State of the mutation, owned by the task of its transaction.
 struct Execution<M> {
     app: App,
     context: OpContext,

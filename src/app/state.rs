@@ -22,7 +22,7 @@ const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub struct App(pub(super) Arc<Inner>);
 
-/// What all operations share.
+/// Dependencies shared by all operations.
 pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) catalog: Catalog,
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub(super) stop: CancellationToken,
 }
 
-/// What the service is made of.
+/// The dependencies of all operations.
 pub struct Parts {
     /// The database.
     pub store: Store,
@@ -46,7 +46,7 @@ pub struct Parts {
     pub vault: Vault,
     /// Digests requests.
     pub hasher: RequestHasher,
-    /// The clock of what is shown.
+    /// The clock for informational times.
     pub clock: Clock,
     /// Tracks the tasks of streams.
     pub tasks: TaskTracker,
@@ -80,8 +80,8 @@ impl App {
         self.0.store.shutdown().await;
     }
 
-    /// Whether the database answers and its schema has what this build needs. A newer schema, to which other replicas are
-    /// just moving, has it too.
+    /// Whether the database responds and no migration is pending. A newer schema, to which other replicas are being
+    /// upgraded, is ready too.
     pub async fn is_ready(&self) -> bool {
         let check = async {
             let ready = self.0.store.is_ready().await.unwrap_or(false);
@@ -95,7 +95,7 @@ impl App {
         self.0.stop.clone().cancelled_owned()
     }
 
-    /// The current time, as it is shown.
+    /// The current time, for information.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
     }
@@ -105,7 +105,7 @@ impl App {
         &self.0.store
     }
 
-    /// A keyed digest of a request, by which a repetition is told from another request with the same id.
+    /// A keyed digest of a request, to distinguish a retry from another request with the same id.
     pub fn digest_request(&self, content: &[u8]) -> [u8; 32] {
         self.0.hasher.digest(content)
     }
@@ -115,7 +115,7 @@ impl App {
         self.0.streams.open()
     }
 
-    /// Reads the state of every connection that a stream follows.
+    /// Reads the state of every connection that a stream watches.
     pub async fn poll_watched_connections(&self) -> Result<()> {
         self.0.watcher.poll().await
     }

@@ -26,7 +26,7 @@ pub struct StreamPermit {
 impl StreamPermits {
     /// Acquires a permit. Fails with `RATE_LIMITED` at the limit of the principal, with `OVERLOADED` at that of all.
     pub fn acquire(&self, context: &OpContext) -> Result<StreamPermit> {
-        // Principals are told apart by organization too: their names may be equal.
+        // The key includes the organization: principals of two organizations may have equal names.
         let principal = format!("{}/{}", context.organization, context.actor.principal());
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = open.get(&principal).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Polls the connections that streams follow.
+//! Polls watched connections.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::app::connections::WATCH_TASK;
 /// The time between two polls.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads the state of followed connections.
+/// Reads the state of watched connections.
 pub struct ConnectionWatch {
     app: App,
 }
 
 impl ConnectionWatch {
-    /// Polls for the streams of an application.
+    /// Polls the connections watched by streams of `app`.
     pub fn new(app: App) -> Self {
         Self { app }
     }

@@ -14,7 +14,7 @@ pub struct DeniedAttempts {
 }
 
 impl DeniedAttempts {
-    /// Writes those of an application.
+    /// Writes the denied attempts of `app`.
     pub fn new(app: App) -> Self {
         Self { app }
     }

@@ -14,7 +14,7 @@ pub struct KeyRefresh {
 }
 
 impl KeyRefresh {
-    /// Refreshes these keys.
+    /// Refreshes `keys`.
     pub fn new(keys: KeySet) -> Self {
         Self { keys }
     }

@@ -14,7 +14,7 @@ pub struct KeyUsage {
 }
 
 impl KeyUsage {
-    /// Counts those of a database.
+    /// Counts secrets of a store.
     pub fn new(store: Store) -> Self {
         Self { store }
     }

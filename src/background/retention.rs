@@ -14,14 +14,14 @@ const BATCH_PAUSE: Duration = Duration::from_millis(100);
 /// How long one batch may take.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Deletes what is older than its retention.
+/// Deletes rows that are older than their retention.
 pub struct RetentionJob {
     store: Store,
     retention: Retention,
 }
 
 impl RetentionJob {
-    /// Deletes from a database.
+    /// Deletes rows of a store.
     pub fn new(store: Store, retention: Retention) -> Self {
         Self { store, retention }
     }

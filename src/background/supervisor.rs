@@ -28,7 +28,7 @@ pub struct Supervisor {
     statuses: Arc<Mutex<BTreeMap<&'static str, TaskStatus>>>,
 }
 
-/// What is known about the runs of a task.
+/// Statistics of the runs of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskStatus {
     /// When the task last succeeded.

@@ -1,4 +1,4 @@
-//! What a background task is.
+//! The interface of background tasks.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "reflection",
-        "Whether server reflection answers authenticated callers; by default only in development mode.",
+        "Whether server reflection is available to authenticated callers; by default only in development mode.",
     ),
 ];
 
@@ -39,7 +39,7 @@ pub struct ApiConfig {
     pub admin_listen: SocketAddr,
     /// Who can reach the API.
     pub exposure: Exposure,
-    /// Whether server reflection answers.
+    /// Whether server reflection is available.
     pub reflection: bool,
 }
 

@@ -35,7 +35,7 @@ const MIN_CONNECTIONS: u32 = 2;
 
 /// The database and its schema.
 pub struct DatabaseConfig {
-    /// Where it is.
+    /// Location of the database.
     pub location: Location,
     /// Connections to PostgreSQL for calls.
     pub max_connections: u32,
@@ -45,7 +45,7 @@ pub struct DatabaseConfig {
 
 /// Where the database is.
 pub enum Location {
-    /// A SQLite file in the data directory, with a key that the server makes itself.
+    /// A SQLite file in the data directory, with a key that the server creates.
     Embedded(PathBuf),
     /// The database of a URL, which may hold a password.
     Url(Secret),

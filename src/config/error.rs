@@ -11,7 +11,7 @@ pub enum ConfigError {
     UnknownKey {
         /// The key.
         key: String,
-        /// Where it was found.
+        /// Source of the value.
         location: String,
     },
     /// A value that cannot be parsed.
@@ -19,7 +19,7 @@ pub enum ConfigError {
     BadValue {
         /// The setting.
         key: &'static str,
-        /// What is expected.
+        /// Accepted values.
         expected: &'static str,
         /// Where the value was found.
         location: String,
@@ -27,7 +27,7 @@ pub enum ConfigError {
     /// A file that cannot be read.
     #[error("configuration: cannot read {}: {cause}", path.display())]
     Unreadable {
-        /// Its path.
+        /// Path of the file.
         path: PathBuf,
         /// Why.
         cause: io::Error,
@@ -35,9 +35,9 @@ pub enum ConfigError {
     /// A file that is not TOML.
     #[error("configuration: {} is not valid TOML: {message}", path.display())]
     Malformed {
-        /// Its path.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The problem and its position.
         message: String,
     },
     /// Settings that do not go together, or one that is missing.

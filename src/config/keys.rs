@@ -18,7 +18,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// The keys that seal credentials.
 pub struct KeysConfig {
-    /// Where they are.
+    /// Location of the keys.
     pub location: KeyLocation,
     /// The directory that `outflow keys` works on.
     pub directory: PathBuf,
@@ -35,7 +35,7 @@ pub enum KeyLocation {
         /// The database file; there is no first start after it has content.
         database: PathBuf,
     },
-    /// In the setting itself.
+    /// In the value of the setting.
     Inline(Secret),
 }
 

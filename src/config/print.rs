@@ -4,7 +4,7 @@ use super::setting::Setting;
 use super::settings::SETTINGS;
 use super::source::Values;
 
-/// What stands for a secret.
+/// Replaces secrets in the output.
 const REDACTED: &str = "<redacted>";
 
 /// Every setting with its value and its source, as a TOML file: `listen = "127.0.0.1:50051" # default`.

@@ -1,4 +1,4 @@
-//! What a setting is.
+//! Declaration of settings.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Setting {
     /// Its key: in lower case in a file, with `OUTFLOW_` and in upper case in the environment.
     pub key: &'static str,
-    /// What it does, in Markdown.
+    /// Description in Markdown.
     pub description: &'static str,
     /// Its default as text; `None`: it is not set by default.
     pub default: Option<&'static str>,
@@ -63,7 +63,7 @@ impl Setting {
 
 /// A type that settings have.
 pub trait SettingValue: Sized {
-    /// What a value must be, as an error says it.
+    /// Description of accepted values, for errors.
     const EXPECTED: &'static str;
 
     /// Parses a value.

@@ -6,8 +6,7 @@ use super::source::Values;
 
 /// The settings of this concern.
 pub const SETTINGS: &[Setting] = &[
-    Setting::new("log", "What is logged: a filter of the `tracing` ecosystem, such as `info` or `outflow=debug`.")
-        .default("info"),
+    Setting::new("log", "Log filter in the syntax of `tracing`, such as `info` or `outflow=debug`.").default("info"),
     Setting::new("log_format", "`text` or `json`.").default("text"),
     Setting::new(
         "traces_endpoint",
@@ -23,7 +22,7 @@ pub const SETTINGS: &[Setting] = &[
 /// Logs and traces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TelemetryConfig {
-    /// The filter of what is logged.
+    /// The log filter.
     pub log_filter: String,
     /// The format of log lines.
     pub log_format: LogFormat,

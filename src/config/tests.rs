@@ -1,4 +1,4 @@
-//! Settings from every source, what is refused, and what is printed.
+//! Settings from every source, refused values, and printing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -138,7 +138,7 @@ fn settings_that_do_not_go_together_are_refused() {
     assert!(with(&[("listen", "0.0.0.0:1")]).is_err(), "no TLS");
     assert!(with(&[("listen", "0.0.0.0:1"), ("plaintext", "behind-tls")]).is_ok());
     assert!(with(&[("listen", "0.0.0.0:1"), ("tls_cert_file", "c"), ("tls_key_file", "k")]).is_ok());
-    assert!(with(&[("jwt_role_values", "reader=viewer,reader=admin")]).is_err(), "a value twice");
+    assert!(with(&[("jwt_role_values", "reader=viewer,reader=admin")]).is_err(), "a duplicate value");
     assert!(with(&[("jwt_role_values", "reader=emperor")]).is_err(), "an unknown role");
     for settings in [
         [("listen", "0.0.0.0:1"), ("plaintext", "behind-tls")],
@@ -182,7 +182,7 @@ fn the_effective_settings_are_printed_with_their_sources_and_without_secrets() {
         assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
     }
     assert!(!printed.contains("hunter2"), "{printed}");
-    assert!(printed.parse::<toml::Table>().is_ok(), "it is a configuration file itself");
+    assert!(printed.parse::<toml::Table>().is_ok(), "the printed text is a valid configuration file");
     assert!(all().all(|setting| printed.contains(setting.key)));
 }
 

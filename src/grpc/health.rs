@@ -18,7 +18,7 @@ pub const LIVENESS: &str = "liveness";
 /// How long `outflow healthcheck` waits.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The health that probes are told.
+/// The serving status reported to health checks.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
 
@@ -32,7 +32,7 @@ impl Health {
         health
     }
 
-    /// The service that answers probes; every listener may have one.
+    /// The health service; several listeners can share the status.
     pub fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
     }
@@ -46,7 +46,7 @@ impl Health {
     }
 }
 
-/// Asks a running server whether it is ready.
+/// Checks whether a running server is ready.
 pub async fn check(address: SocketAddr) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?;
     let channel = endpoint.connect_timeout(PROBE_TIMEOUT).timeout(PROBE_TIMEOUT).connect().await?;

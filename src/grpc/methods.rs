@@ -1,19 +1,19 @@
-//! The methods: which role each needs, and whether it streams. The protos say both; the build makes the table.
+//! The RPCs with their required roles. `build.rs` generates the table from the protos.
 
 use crate::model::Role;
 
-/// What is known about a method before its message is read.
+/// Properties of an RPC that are known before its message is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
     /// `package.Service/Method`
     pub name: &'static str,
     /// The role that it needs; the right on the resource is checked by the application.
     pub role: Role,
-    /// Whether it answers with a stream, which has no cap on its duration.
+    /// Whether its response is a stream, which has no maximum duration.
     pub streams: bool,
 }
 
-/// Where a path leads.
+/// Resolution of a request path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// A method of this service.

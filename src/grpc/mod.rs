@@ -1,4 +1,4 @@
-//! The wire: with `server`, the only place that names tonic and prost.
+//! The gRPC API. Only this module and `server` use tonic and prost.
 //!
 //! A call passes the [`middleware`], then the interceptor, which makes its context, then a handler of [`services`]. A
 //! handler converts the request, calls one operation of the application, and converts the response. An error becomes a

@@ -1,8 +1,8 @@
-//! Requests that ask for a change; implemented by the build for every message with `request_id` and `validate_only`.
+//! Requests of mutating RPCs. `build.rs` generates an implementation for every message with `request_id` and `validate_only`.
 
 use super::proto;
 
-/// A request that asks for a change.
+/// The request of a mutating RPC.
 pub trait MutationRequest: prost::Message {
     /// Takes the `request_id` out of the request; empty: none was given.
     fn take_request_id(&mut self) -> String;

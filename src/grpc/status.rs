@@ -1,4 +1,4 @@
-//! The one place where an error becomes a status: code, message, and details that a program can act on.
+//! Converts errors to statuses with code, message and machine-readable details.
 //!
 //! A status stays under 6 KiB as sent: clients refuse trailers over 8 KiB and then report another error instead (gRPC
 //! core, `GRPC_ARG_MAX_METADATA_SIZE`).
@@ -169,7 +169,7 @@ fn internal(cause: &(dyn std::error::Error + Send + Sync)) -> StatusBuilder {
     StatusBuilder::new(Code::Internal, ErrorReason::Internal, message).with("error_id", &error_id)
 }
 
-/// The status of a call whose handler panicked. The panic itself was logged.
+/// The status of a call whose handler panicked. The panic is already logged.
 pub fn panicked() -> Status {
     Error::internal("a handler panicked").into()
 }
@@ -179,7 +179,7 @@ pub fn unknown_method() -> Status {
     StatusBuilder::new(Code::Unimplemented, ErrorReason::Unimplemented, "unknown method").into_status()
 }
 
-/// A status that tonic made before a handler was called, with a reason like all others. Its causes are malformed requests.
+/// Adds a reason to a status that tonic returned before a handler was called, because of a malformed request.
 pub fn from_tonic(status: &Status) -> Status {
     let message = status.message();
     let builder = if status.code() == Code::Unimplemented {
@@ -188,9 +188,9 @@ pub fn from_tonic(status: &Status) -> Status {
     } else {
         to_status(Error::invalid_as(Invalid::Undecodable, "", format!("the request cannot be decoded: {message}")))
     };
-    let mut explained = builder.into_status();
-    *explained.metadata_mut() = status.metadata().clone();
-    explained
+    let mut with_details = builder.into_status();
+    *with_details.metadata_mut() = status.metadata().clone();
+    with_details
 }
 
 fn invalid_argument(invalid: Invalid, violations: &Violations) -> StatusBuilder {

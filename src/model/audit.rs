@@ -1,4 +1,4 @@
-//! The audit log: who did what, when, from what, to what.
+//! The audit log: who changed what, when, and from which values to which.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -6,54 +6,54 @@ use uuid::Uuid;
 
 use super::json::Object;
 
-/// How a call ended.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The change was made.
     Succeeded,
-    /// The call was denied.
+    /// The call was denied for lack of rights.
     Denied,
 }
 
-/// One entry of the log.
+/// An event of the audit log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEvent {
-    /// Itself; UUIDv7.
+    /// Unique id; UUIDv7.
     pub uid: Uuid,
-    /// When.
+    /// Time of the call.
     pub time: DateTime<Utc>,
-    /// Who.
+    /// Principal of the actor.
     pub principal: String,
-    /// With which roles.
+    /// Roles of the actor at the time of the call.
     pub roles: Vec<String>,
-    /// Through which method.
+    /// Full name of the RPC, or name of the background task.
     pub method: String,
-    /// On which resource, by its name; of denied attempts up to five, separated by a space.
+    /// Name of the resource. An event about denied attempts lists up to five names, separated by spaces.
     pub resource: String,
-    /// On which resource.
+    /// Uid of the resource; absent for denied attempts.
     pub resource_uid: Option<Uuid>,
-    /// What people call it.
+    /// Display name of the resource at the time of the call.
     pub resource_display_name: String,
-    /// What changed, and from what to what.
+    /// Changed fields with their values before and after the change.
     pub diff: AuditDiff,
-    /// How it ended.
+    /// Outcome of the call.
     pub outcome: Outcome,
-    /// How often.
+    /// Number of calls that the event stands for; more than 1 for aggregated denied attempts only.
     pub count: i64,
-    /// `x-request-id` of the call.
+    /// Request id of the call (`x-request-id`).
     pub call_id: String,
-    /// The trace of the call.
+    /// W3C trace id of the call.
     pub trace_id: Option<String>,
     /// Shared by the events of one batch.
     pub batch_id: Option<Uuid>,
-    /// The caller's words, or why it was denied.
+    /// Reason given by the caller or, of a denied attempt, the reason of the denial.
     pub reason: String,
 }
 
 /// The resource that an audit event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditResource {
-    /// Uid.
+    /// Uid of the resource.
     pub uid: Uuid,
     /// Resource name.
     pub name: String,
@@ -124,14 +124,14 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What a list of audit events is narrowed to.
+/// Filter for listing audit events; unset fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// On this resource name.
+    /// The event is about this resource.
     pub resource: Option<String>,
-    /// By this principal.
+    /// The actor is this principal.
     pub principal: Option<String>,
-    /// Through this method.
+    /// The call is to this RPC.
     pub method: Option<String>,
     /// At or after this time.
     pub start_time: Option<DateTime<Utc>>,

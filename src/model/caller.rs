@@ -1,24 +1,24 @@
-//! Callers: who calls, and with which roles.
+//! Verified callers and their roles.
 
 use chrono::{DateTime, Utc};
 
 use super::OrganizationId;
 
-/// What a caller may do in its organization; `ADMIN` includes `CONTRIBUTOR`, which includes `VIEWER`.
+/// A role of a caller in its organization; `ADMIN` includes `CONTRIBUTOR`, which includes `VIEWER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Sees the catalog, exports and runs.
+    /// Reads the catalog, exports and runs.
     Viewer,
-    /// Makes and manages exports on connections that are shared.
+    /// Creates and manages exports on connections that are shared with it.
     Contributor,
-    /// Manages connections, shares them, detaches exports, reads the audit log.
+    /// Manages and shares connections, detaches exports, reads the audit log.
     Admin,
-    /// A service that carries out runs; includes nothing else.
+    /// A service that carries out runs; does not include another role.
     Runner,
 }
 
 impl Role {
-    /// The role's name on the wire and in tokens.
+    /// The role's name in the API and in tokens.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "VIEWER",
@@ -28,7 +28,7 @@ impl Role {
         }
     }
 
-    /// The role of this name, in lower or upper case.
+    /// Parses a role name in lower or upper case.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "viewer" | "VIEWER" => Some(Self::Viewer),
@@ -39,7 +39,7 @@ impl Role {
         }
     }
 
-    /// Whether a caller with this role has what `needed` asks for.
+    /// Whether a caller with this role satisfies a requirement of `needed`.
     pub fn includes(self, needed: Self) -> bool {
         match (self, needed) {
             (Self::Runner, needed) => needed == Self::Runner,
@@ -52,25 +52,25 @@ impl Role {
 /// A verified caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The prefix of the issuer and the subject: two issuers' `ann` are two people.
+    /// Prefix of the issuer and subject of the token, so that equal subjects of two issuers are two principals.
     pub principal: String,
-    /// The one organization that the caller acts in.
+    /// The organization that the caller acts in.
     pub organization: OrganizationId,
-    /// Its roles, sorted, each once; none: no rights.
+    /// Roles, sorted and without duplicates; a caller without roles has no rights.
     pub roles: Vec<Role>,
-    /// The groups of its token, sorted, each once.
+    /// Groups from the token, sorted and without duplicates.
     pub groups: Vec<String>,
-    /// When its token expires. Streams end then.
+    /// Expiry of the token. Streams of the caller end at this time.
     pub expire_time: DateTime<Utc>,
 }
 
 impl Caller {
-    /// Whether the caller has a role, or one that includes it.
+    /// Whether the caller has the role or one that includes it.
     pub fn has(&self, needed: Role) -> bool {
         self.roles.iter().any(|role| role.includes(needed))
     }
 
-    /// The members that stand for this caller in a share: itself and its groups.
+    /// The members that identify this caller in a share: `user:<principal>` and `group:<name>` for each group.
     pub fn members(&self) -> Vec<String> {
         let groups = self.groups.iter().map(|group| format!("group:{group}"));
         std::iter::once(format!("user:{}", self.principal)).chain(groups).collect()
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_include_each_other_as_the_domain_says() {
+    fn roles_include_lower_roles() {
         use Role::{Admin, Contributor, Runner, Viewer};
         let table = [
             (Admin, [true, true, true, false]),

@@ -1,4 +1,4 @@
-//! Connections: one configured link to one external service each.
+//! Connections: each is the configuration of one link to an external service.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::json::{Labels, Object};
 use super::token::{Etag, TokenKind};
 use super::{ConnectionName, ConnectionTypeId, ConnectionUid, Error, Result, Violations, limits};
 
-/// Whether exports on a connection can run, and if not, why; computed at every read, never stored.
+/// Whether exports on a connection can run and, if not, why; computed on every read, never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Availability {
-    /// They can.
+    /// Exports can run.
     Active,
     /// An administrator suspended the connection.
     Suspended,
@@ -19,27 +19,27 @@ pub enum Availability {
     CredentialMissing,
     /// The stored credential expired.
     CredentialExpired,
-    /// The catalog does not have the type any more.
+    /// The catalog no longer has the type.
     TypeUnknown,
 }
 
-/// A availability, as callers see and filter it.
+/// Coarse form of [`Availability`], for display and filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
-    /// Exports run.
+    /// Exports can run.
     Active,
-    /// Stopped by an administrator.
+    /// An administrator suspended the connection.
     Suspended,
-    /// Missing or expired credential, or unknown type.
+    /// The credential is missing or expired, or the type is unknown.
     CredentialRequired,
 }
 
 impl Availability {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 5] =
         [Self::Active, Self::Suspended, Self::CredentialMissing, Self::CredentialExpired, Self::TypeUnknown];
 
-    /// What callers see.
+    /// The state shown to callers.
     pub fn state(self) -> ConnectionState {
         match self {
             Self::Active => ConnectionState::Active,
@@ -51,12 +51,12 @@ impl Availability {
     }
 }
 
-/// Who a connection may be shared with: `user:<principal>` or `group:<name>`.
+/// A user or group that a connection is shared with: `user:<principal>` or `group:<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member(String);
 
 impl Member {
-    /// Parses a member; what stands behind the first colon may hold more of them.
+    /// Parses a member. The first colon separates kind and name; the name may contain colons.
     pub fn parse(violations: &mut Violations, field: &str, text: &str) -> Option<Self> {
         let (kind, name) = text.split_once(':').unwrap_or(("", ""));
         let known = matches!(kind, "user" | "group");
@@ -71,128 +71,128 @@ impl Member {
         Some(Self(text.to_owned()))
     }
 
-    /// A member read back from the database.
+    /// A member read from the database; not validated again.
     pub(crate) fn stored(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// As text.
+    /// The member as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Who, besides administrators, may use a connection.
+/// Who may use a connection, besides administrators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sharing {
-    /// Every contributor.
+    /// Every contributor of the organization.
     pub all_contributors: bool,
-    /// These.
+    /// These users and groups.
     pub members: BTreeSet<Member>,
 }
 
 impl Sharing {
-    /// Whether this grants anybody anything.
+    /// Whether the connection is shared with no one.
     pub fn is_nobody(&self) -> bool {
         !self.all_contributors && self.members.is_empty()
     }
 }
 
-/// What is known about a stored credential; never the secret.
+/// Metadata of a stored credential, without secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CredentialStatus {
-    /// The way to authenticate; `None`: nothing is stored.
+    /// Authentication method; `None` if no credential is stored.
     pub auth_method: Option<String>,
-    /// Which values are set.
+    /// Names of the credential fields that have a value.
     pub set_fields: Vec<String>,
-    /// Grows with every credential that is stored or erased.
+    /// Incremented when a credential is stored or erased.
     pub revision: i64,
-    /// When it was stored.
+    /// Time at which the credential was stored.
     pub set_time: Option<DateTime<Utc>>,
-    /// When it ends.
+    /// Expiry of the credential.
     pub expire_time: Option<DateTime<Utc>>,
 }
 
-/// A connection, whole.
+/// A connection, as administrators see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
-    /// Its name.
+    /// Resource name.
     pub name: ConnectionName,
-    /// Itself.
+    /// Unique id, never reused.
     pub uid: ConnectionUid,
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// What people say about it.
+    /// Description.
     pub description: String,
-    /// Its type.
+    /// Connection type.
     pub connection_type: ConnectionTypeId,
-    /// The version of the type's fields that it was saved under.
+    /// Version of the type's field definitions when the connection was last saved.
     pub schema_version: u32,
-    /// The fields of the type.
+    /// Values of the type's fields.
     pub properties: Object,
-    /// Whether its type needs a credential, as it stood when the connection was saved.
+    /// Whether the type required a credential when the connection was last saved.
     pub needs_credential: bool,
-    /// What is known about its credential.
+    /// Metadata of the credential.
     pub credential: CredentialStatus,
-    /// Who may use it.
+    /// Who may use the connection.
     pub sharing: Sharing,
-    /// Whether exports on it can run.
+    /// Whether exports on it can run and, if not, why.
     pub availability: Availability,
     /// Whether an administrator suspended it.
     pub suspended: bool,
-    /// In whose words.
+    /// Reason given by the administrator who suspended it.
     pub suspend_reason: String,
-    /// How many exports are attached.
+    /// Number of attached exports.
     pub attached_export_count: u64,
-    /// Counts attachments and releases, without a gap, in the order of their commits.
+    /// Incremented with every attachment and release, without gaps, in commit order.
     pub attachment_revision: i64,
-    /// The revision of the last attachment.
+    /// Value of `export_revision` at the last attachment.
     pub last_attached_revision: i64,
     /// Labels.
     pub labels: Labels,
-    /// Who created it.
+    /// Principal that created it.
     pub creator: String,
-    /// When.
+    /// Creation time.
     pub create_time: DateTime<Utc>,
-    /// Who last changed it.
+    /// Principal that last changed it.
     pub updater: String,
-    /// When.
+    /// Time of the last change.
     pub update_time: DateTime<Utc>,
-    /// Grows with every change by a caller.
+    /// Incremented with every change by a caller; basis of the etag.
     pub revision: i64,
 }
 
 impl Connection {
-    /// Its state at this revision.
+    /// The etag of this revision.
     pub fn etag(&self) -> String {
         Etag { uid: self.uid.0, revision: self.revision }.encode(TokenKind::Etag)
     }
 
-    /// Names the set of exports attached at present.
+    /// Identifies the current set of attached exports.
     pub fn blocking_set_etag(&self) -> String {
         Etag { uid: self.uid.0, revision: self.attachment_revision }.encode(TokenKind::BlockingSet)
     }
 }
 
-/// What a contributor learns of a connection that it may use.
+/// The part of a connection that a contributor with access sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsableConnection {
-    /// Its name.
+    /// Resource name.
     pub name: ConnectionName,
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// Its type.
+    /// Connection type.
     pub connection_type: ConnectionTypeId,
 }
 
-/// What a list of connections is narrowed to.
+/// Filter for listing connections; unset fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionFilter {
-    /// Of this type.
+    /// Has this type.
     pub connection_type: Option<ConnectionTypeId>,
-    /// In this state.
+    /// Is in this state.
     pub state: Option<ConnectionState>,
-    /// With this in the display name, in any case.
+    /// The display name contains this text, ignoring case.
     pub search: Option<String>,
 }
 

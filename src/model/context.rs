@@ -1,4 +1,4 @@
-//! The context of an operation: who acts, and within what.
+//! The context of an operation: the actor, the organization and the limits it runs within.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,50 +8,50 @@ use uuid::Uuid;
 
 use super::{Caller, OrganizationId, Role};
 
-/// Who acts.
+/// The originator of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A verified caller.
     Caller(Arc<Caller>),
-    /// A part of the service, by its name: a background task for one.
+    /// A component of the service, by name, such as a background task.
     System(&'static str),
 }
 
-/// A `request_id` and a digest of what was requested under it (AIP-155).
+/// A `request_id` and a digest of the request made with it (AIP-155).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// The caller's id of the request.
+    /// The request id chosen by the caller.
     pub request_id: Uuid,
-    /// Keyed digest of the request without its id.
+    /// Keyed digest of the request without its `request_id`.
     pub digest: [u8; 32],
 }
 
-/// Who acts and within what: every operation of the application takes one.
+/// The context that every operation of the application takes.
 #[derive(Clone)]
 pub struct OpContext {
-    /// Who acts.
+    /// The originator of the operation.
     pub actor: Actor,
     /// The organization whose rows are read and changed.
     pub organization: OrganizationId,
-    /// The RPC, such as `outflow.v1.ConnectionService/DeleteConnection`, or the name of a background task.
+    /// Full name of the RPC, such as `outflow.v1.ConnectionService/DeleteConnection`, or name of the background task.
     pub operation: &'static str,
-    /// `x-request-id` of the call; of a background task a new id for each run.
+    /// Request id of the call (`x-request-id`); a background task generates one per run.
     pub call_id: String,
-    /// The W3C trace id.
+    /// W3C trace id.
     pub trace_id: Option<String>,
-    /// No statement is begun after it.
+    /// No statement is started after this time.
     pub deadline: Instant,
     /// Set for a mutation with a `request_id`.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Check everything, change nothing (AIP-163).
+    /// Validate everything without making the change (AIP-163).
     pub validate_only: bool,
-    /// The permit of a call in flight. It is released with the last copy of the context: a transaction keeps one, so that
-    /// a caller who cancels does not free the permit while its transaction still runs.
+    /// Concurrency permit of the call, released with the last clone of the context. A transaction holds a clone, so
+    /// that a cancelled call keeps its permit while its transaction is running.
     pub permit: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Actor {
-    /// The principal, as resources and the audit log name it.
+    /// The principal, as recorded in resources and the audit log.
     pub fn principal(&self) -> String {
         match self {
             Self::Caller(caller) => caller.principal.clone(),
@@ -59,7 +59,7 @@ impl Actor {
         }
     }
 
-    /// The roles on the audit log; a system actor has none.
+    /// The roles recorded in the audit log; none for a system actor.
     pub fn roles(&self) -> &[Role] {
         match self {
             Self::Caller(caller) => &caller.roles,
@@ -67,7 +67,7 @@ impl Actor {
         }
     }
 
-    /// Whether the actor has a role, or one that includes it. A system actor has every right.
+    /// Whether the actor has the role or one that includes it. A system actor has all rights.
     pub fn has(&self, role: Role) -> bool {
         match self {
             Self::Caller(caller) => caller.has(role),
@@ -76,11 +76,11 @@ impl Actor {
     }
 }
 
-/// The principals of system actors begin with it; a token with such a subject is refused.
+/// Prefix of the principals of system actors; tokens with such a subject are refused.
 pub const SYSTEM_PREFIX: &str = "system:";
 
 impl OpContext {
-    /// The context of a part of the service that acts within an organization.
+    /// The context of a component of the service that acts within an organization.
     pub fn system(name: &'static str, organization: OrganizationId, deadline: Instant) -> Self {
         Self {
             actor: Actor::System(name),

@@ -1,4 +1,4 @@
-//! Where a stream of blocking exports is to go on.
+//! Resumption of a stream of blocking exports.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,21 +6,21 @@ use uuid::Uuid;
 use super::token::{self, TokenKind};
 use super::{ConnectionUid, Error, Invalid, Result};
 
-/// A place in the sequence of a connection's attachments and releases.
+/// A position in the sequence of attachments and releases of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Whose sequence.
+    /// The connection.
     pub connection: ConnectionUid,
-    /// Releases up to this revision came before the stream and are not told.
+    /// Releases up to this revision happened before the stream began and are not sent.
     pub start_revision: i64,
-    /// Everything up to this revision was told.
+    /// Everything up to this revision was sent.
     pub last_revision: i64,
-    /// Up to when releases were told, by the database's clock; they are kept for a day only.
+    /// Releases up to this time, by the database's clock, were sent. Releases are kept for one day.
     pub released_until: DateTime<Utc>,
 }
 
 impl Cursor {
-    /// As it goes to callers.
+    /// Encodes the cursor for callers.
     pub fn encode(&self) -> String {
         let mut payload = self.connection.0.as_bytes().to_vec();
         payload.extend_from_slice(&self.start_revision.to_be_bytes());
@@ -29,8 +29,8 @@ impl Cursor {
         token::encode(TokenKind::Cursor, &payload)
     }
 
-    /// As it comes from callers; empty: from the beginning. Anything else that this service did not give is
-    /// `CURSOR_INVALID`.
+    /// Decodes a cursor from a caller; an empty one starts from the beginning. Text that this service did not produce
+    /// is `CURSOR_INVALID`.
     pub fn decode(text: &str) -> Result<Option<Self>> {
         if text.is_empty() {
             return Ok(None);
@@ -39,9 +39,9 @@ impl Cursor {
         cursor.map(Some).ok_or_else(Self::invalid)
     }
 
-    /// The cursor does not belong to the stream that it was given to.
+    /// The error for a cursor that belongs to another stream or was not produced by this service.
     pub fn invalid() -> Error {
-        let description = "does not belong to this stream: begin again without it";
+        let description = "does not belong to this stream; restart without a cursor";
         Error::invalid_as(Invalid::Cursor, "cursor", description)
     }
 

@@ -1,25 +1,25 @@
-//! The one error of the product.
+//! The error type shared by all layers.
 //!
-//! Every layer below gRPC speaks this type; `grpc/status.rs` alone turns it into a status with details.
-//! A caller's mistake is named to the caller; an internal cause goes to the log and nowhere else.
+//! All layers below gRPC return this type; `grpc/status.rs` converts it to a status with details. Errors made by the
+//! caller are described to the caller; internal causes are logged and not returned.
 
 use std::fmt;
 
 use super::Role;
 
-/// What every fallible function below gRPC returns.
+/// The result of every fallible function below gRPC.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// One thing wrong with one field of a request.
+/// A problem with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
-    /// Path as in the request, dotted: `connection.properties.host`.
+    /// Dotted path in the request: `connection.properties.host`.
     pub field: String,
-    /// What is wrong and what would be right; never a secret's value.
+    /// What is wrong and what is accepted; never contains the value of a secret.
     pub description: String,
 }
 
-/// Everything wrong with a request, gathered so that a caller learns of all of it at once.
+/// All problems of a request, collected so that one response reports all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations(Vec<FieldViolation>);
 
@@ -29,17 +29,17 @@ impl Violations {
         Self::default()
     }
 
-    /// Adds one violation.
+    /// Adds a violation.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.0.push(FieldViolation { field: field.into(), description: description.into() });
     }
 
-    /// Whether nothing is wrong so far.
+    /// Whether there are no violations.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes over what another check found.
+    /// Adds the violations found by another check.
     pub fn extend(&mut self, other: Violations) {
         self.0.extend(other.0);
     }
@@ -49,42 +49,42 @@ impl Violations {
         self.0.iter()
     }
 
-    /// How many there are.
+    /// Number of violations.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// `Ok` when nothing is wrong, `INVALID_FIELD` with all of it otherwise.
+    /// `Ok` if there are no violations, otherwise `INVALID_FIELD` with all of them.
     pub fn into_result(self) -> Result<()> {
         if self.is_empty() { Ok(()) } else { Err(Error::Invalid(Invalid::Field, self)) }
     }
 }
 
-/// Why an argument is refused.
+/// Why an argument is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// A field's value is not acceptable.
+    /// The value of a field is not acceptable.
     Field,
-    /// A field that cannot be changed was changed, or must be changed by another RPC.
+    /// A field that is immutable, or changed only by another RPC, was changed.
     Immutable,
-    /// The `request_id` was already used with other content.
+    /// The `request_id` was used before with a different request.
     RequestIdReused,
-    /// The page token was not made by this call's arguments.
+    /// The page token was not produced by a call with these arguments.
     PageToken,
-    /// The cursor was not made by this stream.
+    /// The cursor was not produced by this stream.
     Cursor,
-    /// The schedule fires more often than its connection type permits.
+    /// The schedule fires more often than the connection type permits.
     ScheduleTooFrequent {
         /// The shortest permitted interval.
         min_interval_seconds: u64,
     },
     /// The schedule has no occurrence in the next five years.
     ScheduleNeverFires,
-    /// The bytes are no message of the expected type.
+    /// The body is not a valid message of the expected type.
     Undecodable,
 }
 
-/// A kind of resource, as error details name it.
+/// A kind of resource, as named in error details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResourceKind {
     /// `connectionTypes/*`
@@ -95,7 +95,7 @@ pub enum ResourceKind {
     Export,
 }
 
-/// An export that keeps a connection from being removed, as a refusal shows it.
+/// An export that blocks the deletion of a connection, as listed in the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
     /// Resource name.
@@ -104,140 +104,141 @@ pub struct Blocker {
     pub display_name: String,
 }
 
-/// The state of things forbids what was asked.
+/// The current state of the resource does not allow the operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// The connection to be removed is used by exports.
+    /// The connection is used by exports and cannot be deleted.
     ConnectionInUse {
-        /// Its resource name.
+        /// Resource name of the connection.
         connection: String,
-        /// How many exports are attached.
+        /// Number of attached exports.
         blocking_export_count: u64,
-        /// Names the set of attached exports.
+        /// Identifies the set of attached exports.
         blocking_set_etag: String,
         /// The first of them, in order of attachment.
         first: Vec<Blocker>,
     },
-    /// The set to be detached in one call is larger than a call may be.
+    /// The set to detach is larger than the limit of one call.
     BlockingSetTooLarge {
-        /// The connection's resource name.
+        /// Resource name of the connection.
         connection: String,
-        /// How many exports are attached.
+        /// Number of attached exports.
         blocking_export_count: u64,
-        /// How many a call may detach.
+        /// Maximum number of exports that one call may detach.
         limit: u64,
     },
-    /// Fields that decide where or as whom we connect changed without the credential being given again.
+    /// Fields that determine the destination or the identity used there changed without the credential being entered
+    /// again.
     CredentialReentryRequired {
-        /// Their paths.
+        /// Paths of these fields.
         changed_binding_fields: Vec<String>,
     },
     /// The export's settings do not fit the type of the connection.
     ConnectionTypeMismatch {
-        /// The export's resource name.
+        /// Resource name of the export.
         export: String,
-        /// The type that its settings are for.
+        /// Connection type that its settings are for.
         export_type: String,
-        /// The type of the connection.
+        /// Type of the connection.
         connection_type: String,
         /// What does not fit.
         violations: Violations,
     },
 }
 
-/// The call lost a race; the caller may read again and repeat.
+/// The call conflicted with another one; the caller may read the resource again and retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Abort {
-    /// The etag in the request is not the resource's any more.
+    /// The etag in the request is not the current one.
     EtagMismatch {
-        /// The resource's name.
+        /// Resource name.
         name: String,
     },
-    /// An export was attached since the blocking set was shown.
+    /// An export was attached after the blocking set was read.
     BlockingSetChanged {
-        /// The connection's resource name.
+        /// Resource name of the connection.
         connection: String,
     },
-    /// A lock or serialization failure outlived its retries.
+    /// A lock or serialization failure persisted after all retries.
     Conflict,
 }
 
-/// Something that the call needs is not there for now.
+/// A dependency is temporarily unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unavailable {
-    /// The database does not answer.
+    /// The database does not respond.
     Database,
-    /// The issuer's keys cannot be had.
+    /// The signing keys of the issuer are not available.
     IdentityKeys,
     /// The server is shutting down.
     Draining,
 }
 
-/// A limit is reached.
+/// A limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
-    /// More calls in flight than the server takes.
+    /// More calls in flight than the server accepts.
     Overloaded,
-    /// More of one kind than a principal may have.
+    /// More concurrent use than a principal may have.
     RateLimited,
 }
 
 /// Every way in which a call can fail.
 #[derive(Debug)]
 pub enum Error {
-    /// No caller, or none that can be believed.
+    /// There is no valid authentication.
     Unauthenticated,
     /// The method needs a role that the caller lacks.
     RoleRequired(Role),
-    /// The caller has no right on the resource of this name (or it might not exist).
+    /// The caller has no rights on the resource, or it does not exist; the two are not distinguished.
     NotPermitted(String),
-    /// The resource does not exist; said only to those who may know.
+    /// The resource does not exist; returned only to callers who may know that.
     NotFound(ResourceKind, String),
-    /// The chosen id is taken.
+    /// The chosen id is in use.
     AlreadyExists(ResourceKind, String),
-    /// The request itself is wrong.
+    /// The request is invalid.
     Invalid(Invalid, Violations),
-    /// The state of things forbids it.
+    /// The current state does not allow the operation.
     Precondition(Box<Precondition>),
-    /// A race was lost.
+    /// The call conflicted with another one.
     Aborted(Abort),
-    /// The cursor is older than what is kept.
+    /// The cursor is older than the retention of releases.
     CursorExpired,
-    /// A limit is reached.
+    /// A limit was reached.
     Exhausted(Exhausted),
-    /// Not now.
+    /// A dependency is temporarily unavailable.
     Unavailable(Unavailable),
-    /// The call's time is over.
+    /// The deadline of the call has passed.
     DeadlineExceeded,
-    /// A fault of ours; the cause is for the log.
+    /// A server fault; the cause is for the log only.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// One bad field.
+    /// An error with one field violation.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self::invalid_as(Invalid::Field, field, description)
     }
 
-    /// One bad field, with a reason of its own.
+    /// An error with one field violation and a specific reason.
     pub fn invalid_as(reason: Invalid, field: impl Into<String>, description: impl Into<String>) -> Self {
         let mut violations = Violations::new();
         violations.add(field, description);
         Self::Invalid(reason, violations)
     }
 
-    /// The caller may not, or the resource might not exist: one answer for both.
+    /// The caller has no rights on the resource, or it does not exist.
     pub fn not_permitted(name: impl fmt::Display) -> Self {
         Self::NotPermitted(name.to_string())
     }
 
-    /// A fault of ours.
+    /// A server fault.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
     }
 }
 
-/// For operators: what failed, with internal causes. The wire has messages of its own.
+/// For operators: includes internal causes. Responses have their own messages.
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Exports: what leaves, how often, over which connection.
+//! Exports: which data leaves, on which schedule, over which connection.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -13,110 +13,110 @@ use super::{
 /// Whether an export can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportState {
-    /// It can.
+    /// Its connection can be used.
     Active,
-    /// Its connection cannot be used for now.
+    /// Its connection cannot be used at present.
     Blocked,
     /// It is detached.
     Inactive,
 }
 
-/// What a caller may do with an export.
+/// What the caller may do with an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerAccess {
-    /// See it.
+    /// Read.
     View,
-    /// Edit, schedule, duplicate, move and remove it as well.
+    /// Read, edit, schedule, duplicate, reattach and delete.
     Manage,
 }
 
-/// The connection that an export is attached to, as every viewer may know it.
+/// The connection that an export is attached to, as every viewer may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// Which.
+    /// Uid of the connection.
     pub uid: ConnectionUid,
-    /// Its name.
+    /// Resource name of the connection.
     pub name: ConnectionName,
-    /// What people call it.
+    /// Display name of the connection.
     pub display_name: String,
-    /// Whether exports on it can run.
+    /// Whether exports on the connection can run and, if not, why.
     pub availability: Availability,
-    /// Numbers the attachment among those of the connection.
+    /// Position of this attachment in the connection's sequence of attachments and releases.
     pub revision: i64,
 }
 
-/// How an export lost its connection.
+/// How a detached export lost its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detachment {
-    /// Which it was attached to.
+    /// Uid of the connection that it was attached to.
     pub connection: ConnectionUid,
-    /// That connection's name then.
+    /// Resource name of that connection at the time.
     pub connection_name: ConnectionName,
-    /// What people called it then.
+    /// Display name of that connection at the time.
     pub connection_display_name: String,
-    /// Shared by what was detached in one call.
+    /// Shared by all exports detached in one call.
     pub batch_id: Option<Uuid>,
-    /// Who detached it.
+    /// Principal that detached it.
     pub principal: String,
-    /// When.
+    /// Time of the detachment.
     pub time: DateTime<Utc>,
-    /// In whose words.
+    /// Reason given by the administrator.
     pub reason: String,
 }
 
-/// Attached or detached: always one of the two.
+/// An export is either attached or detached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachmentState {
-    /// It has a connection.
+    /// It is attached to a connection.
     Attached(Attachment),
-    /// It has none.
+    /// It is detached.
     Detached(Detachment),
 }
 
-/// An export, whole.
+/// An export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Export {
-    /// Its name.
+    /// Resource name.
     pub name: ExportName,
-    /// Itself.
+    /// Unique id, never reused.
     pub uid: ExportUid,
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// What people say about it.
+    /// Description.
     pub description: String,
-    /// The type of its connection; a detached one keeps it.
+    /// Type of its connection; kept when it is detached.
     pub connection_type: ConnectionTypeId,
     /// Attached or detached.
     pub attachment_state: AttachmentState,
-    /// What leaves.
+    /// The data to export.
     pub payload: Payload,
-    /// How often; `None`: by hand only.
+    /// When it runs; `None` if only on request.
     pub schedule: Option<Schedule>,
-    /// The type's export settings.
+    /// Values of the type's export settings.
     pub destination_settings: Object,
-    /// When its schedule is due next, were it to run; `None`: never.
+    /// Next due time of its schedule, ignoring its state; `None` if there is none.
     pub next_due_time: Option<DateTime<Utc>>,
     /// What the caller may do with it.
     pub caller_access: CallerAccess,
     /// Labels.
     pub labels: Labels,
-    /// Who created it.
+    /// Principal that created it.
     pub creator: String,
-    /// When.
+    /// Creation time.
     pub create_time: DateTime<Utc>,
-    /// Who last changed it.
+    /// Principal that last changed it.
     pub updater: String,
-    /// When.
+    /// Time of the last change.
     pub update_time: DateTime<Utc>,
-    /// Grows with every change by a caller.
+    /// Incremented with every change by a caller; basis of the etag.
     pub revision: i64,
 }
 
-/// What a number may take on the wire, eight bytes and three around them, beyond the two that it has at least as JSON.
+/// Maximum bytes of a number in protobuf (8 and 3 of framing) beyond the 2 or more that it has in JSON.
 const NUMBER_BYTES: usize = 9;
 
 impl Export {
-    /// Its state at this revision.
+    /// The etag of this revision.
     pub fn etag(&self) -> String {
         Etag { uid: self.uid.0, revision: self.revision }.encode(TokenKind::Etag)
     }
@@ -140,13 +140,13 @@ impl Export {
         }
     }
 
-    /// When its schedule is due first if it begins at a time, were it to run; `None`: never, or by hand only.
+    /// First due time of its schedule after `begin`, ignoring its state; `None` if there is none.
     pub fn first_due_time(&self, begin: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let evaluator = evaluator(self.schedule.as_ref(), self.create_time)?;
         Some(evaluator.next_run_time(self.uid.0, begin)?.next_run_time)
     }
 
-    /// The export with its due time moved past `now`, if the stored one has passed.
+    /// The export with its due time advanced past `now`, if the stored one has passed.
     #[must_use]
     pub fn with_due_time_after(mut self, now: DateTime<Utc>) -> Self {
         let due = self.next_due_time;
@@ -155,8 +155,8 @@ impl Export {
         self
     }
 
-    /// Its size, as limits count it: payload, schedule, settings and labels as JSON, its texts, and for each number of a
-    /// filter or setting what that may take on the wire beyond its JSON.
+    /// Its size in bytes, as limits count it: texts, and payload, schedule, settings and labels as JSON, plus for each
+    /// number in a filter or setting the bytes that its protobuf form may need beyond its JSON form.
     pub fn bytes(&self) -> usize {
         let json = |value: serde_json::Result<String>| value.map_or(usize::MAX, |json| json.len());
         let filters = self.payload.tables.iter().flat_map(|table| &table.filters);
@@ -174,13 +174,14 @@ impl Export {
         .fold(0, usize::saturating_add)
     }
 
-    /// When it runs next; `None` if it will not.
+    /// Next time at which it runs; `None` if it will not run.
     pub fn next_run_time(&self) -> Option<DateTime<Utc>> {
         self.next_due_time.filter(|_| self.state() == ExportState::Active)
     }
 }
 
-/// A stored due time or, once it has passed, the next one of its schedule; `None`: never again, or the schedule is off.
+/// A stored due time that is after `now` or, once it has passed, the next due time of the schedule; `None` if the
+/// schedule is disabled or has no further occurrence.
 pub fn due_time_after(
     due: DateTime<Utc>,
     schedule: Option<&Schedule>,
@@ -191,45 +192,45 @@ pub fn due_time_after(
     if due > now {
         return Some(due);
     }
-    // Jitter is shorter than the distance of two occurrences: the one behind a due time is later than that.
+    // Jitter is shorter than the distance between two occurrences, so the next due time is later than this one.
     Some(evaluator(schedule, create_time)?.next_run_due(uid.0, due, now)?.next_run_time)
 }
 
-/// What tells the times of a schedule that is on.
+/// The evaluator of an enabled schedule.
 fn evaluator(schedule: Option<&Schedule>, create_time: DateTime<Utc>) -> Option<Evaluator> {
     let schedule = schedule.filter(|schedule| schedule.enabled)?;
-    // What is stored was checked when it was saved.
+    // Stored schedules were checked when they were saved.
     Evaluator::new(schedule, create_time).ok()
 }
 
-/// What a list of exports is narrowed to.
+/// Filter for listing exports; unset fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportFilter {
-    /// Attached to this connection.
+    /// Is attached to this connection.
     pub connection: Option<ResourceId>,
-    /// Of this type.
+    /// Has this connection type.
     pub connection_type: Option<ConnectionTypeId>,
-    /// In this state.
+    /// Is in this state.
     pub state: Option<ExportState>,
-    /// Created by this principal.
+    /// Was created by this principal.
     pub creator: Option<String>,
-    /// With this access for the caller.
+    /// The caller has this access to it.
     pub caller_access: Option<CallerAccess>,
-    /// Detached from the connection of this id.
+    /// Was detached from the connection with this id.
     pub detached_from: Option<ResourceId>,
-    /// Detached in this batch.
+    /// Was detached in this batch.
     pub batch_id: Option<Uuid>,
-    /// With this in the display name, in any case.
+    /// The display name contains this text, ignoring case.
     pub search: Option<String>,
 }
 
-/// Why an export left a connection.
+/// Why an export is no longer attached to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseCause {
     /// It was detached.
     Detached,
     /// It was attached to another connection.
     Moved,
-    /// It was removed.
+    /// It was deleted.
     Removed,
 }

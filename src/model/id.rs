@@ -1,45 +1,45 @@
-//! Ids and resource names: a type for each, parsed at the edge and trusted inside.
+//! Ids and resource names: one type each, parsed at the edge and trusted afterwards.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The tenant: `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
+/// Id of an organization (tenant): `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrganizationId(String);
 
-/// The last segment of a connection's or export's name: `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`, or a lower-case UUID.
+/// Last segment of a resource name: `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`, or a UUID in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceId(String);
 
-/// The id of a connection type, such as `sftp`.
+/// Id of a connection type, such as `sftp`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConnectionTypeId(String);
 
-/// A connection, whatever its name: never given again.
+/// Unique id of a connection, independent of its name and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConnectionUid(pub Uuid);
 
-/// An export, whatever its name: never given again.
+/// Unique id of an export, independent of its name and never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExportUid(pub Uuid);
 
 /// `organizations/{organization}/connections/{connection}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionName {
-    /// The tenant.
+    /// The organization that the connection belongs to.
     pub organization: OrganizationId,
-    /// The last segment.
+    /// The id of the connection.
     pub id: ResourceId,
 }
 
 /// `organizations/{organization}/exports/{export}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ExportName {
-    /// The tenant.
+    /// The organization that the export belongs to.
     pub organization: OrganizationId,
-    /// The last segment.
+    /// The id of the export.
     pub id: ResourceId,
 }
 
@@ -52,7 +52,8 @@ fn is_segment(text: &str, first: fn(u8) -> bool) -> bool {
         && bytes.last() != Some(&b'-')
 }
 
-/// Whether a text is an identifier of the catalog, of a type, an auth method or a field: `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
+/// Whether a text is an identifier of the catalog (type, authentication method, field):
+/// `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
 pub fn is_identifier(text: &str) -> bool {
     text.len() <= 63
         && text.starts_with(|first: char| first.is_ascii_lowercase())
@@ -61,7 +62,7 @@ pub fn is_identifier(text: &str) -> bool {
 }
 
 impl OrganizationId {
-    /// Parses an organization's id.
+    /// Parses the id of an organization.
     pub fn parse(text: &str) -> Option<Self> {
         is_segment(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()).then(|| Self(text.to_owned()))
     }
@@ -73,23 +74,23 @@ impl OrganizationId {
 }
 
 impl ResourceId {
-    /// Parses an id that a caller chooses.
+    /// Parses an id chosen by a caller for a new resource.
     pub fn parse_chosen(text: &str) -> Option<Self> {
         is_segment(text, |byte| byte.is_ascii_lowercase()).then(|| Self(text.to_owned()))
     }
 
-    /// Parses an id that a caller names: a chosen one, or one that the server took.
+    /// Parses an id in a resource name: one chosen by a caller or one assigned by the server.
     pub fn parse(text: &str) -> Option<Self> {
         let taken = || Uuid::try_parse(text).is_ok_and(|uuid| uuid.to_string() == text).then(|| Self(text.to_owned()));
         Self::parse_chosen(text).or_else(taken)
     }
 
-    /// The id that the server takes when the caller chooses none.
+    /// The id that the server assigns when the caller chooses none.
     pub fn from_uid(uid: Uuid) -> Self {
         Self(uid.to_string())
     }
 
-    /// An id read back from the database, where only parsed ones are written.
+    /// An id read from the database; not validated again.
     pub(crate) fn stored(text: String) -> Self {
         Self(text)
     }
@@ -101,12 +102,12 @@ impl ResourceId {
 }
 
 impl ConnectionTypeId {
-    /// Parses an id that a caller names; whether the type exists is the catalog's to say.
+    /// Parses an id given by a caller; the catalog decides whether the type exists.
     pub fn parse(text: &str) -> Option<Self> {
         is_identifier(text).then(|| Self(text.to_owned()))
     }
 
-    /// An id as the catalog or the database holds it.
+    /// An id from the catalog or the database.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -116,14 +117,14 @@ impl ConnectionTypeId {
         &self.0
     }
 
-    /// `connectionTypes/{type}`
+    /// Resource name: `connectionTypes/{type}`.
     pub fn name(&self) -> String {
         format!("connectionTypes/{}", self.0)
     }
 }
 
 impl ConnectionUid {
-    /// A new uid; UUIDv7, so that uids ascend with their creation.
+    /// A new UUIDv7: uids ascend in order of creation.
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }
@@ -136,7 +137,7 @@ impl Default for ConnectionUid {
 }
 
 impl ExportUid {
-    /// A new uid; UUIDv7, so that uids ascend with their creation.
+    /// A new UUIDv7: uids ascend in order of creation.
     pub fn new() -> Self {
         Self(Uuid::now_v7())
     }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// A JSON object: properties, settings.
+/// A JSON object.
 pub type Object = Map<String, Value>;
 
 /// Labels of a resource.
 pub type Labels = BTreeMap<String, String>;
 
-/// How many numbers a value holds.
+/// Number of numbers in a value.
 pub fn count_numbers(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => 0,
@@ -20,7 +20,7 @@ pub fn count_numbers(value: &Value) -> usize {
     }
 }
 
-/// Whether a text or key in a value has a control character.
+/// Whether a string or key in a value contains a control character.
 pub fn has_control(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -32,7 +32,7 @@ pub fn has_control(value: &Value) -> bool {
     }
 }
 
-/// How deep a value is; a scalar has depth 0.
+/// Nesting depth of a value; a scalar has depth 0.
 pub fn depth(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,

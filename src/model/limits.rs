@@ -1,28 +1,28 @@
-//! Every limit on what a caller may send, in one place, so that none is forgotten and each has a name.
+//! All limits on requests.
 
 /// Characters of a display name.
 pub const MAX_DISPLAY_NAME_CHARS: usize = 120;
 /// Characters of a description.
 pub const MAX_DESCRIPTION_CHARS: usize = 2_000;
-/// Characters of the words that explain a suspension or a detachment.
+/// Characters of the reason for a suspension or a detachment.
 pub const MAX_REASON_CHARS: usize = 500;
-/// Bytes of an export, as JSON.
+/// Bytes of an export; texts and JSON.
 pub const MAX_EXPORT_BYTES: usize = 64 * 1024;
 /// Bytes of a connection's properties, as JSON.
 pub const MAX_PROPERTIES_BYTES: usize = 32 * 1024;
-/// Bytes of a credential: its keys and values together. A private key or a service account has a few KiB.
+/// Bytes of a credential: its keys and values. A private key or a service account has a few KiB.
 pub const MAX_CREDENTIAL_BYTES: usize = 48 * 1024;
-/// How deep a Struct may be.
+/// Nesting depth of a Struct.
 pub const MAX_STRUCT_DEPTH: usize = 8;
 /// Tables of a payload.
 pub const MAX_PAYLOAD_TABLES: usize = 100;
-/// Fields of a payload, all tables together.
+/// Fields of a payload, in all tables together.
 pub const MAX_PAYLOAD_FIELDS: usize = 1_000;
-/// Filters of a payload, all tables together.
+/// Filters of a payload, in all tables together.
 pub const MAX_PAYLOAD_FILTERS: usize = 1_000;
 /// Values of one filter.
 pub const MAX_FILTER_VALUES: usize = 1_000;
-/// Characters of the name of a table or field.
+/// Characters of a table or field name.
 pub const MAX_FIELD_NAME_CHARS: usize = 120;
 /// Labels of a resource.
 pub const MAX_LABELS: usize = 64;
@@ -34,23 +34,23 @@ pub const MAX_LABEL_VALUE_CHARS: usize = 255;
 pub const MAX_MEMBERS: usize = 1_000;
 /// Bytes of a member.
 pub const MAX_MEMBER_BYTES: usize = 256;
-/// Names of a batch.
+/// Names in a batch request.
 pub const MAX_BATCH_NAMES: usize = 1_000;
-/// Exports that one call detaches as a set.
+/// Exports that one call detaches when it names the whole set.
 pub const MAX_DETACHED_SET: u64 = 10_000;
-/// Entries of a page when the caller does not say.
+/// Entries per page by default.
 pub const DEFAULT_PAGE_SIZE: u32 = 50;
-/// Entries of a page at most.
+/// Entries per page.
 pub const MAX_PAGE_SIZE: u32 = 1_000;
-/// Bytes after which a page ends.
+/// Bytes of entries per page.
 pub const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
-/// Blocking exports that a refused removal names.
+/// Blocking exports listed in the error of a rejected deletion.
 pub const MAX_NAMED_BLOCKERS: u64 = 20;
-/// Times that a preview shows at most.
+/// Times in a preview.
 pub const MAX_PREVIEW_TIMES: u32 = 100;
-/// Times that a preview shows when the caller does not say.
+/// Times in a preview by default.
 pub const DEFAULT_PREVIEW_TIMES: u32 = 10;
-/// Characters of a name or principal that a list is narrowed to.
+/// Characters of a resource name or principal in a filter.
 pub const MAX_FILTER_CHARS: usize = 256;
 /// Characters of a search text.
 pub const MAX_SEARCH_CHARS: usize = 120;

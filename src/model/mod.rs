@@ -1,6 +1,6 @@
 //! Plain data and pure rules: no I/O, no wire types, no database types.
 //!
-//! Everything else may read this module; it reads nothing but itself.
+//! Other modules may depend on this one; it depends on none of them.
 
 pub mod audit;
 mod caller;

@@ -1,4 +1,4 @@
-//! Pages of lists: how many, in which order, from where.
+//! Pages of lists: size, order and position.
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -7,39 +7,39 @@ use uuid::Uuid;
 use super::token::{self, TokenKind};
 use super::{Error, Invalid, Result, limits};
 
-/// What a list is ordered by; the uid breaks ties.
+/// Sort key of a list; the uid breaks ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderKey {
-    /// By creation: the uid alone.
+    /// By creation, which is the order of uids.
     CreateTime,
     /// By display name, in byte order.
     DisplayName,
-    /// By the last change.
+    /// By the time of the last change.
     UpdateTime,
 }
 
-/// The order of a list.
+/// Sort order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// By what.
+    /// Sort key.
     pub key: OrderKey,
-    /// Turned round.
+    /// Descending instead of ascending.
     pub descending: bool,
 }
 
-/// The place of an entry in an order.
+/// The position of an entry in an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// What the list is ordered by, unless that is the uid alone.
+    /// Value of the sort key.
     pub key: PositionKey,
-    /// Breaks ties.
+    /// Uid of the entry, the tie-breaker.
     pub uid: Uuid,
 }
 
-/// The value that an entry has for its order.
+/// Value of the sort key of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PositionKey {
-    /// The uid is all.
+    /// The order is by uid alone.
     Uid,
     /// A display name.
     Text(String),
@@ -47,32 +47,32 @@ pub enum PositionKey {
     Time(DateTime<Utc>),
 }
 
-/// Which page of a list.
+/// A request for a page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// At most so many entries.
+    /// Maximum number of entries.
     pub size: u32,
-    /// In this order.
+    /// Sort order.
     pub order: Order,
-    /// Behind this place; `None`: from the beginning.
+    /// Return entries after this position; `None`: from the beginning.
     pub after: Option<Position>,
 }
 
-/// One page of a list.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The entries.
+    /// Entries.
     pub items: Vec<T>,
-    /// Where the next page begins; `None`: this is the last.
+    /// Position after which the next page begins; `None` on the last page.
     pub next: Option<Position>,
 }
 
-/// What a page token belongs to: the organization and every argument of the list but size and token.
+/// Digest of the organization and all arguments of a list except page size and page token. A page token is bound to it.
 #[derive(Clone, Debug)]
 pub struct ListArguments([u8; 8]);
 
 impl ListArguments {
-    /// Digests the arguments; each is kept apart from the next.
+    /// Digests the arguments, each prefixed with its length.
     pub fn digest<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let mut hasher = Sha256::new();
         for argument in arguments {
@@ -84,7 +84,7 @@ impl ListArguments {
         Self(digest)
     }
 
-    /// The token of the page that begins behind `position`.
+    /// The token for the page after `position`.
     pub fn page_token(&self, position: &Position) -> String {
         let mut payload = self.0.to_vec();
         payload.extend_from_slice(position.uid.as_bytes());
@@ -102,14 +102,15 @@ impl ListArguments {
         token::encode(TokenKind::Page, &payload)
     }
 
-    /// Reads a page token; empty: the first page. Anything that this list did not give is `PAGE_TOKEN_INVALID`.
+    /// Decodes a page token; an empty one is the first page. A token that this list did not produce is
+    /// `PAGE_TOKEN_INVALID`.
     pub fn position(&self, page_token: &str, order: Order) -> Result<Option<Position>> {
         if page_token.is_empty() {
             return Ok(None);
         }
         let position = token::decode(TokenKind::Page, page_token).and_then(|payload| self.read(&payload, order));
         position.map(Some).ok_or_else(|| {
-            let description = "does not belong to a list with these arguments: begin again without it";
+            let description = "does not belong to a list with these arguments; restart from the first page";
             Error::invalid_as(Invalid::PageToken, "page_token", description)
         })
     }
@@ -131,7 +132,7 @@ impl ListArguments {
     }
 }
 
-/// The number of entries that a caller asked for: 0 = 50, more than 1,000 = 1,000, `None` for a negative one.
+/// The effective page size: 0 = 50, more than 1,000 = 1,000; `None` if negative.
 pub fn page_size(asked: i32) -> Option<u32> {
     match u32::try_from(asked).ok()? {
         0 => Some(limits::DEFAULT_PAGE_SIZE),
@@ -156,7 +157,7 @@ mod tests {
         let turned = Order { key: OrderKey::UpdateTime, descending: false };
         assert!(list.position(&token, turned).is_err());
         assert!(list.position("x", order).is_err());
-        // Nobody but us makes tokens, but anybody could: what a database cannot hold is refused here.
+        // Tokens are not signed, so values that a database cannot store must be refused here.
         for key in [PositionKey::Text("a\0".into()), PositionKey::Time(DateTime::<Utc>::MAX_UTC)] {
             let token = list.page_token(&Position { key, uid: Uuid::now_v7() });
             assert!(list.position(&token, order).is_err() && list.position(&token, turned).is_err());

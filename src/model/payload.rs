@@ -1,4 +1,4 @@
-//! Payloads: which tables, which fields, which rows.
+//! Payloads: the tables, fields and rows to export.
 
 use std::collections::HashSet;
 
@@ -7,32 +7,32 @@ use serde_json::Value;
 
 use super::{Violations, limits, validate};
 
-/// What leaves.
+/// The data to export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Payload {
-    /// None twice.
+    /// Tables, each at most once.
     pub tables: Vec<PayloadTable>,
 }
 
-/// One table.
+/// A table of a payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PayloadTable {
-    /// The table's id.
+    /// Id of the table.
     pub table: String,
-    /// Empty: all, as they are.
+    /// Fields to export; empty: all fields, unchanged.
     pub fields: Vec<PayloadField>,
-    /// Only rows that meet all of them.
+    /// Conditions on rows, combined with AND.
     pub filters: Vec<PayloadFilter>,
 }
 
-/// One field.
+/// A field of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PayloadField {
-    /// The field's name.
+    /// Name of the field.
     pub field: String,
-    /// Its name at the destination; empty: its own.
+    /// Name at the destination; empty: the name of the field.
     pub output_name: String,
-    /// What happens to its values.
+    /// Transformation of its values.
     pub transform: Transform,
 }
 
@@ -42,38 +42,38 @@ impl PayloadField {
     }
 }
 
-/// What happens to a value on its way out.
+/// Transformation of a value before it is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transform {
-    /// Nothing.
+    /// Unchanged.
     None,
     /// SHA-256 of the text, in hexadecimal.
     Sha256,
-    /// The same of the trimmed and lower-cased text.
+    /// SHA-256 of the trimmed and lower-cased text, in hexadecimal.
     Sha256Normalized,
 }
 
 /// A condition on the rows of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PayloadFilter {
-    /// The field's name.
+    /// Name of the field.
     pub field: String,
-    /// How it is compared.
+    /// Comparison operator.
     pub comparison: Comparison,
-    /// With what.
+    /// Operands.
     pub values: Vec<Value>,
 }
 
-/// How a field is compared.
+/// Comparison operator of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Comparison {
     /// `=`
     Equals,
     /// `<>`
     NotEquals,
-    /// One of the values.
+    /// Equal to one of the values.
     In,
-    /// None of the values.
+    /// Equal to none of the values.
     NotIn,
     /// `<`
     Less,
@@ -83,14 +83,14 @@ pub enum Comparison {
     Greater,
     /// `>=`
     GreaterOrEqual,
-    /// Absent.
+    /// NULL.
     IsNull,
-    /// Present.
+    /// Not NULL.
     IsNotNull,
 }
 
 impl Payload {
-    /// Checks the form: numbers, names, duplicates, and how many values each comparison takes.
+    /// Checks counts, names, duplicates and the number of values per comparison.
     pub fn check(&self, violations: &mut Violations, path: &str) {
         if self.tables.is_empty() {
             violations.add(format!("{path}.tables"), "must name at least one table");
@@ -113,7 +113,7 @@ impl Payload {
             let path = format!("{path}.tables[{index}]");
             check_name(violations, &format!("{path}.table"), &table.table);
             if !tables.insert(table.table.as_str()) {
-                violations.add(format!("{path}.table"), "is there twice");
+                violations.add(format!("{path}.table"), "is a duplicate");
             }
             table.check(violations, &path);
         }
@@ -133,8 +133,10 @@ impl PayloadTable {
                 limits::MAX_FIELD_NAME_CHARS,
             );
             if !outputs.insert(field.output()) {
-                violations
-                    .add(format!("{path}.output_name"), "two fields of a table have this name at the destination");
+                violations.add(
+                    format!("{path}.output_name"),
+                    "is a duplicate: another field of the table has this name at the destination",
+                );
             }
         }
         for (index, filter) in self.filters.iter().enumerate() {
@@ -166,7 +168,7 @@ impl PayloadFilter {
                 Value::String(value) if !value.chars().any(char::is_control) => {}
                 Value::String(_) => violations.add(path, "must not contain control characters"),
                 Value::Null | Value::Array(_) | Value::Object(_) => {
-                    violations.add(path, "must be a text, a number or a boolean");
+                    violations.add(path, "must be a string, a number or a boolean");
                 }
             }
         }
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_of_a_payload_is_named() {
+    fn all_violations_of_a_payload_are_reported() {
         let field = |field: &str, output: &str| PayloadField {
             field: field.into(),
             output_name: output.into(),

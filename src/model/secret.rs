@@ -1,29 +1,29 @@
-//! Secrets: in memory as plain text, in the database sealed.
+//! Secrets: plain text in memory, sealed in the database.
 
 use zeroize::Zeroizing;
 
-/// A secret text: a password, a private key, a database URL.
+/// A secret in plain text: a password, a private key, a database URL.
 ///
-/// It has no `Debug`, `Display`, `Clone`, `Eq` or `Serialize`, and its memory is overwritten when it is dropped: what
-/// cannot be formatted or copied cannot reach a log line, an error or a response by accident.
+/// It has no `Debug`, `Display`, `Clone`, `Eq` or `Serialize`, so that it cannot be formatted into a log line, an error
+/// or a response; its memory is zeroed on drop.
 pub struct Secret(Zeroizing<String>);
 
-/// A sealed value, as it is stored.
+/// A sealed secret, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSecret {
-    /// The id of the key that opens it.
+    /// Id of the key that it is sealed with.
     pub key_id: String,
-    /// The sealed bytes.
+    /// Sealed bytes.
     pub envelope: Vec<u8>,
 }
 
 impl Secret {
-    /// Takes a text over without copying it.
+    /// Wraps a text without copying it.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text, for the code that uses it; never format what this returns.
+    /// The plain text. Do not format the result.
     pub fn expose(&self) -> &str {
         &self.0
     }

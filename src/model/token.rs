@@ -1,7 +1,7 @@
-//! Opaque texts that callers hand back: etags, page tokens, cursors.
+//! Opaque tokens that callers pass back: etags, page tokens, cursors.
 //!
-//! They are bytes with a kind and a checksum, in base64url. The checksum catches what was cut or mixed up; it grants
-//! nothing, for whatever a token leads to is read under the caller's own rights.
+//! A token is a kind, a payload and a checksum, in base64url. The checksum detects truncated or mixed-up tokens. It is
+//! no protection: data that a token refers to is read with the rights of the caller.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,18 +9,18 @@ use chrono::{DateTime, Datelike as _, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// What a token is for; one kind is never taken for another.
+/// Kind of a token; a token of one kind is not accepted as another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// The state of one resource.
+    /// Revision of a resource (etag).
     Etag = 1,
-    /// The set of exports attached to a connection.
+    /// Set of exports attached to a connection.
     BlockingSet = 2,
-    /// A place in a list.
+    /// Position in a list.
     Page = 3,
-    /// A place in a stream.
+    /// Position in a stream.
     Cursor = 4,
-    /// A place in the catalog.
+    /// Position in the list of connection types.
     Catalog = 5,
 }
 
@@ -36,7 +36,7 @@ pub fn encode(kind: TokenKind, payload: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The payload of a token of this kind; `None` for anything else.
+/// Decodes a token of this kind; `None` if it is not one.
 pub fn decode(kind: TokenKind, token: &str) -> Option<Vec<u8>> {
     let mut bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let body = bytes.len().checked_sub(CHECKSUM_BYTES)?;
@@ -49,29 +49,29 @@ pub fn decode(kind: TokenKind, token: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A time that a token holds, in microseconds since 1970; `None` if it is none of years 1 to 9999.
+/// A time of a token, in microseconds since 1970; `None` outside of the years 1 to 9999.
 pub fn time(micros: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros).filter(|time| (1..=9999).contains(&time.year()))
 }
 
-/// The state of one resource at one time: its uid and its revision.
+/// The revision of a resource at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Etag {
-    /// Whose.
+    /// Uid of the resource.
     pub uid: Uuid,
-    /// Grows by one with every change by a caller.
+    /// Revision of the resource.
     pub revision: i64,
 }
 
 impl Etag {
-    /// As it goes to callers.
+    /// Encodes the etag for callers.
     pub fn encode(self, kind: TokenKind) -> String {
         let mut payload = self.uid.as_bytes().to_vec();
         payload.extend_from_slice(&self.revision.to_be_bytes());
         encode(kind, &payload)
     }
 
-    /// As it comes from callers; `None` if it never was one.
+    /// Decodes an etag from a caller; `None` if it is not one.
     pub fn decode(kind: TokenKind, token: &str) -> Option<Self> {
         let payload = decode(kind, token)?;
         let (uid, revision) = payload.split_at_checked(16)?;
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_as_its_own_kind_only() {
+    fn a_token_decodes_as_its_own_kind_only() {
         let etag = Etag { uid: Uuid::now_v7(), revision: 7 };
         let token = etag.encode(TokenKind::Etag);
         assert_eq!(Etag::decode(TokenKind::Etag, &token), Some(etag));

@@ -1,11 +1,11 @@
-//! Checks of what callers send: texts, labels, objects.
+//! Checks of texts, labels and objects in requests.
 
 use super::json::{Labels, Object, depth, has_control};
 use super::{Violations, limits};
 
-/// Checks a text of at most `max_chars`; a blank one becomes empty.
+/// Checks the length and the characters of a text; a blank text becomes empty.
 ///
-/// NUL above all is refused: PostgreSQL cannot hold it.
+/// Control characters are refused; PostgreSQL cannot store NUL.
 pub fn text(violations: &mut Violations, field: &str, text: String, max_chars: usize) -> String {
     if text.chars().count() > max_chars {
         violations.add(field, format!("must have at most {max_chars} characters"));
@@ -16,7 +16,7 @@ pub fn text(violations: &mut Violations, field: &str, text: String, max_chars: u
     if text.trim().is_empty() { String::new() } else { text }
 }
 
-/// The same for a text that must not be empty.
+/// Like [`text`], for a required field.
 pub fn required_text(violations: &mut Violations, field: &str, text: String, max_chars: usize) -> String {
     let text = self::text(violations, field, text, max_chars);
     if text.is_empty() {
@@ -25,7 +25,7 @@ pub fn required_text(violations: &mut Violations, field: &str, text: String, max
     text
 }
 
-/// Checks labels: their number, keys and values.
+/// Checks the number of labels, their keys and values.
 pub fn labels(violations: &mut Violations, field: &str, labels: Labels) -> Labels {
     if labels.len() > limits::MAX_LABELS {
         violations.add(field, format!("must have at most {} entries", limits::MAX_LABELS));
@@ -39,9 +39,10 @@ pub fn labels(violations: &mut Violations, field: &str, labels: Labels) -> Label
     labels
 }
 
-/// Checks that an object has no control characters in its keys and texts, is not too deep and not too large.
+/// Checks that an object has no control characters in keys and strings and does not exceed the limits of depth and
+/// size.
 ///
-/// Returns its size in bytes, as JSON.
+/// Returns its size in bytes as JSON.
 pub fn object(violations: &mut Violations, field: &str, object: &Object, max_bytes: usize) -> usize {
     if object.iter().any(|(key, value)| key.chars().any(char::is_control) || has_control(value)) {
         violations.add(field, "must not contain control characters");

@@ -26,13 +26,13 @@ pub enum StartError {
     /// The keys.
     #[error("keys: {0}")]
     Keys(#[from] KeyError),
-    /// A key that is not what it was.
+    /// A key differs from the one with the same id that was used before.
     #[error("keys: {0}")]
     Vault(#[from] VaultError),
     /// Keys without which stored credentials cannot be opened.
     #[error("keys: credentials are sealed with {}, which the key ring lacks", .0.join(", "))]
     MissingKeys(Vec<String>),
-    /// What is stored cannot be read.
+    /// A stored row cannot be read.
     #[error("cannot read the database: {0}")]
     Store(#[source] crate::model::Error),
     /// The development identity.

@@ -1,7 +1,7 @@
 //! Listeners: a bounded number of connections, each served until it ends or the server stops.
 //!
-//! hyper is driven here and not by tonic's own server: that one gives every call a timer of its own, which answers
-//! CANCELLED where DEADLINE_EXCEEDED is due, and it cannot end a connection that does not end by itself.
+//! Uses hyper directly instead of tonic's server, which adds a timer of its own to every call (it returns CANCELLED
+//! instead of DEADLINE_EXCEEDED) and cannot close a connection that does not end after a graceful shutdown.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,7 +31,7 @@ pub const MAX_STREAMS_PER_CONNECTION: u32 = 200;
 pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// How often a silent connection is pinged.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
-/// How long it has to answer.
+/// Maximum wait for the response to a ping.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client has for the TLS handshake, and then for the first bytes of HTTP.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,21 +42,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// `accept` fails with these if the socket itself is unusable: EBADF, EINVAL (not listening), ENOTSOCK.
 const FATAL_ACCEPT_ERRORS: [i32; 3] = [9, 22, 88];
 
-/// What a listener speaks.
+/// Protocols of a listener.
 #[derive(Clone, Default)]
 pub struct Protocol {
     /// TLS, or plaintext.
     pub tls: Option<TlsAcceptor>,
-    /// Whether HTTP/1.1 is served beside HTTP/2.
+    /// Whether HTTP/1.1 is served in addition to HTTP/2.
     pub http1: bool,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves the connections of a listener until `stop` is cancelled and the last of them has ended. It returns before that
+/// Serves the connections of a listener until `stop` is cancelled and the last connection has ended. Returns earlier
 /// only if the socket is unusable.
 ///
-/// On `stop`, every connection is told to take no more calls. Dropping the future closes those that are left.
+/// On `stop`, every connection gets a GOAWAY. Dropping the future closes the remaining connections.
 pub async fn serve<S>(listener: TcpListener, protocol: Protocol, service: S, stop: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
@@ -137,7 +137,7 @@ where
     } else if http1 {
         serve_http1(stream, service, stop).await
     } else {
-        Err("the client does not speak HTTP/2".into())
+        Err("the client does not use HTTP/2".into())
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Gauges {
     admission: Arc<Admission>,
 }
 
-/// Moves recorded histogram values into their buckets, so that they take no memory while nobody scrapes.
+/// Moves recorded values into the buckets of their histograms, which bounds memory when metrics are not scraped.
 pub struct MetricsUpkeep {
     metrics: Metrics,
 }
@@ -51,7 +51,7 @@ impl Gauges {
 }
 
 impl MetricsUpkeep {
-    /// Keeps these metrics.
+    /// Maintains the metrics of a handle.
     pub fn new(metrics: Metrics) -> Self {
         Self { metrics }
     }

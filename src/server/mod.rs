@@ -86,7 +86,7 @@ impl Server {
         let app = open_app(config, &clock, &lifecycle).await?;
         let (verifier, issuer_keys) = startup::identity::verifier(&config.api.exposure).await?;
         let admission = Arc::new(Admission::new());
-        // Set once: this is the only place.
+        // Not set before: the gauges are new.
         let _ = gauges.set(Gauges::new(app.clone(), Arc::clone(&admission)));
         let api = transport::api(&config.api, &app, verifier, admission, &health, observability.traces)?;
         let listener = transport::bind(config.api.listen).await?;
@@ -135,8 +135,8 @@ impl Server {
         &self.supervisor
     }
 
-    /// Serves until `stop` is cancelled, then drains: not ready, streams end, calls finish or are aborted, and what was
-    /// begun is written. A part that must not end stops the server in the same way, and is an error.
+    /// Serves until `stop` is cancelled, then drains: readiness is withdrawn, streams end, calls finish or are aborted,
+    /// and pending data is written. A component that ends unexpectedly also stops the server and is an error.
     pub async fn run(self, stop: CancellationToken) -> Result<(), UnexpectedEnd> {
         let Self { app, health, mut ready, listener, api, supervisor, tasks, mut lifecycle, .. } = self;
         let token = lifecycle.stop_token().clone();
@@ -159,7 +159,7 @@ impl Server {
         health.set_ready(false).await;
         lifecycle.shut_down(API_LISTENER, DRAIN_TIMEOUT).await;
         if tokio::time::timeout(FLUSH_TIMEOUT, app.shutdown()).await.is_err() {
-            tracing::warn!("stopped before everything was written: the database does not answer");
+            tracing::warn!("stopped before all data was written: no response from the database");
         }
         lifecycle.abort();
         tracing::info!("stopped");

@@ -58,8 +58,8 @@ struct Layers {
     admission: Arc<Admission>,
 }
 
-/// Serves health and metrics in plaintext. It starts before everything else and is aborted after everything else: a server
-/// that drains still answers that it is not ready.
+/// Serves health and metrics in plaintext. It starts first and is aborted last, so that a
+/// draining server still reports that it is not ready.
 pub async fn serve_admin(
     listener: TcpListener,
     health: Health,
@@ -90,7 +90,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
 }
 
-/// The services behind the middleware.
+/// The services wrapped by the middleware.
 pub fn api(
     config: &ApiConfig,
     app: &App,

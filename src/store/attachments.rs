@@ -1,7 +1,7 @@
-//! Which exports are attached to which connection, numbered in the order of the commits.
+//! Attachment of exports to connections, numbered in commit order.
 //!
-//! The connection's row is locked by whoever comes here. Each attachment and each release takes the next revision, so
-//! that for one connection they are one sequence without a gap.
+//! The caller holds the lock on the connection's row. Each attachment and each release takes the next revision, so a
+//! connection's attachments and releases form one sequence without gaps.
 
 use std::collections::BTreeSet;
 
@@ -21,17 +21,17 @@ use crate::model::{
     ReleaseCause, ResourceId, Result,
 };
 
-/// Rows that one statement writes.
+/// Rows per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 1_000;
 
-/// An export that leaves its connection.
+/// An export that is released from its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleasedExport {
-    /// Itself.
+    /// Uid of the export.
     pub uid: ExportUid,
-    /// Its id, for those who follow.
+    /// Id of the export, for watchers of the stream.
     pub id: ResourceId,
-    /// What people call it.
+    /// Display name of the export.
     pub display_name: String,
 }
 
@@ -49,7 +49,7 @@ impl ReleaseCause {
     }
 }
 
-/// Makes room for `count` attachments and gives the revision before the first of them.
+/// Reserves `count` revisions of a connection for attachments; returns the revision before the first.
 pub async fn reserve_revisions(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -66,11 +66,11 @@ pub async fn reserve_revisions(
         .filter(connection::Column::Uid.eq(connection.0))
         .exec_with_returning(db)
         .await?;
-    let row = updated.first().ok_or_else(|| Error::internal("a locked connection is gone"))?;
+    let row = updated.first().ok_or_else(|| Error::internal("a locked connection does not exist"))?;
     Ok(row.attachment_revision - count)
 }
 
-/// Writes to a stored export that it is attached to a connection now (`export.attachment_state`), with its settings and next time.
+/// Attaches a stored export as given by `export.attachment_state`, with its settings and due time.
 pub async fn attach(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
     let AttachmentState::Attached(attachment) = &export.attachment_state else {
         return Err(Error::internal("only an attached export can be attached"));
@@ -99,7 +99,7 @@ pub async fn attach(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
     Ok(())
 }
 
-/// Numbers and tells the releases of exports that leave a connection, in the order given.
+/// Records the releases of exports from a connection in the given order, each with a revision.
 pub async fn release(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -117,7 +117,7 @@ pub async fn release(
         .filter(connection::Column::Uid.eq(connection.0))
         .exec_with_returning(db)
         .await?;
-    let row = updated.first().ok_or_else(|| Error::internal("a locked connection is gone"))?;
+    let row = updated.first().ok_or_else(|| Error::internal("a locked connection does not exist"))?;
     let first = row.attachment_revision - count + 1;
     let rows: Vec<_> = released
         .iter()
@@ -137,7 +137,7 @@ pub async fn release(
     Ok(())
 }
 
-/// Writes to exports that they are detached. Their configuration is left alone.
+/// Detaches exports; their configuration is kept.
 pub async fn detach(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -167,7 +167,7 @@ pub async fn detach(
     Ok(())
 }
 
-/// Everything attached to a connection, in order of attachment, at most `limit`.
+/// The exports attached to a connection, in order of attachment, at most `limit`.
 pub async fn attached(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -189,7 +189,7 @@ pub async fn attached(
     Ok(rows.into_iter().map(released).collect())
 }
 
-/// The first exports that keep a connection from being removed, in order of attachment.
+/// The first exports that block the deletion of a connection, in order of attachment.
 pub async fn first_blockers(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,

@@ -1,4 +1,4 @@
-//! The audit log: written with the change, listed by keys; denied attempts are counted by the minute.
+//! The audit log: events are written with the change and listed by keys; denied attempts are aggregated per minute.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
@@ -11,19 +11,19 @@ use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{Error, Result};
 
-/// Rows that one statement writes.
+/// Rows per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 500;
 
-/// What denied attempts are counted by, besides principal and method.
+/// Key of an aggregate of denied attempts, besides principal and method.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeniedKey {
-    /// The gRPC code.
+    /// gRPC status code.
     pub code: String,
-    /// Minutes since 1970.
+    /// Minutes since 1970-01-01T00:00Z.
     pub minute: i64,
 }
 
-/// The names of whoever has seen more of them: each replica tells those that it saw.
+/// Keeps the longer list of resource names: each replica writes the names that it saw.
 const MORE_NAMES: &str = "CASE WHEN length(excluded.resource) > length(audit_events.resource) \
      THEN excluded.resource ELSE audit_events.resource END";
 
@@ -33,7 +33,7 @@ const KEYS: Keys<audit_event::Entity> = Keys {
     update_time: audit_event::Column::Time,
 };
 
-/// Writes events.
+/// Inserts events.
 pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &[AuditEvent]) -> Result<()> {
     for chunk in events.chunks(MAX_ROWS_PER_STATEMENT) {
         let rows = chunk.iter().map(|event| row_of(scope, event, None)).collect::<Result<Vec<_>>>()?;
@@ -43,7 +43,7 @@ pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &[Audi
     Ok(())
 }
 
-/// Counts denied attempts: a new row, or more and the names so far on the row of that minute.
+/// Counts denied attempts: inserts a row, or adds to the count and replaces the names of the row of that minute.
 pub async fn count_denied(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -61,7 +61,7 @@ pub async fn count_denied(
     Ok(())
 }
 
-/// A page of events.
+/// Lists a page of events.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,

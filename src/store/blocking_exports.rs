@@ -1,7 +1,7 @@
-//! The sequence of a connection's attachments and releases, in pages.
+//! Pages of a connection's sequence of attachments and releases.
 //!
-//! A page is one plain SELECT, the connection's row joined with the entries: both are of one snapshot, so that a page
-//! that is not full is the end of the listing at just the revision that the row tells.
+//! A page is read with one SELECT that joins the connection's row with the entries. Both come from one snapshot, so a
+//! page that is not full ends the listing at the revision of that row.
 
 use std::collections::HashMap;
 
@@ -19,55 +19,55 @@ use crate::model::{
     due_time_after,
 };
 
-/// The most entries of a page.
+/// Maximum number of entries per page.
 pub const MAX_PAGE_ROWS: usize = 500;
-/// The most connections that one statement names.
+/// Maximum number of connections per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 500;
 
-/// An export that is attached.
+/// An attached export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocking {
-    /// Its name.
+    /// Resource name.
     pub name: ExportName,
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// Who created it.
+    /// Principal that created it.
     pub creator: String,
     /// `Active` or `Blocked`.
     pub state: ExportState,
-    /// Itself.
+    /// Uid.
     pub uid: ExportUid,
-    /// When it was created.
+    /// Creation time.
     pub create_time: DateTime<Utc>,
-    /// How often it runs.
+    /// When it runs; `None` if only on request.
     pub schedule: Option<Schedule>,
-    /// When it is due next, as stored; it may have passed.
+    /// Stored due time; it may have passed.
     pub next_due_time: Option<DateTime<Utc>>,
 }
 
 impl Blocking {
-    /// When it runs next after a time; `None` if it will not.
+    /// Next time at which it runs after `now`; `None` if it will not run.
     pub fn next_run_time_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let due = self.next_due_time.filter(|_| self.state == ExportState::Active)?;
         due_time_after(due, self.schedule.as_ref(), self.uid, self.create_time, time)
     }
 }
 
-/// What happened at one revision.
+/// An entry of the sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An export was attached and still is.
     Blocking(Box<Blocking>),
-    /// An export left.
+    /// An export was released.
     Released(ExportName, ReleaseCause),
 }
 
-/// The connection's row as a page saw it.
+/// The connection's row in the snapshot of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttachmentSnapshot {
-    /// How many exports are attached.
+    /// Number of attached exports.
     pub count: u64,
-    /// The revision up to which everything is told once the listing has ended.
+    /// The revision at which a completed listing ends.
     pub revision: i64,
     /// The database's time.
     pub time: DateTime<Utc>,
@@ -76,20 +76,20 @@ pub struct AttachmentSnapshot {
 /// A page of the sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
-    /// The connection; `None`: it is gone.
+    /// The connection; `None` if it does not exist.
     pub snapshot: Option<AttachmentSnapshot>,
     /// Entries with their revisions, ascending.
     pub events: Vec<(i64, Event)>,
 }
 
 impl EventPage {
-    /// Whether nothing comes after it, as it stood.
+    /// Whether no entries follow in the snapshot of this page.
     pub fn is_last(&self) -> bool {
         self.events.len() < MAX_PAGE_ROWS
     }
 }
 
-/// The attachments of a connection and the database's time; `None`: the connection does not exist.
+/// The attachments of a connection and the database's time; `None` if the connection does not exist.
 pub async fn snapshot(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -98,7 +98,7 @@ pub async fn snapshot(
     Ok(snapshots(db, scope, &[connection]).await?.remove(&connection))
 }
 
-/// The same of many connections. Those that do not exist are left out.
+/// The same for many connections; those that do not exist are omitted.
 pub async fn snapshots(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -119,7 +119,7 @@ pub async fn snapshots(
     Ok(found)
 }
 
-/// Whether a connection that exports were released from was deleted. Its releases are kept for a while.
+/// Whether a connection with recorded releases was deleted. Releases of a deleted connection are kept for a while.
 pub async fn is_deleted(db: &impl ConnectionTrait, scope: &Scope<'_>, connection: ConnectionUid) -> Result<bool> {
     if snapshot(db, scope, connection).await?.is_some() {
         return Ok(false);
@@ -137,11 +137,11 @@ pub async fn is_deleted(db: &impl ConnectionTrait, scope: &Scope<'_>, connection
 /// The database's time.
 pub async fn time(db: &impl ConnectionTrait, scope: &Scope<'_>) -> Result<DateTime<Utc>> {
     let query = Query::select().expr_as(now(db.get_database_backend(), scope.read_context), "time").take();
-    let row = db.query_one(&query).await?.ok_or_else(|| Error::internal("the database tells no time"))?;
+    let row = db.query_one(&query).await?.ok_or_else(|| Error::internal("the query for the time returned no row"))?;
     Ok(row.try_get("", "time")?)
 }
 
-/// The page behind a cursor; with `releases` those after the stream's start too.
+/// The page after a cursor; with `releases`, also the releases since the start of the stream.
 pub async fn page(db: &impl ConnectionTrait, scope: &Scope<'_>, cursor: &Cursor, releases: bool) -> Result<EventPage> {
     let mut entries = blocking_entries(scope, cursor);
     if releases {
@@ -170,7 +170,7 @@ pub async fn page(db: &impl ConnectionTrait, scope: &Scope<'_>, cursor: &Cursor,
     Ok(EventPage { snapshot: Some(first.into_model()?), events })
 }
 
-/// The releases of a connection that was deleted.
+/// The releases of a deleted connection.
 async fn page_of_deleted(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -253,7 +253,7 @@ fn null(sql_type: &'static str) -> SimpleExpr {
     Expr::val(None::<String>).cast_as(Alias::new(sql_type))
 }
 
-/// Puts a limited SELECT into parentheses of its own: SQLite takes no LIMIT within a UNION.
+/// Wraps a SELECT with LIMIT into a subquery: SQLite does not allow LIMIT in a member of a UNION.
 fn wrap(limited: SelectStatement, alias: &'static str) -> SelectStatement {
     Query::select().columns(EntryRow::COLUMNS).from_subquery(limited, alias).take()
 }
@@ -298,7 +298,7 @@ impl EntryRow {
         "entry_cause",
     ];
 
-    /// `None` where the connection's row stands alone.
+    /// `None` for the row of the connection without an entry.
     fn read(row: &QueryResult) -> Result<Option<Self>> {
         let Some(revision) = row.try_get::<Option<i64>>("", "entry_revision")? else { return Ok(None) };
         Ok(Some(Self {

@@ -1,4 +1,4 @@
-//! Opens the database: PostgreSQL or SQLite by URL, a pool to read and a pool to write, each bounded.
+//! Opens the database: PostgreSQL or SQLite by URL, with bounded pools.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,76 +10,76 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::private_file;
 
-/// How long a call waits for a connection.
+/// Maximum wait for a connection from a pool.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// `lock_timeout` of PostgreSQL, in milliseconds.
 const LOCK_TIMEOUT_MS: &str = "3000";
 /// `statement_timeout` of PostgreSQL, in milliseconds.
 const STATEMENT_TIMEOUT_MS: &str = "5000";
-/// How long a released connection has to answer; a statement of a cancelled call may still be running on it.
+/// How long a released connection has to respond; a statement of a cancelled call may still be running on it.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(6);
-/// How long a SQLite connection waits for the lock of another process.
+/// How long a SQLite connection waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a connection is used, so that a database that moved is found again.
+/// Maximum age of a connection, so that a database that moved to another address is found.
 const MAX_LIFETIME: Duration = Duration::from_mins(30);
-/// How long a connection may be idle before it is checked on its next use.
+/// Idle time after which a connection is checked before its next use.
 const MAX_UNCHECKED_IDLE: Duration = Duration::from_secs(30);
-/// Connections that read a SQLite file.
+/// Read connections to a SQLite file.
 const SQLITE_READERS: u32 = 4;
-/// Connections to PostgreSQL for background work, in addition to those for calls.
+/// Connections to PostgreSQL for background tasks, in addition to those for calls.
 pub const BACKGROUND_CONNECTIONS: u32 = 2;
 
-/// Which database to open.
+/// Parameters for opening a database.
 #[derive(Clone)]
 pub struct DatabaseSettings {
-    /// `postgres://…` or `sqlite:…`. It may hold a password, so this type has no Debug.
+    /// `postgres://…` or `sqlite:…`. It may contain a password, so this type has no Debug.
     pub url: String,
-    /// Connections to PostgreSQL for calls: half of them read, half of them write.
+    /// Connections to PostgreSQL for calls: half for reads, half for writes.
     pub max_connections: u32,
 }
 
-/// A pool that opens its connections when they are needed.
+/// A pool that opens connections on demand.
 pub struct OpenedPool {
     /// The pool.
     pub connections: DatabaseConnection,
-    /// The most connections that it opens.
+    /// Maximum number of connections.
     pub size: u32,
 }
 
 /// The pools of a database.
 pub struct OpenedPools {
-    /// For single statements that change nothing.
+    /// For single read-only statements.
     pub read: OpenedPool,
     /// For transactions of calls.
     pub write: OpenedPool,
-    /// For background work; `None` for SQLite, which has one writer.
+    /// For background tasks; `None` for SQLite, which has one writer.
     pub background: Option<OpenedPool>,
 }
 
-/// Why the database could not be opened; it never holds the URL.
+/// An error on opening the database; it never contains the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The URL names no database that is known here.
+    /// The scheme of the URL is not supported.
     #[error("the database URL must begin with `postgres://`, `postgresql://` or `sqlite:`")]
     UnknownScheme,
     /// The URL is malformed.
     #[error("the database URL is malformed")]
     Malformed,
-    /// SQLite files cannot be shared by several processes over a network; in memory nothing would last.
-    #[error("an SQLite database must be a file")]
+    /// An SQLite database in memory would be lost with the process.
+    #[error("an SQLite database must be a file, not in memory")]
     SqliteInMemory,
-    /// The directory of the SQLite file cannot be made.
-    #[error("cannot make the directory of the SQLite file: {0}")]
+    /// The directory of the SQLite file cannot be created.
+    #[error("cannot create the directory of the SQLite file: {0}")]
     Directory(#[source] std::io::Error),
 }
 
-/// Makes the pools; connections are opened as they are needed, so that a server that waits for its schema can wait for its
-/// database too.
+/// Creates the pools. Connections are opened on demand, so a server that waits for its schema can also wait for its
+/// database.
 pub fn open(settings: &DatabaseSettings) -> Result<OpenedPools, ConnectError> {
     if kind(&settings.url)? == DbBackend::Sqlite { sqlite(&settings.url) } else { postgres(settings) }
 }
 
-/// Whether a URL names a database that is known here; nothing is opened.
+/// Whether the URL is well formed and its scheme supported; opens nothing.
 pub fn check_url(url: &str) -> Result<(), ConnectError> {
     if kind(url)? == DbBackend::Sqlite {
         return sqlite_options(url).map(drop);
@@ -97,7 +97,7 @@ fn kind(url: &str) -> Result<DbBackend, ConnectError> {
     }
 }
 
-/// How many connections a pool has open, and how many of them are idle.
+/// Number of open connections of a pool, and how many of them are idle.
 pub fn open_and_idle(connections: &DatabaseConnection) -> (u32, u32) {
     let (open, idle) = if connections.get_database_backend() == DbBackend::Sqlite {
         let pool = connections.get_sqlite_connection_pool();
@@ -117,22 +117,23 @@ fn postgres(settings: &DatabaseSettings) -> Result<OpenedPools, ConnectError> {
             ("lock_timeout", LOCK_TIMEOUT_MS),
             ("statement_timeout", STATEMENT_TIMEOUT_MS),
             ("timezone", "UTC"),
-            // Row locks and constraints are made for it; a database may have another default.
+            // Row locks and constraints are designed for this isolation level; the default of a database may differ.
             ("default_transaction_isolation", "read committed"),
         ])
         .disable_statement_logging();
     let readers = settings.max_connections.div_ceil(2).max(1);
     let writers = (settings.max_connections / 2).max(1);
     let read = postgres_pool(readers)
-        // Reads what is left of a cancelled statement; without one this sends nothing.
+        // Reads the rest of a cancelled statement's response; sends nothing if there is none.
         .after_release(|connection, _| {
             Box::pin(with_release_timeout(async { connection.flush().await.map(|()| true) }))
         });
     let write = |size: u32| {
         let pool = postgres_pool(size).after_release(|connection, _| {
             Box::pin(with_release_timeout(async move {
-                // Outside a transaction the two times are one; inside, the statement is later; in a failed one it is
-                // an error. The next user of the connection would continue inside that transaction.
+                // Outside of a transaction the two times are equal; inside, the statement time is later; in a failed
+                // transaction the query fails. The next user of the connection would otherwise continue inside that
+                // transaction.
                 let row = connection.fetch_one(sqlx::raw_sql("SELECT now() = statement_timestamp()")).await?;
                 sqlx::Row::try_get::<bool, _>(&row, 0)
             }))
@@ -151,12 +152,12 @@ fn postgres_pool(size: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // Spread by the size of the pool, so that not all connections are renewed at once.
+        // Scaled by the size of the pool, so that connections are not all renewed at the same time.
         .max_lifetime(MAX_LIFETIME.mul_f64(0.8 + 0.4 * f64::from(size % 7) / 7.0))
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
-                // A round trip only for connections that were idle long enough to have been cut off unnoticed.
+                // A round trip only for connections that were idle long enough to have been dropped unnoticed.
                 if meta.idle_for > MAX_UNCHECKED_IDLE {
                     connection.ping().await?;
                 }
@@ -165,7 +166,7 @@ fn postgres_pool(size: u32) -> PgPoolOptions {
         })
 }
 
-/// Closes a released connection that does not answer in time, which frees its place in the pool.
+/// Closes a released connection that does not respond in time, so that the pool can replace it.
 async fn with_release_timeout(answer: impl Future<Output = Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
     tokio::time::timeout(RELEASE_TIMEOUT, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
@@ -189,13 +190,13 @@ fn sqlite(url: &str) -> Result<OpenedPools, ConnectError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
-        .pragma("secure_delete", "ON") // what is erased is overwritten
+        .pragma("secure_delete", "ON") // deleted content is overwritten
         .disable_statement_logging();
     let pool = |size: u32| SqlitePoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
     let write: SqlitePool = pool(1)
         .after_release(|connection, _| {
             Box::pin(async move {
-                // Fails where no transaction is open, as it should.
+                // Fails if no transaction is open, which is the normal case.
                 let _ = connection.execute(sqlx::raw_sql("ROLLBACK")).await;
                 Ok(true)
             })

@@ -1,4 +1,4 @@
-//! Connections: find, list, insert, update, remove, share.
+//! Connections: find, list, insert, update, delete and share.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
@@ -20,7 +20,7 @@ use crate::model::{
     CredentialStatus, Error, Member, ResourceId, ResourceKind, Result, Sharing, UsableConnection,
 };
 
-/// Members that one statement names.
+/// Members per statement.
 const MAX_MEMBERS_PER_STATEMENT: usize = 500;
 
 const KEYS: Keys<connection::Entity> = Keys {
@@ -29,14 +29,14 @@ const KEYS: Keys<connection::Entity> = Keys {
     update_time: connection::Column::UpdateTime,
 };
 
-/// A connection by its id.
+/// Finds a connection by id.
 pub async fn find(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId) -> Result<Option<Connection>> {
     let found: Option<Row> =
         lookup::fetch_one(db, select(db, scope).filter(connection::Column::Id.eq(id.as_str()))).await?;
     found.map(|row| row.into_model(scope)).transpose()
 }
 
-/// The uid of the connection of an id: what is to be locked before it is read.
+/// Finds the uid of a connection by id, to lock the row before it is read.
 pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId) -> Result<Option<ConnectionUid>> {
     let query = connection::Entity::find()
         .select_only()
@@ -46,13 +46,13 @@ pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &Resourc
     Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
 }
 
-/// A connection by its uid.
+/// Finds a connection by uid.
 pub async fn get(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<Option<Connection>> {
     let found: Option<Row> = lookup::fetch_one(db, select(db, scope).filter(connection::Column::Uid.eq(uid.0))).await?;
     found.map(|row| row.into_model(scope)).transpose()
 }
 
-/// A page of connections.
+/// Lists a page of connections.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -75,7 +75,7 @@ pub async fn list(
     paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
 }
 
-/// The uid of the connection of this id, if the caller may use it. Its row is not locked.
+/// Finds the uid of a connection that the caller may use. Its row is not locked.
 pub async fn find_usable_uid(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -91,7 +91,7 @@ pub async fn find_usable_uid(
     Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
 }
 
-/// A connection, if the caller may use it; asked once its row is locked.
+/// Finds a connection that the caller may use; called after its row is locked.
 pub async fn get_usable(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -103,7 +103,7 @@ pub async fn get_usable(
     found.map(|row| row.into_model(scope)).transpose()
 }
 
-/// A page of the connections that the caller may use. State is no part of it: being usable is about the right alone.
+/// Lists a page of the connections that the caller may use, in any state: usable refers to rights only.
 pub async fn search_usable(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -134,12 +134,12 @@ pub async fn search_usable(
     Ok(Page { items: rows.items.into_iter().map(usable).collect(), next: rows.next })
 }
 
-/// Part of the display name, in any case.
+/// A case-insensitive substring of the display name.
 fn name_contains(search: &str) -> sea_orm::sea_query::SimpleExpr {
     expressions::contains(Expr::col((connection::Entity, connection::Column::DisplayNameSearch)), search)
 }
 
-/// Inserts a connection with its members; `ALREADY_EXISTS` if the id is taken.
+/// Inserts a connection with its members; `ALREADY_EXISTS` if the id is in use.
 pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
     let row = connection::Model {
         organization: connection.name.organization.to_string(),
@@ -180,7 +180,7 @@ pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Resul
     add_members(db, connection, connection.sharing.members.iter()).await
 }
 
-/// Writes what a caller may change of a connection, and its new revision.
+/// Updates the fields that callers can change, and the revision.
 pub async fn update(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
     let row = connection::ActiveModel {
         organization: Unchanged(connection.name.organization.to_string()),
@@ -223,7 +223,7 @@ pub async fn add_members(
     Ok(())
 }
 
-/// Takes members off a connection.
+/// Removes members from a connection.
 pub async fn remove_members(
     db: &impl ConnectionTrait,
     connection: &Connection,
@@ -241,8 +241,8 @@ pub async fn remove_members(
     Ok(())
 }
 
-/// Removes a connection and its members. Its credential is erased before; a foreign key refuses it while an export is
-/// attached.
+/// Deletes a connection and its members. Its credential is deleted before; a foreign key prevents the deletion while an
+/// export is attached.
 pub async fn delete(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<()> {
     connection_member::Entity::delete_many()
         .filter(connection_member::Column::Organization.eq(scope.organization.as_str()))

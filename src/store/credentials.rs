@@ -1,4 +1,4 @@
-//! SealedSecret credentials: stored, replaced, erased; what is known about them stands in the connection's row.
+//! Sealed credentials: stored, replaced and erased. Their metadata is in the connection's row.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -10,7 +10,7 @@ use super::entities::{connection, credential};
 use super::query::lookup;
 use crate::model::{Connection, ConnectionUid, CredentialStatus, Error, Result, SealedSecret};
 
-/// Stores a secret in place of the present one, and what is known about it: `connection.credential`.
+/// Stores a secret, replacing the present one, with its metadata (`connection.credential`).
 pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: SealedSecret) -> Result<()> {
     let row = credential::ActiveModel {
         organization: Set(connection.name.organization.to_string()),
@@ -26,18 +26,18 @@ pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: Sea
     set_status(db, connection).await
 }
 
-/// Erases the secret of a connection, and writes what is known then: `connection.credential`.
+/// Erases the secret of a connection and writes the metadata (`connection.credential`).
 pub async fn erase(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
     delete(db, connection.name.organization.as_str(), connection.uid).await?;
     set_status(db, connection).await
 }
 
-/// Erases the secret of a connection that is about to go.
+/// Erases the secret of a connection that is about to be deleted.
 pub async fn erase_for_removal(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<()> {
     delete(db, scope.organization.as_str(), uid).await
 }
 
-/// The stored secret of a connection and its revision.
+/// The sealed secret of a connection and its revision.
 pub async fn get(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -48,7 +48,7 @@ pub async fn get(
     Ok(row.map(|row| (row.revision, SealedSecret { key_id: row.key_id, envelope: row.envelope })))
 }
 
-/// The ids of the keys that credentials of all organizations are sealed with, in byte order.
+/// Ids of the keys that the credentials of all organizations are sealed with, in byte order.
 pub async fn key_ids(db: &impl ConnectionTrait) -> Result<Vec<String>> {
     let query = credential::Entity::find().select_only().column(credential::Column::KeyId).distinct();
     let mut ids: Vec<String> = query.into_tuple().all(db).await?;
@@ -56,7 +56,7 @@ pub async fn key_ids(db: &impl ConnectionTrait) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// How many credentials of all organizations each key has sealed.
+/// Number of credentials per sealing key, over all organizations.
 pub async fn count_by_key(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>> {
     let query = credential::Entity::find()
         .select_only()

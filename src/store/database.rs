@@ -1,4 +1,4 @@
-//! The database, opened: a pool to read, a pool to write and a pool for background work, each bounded by permits.
+//! An open database: pools for reads, for writes and for background tasks, each bounded by permits.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,10 +12,10 @@ use super::query::scope::ReadContext;
 use super::statement;
 use crate::model::{Clock, Error, Exhausted, Result};
 
-/// The label of metrics that names a pool.
+/// Metric label with the name of the pool.
 const POOL_NAME: &str = "db.client.connection.pool.name";
 
-/// The database, opened. Cheap to clone.
+/// An open database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -28,7 +28,7 @@ struct Inner {
     transactions: TaskTracker,
 }
 
-/// A connection pool, and as many permits as it has connections.
+/// A connection pool with as many permits as connections.
 #[derive(Clone)]
 pub(super) struct Pool {
     name: &'static str,
@@ -37,29 +37,29 @@ pub(super) struct Pool {
     size: u32,
 }
 
-/// A permit to read from a pool; released when dropped.
+/// A permit to read from a pool; released on drop.
 pub struct Reader<'a> {
     connections: &'a DatabaseConnection,
     _permit: OwnedSemaphorePermit,
 }
 
-/// How a pool is used at the moment; for metrics.
+/// Usage of a pool, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
     /// `read`, `write` or `background`.
     pub name: &'static str,
-    /// The most connections that the pool opens.
+    /// Maximum number of connections.
     pub max: u32,
-    /// Open connections that nothing uses.
+    /// Open connections that are idle.
     pub idle: u32,
-    /// Open connections in use.
+    /// Open connections that are in use.
     pub used: u32,
 }
 
 impl Store {
-    /// Opens the database. Connections are made when they are first needed; the schema is not touched.
+    /// Opens the database. Connections are opened on demand; the schema is not changed.
     ///
-    /// `known_types` are the connection types of the catalog: a connection of any other type cannot be used.
+    /// `known_types` are the connection types of the catalog; connections of other types are not usable.
     pub fn open(settings: &DatabaseSettings, known_types: Vec<String>, clock: Clock) -> Result<Self, ConnectError> {
         let opened = connect::open(settings)?;
         let (read, write) = (Pool::new("read", opened.read), Pool::new("write", opened.write));
@@ -79,22 +79,22 @@ impl Store {
         self.0.read.reader().await
     }
 
-    /// Acquires a permit to read for a background task: from a pool of its own on PostgreSQL, from the readers on SQLite.
+    /// Acquires a permit to read for a background task: from its own pool on PostgreSQL, from the read pool on SQLite.
     pub async fn background_reader(&self) -> Result<Reader<'_>> {
         self.0.background_read.reader().await
     }
 
-    /// The clock and the known connection types, which every read needs.
+    /// The clock and the known connection types, needed by every read.
     pub fn read_context(&self) -> &ReadContext {
         &self.0.read_context
     }
 
-    /// Which database this is.
+    /// The kind of database.
     pub fn backend(&self) -> DbBackend {
         self.0.write.connections.get_database_backend()
     }
 
-    /// Whether the database answers and takes writes: a standby does not.
+    /// Whether the database responds and accepts writes; a standby does not.
     pub async fn is_ready(&self) -> Result<bool> {
         let reader = self.background_reader().await?;
         let sql = if self.backend() == DbBackend::Postgres {
@@ -106,13 +106,13 @@ impl Store {
         Ok(row.is_some_and(|row| row.try_get::<bool>("", "ready").unwrap_or(false)))
     }
 
-    /// Waits until every transaction has ended.
+    /// Waits until all transactions have ended.
     pub async fn shutdown(&self) {
         self.0.transactions.close();
         self.0.transactions.wait().await;
     }
 
-    /// How the pools are used at the moment.
+    /// Current usage of the pools.
     pub fn pools(&self) -> Vec<PoolStatus> {
         let pools = [&self.0.read, &self.0.write, &self.0.background_write];
         let mut statuses: Vec<_> = pools.into_iter().map(Pool::status).collect();
@@ -143,8 +143,8 @@ impl Pool {
         &self.connections
     }
 
-    /// Acquires a permit, waiting as long as for a connection: with a permit in hand, a pool that gives no connection is
-    /// nearly always a database that does not answer.
+    /// Acquires a permit, with the same timeout as for a connection. A permit guarantees a free slot in the pool, so a
+    /// timeout of the pool itself nearly always means that the database does not respond.
     pub(super) async fn acquire_permit(&self) -> Result<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(permit);

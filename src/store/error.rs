@@ -1,11 +1,11 @@
-//! What a database error means to a caller.
+//! Maps database errors to errors of the product.
 
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::model::{Abort, Error, Unavailable};
 
-/// The deadline passed between two statements; said through `DbErr`, for that is what statements answer.
-pub const DEADLINE: &str = "the call's deadline has passed";
+/// The deadline of the call passed between two statements; carried in a `DbErr`, the error type of statements.
+pub const DEADLINE: &str = "deadline of the call exceeded";
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -19,14 +19,15 @@ impl From<DbErr> for Error {
                 Some("40001" | "40P01" | "55P03" | "5" | "261" | "517" | "6") => Self::Aborted(Abort::Conflict),
                 // Statement timeout.
                 Some("57014") => Self::DeadlineExceeded,
-                // Shutting down, starting, too many connections, connection lost; a standby since, which takes no writes.
+                // Shutting down, starting, too many connections, connection lost; or a standby, which accepts no
+                // writes.
                 Some("57P01" | "57P02" | "57P03" | "53300" | "08000" | "08003" | "08006" | "25006") => {
-                    gives_none(&error)
+                    connection_unavailable(&error)
                 }
-                _ if no_connection => gives_none(&error),
+                _ if no_connection => connection_unavailable(&error),
                 _ => Self::internal(error),
             },
-            _ if no_connection => gives_none(&error),
+            _ if no_connection => connection_unavailable(&error),
             Some(
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
@@ -39,13 +40,13 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Whatever the reason is (refused, a password that changed, a standby since), nobody else tells it.
-fn gives_none(error: &DbErr) -> Error {
-    tracing::warn!(%error, "the database gives no connection that can be worked on");
+/// The cause (connection refused, password changed, standby) is not in the response, so it is logged here.
+fn connection_unavailable(error: &DbErr) -> Error {
+    tracing::warn!(%error, "no usable database connection");
     Error::Unavailable(Unavailable::Database)
 }
 
-/// Whether a statement failed because a row of its key is there already.
+/// Whether a statement failed because a row with its unique key exists.
 pub fn is_unique_violation(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
 }

@@ -1,4 +1,4 @@
-//! A row of `exports` joined with its connection, and what it becomes.
+//! Rows of `exports` joined with their connection, and their conversion.
 
 use sea_orm::{DbErr, FromQueryResult, QueryResult};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Exports: find, list, insert, update, remove. Attaching and detaching has a file of its own.
+//! Exports: find, list, insert, update and delete. Attachment is in `attachments`.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::model::{
     ExportUid, ResourceId, ResourceKind, Result, Role,
 };
 
-/// How many ids or uids one statement names.
+/// Ids or uids per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 500;
 
 const KEYS: Keys<export::Entity> = Keys {
@@ -31,18 +31,18 @@ const KEYS: Keys<export::Entity> = Keys {
     update_time: export::Column::UpdateTime,
 };
 
-/// Where an export was found: what is to be locked before it is read.
+/// Keys of an export, to lock the rows before they are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRef {
-    /// Its id.
+    /// Id of the export.
     pub id: ResourceId,
-    /// Itself.
+    /// Uid of the export.
     pub uid: ExportUid,
     /// The connection that it is attached to.
     pub connection: Option<ConnectionUid>,
 }
 
-/// An export by its id, with what the actor may do with it.
+/// Finds an export by id, with the actor's access to it.
 pub async fn find(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -54,7 +54,7 @@ pub async fn find(
     found.map(|row| row.into_model(scope)).transpose()
 }
 
-/// Exports by their uids, with what the actor may do with each; in no order.
+/// Finds exports by uid, with the actor's access to each, in no particular order.
 pub async fn get_many(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -72,7 +72,7 @@ pub async fn get_many(
     Ok(exports)
 }
 
-/// Where the exports of these ids are; absent ones are left out.
+/// Finds the keys of exports by id; missing ones are omitted.
 pub async fn find_references(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -97,7 +97,7 @@ pub async fn find_references(
     Ok(references)
 }
 
-/// A page of exports.
+/// Lists a page of exports.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -111,7 +111,7 @@ pub async fn list(
     paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
 }
 
-/// Inserts an export; `ALREADY_EXISTS` if the id is taken. An attached one has its revision already.
+/// Inserts an export; `ALREADY_EXISTS` if the id is in use. The revision of its attachment is reserved before.
 pub async fn insert(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
     let inserted = export::Entity::insert(row_of(export)?.into_active_model()).exec_without_returning(db).await;
     match inserted {
@@ -123,7 +123,7 @@ pub async fn insert(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
     }
 }
 
-/// Writes what a caller may change of an export, and its new revision; never what it is attached to.
+/// Updates the fields that callers can change, and the revision; never the attachment.
 pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
     let row = row_of(export)?;
     let row = export::ActiveModel {
@@ -146,7 +146,7 @@ pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
     Ok(())
 }
 
-/// Removes exports; their releases are told before.
+/// Deletes exports; their releases are recorded before.
 pub async fn delete(db: &impl ConnectionTrait, scope: &Scope<'_>, uids: &BTreeSet<ExportUid>) -> Result<()> {
     for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(MAX_ROWS_PER_STATEMENT) {
         export::Entity::delete_many()
@@ -168,8 +168,8 @@ fn select(db: &impl ConnectionTrait, scope: &Scope<'_>, actor: &Actor) -> Select
         .filter(export::Column::Organization.eq(scope.organization.as_str()))
 }
 
-/// Whether the actor manages an export: an administrator any; a contributor those on a connection that it may use, and
-/// the detached ones that it created.
+/// Whether the actor manages an export: an administrator every export; a contributor those on a connection that it may
+/// use, and the detached ones that it created.
 fn managed(actor: &Actor) -> SimpleExpr {
     if actor.has(Role::Admin) {
         return Expr::val(true);
@@ -228,7 +228,7 @@ fn filtered(
     }
 }
 
-/// The size of an export on a page: what limits count, its names, and how it was detached.
+/// Bytes of an export on a page: its limited size, its names and its detachment.
 fn size(export: &Export) -> usize {
     let told = match &export.attachment_state {
         AttachmentState::Attached(attachment) => attachment.display_name.len(),

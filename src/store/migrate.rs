@@ -1,4 +1,4 @@
-//! Brings the schema to what this build knows, one process at a time.
+//! Schema migrations, run by one process at a time.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -13,50 +13,50 @@ use super::database::Store;
 use super::migrations::Migrator;
 use crate::model::Error;
 
-/// Names the migration among PostgreSQL's advisory locks.
+/// Key of PostgreSQL's advisory lock for migrations.
 const ADVISORY_LOCK: i64 = 0x6f75_7466_6c6f_7700;
-/// How long another process at SQLite's schema is waited for.
+/// How long to wait for another process that migrates a SQLite file.
 const SQLITE_MIGRATION_TIMEOUT: Duration = Duration::from_mins(1);
-/// The pause before another look.
+/// Pause between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What is known about the schema.
+/// State of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaState {
-    /// Steps that were taken.
+    /// Applied migrations.
     pub applied: Vec<String>,
-    /// Steps that this build knows and that were not taken.
+    /// Migrations of this build that are not applied.
     pub pending: Vec<String>,
-    /// Steps that were taken by a newer build.
+    /// Applied migrations that this build does not know.
     pub unknown: Vec<String>,
 }
 
 impl SchemaState {
-    /// Whether this build can work with it.
+    /// Whether this build can use the schema.
     pub fn is_current(&self) -> bool {
         self.pending.is_empty() && self.unknown.is_empty()
     }
 }
 
-/// Why the schema could not be brought up.
+/// Why the migration failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// A newer build was here.
-    #[error("the schema is newer than this build: it does not know {0:?}")]
+    /// A newer build migrated the schema.
+    #[error("the schema is newer than this build; unknown migrations: {}", .0.join(", "))]
     Newer(Vec<String>),
-    /// The database said no.
-    #[error("the migration failed")]
+    /// A statement failed.
+    #[error("migration statement failed")]
     Database(#[source] DbErr),
-    /// The database is not there, or lets nobody in.
-    #[error("the database gave no connection within {} s", ACQUIRE_TIMEOUT.as_secs())]
+    /// The database did not accept a connection in time.
+    #[error("no database connection within {} s", ACQUIRE_TIMEOUT.as_secs())]
     NoConnection(#[source] DbErr),
-    /// The database could not be had.
-    #[error("the database cannot be had: {0:?}")]
+    /// Connecting failed.
+    #[error("database unavailable: {0}")]
     Unavailable(Error),
 }
 
 impl Store {
-    /// Takes every step that was not taken yet; all of them, or none.
+    /// Applies all pending migrations in one transaction.
     pub async fn migrate(&self) -> Result<SchemaState, MigrateError> {
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
@@ -94,7 +94,7 @@ impl Store {
         Ok(state)
     }
 
-    /// What is known about the schema; nothing is changed.
+    /// The state of the schema; changes nothing.
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
@@ -137,8 +137,7 @@ async fn state(db: &impl ConnectionTrait) -> Result<SchemaState, DbErr> {
     Ok(SchemaState { applied, pending, unknown })
 }
 
-/// Whether another process is at the schema, and worth waiting for: SQLite's file is locked then, even to those that only
-/// open it.
+/// Whether another process is migrating and the caller should wait: the SQLite file is locked then, even for opening.
 fn is_busy(error: &MigrateError, deadline: Instant) -> bool {
     let conflict = |error: &DbErr| matches!(Error::from(error.clone()), Error::Aborted(_));
     matches!(error, MigrateError::Database(error) if conflict(error)) && Instant::now() < deadline

@@ -1,7 +1,7 @@
-//! The database: the only place that names SeaORM.
+//! The database. Only this module uses SeaORM.
 //!
 //! Functions are free and small. They take a pool or a transaction and the scope of an organization, and return model
-//! types, never entities. Absence is `Option`; whether a change is permitted is decided in `app`.
+//! types, not entities. A missing row is `None`; authorization is decided in `app`.
 
 pub mod attachments;
 pub mod audit_events;

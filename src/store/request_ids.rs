@@ -1,4 +1,4 @@
-//! Successful changes by the caller's id of the request.
+//! Results of successful mutations by `request_id`.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, Set, TryInsertResult, Unchanged};
@@ -10,30 +10,30 @@ use super::entities::request_id;
 use super::query::lookup;
 use crate::model::{Abort, Error, Result};
 
-/// Which request of whom.
+/// Key of a request id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Whose id it is: two principals' ids are two requests.
+    /// Principal of the caller; request ids are scoped to it.
     pub principal: String,
-    /// Through which method.
+    /// Full name of the RPC.
     pub method: &'static str,
-    /// The caller's id.
+    /// The request id.
     pub request_id: Uuid,
 }
 
-/// What is known of an earlier request.
+/// A recorded earlier request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Earlier {
-    /// Keyed digest of what it asked for.
+    /// Keyed digest of the request.
     pub digest: Vec<u8>,
-    /// What it made or changed.
+    /// The resource that it created or changed.
     pub affected: Value,
 }
 
-/// Claims an id for this transaction, or gives what was done under it.
+/// Claims a request id for this transaction, or returns the request recorded under it.
 ///
-/// Of twins, the one that comes second waits here for the first to end: then it either finds what the first did, or
-/// claims the id that the first gave up.
+/// Of two concurrent requests with the same id, the second waits here for the first to end. It then finds the record of
+/// the first, or claims the id if the first was rolled back.
 pub async fn claim(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -58,12 +58,12 @@ pub async fn claim(
     }
     let earlier: Option<request_id::Model> =
         lookup::fetch_one(db, request_id::Entity::find_by_id(identity(scope, key))).await?;
-    // It was there and has just been swept: begun over, the id is free.
+    // The record existed and was just deleted by the retention job: after a retry of the transaction, the id is free.
     let earlier = earlier.ok_or(Error::Aborted(Abort::Conflict))?;
     Ok(Some(Earlier { digest: earlier.digest, affected: earlier.effect }))
 }
 
-/// Writes down what was done under a claimed id.
+/// Records the result of a request under its claimed id.
 pub async fn record(db: &impl ConnectionTrait, scope: &Scope<'_>, key: &Key, affected: Value) -> Result<()> {
     let (organization, principal, method, request_id) = identity(scope, key);
     let row = request_id::ActiveModel {

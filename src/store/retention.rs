@@ -1,4 +1,4 @@
-//! Deletes rows that are kept for a limited time: in small batches, by one replica at a time.
+//! Deletion of rows that are kept for a limited time, in small batches and by one replica at a time.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use super::query::expressions::now;
 use super::{ReadContext, Transaction};
 use crate::model::Result;
 
-/// The most rows that one statement deletes on PostgreSQL.
+/// Rows per statement on PostgreSQL.
 const MAX_POSTGRES_ROWS: u64 = 1_000;
-/// The most rows that one statement deletes on SQLite, whose one writer is shared with all calls.
+/// Rows per statement on SQLite, whose single writer is shared with all calls.
 const MAX_SQLITE_ROWS: u64 = 100;
-/// The advisory lock of PostgreSQL that the retention job takes.
+/// Key of PostgreSQL's advisory lock for retention.
 const ADVISORY_LOCK: i64 = 0x6f75_7466_6c6f_7701;
 
-/// How long rows are kept.
+/// How long rows are kept, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Request ids.
     pub request_ids: Duration,
-    /// Releases; cursors of streams that follow are valid for an hour less.
+    /// Releases; cursors are valid for one hour less.
     pub releases: Duration,
-    /// Denied attempts on the audit log.
+    /// Denied attempts in the audit log.
     pub denied: Duration,
     /// All other audit events.
     pub audit: Duration,
 }
 
-/// Deletes a batch of expired rows of each table and returns how many were deleted; `None`: another replica is at it.
+/// Deletes a batch of expired rows of each table and returns their number; `None` if another replica is doing so.
 pub async fn sweep(db: &Transaction, read_context: &ReadContext, retention: &Retention) -> Result<Option<u64>> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Postgres {
@@ -55,16 +55,16 @@ pub async fn sweep(db: &Transaction, read_context: &ReadContext, retention: &Ret
     Ok(Some(deleted))
 }
 
-/// The database's time less an age.
+/// The database's time minus an age.
 fn expired_before(backend: DbBackend, read_context: &ReadContext, age: Duration) -> SimpleExpr {
     let clock = read_context.clock.moved_back(age);
     now(backend, &ReadContext { known_types: read_context.known_types.clone(), clock })
 }
 
-/// Deletes expired rows of a table: with one statement on PostgreSQL, with as many as the transaction has time for on
+/// Deletes expired rows of a table: with one statement on PostgreSQL, with as many as fit into the time budget on
 /// SQLite.
 async fn delete<E: EntityTrait>(db: &Transaction, expired: &SimpleExpr) -> Result<u64> {
-    // The physical address of a row is a key of every table.
+    // The physical row address, which works for every table.
     let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;
     let (address, max_rows) = if is_sqlite { ("rowid", MAX_SQLITE_ROWS) } else { ("ctid", MAX_POSTGRES_ROWS) };
     let mut deleted = 0;

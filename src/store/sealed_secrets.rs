@@ -1,4 +1,4 @@
-//! The service's own sealed rows: written once, by whoever comes first.
+//! Sealed secrets of the service itself; each is written once, by the first replica.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait as _, Set};
@@ -7,7 +7,7 @@ use super::entities::sealed_secret;
 use super::query::lookup;
 use crate::model::{Error, Result, SealedSecret};
 
-/// Writes a row unless there is one, and gives the one that is there.
+/// Inserts a secret unless there is one for this purpose; returns the stored one.
 pub async fn get_or_insert(db: &impl ConnectionTrait, purpose: &str, sealed: SealedSecret) -> Result<SealedSecret> {
     let row = sealed_secret::ActiveModel {
         purpose: Set(purpose.to_owned()),
@@ -16,10 +16,10 @@ pub async fn get_or_insert(db: &impl ConnectionTrait, purpose: &str, sealed: Sea
     };
     let keep = OnConflict::column(sealed_secret::Column::Purpose).do_nothing().to_owned();
     sealed_secret::Entity::insert(row).on_conflict(keep).try_insert().exec_without_returning(db).await?;
-    get(db, purpose).await?.ok_or_else(|| Error::internal("a sealed row is neither free nor taken"))
+    get(db, purpose).await?.ok_or_else(|| Error::internal("a sealed secret was neither inserted nor found"))
 }
 
-/// The row of a purpose.
+/// The secret for a purpose.
 pub async fn get(db: &impl ConnectionTrait, purpose: &str) -> Result<Option<SealedSecret>> {
     let row: Option<sealed_secret::Model> = lookup::fetch_one(db, sealed_secret::Entity::find_by_id(purpose)).await?;
     Ok(row.map(|row| SealedSecret { key_id: row.key_id, envelope: row.envelope }))

@@ -1,4 +1,4 @@
-//! Statements: each has a timeout on our side and, when traces are on, a span named after what it does.
+//! Statements: each has a client-side timeout and, with tracing, a span named after its operation and table.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tracing::{Instrument as _, Span};
 /// Client-side timeout of a statement; longer than the database's own `statement_timeout`.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Runs a statement and returns how many rows it affected.
+/// Runs a statement and returns the number of affected rows.
 pub async fn execute(db: &impl ConnectionTrait, statement: Statement) -> Result<ExecResult, DbErr> {
     let (backend, span) = (statement.db_backend, span(statement.db_backend, &statement.sql));
     with_client_timeout(backend, db.execute_raw(statement)).instrument(span).await
@@ -21,20 +21,20 @@ pub async fn execute_unprepared(db: &impl ConnectionTrait, sql: &str) -> Result<
     with_client_timeout(backend, db.execute_unprepared(sql)).instrument(span(backend, sql)).await
 }
 
-/// Runs a statement and returns its first row.
+/// Runs a statement and returns the first row.
 pub async fn query_one(db: &impl ConnectionTrait, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
     let (backend, span) = (statement.db_backend, span(statement.db_backend, &statement.sql));
     with_client_timeout(backend, db.query_one_raw(statement)).instrument(span).await
 }
 
-/// Runs a statement and returns its rows.
+/// Runs a statement and returns all rows.
 pub async fn query_all(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
     let (backend, span) = (statement.db_backend, span(statement.db_backend, &statement.sql));
     with_client_timeout(backend, db.query_all_raw(statement)).instrument(span).await
 }
 
-/// Ends the wait for an answer of PostgreSQL after 8 s. `statement_timeout` cannot fire when the server is unreachable.
-/// SQLite answers from a local file and is not timed.
+/// Fails after 8 s without a response of PostgreSQL. `statement_timeout` cannot fire when the server is unreachable.
+/// SQLite is a local file and has no timeout.
 pub async fn with_client_timeout<T>(
     backend: DbBackend,
     answer: impl Future<Output = Result<T, DbErr>>,
@@ -42,11 +42,11 @@ pub async fn with_client_timeout<T>(
     if backend == DbBackend::Sqlite {
         return answer.await;
     }
-    let timed_out = |_| Err(DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned())));
+    let timed_out = |_| Err(DbErr::Conn(RuntimeErr::Internal("no response from the database".to_owned())));
     tokio::time::timeout(CLIENT_TIMEOUT, answer).await.unwrap_or_else(timed_out)
 }
 
-/// The span of a statement, with the names of the OpenTelemetry conventions for databases. Its values are never recorded.
+/// The span of a statement, named by OpenTelemetry's conventions for databases. It never contains values.
 fn span(backend: DbBackend, sql: &str) -> Span {
     let span = tracing::info_span!(
         target: "otel",
@@ -64,7 +64,7 @@ fn span(backend: DbBackend, sql: &str) -> Span {
     span
 }
 
-/// The operation of a statement and the first table that it names: `SELECT connections`.
+/// Operation and first table of a statement: `SELECT connections`.
 fn summary(sql: &str) -> String {
     let mut words = sql.split_ascii_whitespace();
     let operation = words.next().unwrap_or_default().to_ascii_uppercase();

@@ -1,7 +1,8 @@
-//! Transactions: each in a task of its own, retried when it lost against another, rolled back when its time is over.
+//! Transactions: each runs in its own task, is retried after a conflict and rolled back after its deadline.
 //!
-//! A caller that leaves drops the future of its call at any point. Were the transaction part of that future, its
-//! connection could go back to the pool inside an open transaction (sqlx #4385, #4409); as a task it always ends.
+//! When a client cancels a call, the call's future is dropped at any await. If the transaction were part of that
+//! future, its connection could return to the pool with an open transaction (sqlx #4385, #4409). A task always runs to
+//! its end.
 
 use std::time::{Duration, Instant};
 
@@ -18,36 +19,36 @@ use super::error::DEADLINE;
 use super::statement::{self, with_client_timeout};
 use crate::model::{Abort, Error, Result};
 
-/// How often a transaction is begun again after it lost against another.
+/// Maximum number of retries after a conflict.
 const MAX_RETRIES: u32 = 5;
-/// The pause before the first repetition, doubled before each further one, plus as much again by chance.
+/// Delay before the first retry, doubled for each further one, plus random jitter of the same size.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a background task issues statements in one transaction on SQLite: it holds the one writer, and must release it
-/// within 50 ms.
+/// How long a background task may issue statements in one transaction on SQLite. It occupies the single writer, which
+/// must be released within 50 ms.
 const SQLITE_STATEMENT_BUDGET: Duration = Duration::from_millis(35);
 
-/// An open transaction. No statement is begun after its deadline.
+/// An open transaction. No statement is started after its deadline.
 pub struct Transaction {
     inner: DatabaseTransaction,
     begun: Instant,
     deadline: Instant,
 }
 
-/// What becomes of a transaction whose work succeeded.
+/// How a transaction ends after its work succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSuccess {
-    /// It is committed.
+    /// Commit it.
     Commit,
-    /// It was a rehearsal and leaves nothing.
+    /// Roll it back (`validate_only`).
     Rollback,
 }
 
 impl Store {
-    /// Runs `work` in a transaction of a call and commits it; runs it again if the transaction lost against another.
+    /// Runs `work` in a transaction for a call and commits it; retries it after a conflict with another transaction.
     ///
-    /// `state` is owned by the transaction's task and passed to `work`. It is dropped when the transaction has ended, so
-    /// it also holds the concurrency permit of the call.
+    /// `state` is owned by the transaction's task and passed to `work`. It is dropped after the transaction has ended,
+    /// so it also holds the concurrency permit of the call.
     pub async fn transact<S, T>(
         &self,
         deadline: Instant,
@@ -62,8 +63,8 @@ impl Store {
         self.spawn_transaction(self.write_pool().clone(), deadline, on_success, state, work).await
     }
 
-    /// Runs `work` in a transaction of a background task: on PostgreSQL in the pool for background work, on SQLite as
-    /// the one writer.
+    /// Runs `work` in a transaction for a background task: in its own pool on PostgreSQL, as the single writer on
+    /// SQLite.
     pub async fn transact_in_background<S, T>(
         &self,
         deadline: Instant,
@@ -114,7 +115,7 @@ impl Store {
     }
 }
 
-/// Runs `work` once, in a transaction of its own.
+/// One attempt, in its own transaction.
 async fn run<S: Sync, T>(
     pool: &Pool,
     deadline: Instant,
@@ -140,10 +141,10 @@ async fn run<S: Sync, T>(
             with_client_timeout(backend, transaction.inner.rollback()).await?;
             return Err(Error::DeadlineExceeded);
         }
-        // The connection does not answer any more; dropping it ends the transaction.
+        // The connection no longer responds; dropping it ends the transaction.
         (Err(Error::Unavailable(_)), _) => {}
         (Err(_), _) | (_, OnSuccess::Rollback) => {
-            // The result of the work matters more than a rollback that fails with the connection.
+            // The result of the work takes precedence over an error of the rollback.
             if let Err(error) = with_client_timeout(backend, transaction.inner.rollback()).await {
                 tracing::debug!(%error, "failed to roll back a transaction");
             }
@@ -153,7 +154,7 @@ async fn run<S: Sync, T>(
 }
 
 impl Transaction {
-    /// Whether a background task may issue another statement. On PostgreSQL, which has many writers, always.
+    /// Whether a background task may issue another statement. Always on PostgreSQL, which has several writers.
     pub fn is_within_budget(&self) -> bool {
         self.get_database_backend() != DbBackend::Sqlite || self.begun.elapsed() < SQLITE_STATEMENT_BUDGET
     }

@@ -17,9 +17,9 @@ const DEFAULT_DIRECTIVES: &str = "sea_orm_migration=warn";
 /// Where log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogOutput {
-    /// Of a server.
+    /// The log of a server.
     Stdout,
-    /// Of a command whose output is its result.
+    /// The log of a command, whose result is on stdout.
     Stderr,
 }
 
@@ -44,7 +44,7 @@ pub fn start(
     Ok(telemetry)
 }
 
-/// The filter of what is logged. Spans of traces never are.
+/// The filter of the log. Spans for tracing are never logged.
 pub fn filter(config: &TelemetryConfig) -> Result<EnvFilter, ParseError> {
     let filter = EnvFilter::try_new(format!("{DEFAULT_DIRECTIVES},{}", config.log_filter))?;
     let spans = format!("{}={}", traces::TARGET, LevelFilter::OFF);

@@ -29,7 +29,7 @@ pub struct Metric {
     /// The names of its labels.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// What it measures.
+    /// Description.
     pub description: String,
 }
 
@@ -37,9 +37,9 @@ pub struct Metric {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Only grows.
+    /// A value that only increases.
     Counter,
-    /// Goes up and down.
+    /// A value that can increase and decrease.
     Gauge,
     /// A distribution.
     Histogram,

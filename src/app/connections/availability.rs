@@ -1,4 +1,4 @@
-//! The one place where a connection stops being usable by its exports.
+//! Makes a connection unusable for its exports. No other code does.
 
 use super::{audit, credential, stored};
 use crate::app::MutationTx;
@@ -6,7 +6,7 @@ use crate::model::audit::AuditDiff;
 use crate::model::{Connection, Result};
 use crate::store;
 
-/// Why a connection stops being usable.
+/// Why a connection becomes unusable.
 pub enum Withdrawal<'a> {
     /// An administrator suspends it.
     Suspend {

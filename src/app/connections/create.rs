@@ -19,7 +19,7 @@ pub struct CreateConnection {
     pub credential: Option<CredentialInput>,
 }
 
-/// What a caller may set of a new connection.
+/// Fields of a new connection that a caller sets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionDraft {
     /// Display name.

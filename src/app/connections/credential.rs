@@ -38,8 +38,8 @@ pub fn check(
     }
 }
 
-/// Seals a checked credential and stores it in place of the current one. It is bound to `connection.properties`, which
-/// must be those that it will be used with.
+/// Seals a checked credential and stores it, replacing the current one. It is bound to `connection.properties`, which
+/// must be the properties that it will be used with.
 pub async fn store(
     tx: &MutationTx<'_>,
     connection_type: &ConnectionType,

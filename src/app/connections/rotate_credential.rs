@@ -7,7 +7,7 @@ use crate::model::{Connection, ResourceId, Result, Violations};
 use crate::store;
 use crate::store::locks::LockMode;
 
-/// Stores a new credential in place of the current one.
+/// Replaces the credential of a connection.
 pub struct RotateConnectionCredential {
     /// The connection.
     pub id: ResourceId,

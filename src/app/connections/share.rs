@@ -8,7 +8,7 @@ use crate::model::{Connection, Member, ResourceId, Result, check_member_count};
 use crate::store;
 use crate::store::locks::LockMode;
 
-/// Lets more contributors use a connection.
+/// Shares a connection with more contributors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareConnection {
     /// The connection.

@@ -9,7 +9,7 @@ use crate::model::{
 use crate::store;
 use crate::store::locks::{self, LockMode};
 
-/// Locks a connection and reads it as it is now. Fails if it does not exist, or if `etag` is set and stale.
+/// Locks a connection and reads its current state. Fails if it does not exist, or if `etag` is set and stale.
 pub async fn lock(tx: &MutationTx<'_>, id: &ResourceId, mode: LockMode, etag: &str) -> Result<Connection> {
     let name = ConnectionName { organization: tx.scope.organization.clone(), id: id.clone() };
     let not_found = || Error::NotFound(ResourceKind::Connection, name.to_string());

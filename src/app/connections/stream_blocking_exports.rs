@@ -24,9 +24,9 @@ use crate::store::blocking_exports::{self, AttachmentSnapshot, Event, EventPage}
 
 /// Messages buffered for a slow client.
 const MESSAGE_CAPACITY: usize = 32;
-/// The longest silence of a stream that follows. The contract says 30 s; delivery takes a while.
+/// Interval of heartbeats on a stream that watches. The API promises 30 s; this leaves time for delivery.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(25);
-/// The greatest age of a cursor that is used to follow. Releases are kept for an hour more.
+/// Maximum age of a cursor with `follow`. Releases are kept for one hour more.
 const MAX_CURSOR_AGE_HOURS: i64 = 23;
 
 /// An event of a stream.
@@ -49,7 +49,7 @@ pub enum BlockingEvent {
     Released(ExportName, ReleaseCause),
     /// Nothing happened for 25 s.
     Heartbeat,
-    /// The whole set was sent.
+    /// All attached exports were sent.
     Summary {
         /// How many exports are attached.
         blocking_export_count: u64,
@@ -68,7 +68,8 @@ pub struct BlockingMessage {
 }
 
 impl App {
-    /// Streams the exports attached to a connection; with `follow` also those that come and go, until none is left.
+    /// Streams the exports attached to a connection; with `follow`, also attachments and releases until none is
+    /// attached.
     pub async fn stream_blocking_exports(
         &self,
         context: &OpContext,
@@ -179,7 +180,7 @@ struct ClientGone;
 impl StreamTask {
     async fn run(mut self) {
         if let Err(error) = self.send_all().await {
-            // Fails only if the client is gone.
+            // Fails only if the client has disconnected.
             let _ = self.sender.send(Err(error)).await;
         }
     }

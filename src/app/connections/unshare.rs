@@ -15,18 +15,18 @@ pub struct UnshareConnection {
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
-    /// Whether the share with all contributors is taken away.
+    /// Whether to remove the share with all contributors.
     pub all_contributors: bool,
-    /// The members whose share is taken away.
+    /// Members to remove.
     pub members: BTreeSet<Member>,
 }
 
-/// What an unshare did.
+/// Result of an unshare.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unshared {
-    /// The connection as it is now.
+    /// The connection after the change.
     pub connection: Connection,
-    /// How many exports are attached, if a share was taken away.
+    /// Number of attached exports, if a share was removed.
     pub affected_export_count: u64,
 }
 

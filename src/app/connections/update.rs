@@ -13,7 +13,7 @@ pub struct UpdateConnection {
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
-    /// What changes.
+    /// Fields to update.
     pub update: ConnectionUpdate,
     /// A new credential, stored with the change.
     pub credential: Option<CredentialInput>,

@@ -1,5 +1,5 @@
-//! Watches connections for the streams that follow them: one query a second for all watched connections of an
-//! organization, however many streams there are.
+//! Watches connections for streams with `follow`: one query per second and organization, independent of the number of
+//! streams.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The last known state of a watched connection; `None`: it was deleted.
 pub type WatchedState = Option<AttachmentSnapshot>;
 
-/// The connections that streams of this replica follow.
+/// The connections that streams of this replica watch.
 pub struct ConnectionWatcher {
     store: Store,
     watched: Mutex<HashMap<ConnectionUid, Watched>>,
@@ -31,12 +31,12 @@ struct Watched {
 }
 
 impl ConnectionWatcher {
-    /// Watches nothing yet.
+    /// A watcher without subscriptions.
     pub fn new(store: Store) -> Self {
         Self { store, watched: Mutex::default() }
     }
 
-    /// Subscribes to a connection; `current` is its state as the stream knows it.
+    /// Subscribes to a connection; `current` is the state last seen by the stream.
     pub fn watch(
         &self,
         organization: &OrganizationId,
@@ -47,7 +47,7 @@ impl ConnectionWatcher {
         self.watched().entry(connection).or_insert_with(new).sender.subscribe()
     }
 
-    /// Reads the state of every watched connection once, and tells the streams of those that changed.
+    /// Reads the state of every watched connection once and notifies the streams of changed ones.
     pub async fn poll(&self) -> Result<()> {
         for (organization, connections) in self.followed() {
             let context = OpContext::system(TASK, organization, Instant::now() + POLL_TIMEOUT);
@@ -61,7 +61,7 @@ impl ConnectionWatcher {
         Ok(())
     }
 
-    /// The connections that a stream still follows, by organization; the others are forgotten.
+    /// The connections that are still watched, by organization; drops the others.
     fn followed(&self) -> BTreeMap<OrganizationId, Vec<ConnectionUid>> {
         let mut followed = BTreeMap::<_, Vec<_>>::new();
         let mut watched = self.watched();

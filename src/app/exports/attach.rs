@@ -17,7 +17,7 @@ pub struct AttachExport {
     pub etag: String,
     /// The connection.
     pub connection: ConnectionName,
-    /// Settings for the type of that connection, in place of the current ones.
+    /// Settings for the type of that connection; `None` keeps the current ones.
     pub destination_settings: Option<Object>,
 }
 

@@ -1,4 +1,4 @@
-//! The one place where an export is attached to a connection or released from it.
+//! Attaches exports to connections and releases them. No other code does either.
 //!
 //! The connection is locked, then the exports. Each attachment and each release takes the next revision of the
 //! connection.
@@ -18,7 +18,7 @@ use crate::store;
 use crate::store::attachments::{self, ReleasedExport};
 use crate::store::locks::{self, LockMode};
 
-/// Finds the connection that an export is to be attached to, if the caller may use it. A contributor gets one answer
+/// Finds the connection to attach an export to, if the caller may use it. A contributor gets one error
 /// for a connection that does not exist and for one that it may not use.
 pub async fn find_target(tx: &MutationTx<'_>, name: &ConnectionName) -> Result<ConnectionUid> {
     let found = store::connections::find_usable_uid(tx.db, &tx.scope, &tx.context.actor, &name.id).await?;

@@ -17,7 +17,7 @@ pub struct CreateExport {
     pub draft: ExportDraft,
 }
 
-/// What a caller may set of a new export.
+/// Fields of a new export that a caller sets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportDraft {
     /// Display name.
@@ -26,7 +26,7 @@ pub struct ExportDraft {
     pub description: String,
     /// The connection that it uses.
     pub connection: ConnectionName,
-    /// What leaves.
+    /// Data to export.
     pub payload: Payload,
     /// How often; `None`: only when it is run by hand.
     pub schedule: Option<Schedule>,

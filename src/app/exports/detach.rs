@@ -36,7 +36,7 @@ pub struct BatchDetachExports {
 /// Which exports to detach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DetachTarget {
-    /// These exports.
+    /// Named exports.
     Names(Vec<ResourceId>),
     /// All that are attached to a connection, if none was attached since the set was listed.
     AttachedSet {

@@ -16,7 +16,7 @@ pub fn check(app: &App, connection_type: &ConnectionTypeId, settings: &Object, p
     known.check_export_settings(settings, path).map_err(|found| Error::Invalid(Invalid::Field, found))
 }
 
-/// The settings of an export that is attached to a connection of another type: the given ones, else its own if they fit.
+/// Settings of an export for a new connection: the given ones, or its own if they fit the type.
 pub fn refit(app: &App, export: &Export, target: &ConnectionTypeId, given: Option<&Object>) -> Result<Object> {
     if let Some(given) = given {
         return check(app, target, given, "destination_settings");
@@ -52,7 +52,7 @@ pub fn check_schedule(tx: &MutationTx<'_>, export: &Export, schedule: Option<&Sc
     schedule.check(path, shortest, tx.now, export.create_time)
 }
 
-/// The shortest interval that a type permits.
+/// Minimum interval of schedules for a connection type.
 pub fn shortest_interval(app: &App, connection_type: &ConnectionTypeId) -> Duration {
     app.connection_type(connection_type).map_or(Duration::ZERO, |known| known.min_schedule_interval)
 }

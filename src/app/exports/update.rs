@@ -13,7 +13,7 @@ pub struct UpdateExport {
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
-    /// What changes.
+    /// Fields to update.
     pub update: ExportUpdate,
 }
 
@@ -26,7 +26,7 @@ pub struct ExportUpdate {
     pub description: Option<String>,
     /// The connection as the request has it; an update cannot change it.
     pub connection: Option<ConnectionName>,
-    /// What leaves, whole.
+    /// Data to export; replaces all of it.
     pub payload: Option<Payload>,
     /// How often; `Some(None)`: only when it is run by hand.
     pub schedule: Option<Option<Schedule>>,

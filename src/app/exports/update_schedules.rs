@@ -13,11 +13,11 @@ use crate::model::{Error, Export, ResourceId, Result, Violations};
 pub struct BatchUpdateExportSchedules {
     /// The exports.
     pub ids: Vec<ResourceId>,
-    /// What happens to their schedules.
+    /// Change to their schedules.
     pub update: ScheduleUpdate,
 }
 
-/// What happens to the schedules of a batch.
+/// Change to the schedules of a batch of exports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScheduleUpdate {
     /// Each is kept and switched on or off.

@@ -312,7 +312,7 @@ fn reason_to_proto(availability: Availability) -> pb::connection::StateReason {
     }
 }
 
-/// What a contributor may know of a connection.
+/// The part of a connection that a contributor may see.
 pub fn usable_to_proto(connection: UsableConnection) -> pb::UsableConnection {
     pb::UsableConnection {
         name: connection.name.to_string(),

@@ -7,11 +7,11 @@ use crate::model::{Error, Invalid};
 
 /// The fields that an update takes from its request.
 pub enum UpdateMask {
-    /// The populated ones.
+    /// Populated fields.
     Populated,
     /// All mutable ones.
     All,
-    /// Those that the caller named.
+    /// Named fields.
     Named(BTreeSet<String>),
 }
 
@@ -45,7 +45,7 @@ impl UpdateMask {
         Self::Named(paths.iter().cloned().collect())
     }
 
-    /// Whether a field is taken.
+    /// Whether a field is in the mask.
     pub fn takes(&self, field: &str, populated: bool) -> bool {
         match self {
             Self::Populated => populated,

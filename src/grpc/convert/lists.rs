@@ -68,8 +68,8 @@ pub const RESOURCE_KEYS: [(&str, OrderKey); 3] = [
     ("update_time", OrderKey::UpdateTime),
 ];
 
-/// The keys that usable connections are ordered by. A page token by `update_time` would tell contributors when a
-/// connection changed.
+/// Sort keys of usable connections. `update_time` is not one of them: its page tokens would reveal to contributors when
+/// a connection changed.
 pub const USABLE_KEYS: [(&str, OrderKey); 2] =
     [("create_time", OrderKey::CreateTime), ("display_name", OrderKey::DisplayName)];
 

@@ -9,7 +9,7 @@ use crate::model::schedule::{Occurrence, OverlapPolicy, RepeatedTime, Schedule, 
 use pb::schedule::cron::{RepeatedTime as WireRepeated, SkippedTime as WireSkipped};
 use pb::schedule::{Cron, Interval, OverlapPolicy as WireOverlap, Timing as WireTiming};
 
-/// A schedule as it was written. What it means is checked where the type of its connection is known.
+/// Converts a schedule. Its meaning is validated later, where the connection type is known.
 pub fn schedule(validator: &mut RequestValidator<'_>, path: &str, given: pb::Schedule) -> Option<Schedule> {
     let timing = match given.timing {
         Some(WireTiming::Cron(cron)) => cron_timing(validator, path, cron),

@@ -56,9 +56,9 @@ fn take_context<M>(mut request: Request<M>) -> Result<(OpContext, M)> {
     Ok((context, request.into_inner()))
 }
 
-/// Collects what is wrong with a request.
+/// Validates a request and collects all violations.
 pub struct RequestValidator<'a> {
-    /// Who sent the request, through which method.
+    /// Caller and RPC of the request.
     pub context: &'a OpContext,
     /// The violations so far.
     pub violations: Violations,

@@ -23,7 +23,7 @@ fn members(violations: &mut Violations, field: &str, value: prost_types::Struct)
     value.fields.into_iter().map(|(key, value)| (key, json(violations, field, value))).collect()
 }
 
-/// One value.
+/// Converts a protobuf value to JSON.
 pub fn json(violations: &mut Violations, field: &str, value: prost_types::Value) -> Value {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
@@ -41,7 +41,7 @@ pub fn json(violations: &mut Violations, field: &str, value: prost_types::Value)
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "whole and within the range, as the condition says")]
+#[expect(clippy::cast_possible_truncation, reason = "whole and in range, by the condition")]
 fn number(value: f64) -> Option<Number> {
     if value.fract() == 0.0 && value.abs() <= MAX_EXACT_INTEGER {
         Some((value as i64).into())
@@ -55,7 +55,7 @@ pub fn object_to_proto(object: &Object) -> prost_types::Struct {
     prost_types::Struct { fields: object.iter().map(|(key, value)| (key.clone(), json_to_proto(value))).collect() }
 }
 
-/// One value.
+/// Converts a JSON value to protobuf.
 pub fn json_to_proto(value: &Value) -> prost_types::Value {
     let kind = match value {
         Value::Null => Kind::NullValue(0),

@@ -32,7 +32,7 @@ pub struct AccessLog {
     app: App,
 }
 
-/// What identifies a call; an extension of its request.
+/// Identifiers of a call; an extension of its request.
 #[derive(Clone)]
 pub struct CallInfo {
     /// `x-request-id`
@@ -177,7 +177,7 @@ impl http_body::Body for LoggedBody {
     }
 }
 
-/// Tells principals apart on the log without naming them.
+/// A pseudonym that distinguishes principals in the log.
 fn digest(principal: &str) -> String {
     Sha256::digest(principal.as_bytes())[..8].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -96,7 +96,7 @@ impl Middleware for Admission {
     }
 }
 
-/// Gives a status that tonic made, before a handler was called, a reason like all others.
+/// Adds a reason to a status that tonic returned before a handler was called.
 fn with_reason(response: Response<Body>) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok && status.details().is_empty() => {

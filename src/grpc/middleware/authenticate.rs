@@ -14,7 +14,7 @@ use crate::grpc::methods::Route;
 use crate::identity::{AuthnError, Verifier, bearer_token};
 use crate::model::{Caller, Error};
 
-/// Authenticates callers. Health is open to everyone; reflection too, if the configuration says so.
+/// Authenticates callers. Health checks need no authentication, nor does reflection if it is configured as public.
 pub struct Authenticate {
     app: App,
     verifier: Verifier,
@@ -55,7 +55,7 @@ impl Middleware for Authenticate {
             }
         };
         if let Some(call) = request.extensions().get::<CallInfo>() {
-            // Set once: this is the only place.
+            // A request has no caller before this middleware.
             let _ = call.caller.set(Arc::clone(&caller));
         }
         request.extensions_mut().insert(caller);

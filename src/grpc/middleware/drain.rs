@@ -57,7 +57,7 @@ impl http_body::Body for DrainBody {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        // What is ready comes first: a health watch still reports NOT_SERVING.
+        // Messages that are ready are sent first, so that a health watch still reports NOT_SERVING.
         if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
             return Poll::Ready(frame);
         }

@@ -23,7 +23,7 @@ pub trait Middleware: Send + Sync + 'static {
 /// Puts a middleware before a service.
 pub struct MiddlewareLayer<M>(Arc<M>);
 
-/// A service behind a middleware.
+/// A service wrapped in a middleware.
 pub struct MiddlewareService<M, S> {
     middleware: Arc<M>,
     inner: S,

@@ -1,6 +1,6 @@
-//! What is wrong with a schedule.
+//! Validation of schedules.
 //!
-//! A schedule that never fires, or floods a destination, is refused when it is written and not found out at night.
+//! Schedules that never fire, or fire more often than the connection type permits, are refused when they are saved.
 
 use std::time::Duration;
 
@@ -12,42 +12,43 @@ use super::data::{Schedule, Timing};
 use super::evaluator::{Evaluator, Occurrence};
 use crate::model::{Error, Invalid, Result, Violations};
 
-/// The shortest interval: 1 second. A connection type usually asks for more.
+/// Minimum interval: 1 second. Connection types usually require more.
 pub const MIN_EVERY: Duration = Duration::from_secs(1);
-/// The longest interval: 366 days.
+/// Maximum interval: 366 days.
 pub const MAX_EVERY: Duration = Duration::from_hours(8784);
-/// The longest jitter: 24 hours; it must also be shorter than the distance of any two occurrences.
+/// Maximum jitter: 24 hours. It must also be shorter than the distance between any two occurrences.
 pub const MAX_JITTER: Duration = Duration::from_hours(24);
-/// The longest catch-up window: 31 days.
+/// Maximum catch-up window: 31 days.
 pub const MAX_CATCHUP_WINDOW: Duration = Duration::from_hours(744);
-/// The most failed runs in a row that a schedule may wait for before it pauses.
+/// Maximum of `pause_after_failures`.
 pub const MAX_PAUSE_AFTER_FAILURES: u32 = 1_000;
-/// How many occurrences are looked at for two that are too close.
+/// Number of occurrences checked for two that are too close to each other.
 pub const SCANNED_OCCURRENCES: usize = 1_000;
-/// A schedule without an occurrence in this many years never fires.
+/// A schedule without an occurrence within this many years never fires.
 pub const HORIZON_YEARS: u32 = 5;
 
 impl Schedule {
-    /// Checks the form, and then how often the schedule fires after `now`.
+    /// Validates the schedule, including how often it fires after `now`.
     ///
-    /// `path` is where the schedule is in the request, `min_interval` the connection type's, `creation` the export's.
-    /// A schedule that is off is checked like any other: it can be switched on without being written again.
+    /// `path` is the path of the schedule in the request, `min_interval` the minimum of the connection type, `creation`
+    /// the creation time of the export. A disabled schedule is checked as well, because it can be enabled without being
+    /// changed.
     ///
     /// # Errors
     ///
-    /// `INVALID_FIELD` with everything wrong with the form (or, alone, with a jitter as long as the shortest distance
-    /// of two occurrences); `SCHEDULE_NEVER_FIRES` without an occurrence in [`HORIZON_YEARS`];
+    /// `INVALID_FIELD` with all invalid values (or, alone, with a jitter that is not shorter than the shortest distance
+    /// between two occurrences); `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`];
     /// `SCHEDULE_TOO_FREQUENT` if two of the next [`SCANNED_OCCURRENCES`] are closer than `min_interval`.
     pub fn check(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
         self.form(path).into_result()?;
         self.frequency(path, min_interval, now, &Evaluator::new(self, creation)?)
     }
 
-    /// Checks of a schedule that was checked when it was written whether it still fires after `now`.
+    /// Checks whether a schedule that was valid when it was saved still fires after `now`.
     ///
     /// # Errors
     ///
-    /// `SCHEDULE_NEVER_FIRES` without an occurrence in [`HORIZON_YEARS`].
+    /// `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`].
     pub fn check_fires(&self, path: &str, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
         first(path, now, &mut Evaluator::new(self, creation)?.occurrences_after(now)).map(|_| ())
     }
@@ -103,7 +104,7 @@ impl Schedule {
             shortest = shortest.min(distance);
             before = occurrence;
         }
-        // With a shorter jitter, runs are due in the order of their nominal times.
+        // A jitter shorter than every distance keeps runs in the order of their nominal times.
         if self.jitter.is_some_and(|jitter| jitter >= shortest) {
             let what =
                 format!("must be shorter than the shortest time between two occurrences, {} s", shortest.as_secs_f64());
@@ -113,7 +114,7 @@ impl Schedule {
     }
 }
 
-/// The first occurrence, which must not be beyond the horizon.
+/// The first occurrence; an error if it is later than the horizon.
 fn first(path: &str, now: DateTime<Utc>, occurrences: &mut impl Iterator<Item = Occurrence>) -> Result<Occurrence> {
     let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
     occurrences.next().filter(|first| first.time <= horizon).ok_or_else(|| {
@@ -122,7 +123,7 @@ fn first(path: &str, now: DateTime<Utc>, occurrences: &mut impl Iterator<Item = 
     })
 }
 
-/// Adds a violation unless the duration is within the bounds and in whole microseconds.
+/// Adds a violation if the duration is out of bounds or not in whole microseconds.
 fn duration(violations: &mut Violations, field: String, value: Duration, min: Duration, max: Duration) {
     if !(min..=max).contains(&value) {
         violations.add(field, format!("must be {} s to {} s", min.as_secs(), max.as_secs()));

@@ -1,26 +1,27 @@
-//! Cron expressions: which ones are accepted, and the wall times that match one.
+//! Cron expressions: the accepted grammar and the matching of wall times.
 //!
-//! The grammar is ours and small, so that what is stored today means the same tomorrow; croner, which knows a dozen
-//! dialects more, is handed plain numbers and asked for matching wall times alone, never about zones.
+//! The grammar is defined here and small, so that the meaning of a stored expression does not change with a library.
+//! croner, which accepts several other dialects, gets normalized numeric fields and computes matching wall times only;
+//! time zones are handled by the evaluator.
 
 use chrono::NaiveDateTime;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
-/// The longest expression, in characters.
+/// Maximum length of an expression in characters.
 pub const MAX_EXPRESSION_CHARS: usize = 255;
 
-/// One of the five fields.
+/// One of the five fields of an expression.
 struct Field {
     name: &'static str,
     min: usize,
     max: usize,
-    /// Names of values, the first for `min`.
+    /// Names of the values in order, starting with `min`.
     names: &'static [&'static str],
     kind: Kind,
 }
 
-/// What a field may hold beside values, ranges and steps.
+/// Syntax that a field accepts besides values, ranges and steps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
@@ -41,11 +42,11 @@ const FIELDS: [Field; 5] = [
     Field { name: "day of week", min: 0, max: 7, names: &DAYS, kind: Kind::DayOfWeek },
 ];
 
-/// A parsed expression: a set of wall times.
+/// A parsed expression: matches wall times.
 ///
-/// A day matches when its day of month or its day of week does, if both fields are set; else by the one that is set
-/// (POSIX.1-2024, crontab). A field is set unless it is `*`: so is `*/2`, which Vixie's cron takes for unset.
-/// Day of week 0 and 7 are Sunday.
+/// If both day fields are set, a day matches when either matches; otherwise the one that is set decides (POSIX.1-2024,
+/// crontab). A field is set unless it is `*`. `*/2` counts as set; Vixie cron treats it as unset. Days of week 0 and 7
+/// are both Sunday.
 #[derive(Clone, Debug)]
 pub(super) struct WallCron(Cron);
 
@@ -54,25 +55,25 @@ impl WallCron {
     ///
     /// # Errors
     ///
-    /// Everything wrong with it, in words for its writer.
+    /// All problems of the expression, as texts for its author.
     pub(super) fn parse(expression: &str) -> Result<Self, Vec<String>> {
         let plain = to_numbers(expression)?;
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         parser.parse(&plain).map(Self).map_err(|error| vec![error.to_string()])
     }
 
-    /// The first match after `from`, or at it if `inclusive`; none if there is none before the year 5000.
+    /// The first match after `from`, or at `from` if `inclusive`; `None` if there is none before the year 5000.
     pub(super) fn next(&self, from: NaiveDateTime, inclusive: bool) -> Option<NaiveDateTime> {
         self.0.find_next_occurrence(&from, inclusive).ok()
     }
 
-    /// Whether a wall time, a whole second, matches.
+    /// Whether a wall time in whole seconds matches.
     pub(super) fn matches(&self, wall: NaiveDateTime) -> bool {
         self.0.is_time_matching(&wall).unwrap_or(false)
     }
 }
 
-/// The same expression without names, or what is wrong with it.
+/// The expression with numbers instead of names, or its problems.
 fn to_numbers(expression: &str) -> Result<String, Vec<String>> {
     if expression.chars().count() > MAX_EXPRESSION_CHARS {
         return Err(vec![format!("must have at most {MAX_EXPRESSION_CHARS} characters")]);
@@ -97,7 +98,7 @@ fn to_numbers(expression: &str) -> Result<String, Vec<String>> {
         let items: Result<Vec<String>, String> =
             text.to_ascii_uppercase().split(',').map(|item| field.item(item)).collect();
         match items {
-            // `*` beside other values would say nothing, and would unset the field for the rule on days.
+            // In a list, `*` would be redundant and would make the field count as unset.
             Ok(items) if items.len() > 1 && items.iter().any(|item| item == "*") => {
                 problems.push(format!("{}: `*` stands alone or with a step, not in a list", field.name));
             }
@@ -109,7 +110,7 @@ fn to_numbers(expression: &str) -> Result<String, Vec<String>> {
 }
 
 impl Field {
-    /// One item of a list, with numbers for names.
+    /// One item of a list, with numbers instead of names.
     fn item(&self, item: &str) -> Result<String, String> {
         if self.kind == Kind::DayOfMonth && item == "L" {
             return Ok(item.to_owned());
@@ -140,7 +141,7 @@ impl Field {
         }
     }
 
-    /// A range, both ends in it; Sunday as the end of a longer range is 7.
+    /// A range with inclusive ends; Sunday at the end of a range of several days is 7.
     fn range(&self, (first, last): (&str, &str)) -> Result<String, String> {
         let (from, mut to) = (self.value(first)?, self.value(last)?);
         if self.kind == Kind::DayOfWeek && last == "SUN" && from > 0 {
@@ -152,7 +153,7 @@ impl Field {
         Ok(format!("{from}-{to}"))
     }
 
-    /// A number or a name within the bounds.
+    /// A number or a name, within bounds.
     fn value(&self, text: &str) -> Result<usize, String> {
         let by_name = self.names.iter().position(|name| *name == text).map(|index| index + self.min);
         let value = by_name.or_else(|| number(text)).filter(|value| (self.min..=self.max).contains(value));

@@ -1,20 +1,20 @@
 //! The stored form of a schedule.
 //!
-//! It keeps what was written, defaults included only where nothing was: what a user reads back is what the user wrote.
+//! Fields keep what the author wrote; defaults apply to absent fields only.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// When an export is due, as it was written.
+/// When an export runs, as written by its author.
 ///
-/// Serialised durations are whole microseconds (an integer), times are RFC 3339 in UTC.
+/// Durations are serialized as whole microseconds (integers), times as RFC 3339 in UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Schedule {
-    /// What the occurrences are computed from.
+    /// How the occurrences are computed.
     pub timing: Timing,
-    /// Whether the export runs by it; an absent value is off.
+    /// Whether the export runs on this schedule; defaults to false.
     #[serde(default)]
     pub enabled: bool,
     /// No occurrence is earlier than this (inclusive, on nominal times, before jitter).
@@ -23,82 +23,82 @@ pub struct Schedule {
     /// No occurrence is at or after this (exclusive, on nominal times, before jitter).
     #[serde(default)]
     pub end_time: Option<DateTime<Utc>>,
-    /// Runs start up to this much (exclusive) after their nominal time, to spread load.
+    /// Maximum delay (exclusive) of a run after its nominal time, to spread load.
     #[serde(default, with = "optional_micros")]
     pub jitter: Option<Duration>,
-    /// What happens to an occurrence while the run before it still goes on.
+    /// How an occurrence is handled while the previous run is still in progress.
     #[serde(default)]
     pub overlap_policy: OverlapPolicy,
-    /// How far back a missed occurrence is still caught up; absent: 1 hour.
+    /// Maximum age of a missed occurrence that is still caught up; defaults to 1 hour.
     #[serde(default, with = "optional_micros")]
     pub catchup_window: Option<Duration>,
-    /// The schedule pauses after this many failed runs in a row; absent: never.
+    /// Number of consecutive failed runs after which the schedule is paused; `None`: it is never paused.
     #[serde(default)]
     pub pause_after_failures: Option<u32>,
 }
 
-/// What the occurrences of a schedule are computed from.
+/// How the occurrences of a schedule are computed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Timing {
-    /// Wall times in a zone that match an expression.
+    /// Wall times in a time zone that match a cron expression.
     Cron {
-        /// Five fields: minute, hour, day of month, month, day of week. Kept exactly as written.
+        /// Five fields: minute, hour, day of month, month, day of week. Kept as written.
         expression: String,
-        /// IANA name of the zone whose wall clock counts.
+        /// IANA name of the time zone.
         time_zone: String,
-        /// What becomes of a wall time that a day does not have.
+        /// How a wall time that a day does not have is handled.
         #[serde(default)]
         skipped_time: SkippedTime,
-        /// What becomes of a wall time that a day has twice.
+        /// How a wall time that a day has twice is handled.
         #[serde(default)]
         repeated_time: RepeatedTime,
     },
-    /// Instants at a fixed distance, whatever the wall clock says.
+    /// Instants at a fixed distance, independent of time zones.
     Interval {
-        /// The distance.
+        /// Distance between two occurrences.
         #[serde(with = "micros")]
         every: Duration,
-        /// An instant of the grid, which reaches to both sides of it; absent: the creation of the export.
+        /// An instant of the grid, which extends in both directions; defaults to the creation time of the export.
         #[serde(default)]
         anchor: Option<DateTime<Utc>>,
     },
 }
 
-/// What becomes of a wall time in a gap (clocks going forward).
+/// How a wall time in a gap (clocks move forward) is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkippedTime {
-    /// It runs at the first instant after the gap.
+    /// Run at the first instant after the gap.
     #[default]
     RunAtNextValidTime,
-    /// It does not run.
+    /// Do not run.
     Skip,
 }
 
-/// What becomes of a wall time that occurs twice (clocks going back).
+/// How a wall time that occurs twice (clocks move back) is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RepeatedTime {
-    /// It runs at the earlier instant.
+    /// Run at the earlier instant.
     #[default]
     RunFirst,
-    /// It runs at both.
+    /// Run at both instants.
     RunBoth,
 }
 
-/// What happens to an occurrence while the run before it still goes on.
+/// How an occurrence is handled while the previous run is still in progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapPolicy {
-    /// It is left out.
+    /// Skip the occurrence.
     #[default]
     Skip,
-    /// One waits; further ones are left out.
+    /// Start one run afterwards; skip further occurrences.
     BufferOne,
 }
 
-/// A duration as an integer of microseconds; a part below a microsecond is an error, never lost in silence.
+/// A duration as an integer of microseconds; a fraction of a microsecond is an error.
 mod micros {
     use std::time::Duration;
 
@@ -117,13 +117,13 @@ mod micros {
     }
 }
 
-/// The same for a duration that may be absent.
+/// The same for an optional duration.
 mod optional_micros {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    // The signature is serde's: a field's serializer is given a reference to the field.
+    // serde determines the signature: the serializer of a field gets a reference to the field.
     #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
     pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match value {

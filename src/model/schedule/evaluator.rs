@@ -1,6 +1,7 @@
-//! From a schedule to the instants at which it is due.
+//! Computes the instants at which a schedule is due.
 //!
-//! Parsing an expression costs as much as ten evaluations or more, so it is done once and the evaluator is kept.
+//! Parsing an expression costs at least ten times as much as one evaluation, so an evaluator is compiled once and
+//! reused.
 
 use std::iter;
 use std::time::Duration;
@@ -15,43 +16,43 @@ use super::data::{RepeatedTime, Schedule, SkippedTime, Timing};
 use super::zone::{self, Pass};
 use crate::model::{Error, Result};
 
-/// The most occurrences that a preview gives.
+/// Maximum number of occurrences in a preview.
 pub const MAX_PREVIEW: usize = 100;
 
-/// One time at which a schedule is due, before jitter.
+/// An occurrence of a schedule, before jitter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurrence {
     /// The nominal instant.
     pub time: DateTime<Utc>,
-    /// The same on the wall clock of the schedule's zone (UTC for an interval): RFC 3339 with its offset.
+    /// The nominal instant in the schedule's time zone (UTC for an interval): RFC 3339 with its offset.
     pub local_time: String,
-    /// What a change of clocks did to it.
+    /// How a change of the zone's offset affected it.
     pub shift: Shift,
 }
 
-/// What a change of clocks (daylight saving, or a new standard time) did to an occurrence.
+/// How a change of the zone's offset (daylight saving, or a new standard time) affected an occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shift {
-    /// Nothing.
+    /// Not affected.
     None,
-    /// The wall time that the expression names was skipped; this is the first instant after the gap.
+    /// The wall time of the expression was skipped; this is the first instant after the gap.
     Moved,
-    /// The wall time occurs twice, and this is its earlier instant.
+    /// The wall time occurs twice; this is the earlier instant.
     RepeatedFirst,
-    /// The wall time occurs twice, and this is its later instant.
+    /// The wall time occurs twice; this is the later instant.
     RepeatedSecond,
 }
 
 /// The next run of one export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextRun {
-    /// The nominal time, which names the run.
+    /// Nominal time, which identifies the run.
     pub schedule_time: DateTime<Utc>,
-    /// When the run is due: the nominal time and the export's jitter for it.
+    /// Due time: the nominal time plus the jitter of this run.
     pub next_run_time: DateTime<Utc>,
 }
 
-/// A schedule made ready to be asked. It knows no present: every question brings an instant.
+/// A compiled schedule. Methods take the current time as a parameter.
 #[derive(Clone, Debug)]
 pub struct Evaluator {
     rule: Rule,
@@ -67,11 +68,12 @@ enum Rule {
 }
 
 impl Evaluator {
-    /// Compiles a schedule that passed [`Schedule::check`]; `creation` is the export's, the default anchor of intervals.
+    /// Compiles a schedule that passed [`Schedule::check`]; `creation`, the creation time of the export, is the default
+    /// anchor of an interval.
     ///
     /// # Errors
     ///
-    /// `Error::Internal` if the schedule did not pass: an expression that does not parse, an unknown zone.
+    /// `Error::Internal` if the schedule is invalid: an expression that does not parse, an unknown time zone.
     pub fn new(schedule: &Schedule, creation: DateTime<Utc>) -> Result<Self> {
         let rule = match &schedule.timing {
             Timing::Cron { expression, time_zone, skipped_time, repeated_time } => Rule::Cron {
@@ -92,9 +94,9 @@ impl Evaluator {
         })
     }
 
-    /// The first occurrence strictly after an instant, within the schedule's start and end; none if there is no more.
+    /// The first occurrence strictly after an instant, within the start and end of the schedule.
     pub fn next_after(&self, instant: DateTime<Utc>) -> Option<Occurrence> {
-        // The start is inclusive and the question exclusive: ask from just before the start.
+        // The start is inclusive and `after` exclusive: search from just before the start.
         let before_start = self.start_time.and_then(|start| start.checked_sub_signed(TimeDelta::nanoseconds(1)));
         let from = before_start.map_or(instant, |before_start| before_start.max(instant));
         let occurrence = match &self.rule {
@@ -104,28 +106,28 @@ impl Evaluator {
         occurrence.filter(|occurrence| self.end_time.is_none_or(|end| occurrence.time < end))
     }
 
-    /// All occurrences strictly after an instant, strictly ascending; it may go on for thousands of years.
+    /// All occurrences strictly after an instant, in ascending order; there may be thousands of years of them.
     pub fn occurrences_after(&self, instant: DateTime<Utc>) -> impl Iterator<Item = Occurrence> {
         iter::successors(self.next_after(instant), |last| self.next_after(last.time))
     }
 
-    /// The next `count` occurrences (at most [`MAX_PREVIEW`]) strictly after an instant, without jitter.
+    /// The next `count` occurrences (at most [`MAX_PREVIEW`]) strictly after an instant, before jitter.
     pub fn preview(&self, after: DateTime<Utc>, count: usize) -> Vec<Occurrence> {
         self.occurrences_after(after).take(count.min(MAX_PREVIEW)).collect()
     }
 
     /// The next run of the export `uid` whose nominal time is strictly after `after`.
     ///
-    /// Pass the nominal time of the run before: an occurrence whose nominal time is over is not given again, though its
-    /// jitter may be still to come.
+    /// Pass the nominal time of the previous run: an occurrence whose nominal time has passed is not returned again,
+    /// even if its jitter has not passed yet.
     pub fn next_run_time(&self, uid: Uuid, after: DateTime<Utc>) -> Option<NextRun> {
         let schedule_time = self.next_after(after)?.time;
         let jitter = TimeDelta::from_std(jitter_of(uid, schedule_time, self.jitter)).ok()?;
         Some(NextRun { schedule_time, next_run_time: schedule_time.checked_add_signed(jitter)? })
     }
 
-    /// The first run of the export `uid` that is due after `now` and has its nominal time after `after`: a run whose
-    /// nominal time is over and whose jitter is still to come is not passed over.
+    /// The first run of the export `uid` that is due after `now` and has its nominal time after `after`. This includes
+    /// a run whose nominal time has passed and whose jitter has not.
     pub fn next_run_due(&self, uid: Uuid, after: DateTime<Utc>, now: DateTime<Utc>) -> Option<NextRun> {
         let over = now.checked_sub_signed(TimeDelta::from_std(self.jitter).ok()?)?;
         let mut run = self.next_run_time(uid, after.max(over))?;
@@ -138,7 +140,8 @@ impl Evaluator {
 
 /// The first occurrence of an expression after `after`.
 ///
-/// It walks from one change of clocks to the next; between two of them, wall time and instant differ by a constant.
+/// Searches from one offset transition to the next; between two transitions, wall time and instant differ by a
+/// constant.
 fn next_of_cron(
     cron: &WallCron,
     zone: Tz,
@@ -152,7 +155,7 @@ fn next_of_cron(
         let wall = cron.next(from.naive_utc().checked_add_signed(offset)?, inclusive)?;
         let instant = wall.checked_sub_signed(offset)?.and_utc();
         if let Some(transition) = zone::next_transition(zone, from, instant) {
-            // No match before the clocks change. Going forward they jump over the wall times up to `wall_after`.
+            // No match before the transition. Moving forward skips the wall times up to `wall_after`.
             let wall_after = transition.naive_utc().checked_add_signed(zone::offset_at(zone, transition))?;
             let jumped_over = wall < wall_after;
             if jumped_over && skipped == SkippedTime::RunAtNextValidTime && !cron.matches(wall_after) {
@@ -183,9 +186,9 @@ fn occurrence(zone: Tz, time: DateTime<Utc>, shift: Shift) -> Occurrence {
     Occurrence { time, local_time: local.to_rfc3339_opts(SecondsFormat::AutoSi, false), shift }
 }
 
-/// The delay of one run: the first 8 bytes of SHA-256(uid, nominal time in microseconds), modulo the window.
+/// The delay of a run: the first 8 bytes of SHA-256(uid, nominal time in microseconds), modulo the window.
 ///
-/// The same on every replica and after every restart, and spread evenly over exports.
+/// Identical on every replica and after every restart; evenly distributed over exports.
 fn jitter_of(uid: Uuid, schedule_time: DateTime<Utc>, window: Duration) -> Duration {
     let digest =
         Sha256::new().chain_update(uid.as_bytes()).chain_update(schedule_time.timestamp_micros().to_be_bytes());

@@ -1,13 +1,14 @@
-//! Schedules: what is stored, what is accepted, and when an export is due.
+//! Schedules: stored form, validation and evaluation.
 //!
-//! Pure: the present and the export's creation are parameters, so that every answer can be repeated.
+//! Pure functions: the current time and the creation time of the export are parameters, so that results are
+//! reproducible.
 //!
-//! [`Schedule`] is the stored form, [`Schedule::check`] says what is wrong with one, and an [`Evaluator`],
-//! compiled once and kept, gives its occurrences.
+//! [`Schedule`] is the stored form, [`Schedule::check`] validates it, and an [`Evaluator`], compiled once and reused,
+//! computes its occurrences.
 //!
-//! A cron expression is evaluated on the wall clock of its zone; each wall time is then mapped to instants by the two
-//! policies [`SkippedTime`] and [`RepeatedTime`]. They hold for every occurrence, those of `*/15` too. Wall times that
-//! map to one instant are one occurrence, and occurrences come out strictly ascending.
+//! A cron expression is evaluated in the wall time of its zone; each matching wall time is then mapped to instants by
+//! the policies [`SkippedTime`] and [`RepeatedTime`], for every expression, including `*/15`. Wall times that map to
+//! the same instant are one occurrence, and occurrences are strictly ascending.
 
 mod check;
 mod cron;

@@ -1,10 +1,10 @@
-//! The rules of schedules, each with the smallest example that shows it.
+//! Rules of schedules, each with a minimal example.
 //!
-//! The two comparisons with a slow reference are in `gate` (changes of clocks) and `fields` (expressions).
+//! The comparisons with a slow reference are in `transitions` (of time zones) and `fields` (expressions).
 
 mod fields;
-mod gate;
 mod reference;
+mod transitions;
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn check(schedule: &Schedule, min_interval: Duration) -> Result<(), Error> {
     schedule.check("export.schedule", min_interval, at(NOW), at(NOW))
 }
 
-/// The fields that a check complains of.
+/// The fields with violations.
 fn bad_fields(schedule: &Schedule) -> Vec<String> {
     match check(schedule, Duration::ZERO) {
         Err(Error::Invalid(Invalid::Field, violations)) => {
@@ -66,7 +66,7 @@ fn local_times(schedule: &Schedule, after: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn what_was_written_comes_back() {
+fn serialization_round_trips() {
     let mut written = cron("  30 02\t* * mon-FRI ", "Europe/Berlin");
     written.start_time = Some(at("2026-01-01T00:00:00.123456Z"));
     written.jitter = Some(Duration::from_micros(1_500_001));
@@ -89,22 +89,22 @@ fn what_was_written_comes_back() {
 }
 
 #[test]
-fn a_skipped_wall_time_moves_to_the_end_of_the_gap_or_is_dropped() {
+fn a_skipped_wall_time_runs_after_the_gap_or_not_at_all() {
     let moved = local_times(&cron("30 2 * * *", "Europe/Berlin"), "2026-03-28T12:00:00Z", 2);
     assert_eq!(moved, ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]);
     let skip = cron_with("30 2 * * *", "Europe/Berlin", SkippedTime::Skip, RepeatedTime::RunFirst);
     assert_eq!(local_times(&skip, "2026-03-28T12:00:00Z", 1), ["2026-03-30T02:30:00+02:00"]);
-    // Four wall times in the gap and the one after it are one run.
+    // Four wall times in the gap and the one after it map to the same instant: one run.
     let quarters = local_times(&cron("*/15 * * * *", "Europe/Berlin"), "2026-03-29T00:30:00Z", 3);
     assert_eq!(quarters, ["2026-03-29T01:45:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-29T03:15:00+02:00"]);
-    // Samoa had no 30 December 2011: what was due then is due as the 31st begins.
+    // Samoa skipped 30 December 2011: occurrences of that day move to the beginning of the 31st.
     let samoa = cron("0 12 * * *", "Pacific/Apia");
     let expected = ["2011-12-29T12:00:00-10:00", "2011-12-31T00:00:00+14:00", "2011-12-31T12:00:00+14:00"];
     assert_eq!(local_times(&samoa, "2011-12-29T12:00:00Z", 3), expected);
 }
 
 #[test]
-fn a_repeated_wall_time_runs_at_first_or_at_both() {
+fn a_repeated_wall_time_runs_once_or_twice() {
     let after = "2026-10-25T00:15:00Z";
     let first = local_times(&cron("*/30 * * * *", "Europe/Berlin"), after, 2);
     assert_eq!(first, ["2026-10-25T02:30:00+02:00", "2026-10-25T03:00:00+01:00"]);
@@ -121,7 +121,7 @@ fn a_repeated_wall_time_runs_at_first_or_at_both() {
 }
 
 #[test]
-fn a_change_that_is_soon_undone_is_not_overlooked() {
+fn two_transitions_within_weeks_are_both_found() {
     // Morocco put its clocks back for Ramadan (20 July 2012) and forward again a month later.
     let both = cron_with("30 2 20 7,9 *", "Africa/Casablanca", SkippedTime::default(), RepeatedTime::RunBoth);
     let expected = ["2012-07-20T02:30:00+01:00", "2012-07-20T02:30:00+00:00", "2012-09-20T02:30:00+01:00"];
@@ -153,7 +153,7 @@ fn an_interval_is_a_grid_through_its_anchor() {
 }
 
 #[test]
-fn the_ends_of_time_are_no_trouble() {
+fn extreme_times_do_not_overflow() {
     for anchor in [None, Some(DateTime::<Utc>::MIN_UTC), Some(DateTime::<Utc>::MAX_UTC)] {
         let timings = [interval(MIN_EVERY, anchor), interval(MAX_EVERY, anchor), cron("0 6 * * *", "Pacific/Apia")];
         for schedule in timings {
@@ -167,11 +167,11 @@ fn the_ends_of_time_are_no_trouble() {
 }
 
 #[test]
-fn jitter_is_the_same_every_time_and_within_its_window() {
+fn jitter_is_deterministic_and_within_its_window() {
     let mut daily = cron("0 6 * * *", "UTC");
     daily.jitter = Some(Duration::from_mins(10));
     let evaluator = Evaluator::new(&daily, at(NOW)).unwrap();
-    // Fixed for all time: a replica of another version must come to the same.
+    // Fixed values: replicas of different versions must agree.
     let known = evaluator.next_run_time(Uuid::from_u128(1), at(NOW)).unwrap();
     assert_eq!(known.schedule_time, at("2026-01-01T06:00:00Z"));
     assert_eq!(known.next_run_time, at("2026-01-01T06:03:05.108309Z"));
@@ -190,23 +190,23 @@ fn jitter_is_the_same_every_time_and_within_its_window() {
 }
 
 #[test]
-fn a_run_whose_jitter_is_still_to_come_is_not_passed_over() {
+fn a_run_delayed_by_jitter_is_not_skipped() {
     let mut daily = cron("0 6 * * *", "UTC");
     daily.jitter = Some(Duration::from_mins(10));
     let (evaluator, uid) = (Evaluator::new(&daily, at(NOW)).unwrap(), Uuid::from_u128(1));
     let due = |after: &str, now: &str| evaluator.next_run_due(uid, at(after), at(now)).unwrap();
     let first = due(NOW, NOW);
     assert_eq!(first.next_run_time, at("2026-01-01T06:03:05.108309Z"));
-    // The run before is long over, and this one is nominally over but not due.
+    // The nominal time of this run has passed, but it is not due yet.
     assert_eq!(due("2025-12-30T06:09:00Z", "2026-01-01T06:01:00Z"), first);
-    // Once due it is over; and it is not given again to whoever had it.
+    // Once due, it is not returned again; nor is it when its own nominal time is passed as the previous one.
     let second = due(NOW, "2026-01-01T06:03:06Z");
     assert_eq!(second.schedule_time, at("2026-01-02T06:00:00Z"));
     assert_eq!(due("2026-01-01T06:00:00Z", "2026-01-01T06:01:00Z"), second);
 }
 
 #[test]
-fn all_that_is_wrong_with_the_form_is_said_at_once() {
+fn all_invalid_fields_are_reported_at_once() {
     let mut bad = cron("61 6 * * MOON", "Europe/Berlyn");
     bad.start_time = Some(at(NOW));
     bad.end_time = Some(at(NOW));
@@ -233,7 +233,7 @@ fn all_that_is_wrong_with_the_form_is_said_at_once() {
 }
 
 #[test]
-fn two_occurrences_too_close_are_found_wherever_they_are() {
+fn occurrences_closer_than_the_minimum_are_refused() {
     let hour = Duration::from_hours(1);
     let refused = |schedule: &Schedule| match check(schedule, hour) {
         Ok(()) => false,
@@ -244,10 +244,10 @@ fn two_occurrences_too_close_are_found_wherever_they_are() {
     assert!(refused(&cron("*/59 * * * *", "UTC")));
     assert!(!refused(&interval(hour, None)));
     assert!(refused(&interval(hour.checked_sub(Duration::from_micros(1)).unwrap(), None)));
-    // An hour apart, save in the night in March when 02:30 moves to 03:00 and is followed by 03:30.
+    // An hour apart, except for the night in March when 02:30 moves to 03:00 and is followed by 03:30.
     assert!(refused(&cron("30 2,3 * * *", "Europe/Berlin")));
     assert!(!refused(&cron("30 2,3 * * *", "Asia/Kolkata")));
-    // A single occurrence is close to none.
+    // A single occurrence has no distance to check.
     let mut once = cron("* * * * *", "UTC");
     once.end_time = Some(at("2026-01-01T00:01:30Z"));
     assert!(!refused(&once));

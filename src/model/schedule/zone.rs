@@ -1,41 +1,41 @@
-//! Wall clocks: the offset of a zone at an instant, and the next instant at which it changes.
+//! Time zones: the offset at an instant and the next transition of a zone.
 //!
-//! chrono-tz tells the offset at an instant but keeps its list of transitions to itself, so they are searched for.
+//! chrono-tz has no public list of transitions, so they are searched for by comparing offsets.
 
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-/// Seconds between two looks at the offset: 2 days.
+/// Step of the search for a transition: 2 days.
 ///
-/// Two changes that undo each other within one step would be missed. The shortest such stretch in the tz database
+/// Two transitions within one step that cancel each other would be missed. The shortest such period in the tz database
 /// since 1970 is 6 days and 23 hours (America/Recife in October 2000, Asia/Gaza in October 2040; tzdata 2025b).
 const STEP_SECONDS: i64 = 2 * 86_400;
 
-/// The first second of 2101: chrono-tz knows no change of any zone from there on.
+/// The first second of 2101; chrono-tz has no transition of any zone after it.
 ///
-/// Without it, a schedule that fires once a year would be looked at through centuries of unchanging clocks.
+/// Without this bound, a schedule that fires once a year would search through centuries without transitions.
 const NO_MORE_CHANGES: i64 = 4_133_980_800;
 
-/// Which of the two instants of a repeated wall time an instant is.
+/// Whether an instant is the first or the second occurrence of its wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
     /// The wall time occurs once.
     Only,
-    /// The earlier of two.
+    /// The earlier of two instants.
     First,
-    /// The later of two.
+    /// The later of two instants.
     Second,
 }
 
-/// What is added to UTC to get the wall clock at an instant.
+/// The offset from UTC at an instant.
 pub(super) fn offset_at(zone: Tz, instant: DateTime<Utc>) -> TimeDelta {
     let seconds = zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc();
     TimeDelta::seconds(i64::from(seconds))
 }
 
-/// The first instant after `after`, up to and with `until`, at which the offset is no longer that at `after`.
+/// The first instant after `after` and not after `until` at which the offset differs from that at `after`.
 pub(super) fn next_transition(zone: Tz, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    // Transitions are at whole seconds, so that the second that an instant is in has the instant's offset.
+    // Transitions are at whole seconds, so the offset is constant within a second.
     let offset = offset_at(zone, after);
     let changed = |second: i64| DateTime::from_timestamp(second, 0).is_some_and(|at| offset_at(zone, at) != offset);
     let (mut before, last) = (after.timestamp(), until.timestamp().min(NO_MORE_CHANGES));
@@ -49,7 +49,7 @@ pub(super) fn next_transition(zone: Tz, after: DateTime<Utc>, until: DateTime<Ut
     None
 }
 
-/// The first second for which `changed` holds; it does not at `before` and does at `at_or_after`.
+/// The first second for which `changed` holds; it holds at `at_or_after` and not at `before`.
 fn bisect(mut before: i64, mut at_or_after: i64, changed: impl Fn(i64) -> bool) -> i64 {
     while at_or_after - before > 1 {
         let middle = before + (at_or_after - before) / 2;
@@ -62,7 +62,7 @@ fn bisect(mut before: i64, mut at_or_after: i64, changed: impl Fn(i64) -> bool) 
     at_or_after
 }
 
-/// Which pass through the wall time `wall` the instant is.
+/// Whether the instant is the first or the second occurrence of the wall time `wall`.
 pub(super) fn pass_of(zone: Tz, wall: &NaiveDateTime, instant: DateTime<Utc>) -> Pass {
     match zone.offset_from_local_datetime(wall) {
         MappedLocalTime::Ambiguous(..) => {}

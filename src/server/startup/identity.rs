@@ -1,4 +1,4 @@
-//! Identity at start: the verifier that the configuration asks for.
+//! Creates the verifier of the configured identity provider.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::identity::{DevelopmentIdentity, Issuer, IssuerSettings, KeySet, KeySo
 use crate::server::error::StartError;
 use crate::telemetry::inject_trace_context;
 
-/// How long the last good keys may be used while the issuer does not answer.
+/// How long the last fetched keys may be used while the issuer does not respond.
 const MAX_STALE: Duration = Duration::from_hours(24);
 
 /// The verifier, and the keys of an issuer, which a background task refreshes.

@@ -27,7 +27,7 @@ pub fn open(keys: &KeysConfig) -> Result<KeyRing, StartError> {
                 && let Some(id) = vault::generate_first(&keys.directory)?
             {
                 let directory = keys.directory.display();
-                tracing::info!(key_id = %id, %directory, "made the first key; keep it together with the database");
+                tracing::info!(key_id = %id, %directory, "created the first key; back it up together with the database");
             }
         }
     }
@@ -43,14 +43,14 @@ fn is_empty(file: &Path) -> bool {
 pub async fn prepare(store: &Store, vault: &Vault) -> Result<RequestHasher, StartError> {
     let (mut hasher, missing) = verify_stored(store, vault).await?;
     let made = missing.into_iter().map(|purpose| make(vault, purpose)).collect::<Result<Vec<_>, _>>()?;
-    // Another process may have been first.
+    // Another process may have inserted it first.
     for (purpose, row) in insert(store, made).await? {
         hasher = verify(vault, &purpose, &row)?.or(hasher);
     }
     hasher.ok_or_else(|| StartError::Store(Error::internal("no request hash key")))
 }
 
-/// Checks what is stored. Returns the key that digests requests, and the purposes that have no row yet.
+/// Checks the stored rows. Returns the key for request digests and the purposes without a row.
 pub async fn verify_stored(store: &Store, vault: &Vault) -> Result<(Option<RequestHasher>, Vec<String>), StartError> {
     let (mut hasher, mut missing) = (None, Vec::new());
     for (purpose, row) in stored(store, vault).await? {
@@ -103,7 +103,7 @@ fn make(vault: &Vault, purpose: String) -> Result<(String, SealedSecret), StartE
     Ok((purpose, sealed))
 }
 
-/// Checks a row: a canary opens only with its own key; any other row is the key that digests requests.
+/// Checks a row: either a canary, which only its own key can open, or the key for request digests.
 fn verify(vault: &Vault, purpose: &str, row: &SealedSecret) -> Result<Option<RequestHasher>, StartError> {
     let Some(key_id) = purpose.strip_prefix(CANARY) else {
         return Ok(Some(RequestHasher::from_sealed(vault, &row.envelope)?));

@@ -1,4 +1,4 @@
-//! What a server prepares before it listens: keys, identity, schema.
+//! Startup before listening: keys, identity, schema.
 
 pub mod identity;
 pub mod keys;

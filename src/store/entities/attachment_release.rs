@@ -1,4 +1,4 @@
-//! `attachment_releases`: exports that left a connection, for the streams that follow it; kept for a day.
+//! `attachment_releases`: exports released from a connection, kept for one day for streams.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,7 +9,7 @@ pub struct Model {
     pub organization: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub connection_uid: Uuid,
-    /// In one sequence with the attachments of the connection.
+    /// Position in the connection's sequence of attachments and releases.
     #[sea_orm(primary_key, auto_increment = false)]
     pub revision: i64,
     pub export_id: String,

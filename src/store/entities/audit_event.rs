@@ -1,4 +1,4 @@
-//! `audit_events`: who did what; a denied attempt has its code and minute, by which it is counted.
+//! `audit_events`: the audit log. A row of denied attempts has a code and a minute, by which it is aggregated.
 
 use sea_orm::entity::prelude::*;
 
@@ -23,9 +23,9 @@ pub struct Model {
     pub before: Json,
     #[sea_orm(column_type = "JsonBinary")]
     pub after: Json,
-    /// Set for denied attempts only: the gRPC code.
+    /// For denied attempts only: gRPC status code.
     pub denied_code: Option<String>,
-    /// Set for denied attempts only: minutes since 1970.
+    /// For denied attempts only: minutes since 1970-01-01T00:00Z.
     pub denied_minute: Option<i64>,
     pub count: i64,
     pub call_id: String,

@@ -1,4 +1,4 @@
-//! `connections`: one row for each connection, with what is known about its credential and its attachments.
+//! `connections`: one row per connection, including metadata of its credential and counters of its attachments.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,14 +11,14 @@ pub struct Model {
     pub uid: Uuid,
     pub id: String,
     pub display_name: String,
-    /// The display name in lower case, as Rust makes it: the two databases would not agree.
+    /// The display name lower-cased in Rust, because the two databases fold case differently.
     pub display_name_search: String,
     pub description: String,
     pub connection_type: String,
     pub schema_version: i32,
     #[sea_orm(column_type = "JsonBinary")]
     pub properties: Json,
-    /// Whether the type needs a credential, as it stood when the connection was saved.
+    /// Whether the type required a credential when the connection was last saved.
     pub needs_credential: bool,
     pub credential_auth_method: Option<String>,
     #[sea_orm(column_type = "JsonBinary")]

@@ -1,4 +1,4 @@
-//! `connection_members`: whom a connection is shared with, besides the switch for all contributors.
+//! `connection_members`: users and groups that a connection is shared with.
 
 use sea_orm::entity::prelude::*;
 

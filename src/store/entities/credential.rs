@@ -1,4 +1,4 @@
-//! `credentials`: the sealed secret of a connection; the row goes when the secret is erased.
+//! `credentials`: the sealed secret of a connection; the row is deleted when the secret is erased.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,7 +10,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub connection_uid: Uuid,
     pub revision: i64,
-    /// Which key of the ring sealed it.
+    /// Id of the key that sealed it.
     pub key_id: String,
     pub envelope: Vec<u8>,
 }

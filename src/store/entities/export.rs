@@ -1,4 +1,4 @@
-//! `exports`: one row for each export, attached (`connection_uid`) or detached (`detached_*`).
+//! `exports`: one row per export, attached (`connection_uid`) or detached (`detached_*`).
 
 use sea_orm::entity::prelude::*;
 
@@ -11,13 +11,13 @@ pub struct Model {
     pub uid: Uuid,
     pub id: String,
     pub display_name: String,
-    /// The display name in lower case, as Rust makes it: the two databases would not agree.
+    /// The display name lower-cased in Rust, because the two databases fold case differently.
     pub display_name_search: String,
     pub description: String,
-    /// The type of the connection; kept when detached.
+    /// Type of the connection; kept when detached.
     pub connection_type: String,
     pub connection_uid: Option<Uuid>,
-    /// Numbers the attachment among those of the connection.
+    /// Position of the attachment in the connection's sequence of attachments and releases.
     pub attached_revision: Option<i64>,
     pub detached_connection_uid: Option<Uuid>,
     pub detached_connection_id: Option<String>,
@@ -32,7 +32,7 @@ pub struct Model {
     pub schedule: Option<Json>,
     #[sea_orm(column_type = "JsonBinary")]
     pub destination_settings: Json,
-    /// When the schedule is due next, were the export to run.
+    /// Next due time of the schedule, ignoring the state of the export.
     pub next_due_time: Option<DateTimeUtc>,
     #[sea_orm(column_type = "JsonBinary")]
     pub labels: Json,

@@ -1,4 +1,4 @@
-//! The tables as SeaORM sees them, one file each; nothing outside the store names them.
+//! SeaORM entities, one per table; private to the store.
 
 pub mod attachment_release;
 pub mod audit_event;

@@ -1,4 +1,4 @@
-//! `request_ids`: successful changes by the caller's id of the request, so that a repetition has no second effect.
+//! `request_ids`: results of successful mutations by `request_id`, so that a retry has no second effect.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,7 +15,7 @@ pub struct Model {
     pub request_id: Uuid,
     /// Keyed digest of the request.
     pub digest: Vec<u8>,
-    /// What it made or changed; no answer is stored.
+    /// The affected resource; responses are not stored.
     #[sea_orm(column_type = "JsonBinary")]
     pub effect: Json,
     pub create_time: DateTimeUtc,

@@ -1,14 +1,14 @@
-//! `sealed_secrets`: the service's own sealed rows: the key that digests requests, and a canary for each key.
+//! `sealed_secrets`: sealed secrets of the service: the key for request digests, and a canary per key.
 
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sealed_secrets")]
 pub struct Model {
-    /// What it is for; bound into the envelope.
+    /// Purpose of the secret; authenticated by the envelope.
     #[sea_orm(primary_key, auto_increment = false)]
     pub purpose: String,
-    /// Which key of the ring sealed it.
+    /// Id of the key that sealed it.
     pub key_id: String,
     pub envelope: Vec<u8>,
 }

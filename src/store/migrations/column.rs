@@ -1,4 +1,4 @@
-//! Columns that every migration defines alike.
+//! Column definitions shared by migrations.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Exports, and the log of those that left a connection.
+//! Exports, and their releases from connections.
 
 use sea_orm_migration::prelude::*;
 
@@ -66,7 +66,7 @@ impl MigrationTrait for Migration {
 }
 
 async fn exports(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // Attached or detached, never both and never neither.
+    // Either attached or detached.
     let attached = Expr::col(Exports::ConnectionUid)
         .is_not_null()
         .and(Expr::col(Exports::AttachedRevision).is_not_null())
@@ -105,7 +105,7 @@ async fn exports(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(ColumnDef::new(Exports::Revision).big_integer().not_null())
         .primary_key(Index::create().col(Exports::Organization).col(Exports::Uid))
         .foreign_key(
-            // NO ACTION: a connection in use cannot go, whatever the code above believes.
+            // NO ACTION: a connection with attached exports cannot be deleted, regardless of checks in code.
             ForeignKey::create()
                 .from(Exports::Table, (Exports::Organization, Exports::ConnectionUid))
                 .to(Connections::Table, (Connections::Organization, Connections::Uid)),
@@ -131,7 +131,7 @@ async fn indexes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager.create_index(index("exports_id", [Id]).unique().take()).await?;
     let attached = index("exports_attached_revision", [ConnectionUid, AttachedRevision]).unique().take();
     manager.create_index(attached).await?;
-    // Most exports are attached: these hold the others alone.
+    // Most exports are attached; partial indexes contain only the detached ones.
     for (name, column) in
         [("exports_detached_batch", DetachedBatchId), ("exports_detached_connection", DetachedConnectionId)]
     {
@@ -152,7 +152,7 @@ fn index(name: &str, columns: impl IntoIterator<Item = Exports>) -> IndexCreateS
 }
 
 async fn releases(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // No foreign key: a stream may still have to tell of them when the connection is gone.
+    // No foreign key: a stream may still have to report releases after the connection was deleted.
     let table = Table::create()
         .table(AttachmentReleases::Table)
         .col(text(manager, AttachmentReleases::Organization).not_null())

@@ -1,4 +1,4 @@
-//! Successful changes by the caller's id of the request.
+//! Results of successful mutations by `request_id`.
 
 use sea_orm_migration::prelude::*;
 

@@ -72,7 +72,7 @@ async fn indexes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     ] {
         manager.create_index(index(name, columns)).await?;
     }
-    // Most events are changes: this holds the denied attempts alone.
+    // Most events are changes; the partial index contains only denied attempts.
     let denied = index("audit_events_denied", [Organization, Principal, Method, DeniedCode, DeniedMinute])
         .unique()
         .and_where(Expr::col(DeniedCode).is_not_null())

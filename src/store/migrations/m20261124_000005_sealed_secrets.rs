@@ -1,4 +1,4 @@
-//! The service's own sealed rows.
+//! Sealed secrets of the service itself.
 
 use sea_orm_migration::prelude::*;
 

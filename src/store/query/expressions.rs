@@ -1,4 +1,4 @@
-//! SQL that says what a row means: one expression each, in reads and filters alike.
+//! SQL expressions shared by SELECT lists and filters.
 
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LikeExpr, Query, SimpleExpr};
@@ -23,20 +23,20 @@ impl Availability {
     }
 }
 
-/// The database's time, moved by the clock's offset: what decides about expiry and retention.
+/// The database's time plus the clock's offset, for decisions about expiry and retention.
 pub fn now(backend: DbBackend, read_context: &ReadContext) -> SimpleExpr {
     let offset_ms = read_context.clock.offset_ms();
     if backend == DbBackend::Postgres {
         return Expr::cust_with_values("(statement_timestamp() + $1 * interval '1 millisecond')", [offset_ms]);
     }
-    // The form in which times are stored, so that texts compare as times do.
+    // The stored format of times; texts in it compare in the order of time.
     Expr::cust_with_values("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', (? / 1000.0) || ' seconds')", [offset_ms])
 }
 
-/// Whether exports on a connection can run, as the code of a [`Availability`].
+/// Whether exports on a connection can run and, if not, why, as the code of an [`Availability`].
 pub fn availability(backend: DbBackend, read_context: &ReadContext) -> SimpleExpr {
     use connection::Column::{ConnectionType, CredentialAuthMethod, CredentialExpireTime, NeedsCredential, Suspended};
-    // Written out and not bound: the same in every call, and a dozen values less for each to send.
+    // Literals instead of bound values: they are the same in every call, and each statement sends a dozen values less.
     let column = |column| Expr::col((connection::Entity, column));
     let code = |availability: Availability| SimpleExpr::Constant(availability.code().into());
     let known = read_context.known_types.iter().map(|id| SimpleExpr::Constant(id.as_str().into()));
@@ -55,15 +55,15 @@ pub fn availability(backend: DbBackend, read_context: &ReadContext) -> SimpleExp
         .into()
 }
 
-/// Whether a availability is one that callers see as `state`.
+/// Whether an availability belongs to a `state`.
 pub fn in_state(availability: SimpleExpr, state: ConnectionState) -> SimpleExpr {
     availability.is_in(
         Availability::ALL.into_iter().filter(|availability| availability.state() == state).map(Availability::code),
     )
 }
 
-/// Whether the actor may use a connection: an administrator any; others those shared with all contributors, with
-/// themselves, or with one of their groups.
+/// Whether the actor may use a connection: an administrator every one; others those shared with all contributors, with
+/// themselves or with one of their groups.
 pub fn usable(actor: &Actor) -> SimpleExpr {
     use connection_member::Column::{ConnectionUid, Member, Organization};
     let caller = match actor {
@@ -81,7 +81,7 @@ pub fn usable(actor: &Actor) -> SimpleExpr {
     Expr::col((connection::Entity, connection::Column::SharedWithAll)).or(Expr::exists(shared))
 }
 
-/// The members of a connection, each on a line of its own; none holds a control character.
+/// The members of a connection, one per line; members contain no control characters.
 pub fn members() -> SimpleExpr {
     Expr::cust(
         "(SELECT string_agg(m.member, '\n' ORDER BY m.member) FROM connection_members m \
@@ -89,7 +89,7 @@ pub fn members() -> SimpleExpr {
     )
 }
 
-/// Part of a text, whatever its case: the column holds it in lower case, and LIKE's own characters are escaped.
+/// A case-insensitive substring match: the column is in lower case, and wildcards of LIKE are escaped.
 pub fn contains(column: Expr, search: &str) -> SimpleExpr {
     let mut pattern = String::from("%");
     for character in search.to_lowercase().chars() {

@@ -1,8 +1,8 @@
-//! Row locks: what decides who goes first.
+//! Row locks and their order.
 //!
-//! The order is request id, connections, exports, each kind by ascending uid. What a lock guards is read by a later
-//! statement: the locking one still sees other rows as they were before it waited. SQLite has no row locks and needs
-//! none: its transactions are begun as the one writer.
+//! The order is: request id, connections, exports, and by ascending uid within each. Guarded data is read in a later
+//! statement, because a locking statement sees other rows as of its start, before it waited. SQLite needs no row locks:
+//! a write transaction is exclusive from its start.
 
 use std::collections::BTreeSet;
 
@@ -16,19 +16,19 @@ use super::scope::Scope;
 use crate::model::{ConnectionUid, ExportUid, Result};
 use crate::store::entities::{connection, export};
 
-/// How many uids one statement names.
+/// Uids per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 1_000;
 
-/// Why a connection is locked.
+/// Purpose of a lock on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockMode {
-    /// To change it, its sharing, its credential, or what is attached to it.
+    /// To change it, its sharing, its credential or its attachments.
     Update,
-    /// To remove it.
+    /// To delete it.
     Delete,
 }
 
-/// Locks connections, and says which of them are there.
+/// Locks connections; returns the uids of those that exist.
 pub async fn connections(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -56,7 +56,7 @@ pub async fn connections(
     Ok(found)
 }
 
-/// Locks exports, and says which of them are there. Their connections are locked first.
+/// Locks exports; returns the uids of those that exist. Their connections are locked before.
 pub async fn exports(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,

@@ -1,13 +1,13 @@
-//! The one row of a unique key.
+//! Lookups of one row by a unique key.
 //!
-//! SeaORM's own `one` binds a LIMIT, and SQLite plans a statement with a bound LIMIT anew each time that it is run: that
-//! costs more than the look-up itself.
+//! SeaORM's `one` binds a LIMIT, and SQLite plans a statement with a bound LIMIT again on every execution, which costs
+//! more than the lookup itself.
 
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryTrait as _, Select, TryGetable};
 
 use crate::model::Result;
 
-/// The row, if it is there.
+/// The row, if it exists.
 pub async fn fetch_one<E: EntityTrait, R: FromQueryResult>(
     db: &impl ConnectionTrait,
     query: Select<E>,
@@ -16,7 +16,7 @@ pub async fn fetch_one<E: EntityTrait, R: FromQueryResult>(
     Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
 }
 
-/// The first column of the row, if it is there.
+/// The first column of the row, if it exists.
 pub async fn fetch_scalar<E: EntityTrait, T: TryGetable>(
     db: &impl ConnectionTrait,
     query: Select<E>,

@@ -1,5 +1,4 @@
-//! What all queries share: look-ups by a unique key, SQL expressions, keyset pages, row locks, and the scope of an
-//! organization.
+//! Shared parts of queries: lookups, SQL expressions, keyset pages, row locks and the scope of an organization.
 
 pub mod expressions;
 pub mod locks;

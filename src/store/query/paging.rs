@@ -1,4 +1,4 @@
-//! Keyset pages: the ten-thousandth costs what the first costs.
+//! Keyset pages: the cost of a page does not depend on its position.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
@@ -11,17 +11,17 @@ use uuid::Uuid;
 use crate::model::page::{Order, OrderKey, Page, PageRequest, Position, PositionKey};
 use crate::model::{Result, limits};
 
-/// Rows that one statement reads: a page of large rows ends by its bytes before all of it is in memory.
+/// Rows per statement. A page of large rows reaches its limit of bytes before all of it is in memory.
 const MAX_ROWS_PER_STATEMENT: u64 = 100;
 
-/// The columns that a list can be ordered by.
+/// Columns that a list can be ordered by.
 pub struct Keys<E: EntityTrait> {
     pub uid: E::Column,
     pub display_name: E::Column,
     pub update_time: E::Column,
 }
 
-/// Where an entry stands in an order.
+/// The position of an entry in an order.
 pub fn position(order: Order, uid: Uuid, display_name: &str, update_time: DateTime<Utc>) -> Position {
     let key = match order.key {
         OrderKey::CreateTime => PositionKey::Uid,
@@ -31,7 +31,7 @@ pub fn position(order: Order, uid: Uuid, display_name: &str, update_time: DateTi
     Position { key, uid }
 }
 
-/// Reads a page: by keys, in chunks, until it has its entries or its bytes.
+/// Reads a page with keyset queries until it has enough entries or bytes.
 pub async fn page<E, R, T>(
     db: &impl ConnectionTrait,
     query: &Select<E>,
@@ -50,7 +50,7 @@ where
     let mut bytes = 0;
     let mut after = request.after.clone();
     loop {
-        // One more than wanted tells whether there is a next page.
+        // One extra entry shows whether there is a next page.
         let limit = Ord::min(MAX_ROWS_PER_STATEMENT, (wanted - items.len()) as u64 + 1);
         let rows = ordered(query.clone(), keys, request.order, after.as_ref()).limit(limit).into_model::<R>();
         let rows = rows.all(db).await?;

@@ -1,15 +1,15 @@
-//! The scope of a query: no function of the store reads or writes rows without an organization.
+//! The scope of a query: no function of the store reads or writes rows of an organization without it.
 
 use std::sync::Arc;
 
 use crate::model::{Clock, OrganizationId};
 
-/// What every read needs besides the rows.
+/// Parameters of every read, independent of the organization.
 #[derive(Clone)]
 pub struct ReadContext {
-    /// The connection types of the catalog.
+    /// Connection types of the catalog.
     pub known_types: Arc<[String]>,
-    /// The clock whose offset is bound into every comparison with the database's time.
+    /// The clock whose offset is bound into every time comparison.
     pub clock: Clock,
 }
 

@@ -104,7 +104,7 @@ fn a_database_that_cannot_be_had_is_explained_on_the_command_line() {
     let nowhere = "postgres://outflow:secret@127.0.0.1:1/outflow";
     let output = outflow(folder.path()).env("OUTFLOW_DATABASE_URL", nowhere).args(["migrate", "up"]).output();
     let errors = errors(&output.expect("it runs"));
-    assert!(errors.contains("gave no connection") && !errors.contains("secret"), "{errors}");
+    assert!(errors.contains("no database connection") && !errors.contains("secret"), "{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
-//! Expressions: random ones against the slow reference, and those that are refused.
+//! Expressions: random ones compared with the slow reference, and refused ones.
 //!
-//! The library that evaluates them knows many dialects; this holds it to ours.
+//! The library that evaluates them accepts several dialects; this checks that only the documented grammar is accepted.
 
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
 
@@ -11,7 +11,7 @@ use crate::model::schedule::cron::{MAX_EXPRESSION_CHARS, WallCron};
 const MONTHS: [&str; 12] = ["JAN", "feb", "Mar", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["sun", "Mon", "TUE", "WED", "THU", "FRI", "SAT"];
 
-/// Marsaglia's xorshift: random enough, and the same on every machine.
+/// Marsaglia's xorshift: deterministic on every machine.
 struct Random(u64);
 
 impl Random {
@@ -87,7 +87,7 @@ fn random_expressions_equal_the_slow_reference() {
         let start =
             NaiveDate::from_yo_opt(year, 1).unwrap() + TimeDelta::days(i64::try_from(random.below(365)).unwrap());
 
-        // Every day of three years, at a time that matches.
+        // A matching time on every day of three years.
         let time = minutes_of(start).find(|wall| fields.matches_time(*wall)).unwrap().time();
         for date in start.iter_days().take(3 * 365) {
             let wall = date.and_time(time);
@@ -95,7 +95,7 @@ fn random_expressions_equal_the_slow_reference() {
             comparisons += 1;
         }
 
-        // Run by run, up to 40 runs within two years.
+        // Run after run, up to 40 runs within two years.
         let slow = start.iter_days().take(730).filter(|date| fields.matches_day(*date)).flat_map(minutes_of);
         let mut from = start.and_time(chrono::NaiveTime::MIN) - TimeDelta::minutes(1);
         for expected in slow.filter(|wall| fields.matches(*wall)).take(40) {
@@ -178,7 +178,7 @@ fn other_dialects_are_refused() {
 }
 
 #[test]
-fn sundays_and_ranges_that_end_on_one() {
+fn sunday_is_0_and_7_and_may_end_a_range() {
     let monday = NaiveDate::from_ymd_opt(2026, 1, 5).unwrap();
     let days = |expression: &str| -> Vec<i64> {
         let cron = WallCron::parse(expression).unwrap();

@@ -1,6 +1,6 @@
-//! A slow evaluation of schedules, written apart from the product.
+//! A slow evaluation of schedules, independent of the product's.
 //!
-//! It looks at every minute: nothing is searched for, so that there is little to get wrong.
+//! It checks every minute and searches for nothing, so it is simple enough to be trusted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ impl Fields {
             } else if let Some(weekday) = item.strip_suffix('L') {
                 fields.last_weekdays.insert(value(weekday) % 7);
             } else {
-                // A range that ends on a Sunday by name ends on 7, unless it begins there as well.
+                // A range that ends on a Sunday by name ends on 7, unless it also begins on a Sunday.
                 let item = item.replace("SUN-SUN", "0-0").replace("-SUN", "-7");
                 fields.weekdays.extend(values(&item, 0, 7).into_iter().map(|weekday| weekday % 7));
             }
@@ -111,7 +111,7 @@ pub(super) fn offset(zone: Tz, instant: DateTime<Utc>) -> i32 {
     zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc()
 }
 
-/// Every minute of a stretch of time, by the wall clock of a zone.
+/// Every minute of a period in the wall time of a zone.
 pub(super) struct Wall {
     instants: BTreeMap<NaiveDateTime, Vec<DateTime<Utc>>>,
     minutes: Vec<(NaiveDateTime, DateTime<Utc>)>,
@@ -130,7 +130,7 @@ impl Wall {
         wall
     }
 
-    /// Every wall time that matches an expression, whether the clocks show it or not.
+    /// Every wall time that matches an expression, including skipped ones.
     pub(super) fn matching(&self, fields: &Fields) -> Vec<NaiveDateTime> {
         let (mut local, last) = (self.minutes[0].0, self.minutes[self.minutes.len() - 1].0);
         let mut all = Vec::new();
@@ -143,7 +143,7 @@ impl Wall {
         all
     }
 
-    /// Every instant at which the matching wall times run, with what the clocks did to it.
+    /// Every instant at which a matching wall time runs, with its shift.
     pub(super) fn runs(
         &self,
         matching: &[NaiveDateTime],
@@ -171,7 +171,7 @@ impl Wall {
     }
 }
 
-/// Every change of a zone's offset between two years, found hour by hour and then minute by minute.
+/// Every transition of a zone between two years, searched by hour and then by minute.
 pub(super) fn transitions(zone: Tz, from_year: i32, to_year: i32) -> Vec<DateTime<Utc>> {
     let mut all = Vec::new();
     let mut instant = Utc.with_ymd_and_hms(from_year, 1, 1, 0, 0, 0).unwrap();

@@ -1,6 +1,6 @@
-//! Every change of clocks in twelve zones from 2000 to 2037, against the slow reference.
+//! All transitions of twelve zones from 2000 to 2037, compared with the slow reference.
 //!
-//! The zones are those where things go wrong: half-hour and whole-day changes, changes at midnight, Ramadan.
+//! The zones have unusual transitions: by half an hour or a whole day, at midnight, around Ramadan.
 
 use std::io::Write as _;
 use std::thread;
@@ -27,7 +27,7 @@ const ZONES: [&str; 12] = [
     "Antarctica/Troll",
 ];
 
-/// Expressions, and how many hours around a change are compared run by run.
+/// Expressions, and the number of hours around a transition that are compared run by run.
 const EXPRESSIONS: [(&str, i64); 8] = [
     ("*/15 * * * *", 4),
     ("5,35 1-3 * * *", 30),
@@ -77,7 +77,7 @@ fn every_transition_of_twelve_zones_equals_the_slow_reference() {
             tally.add(worker.join().unwrap());
         }
     });
-    // Past the capture of passing tests: the figure is for whoever reads the run.
+    // Written past the output capture of passing tests, so that the figure appears in the log of the test run.
     let (transitions, comparisons, mismatches) = (tally.transitions, tally.comparisons, tally.mismatches.len());
     let figure = format!("gate SCHEDULES: {transitions} transitions, {comparisons} comparisons, {mismatches} bad");
     writeln!(std::io::stderr(), "{figure}").unwrap();
@@ -105,7 +105,7 @@ fn check_zones(zones: &[&str]) -> Tally {
     tally
 }
 
-/// An expression in a zone: the slow form, and the product's under each setting of the policies.
+/// An expression in a zone: its slow reference, and the evaluators for each combination of policies.
 struct Subject {
     name: String,
     hours: i64,
@@ -135,7 +135,7 @@ impl Subject {
             let runs = wall.runs(&matching, *skipped, *repeated);
             let what = || format!("{} {skipped:?} {repeated:?} around {change}", self.name);
 
-            // Run by run: the same instants in the same order, with the same shift and the right wall time.
+            // Run after run: the same instants in the same order, with the same shift and wall time.
             let mut expected = runs.range(from..).skip_while(|run| *run.0 == from).take_while(|run| *run.0 <= to);
             let mut found = evaluator.occurrences_after(from).take_while(|run| run.time <= to);
             loop {
@@ -154,7 +154,7 @@ impl Subject {
                 }
             }
 
-            // Asked afresh from many instants, also between minutes and just before and at the change.
+            // Independent queries from many instants, including between minutes and just before and at the transition.
             let mut asked = change - TimeDelta::minutes(125);
             while asked <= change + TimeDelta::minutes(125) {
                 for at in [asked, asked - TimeDelta::microseconds(1)] {
