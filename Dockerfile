@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-# The builder. Every C dependency is compiled from its crate by the compiler that this image brings.
+# Builds the binary. C dependencies are compiled from their crates with the compiler of this image.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -10,7 +10,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D -m 0755 target/release/outflow /out/usr/local/bin/outflow \
     && install -d /out/var/lib/outflow
 
-# The image: the C library, CA certificates and the binary. No shell, no package manager.
+# The final image contains the C library, CA certificates and the binary. It has no shell and no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="outflow" \
       org.opencontainers.image.description="A gRPC service that governs what data leaves a platform" \

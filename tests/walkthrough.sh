@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The walk-through with a public client, against the running binary: on SQLite and on PostgreSQL, or on the empty
-# database named (`tests/walkthrough.sh postgres://…`). What it needs, tests/install.sh installs.
+# Runs the walk-through with buf curl against the binary, on SQLite and on PostgreSQL, or on the empty database of a URL
+# (`tests/walkthrough.sh postgres://…`). tests/install.sh installs the tools that it requires.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/outflow/tools"

@@ -1,4 +1,4 @@
-"""The walk-through of the README as a reader pastes it: in bash, with grpcurl, against the running binary."""
+"""Runs the walk-through of the README in bash, with grpcurl, against the binary."""
 
 import os
 import re
@@ -9,18 +9,18 @@ import servers
 
 
 def walkthrough():
-    """The first block of bash in the README's chapter of that name."""
+    """Returns the first bash block of the section `The walk-through` in the README."""
     readme = (servers.ROOT / "README.md").read_text()
     chapter = readme.split("\n## The walk-through\n", 1)[1]
     return re.search(r"```bash\n(.*?)```", chapter, re.DOTALL)[1]
 
 
 def paste(server):
-    """Runs it, and holds what it prints against what its comments say."""
+    """Runs the walk-through, and checks its output, including the errors that its comments name."""
     script = walkthrough()
-    # A reader has the server where `cargo run` puts it.
+    # The README uses the binary and the address of `cargo run`.
     for written, here in [("target/debug/outflow", servers.BINARY), ("127.0.0.1:50051", server.address)]:
-        assert written in script, f"{written} is not in the README's walk-through"
+        assert written in script, f"{written} is not in the walk-through of the README"
         script = script.replace(written, here)
     environment = {**servers.ENVIRONMENT, "OUTFLOW_DATA_DIR": str(server.data_dir)}
     if server.database_url:
@@ -35,7 +35,7 @@ def paste(server):
     states = re.findall(r'"state": "(\w+)"', done.stdout)
     assert "STATE_INACTIVE" in states and states[-1] == "STATE_ACTIVE", states
     assert '"detachedCount": "1"' in done.stdout and '"usableConnections"' in done.stdout
-    print(f"the README's walk-through, on {server.name}: {len(states)} answers with a state, {len(codes)} refusals")
+    print(f"walk-through of the README, {server.name}: {len(states)} responses with a state, {len(codes)} errors")
 
 
 if __name__ == "__main__":

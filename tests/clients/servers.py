@@ -1,6 +1,6 @@
-"""Servers for the clients beside this file: the real binary on ports of its own, on SQLite and on PostgreSQL.
+"""Starts servers for the client tests: the binary on free ports, on SQLite and on PostgreSQL.
 
-The binary is what cargo built (or $BINARY); PostgreSQL is a throw-away cluster of the installed programs.
+The binary is the debug build of cargo, or $BINARY. PostgreSQL is a temporary cluster of the installed version.
 """
 
 import contextlib
@@ -15,16 +15,16 @@ import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BINARY") or os.path.join(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"), "debug/outflow")
-NOBODY = 65534  # PostgreSQL refuses to be run by root
+NOBODY = 65534  # PostgreSQL does not run as root
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("OUTFLOW_")}
 
 
 class Server:
-    """A running server: where it listens, its files, its database, and tokens for it."""
+    """A server, with its address, files, database and tokens."""
 
     def __init__(self, data_dir, database_url):
         self.data_dir = pathlib.Path(data_dir)
-        self.database_url = database_url  # None: the embedded default
+        self.database_url = database_url  # None: embedded SQLite
         self.name = "PostgreSQL" if database_url else "SQLite"
         self.settings = ["--data-dir", str(data_dir), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         self.settings += ["--database-url", database_url] if database_url else []
@@ -32,18 +32,18 @@ class Server:
         self.address = None
 
     def command(self, *arguments):
-        """What a subcommand of the binary prints."""
+        """Runs a subcommand of the binary, and returns its output."""
         done = subprocess.run([BINARY, *arguments, *self.settings], env=ENVIRONMENT, capture_output=True, text=True)
         assert done.returncode == 0, f"outflow {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
 
     def token(self, role, subject, organization="acme"):
-        """A token of the development identity."""
+        """Mints a token of the development identity."""
         who = ["--role", role, "--subject", subject, "--organization", organization]
         return self.command("token", "mint", *who)
 
     def start(self):
-        """Starts it, and waits for the line that says how to reach it."""
+        """Starts the server, and waits until it prints its address."""
         start = {"env": ENVIRONMENT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.process = subprocess.Popen([BINARY, "serve", *self.settings], **start)
         for line in self.process.stdout:
@@ -56,16 +56,16 @@ class Server:
         threading.Thread(target=lambda: self.log.extend(self.process.stdout), daemon=True).start()
 
     def stop(self):
-        """Stops it as an operator would."""
+        """Stops the server with SIGTERM, and checks its exit code."""
         self.process.terminate()
         try:
             code = self.process.wait(timeout=40)
         finally:
             self.process.kill()
-        assert code == 0, f"the server ended with {code}:\n" + "".join(self.log)
+        assert code == 0, f"the server exited with code {code}:\n" + "".join(self.log)
 
     def dump(self):
-        """Every byte that the database holds: the files of SQLite, or what pg_dump writes."""
+        """Returns all bytes of the database: the files of SQLite, or the output of pg_dump."""
         if self.database_url:
             dump = [program("pg_dump"), "--dbname", self.database_url]
             return subprocess.run(dump, check=True, capture_output=True).stdout
@@ -74,7 +74,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(database_url=None):
-    """A running server with files of its own; without a URL the embedded default."""
+    """Runs a server with its own files, on embedded SQLite unless a URL is given."""
     with tempfile.TemporaryDirectory(prefix="outflow-") as data_dir:
         server = Server(data_dir, database_url)
         if database_url:
@@ -90,7 +90,7 @@ def serving(database_url=None):
 
 
 def on_each_database(test, database_url=None):
-    """Runs a test against a server on SQLite and one on a throw-away PostgreSQL, or on the database named."""
+    """Runs a test on SQLite and on a temporary PostgreSQL cluster, or on the database of a URL."""
     if database_url:
         with serving(database_url) as server:
             test(server)
@@ -103,7 +103,7 @@ def on_each_database(test, database_url=None):
 
 @contextlib.contextmanager
 def postgresql():
-    """The URL of an empty database on a cluster that goes when this process does, however it does."""
+    """Yields the URL of an empty database on a temporary cluster, which stops when this process ends for any reason."""
     folder = tempfile.mkdtemp(prefix="outflow-postgresql-")
     as_user = {}
     if os.getuid() == 0:
@@ -125,15 +125,15 @@ def postgresql():
         assert started, "PostgreSQL did not start: " + (log.read_text() if log.exists() else "initdb failed")
         yield f"postgres://postgres@127.0.0.1:{port}/postgres"
     finally:
-        shell.stdin.close()  # ends the cluster; so does the end of this process
+        shell.stdin.close()  # stops the cluster, as does the end of this process
         shell.wait()
         shutil.rmtree(folder)
 
 
 def program(name):
-    """A program of the newest PostgreSQL."""
+    """Returns the path of a program of the newest installed PostgreSQL."""
     installed = pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
     newest = sorted(installed, key=lambda path: int(path.parts[4]))[-1:]
     found = str(newest[0]) if newest else shutil.which(name)
-    assert found, f"{name} was not found: install PostgreSQL 15 or later (Debian: postgresql)"
+    assert found, f"{name} is missing: install PostgreSQL 15 or later (Debian: postgresql)"
     return found

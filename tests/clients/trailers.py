@@ -1,6 +1,6 @@
-"""TRAILERS: a default client of gRPC for Python, generated from the protos, gets the largest refusals and pages whole.
+"""TRAILERS: a generated Python client with default options receives the largest errors and pages completely.
 
-Clients refuse trailers of more than 8 KiB, and messages of more than 4 MiB, unless they are told otherwise.
+By default, clients refuse trailers of more than 8 KiB and messages of more than 4 MiB.
 """
 
 import importlib
@@ -24,7 +24,7 @@ NAMED = 20
 
 
 def generate():
-    """The modules of the API, as anybody would make them."""
+    """Generates the modules of the API with grpc_tools, and imports them."""
     protos = sorted(map(str, servers.ROOT.glob("proto/outflow/v1/*.proto")))
     protoc = [sys.executable, "-m", "grpc_tools.protoc", "-I", str(servers.ROOT / "proto")]
     with tempfile.TemporaryDirectory(prefix="outflow-python-") as folder:
@@ -41,7 +41,7 @@ def generate():
 
 
 def check(server):
-    """The largest of everything, from a client with nothing set."""
+    """Receives the largest errors and pages with a client that has default options."""
     with grpc.insecure_channel(server.address) as channel:
         token = server.token("admin", "root", ORGANIZATION)
         caller = {"metadata": [("authorization", f"Bearer {token}")]}
@@ -53,7 +53,7 @@ def check(server):
         refusal_is_whole(connections, caller, connection)
         violations_are_whole(exports, caller, connection)
         page_is_whole(exports, caller, connection)
-    print(f"gate TRAILERS, {server.name}: {NAMED} blockers of the longest names, and a page of the largest exports")
+    print(f"gate TRAILERS, {server.name}: {NAMED} blocking exports of the longest names, pages of the largest exports")
 
 
 def connect(connections, caller):
@@ -83,7 +83,7 @@ def create_export(exports, caller, connection, export_id, content, display_name=
 
 
 def refusal(call, request, caller):
-    """The status of a refused call, with its details by their names."""
+    """Returns the code and the details, by type, of a call that must fail."""
     try:
         call(request, **caller)
     except grpc.RpcError as error:
@@ -96,7 +96,7 @@ def refusal(call, request, caller):
             assert detail.Unpack(message)
             unpacked[name] = message
         return error.code(), unpacked
-    raise AssertionError("the call was not refused")
+    raise AssertionError("the call succeeded")
 
 
 def refusal_is_whole(connections, caller, connection):
@@ -124,7 +124,7 @@ def violations_are_whole(exports, caller, connection):
 
 
 def page_is_whole(exports, caller, connection):
-    # Short numbers are the values that take the most on the wire for what they are in a database.
+    # Short numbers have the largest ratio of size on the wire to size in the database.
     texts, numbers = struct_pb2.Value(string_value="x" * 55), struct_pb2.Value(number_value=7)
     for number in range(60):
         content = payload(1, texts) if number % 2 else payload(5, numbers)

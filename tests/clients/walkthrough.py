@@ -1,6 +1,6 @@
-"""The walk-through with a public client: buf curl, which knows the API by reflection alone. Every answer is checked.
+"""Runs the walk-through with buf curl, which reads the API by reflection, and checks every response.
 
-An administrator connects, shares, unshares and removes; a contributor exports; nobody breaks anybody else's work.
+An administrator creates, shares, unshares and deletes a connection. A contributor creates exports on it.
 """
 
 import base64
@@ -24,7 +24,7 @@ CRON = {"expression": "0 6 * * MON", "timeZone": "Europe/Berlin"}
 
 
 class Refused(Exception):
-    """A call that was refused: its code, its words, and its details by their names."""
+    """A call that failed, with its code, its message, and its details by type."""
 
     def __init__(self, error):
         super().__init__(f"{error['code']}: {error['message']}")
@@ -36,18 +36,18 @@ class Refused(Exception):
 
     @property
     def reason(self):
-        """`ErrorInfo.reason`"""
+        """Returns `ErrorInfo.reason`."""
         return self.details["ErrorInfo"].reason
 
 
 class Caller:
-    """Somebody who calls with buf curl."""
+    """Calls methods with buf curl and a token of one role and subject."""
 
     def __init__(self, server, role, subject):
         self.server, self.token = server, server.token(role, subject)
 
     def stream(self, method, request):
-        """All messages of the answer."""
+        """Calls a method, and returns all messages of its response."""
         url = f"http://{self.server.address}/outflow.v1.{method}"
         options = ["--protocol", "grpc", "--http2-prior-knowledge", "--emit-defaults"]
         header = ["--header", f"authorization: Bearer {self.token}"]
@@ -63,22 +63,22 @@ class Caller:
         return messages
 
     def __call__(self, method, request):
-        """The one message of the answer."""
+        """Calls a unary method, and returns its response."""
         (answer,) = self.stream(method, request)
         return answer
 
     def refusal(self, method, request, code, reason):
-        """The refusal of a call, which must be this one."""
+        """Calls a method that must fail with a code and a reason, and returns the error."""
         try:
             self.stream(method, request)
         except Refused as refused:
             assert (refused.code, refused.reason) == (code, reason), refused
             return refused
-        raise AssertionError(f"{method} was not refused")
+        raise AssertionError(f"{method} succeeded")
 
 
 def walk(server):
-    """The steps in their order."""
+    """Runs all steps in order."""
     print(f"on {server.name}")
     admin, ann = Caller(server, "admin", "root"), Caller(server, "contributor", "ann")
     connection = connects(admin, server)
@@ -91,12 +91,12 @@ def walk(server):
 
 
 def step(words):
-    """What is shown from here on."""
+    """Prints the description of the next step."""
     print(f"  {words}")
 
 
 def connects(admin, server):
-    step("an administrator picks a type and connects")
+    step("an administrator reads the connection types and creates a connection")
     types = admin("ConnectionService/ListConnectionTypes", {})["connectionTypes"]
     (sftp,) = [found for found in types if found["name"] == "connectionTypes/sftp"]
     required = {field["key"] for field in sftp["propertyFields"] if field["required"]}
@@ -105,7 +105,7 @@ def connects(admin, server):
     created = admin("ConnectionService/CreateConnection", new_connection("partner", DISPLAY_NAME, SECRET))["connection"]
     assert (created["name"], created["displayName"]) == (PARTNER, DISPLAY_NAME)
     assert (created["state"], created["attachedExportCount"]) == ("STATE_ACTIVE", "0")
-    assert created["properties"]["port"] == 22, "the default is written in"
+    assert created["properties"]["port"] == 22, "the default is stored"
     assert created["credentialStatus"]["setFields"] == ["password"]
     read = admin("ConnectionService/GetConnection", {"name": PARTNER})
     assert read == {"connection": created} and SECRET not in json.dumps(read)
@@ -124,7 +124,7 @@ def new_connection(connection_id, display_name, secret):
 
 
 def shares(admin, ann):
-    step("a contributor may use nothing, until it is shared, and then learns its name and type")
+    step("a contributor can use the connection after it is shared, and can read its name and type only")
     search = ("ConnectionService/SearchUsableConnections", {"parent": ORGANIZATION})
     assert ann(*search)["usableConnections"] == []
     ann.refusal("ExportService/CreateExport", new_export("early", "Early"), "permission_denied", "NOT_PERMITTED")
@@ -151,7 +151,7 @@ def new_export(export_id, display_name):
 
 
 def exports_are_made(ann):
-    step("the contributor defines three exports and previews their times")
+    step("the contributor creates three exports and previews their schedule")
     exports = {}
     for export_id, display_name in [("buyers", "Weekly buyers"), ("lapsed", "Weekly lapsed"), ("new", "Weekly new")]:
         made = ann("ExportService/CreateExport", new_export(export_id, display_name))["export"]
@@ -165,7 +165,7 @@ def exports_are_made(ann):
     assert len(times) == 60 and all(map(is_monday_at_six, times)) and times == sorted(set(times))
     assert times[0] == exports[f"{ORGANIZATION}/exports/buyers"]["nextRunTime"]
     offsets = {found["localTime"][-6:] for found in occurrences}
-    assert offsets == {"+01:00", "+02:00"}, "more than a year has winter and summer"
+    assert offsets == {"+01:00", "+02:00"}, "60 weeks include standard time and daylight saving time"
     return exports
 
 
@@ -184,7 +184,7 @@ def configuration(export):
 
 
 def unshares(admin, ann, exports):
-    step("unsharing breaks nothing: the exports stay active, the contributor can view them")
+    step("after the connection is unshared, the exports stay active, and the contributor can only view them")
     answer = admin("ConnectionService/UnshareConnection", {"name": PARTNER, "allContributors": True})
     assert answer["affectedExportCount"] == "3" and answer["connection"]["sharing"]["allContributors"] is False
     listed = ann("ExportService/ListExports", {"parent": ORGANIZATION})["exports"]
@@ -200,7 +200,7 @@ def unshares(admin, ann, exports):
 
 
 def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
-    step("a removal is refused and names its blockers; the stream lists them; one is removed, one detached, the rest too")
+    step("the connection cannot be deleted; its blocking exports are listed, then deleted or detached")
     remove = ("ConnectionService/DeleteConnection", {"name": PARTNER})
     refused = admin.refusal(*remove, "failed_precondition", "CONNECTION_IN_USE")
     assert refused.message.startswith("3 exports use this connection"), refused.message
@@ -229,24 +229,24 @@ def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
         assert (export["state"], export["connection"]) == ("STATE_INACTIVE", "")
         assert export["nextRunTime"] is None and export["detachment"]["connection"] == PARTNER
         assert configuration(export) == configuration(exports[name])
-        assert export["callerAccess"] == "CALLER_ACCESS_MANAGE", "detached, it is its creator's again"
+        assert export["callerAccess"] == "CALLER_ACCESS_MANAGE", "the creator manages a detached export"
     assert batch["batchId"] == export["detachment"]["batchId"]
 
 
 def removes(admin, server, uid):
-    step("the connection goes, and its secret with it")
+    step("the connection is deleted together with its credential")
     assert sealed_secrets(server, uid) == 1
     admin("ConnectionService/DeleteConnection", {"name": PARTNER})
     admin.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "not_found", "RESOURCE_NOT_FOUND")
     assert sealed_secrets(server, uid) == 0
     dump = server.dump()
-    assert DISPLAY_NAME.encode() in dump, "what is not secret is seen: the audit log tells of the removal"
+    assert DISPLAY_NAME.encode() in dump, "the dump contains data that is not secret: the audit event of the deletion"
     assert SECRET.encode() not in dump
     assert SECRET not in "".join(server.log)
 
 
 def sealed_secrets(server, uid):
-    """How many secrets the database holds of a connection."""
+    """Returns the number of sealed credentials of a connection."""
     uid = uuid.UUID(uid)
     if server.database_url:
         query = f"SELECT count(*) FROM credentials WHERE connection_uid = '{uid}'"
@@ -260,7 +260,7 @@ def sealed_secrets(server, uid):
 
 
 def attaches_again(admin, ann):
-    step("the contributor attaches an export to another shared connection: it is active again")
+    step("the contributor attaches an export to another shared connection, and it is active again")
     other = new_connection("other", "Another SFTP", "another secret")
     other["connection"]["sharing"] = {"members": ["user:ann"]}
     admin("ConnectionService/CreateConnection", other)
@@ -274,7 +274,7 @@ def attaches_again(admin, ann):
 
 
 def is_on_the_audit_log(admin):
-    step("all of it is on the audit log, the denied attempts too")
+    step("the audit log contains all changes and the denied attempts")
     events = admin("AuditService/ListAuditEvents", {"parent": ORGANIZATION, "pageSize": 100})["auditEvents"]
     told = [event["method"].split("/")[1] for event in events if event["outcome"] == "OUTCOME_SUCCEEDED"]
     changes = ["CreateConnection", "ShareConnection", "CreateExport", "CreateExport", "CreateExport", "UnshareConnection"]

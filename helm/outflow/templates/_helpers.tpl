@@ -1,4 +1,4 @@
-{{/* Names end so that every suffix fits into 63 characters. */}}
+{{/* The full name is truncated, so that names with a suffix have at most 63 characters. */}}
 
 {{- define "outflow.name" -}}
 {{- .Values.nameOverride | default .Chart.Name -}}
@@ -37,7 +37,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* The metadata of an object. Arguments: root, name, component, annotations (may be left out). */}}
+{{/* Metadata of an object. Arguments: root, name, component, annotations (optional). */}}
 {{- define "outflow.metadata" -}}
 {{- $own := include "outflow.selectorLabels" . | fromYaml -}}
 {{- $_ := set $own "app.kubernetes.io/version" (.root.Values.image.tag | default .root.Chart.AppVersion | toString) -}}
@@ -53,12 +53,12 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* The labels of a pod. Arguments: root, component. */}}
+{{/* Labels of a pod. Arguments: root, component. */}}
 {{- define "outflow.podLabels" -}}
 {{- merge (include "outflow.selectorLabels" . | fromYaml) (deepCopy .root.Values.podLabels) (deepCopy .root.Values.labels) | toYaml -}}
 {{- end -}}
 
-{{/* What every pod has: no token, the security context, where it may run. */}}
+{{/* The part of the spec that all pods share: no service account token, security context, scheduling. */}}
 {{- define "outflow.podSpec" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -85,7 +85,7 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* The environment of the server, by name: what is set here is refused in extraEnv. */}}
+{{/* Environment variables of the server. extraEnv must not set them. */}}
 {{- define "outflow.env" -}}
 {{- $jwt := .Values.identity.jwt -}}
 {{- $postgresql := eq .Values.database.type "postgresql" -}}
@@ -129,7 +129,7 @@ OUTFLOW_LOG_FORMAT: {{ .Values.log.format }}
 OUTFLOW_LOG: {{ .Values.log.filter | quote }}
 {{- end -}}
 
-{{/* The volumes of the server and where each is mounted; one list, so that they cannot part. */}}
+{{/* Volumes of the server with their mount paths. The Deployment renders volumes and volumeMounts from this one list. */}}
 {{- define "outflow.volumes" -}}
 - name: tmp
   mountPath: /tmp
@@ -177,7 +177,7 @@ mountPath: /etc/outflow/database
 source: {secret: {secretName: {{ .Values.database.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ .Values.database.existingSecretKey | quote }}, path: url}]}}
 {{- end -}}
 
-{{/* Most pods at once, beyond an update: for the count of database connections. */}}
+{{/* Maximum number of pods outside an update. NOTES.txt computes the number of database connections from it. */}}
 {{- define "outflow.mostReplicas" -}}
 {{- .Values.autoscaling.enabled | ternary .Values.autoscaling.maxReplicas .Values.replicas | int -}}
 {{- end -}}
