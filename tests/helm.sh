@@ -396,6 +396,8 @@ refuse "an unconfined seccomp profile" "at '/podSecurityContext/seccompProfile/t
 refuse "a database URL in the environment" 'extraEnv must not set OUTFLOW_DATABASE_URL:' "${postgresql[@]}" --set 'extraEnv[0].name=OUTFLOW_DATABASE_URL,extraEnv[0].value=x'
 refuse "the identity mode in the environment" 'extraEnv must not set OUTFLOW_IDENTITY_MODE:' "${sqlite[@]}" --set 'extraEnv[0].name=OUTFLOW_IDENTITY_MODE,extraEnv[0].value=development'
 refuse "a database URL in the configuration" 'config must not set database_url' "${postgresql[@]}" --set-string config='database_url = "postgres://u:p@h/d"'
+refuse "a database URL in a table of the configuration" 'config must not set database_url' "${postgresql[@]}" --set-string config=$'[database]\nurl = "postgres://u:p@h/d"'
+refuse "a configuration that is not TOML" 'config is not valid TOML' "${postgresql[@]}" --set-string config='log ='
 refuse "keys in the configuration" 'config must not set keys' "${postgresql[@]}" --set-string config='keys = "k0001=AAAA"'
 refuse "keys in the environment" 'extraEnv must not set OUTFLOW_KEYS:' "${postgresql[@]}" --set 'extraEnv[0].name=OUTFLOW_KEYS,extraEnv[0].value=x'
 refuse "configuration as a map" "at '/config': got object, want string" "${sqlite[@]}" --set config.a=1

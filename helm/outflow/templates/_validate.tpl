@@ -49,11 +49,14 @@
 {{- end -}}
 {{- end -}}
 
-{{- if regexMatch "(?m)^\\s*[\"']?database_url[\"']?\\s*=" $v.config -}}
+{{- $config := fromToml $v.config -}}
+{{- if hasKey $config "Error" -}}
+{{- $e = append $e (printf "config is not valid TOML: %s" $config.Error) -}}
+{{- end -}}
+{{- if or (hasKey $config "database_url") (and (kindIs "map" $config.database) (hasKey $config.database "url")) -}}
 {{- $e = append $e "config must not set database_url, because a ConfigMap must not contain secrets: use database.existingSecret" -}}
 {{- end -}}
-
-{{- if regexMatch "(?m)^\\s*[\"']?keys[\"']?\\s*=" $v.config -}}
+{{- if hasKey $config "keys" -}}
 {{- $e = append $e "config must not set keys, because a ConfigMap must not contain secrets: use keys.existingSecret" -}}
 {{- end -}}
 
