@@ -52,7 +52,7 @@ pub enum Exposure {
         /// TLS, if wanted.
         tls: Option<TlsFiles>,
     },
-    /// Other machines.
+    /// Clients on other machines.
     Network {
         /// The issuer of tokens.
         identity: JwtConfig,

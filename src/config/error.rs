@@ -9,7 +9,7 @@ pub enum ConfigError {
     /// A key that is not a setting.
     #[error("configuration: unknown setting `{key}` in {location}")]
     UnknownKey {
-        /// The key.
+        /// The unknown key.
         key: String,
         /// Source of the value.
         location: String,
@@ -17,7 +17,7 @@ pub enum ConfigError {
     /// A value that cannot be parsed.
     #[error("configuration: `{key}` must be {expected} (set by {location})")]
     BadValue {
-        /// The setting.
+        /// Key of the setting.
         key: &'static str,
         /// Accepted values.
         expected: &'static str,
@@ -29,7 +29,7 @@ pub enum ConfigError {
     Unreadable {
         /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// A file that is not TOML.

@@ -17,9 +17,9 @@ const DAY: Duration = Duration::from_hours(24);
 /// How long the audit log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionConfig {
-    /// Changes.
+    /// Retention of audit events about changes.
     pub audit: Duration,
-    /// Denied attempts.
+    /// Retention of denied attempts.
     pub denied: Duration,
 }
 

@@ -18,15 +18,15 @@ const CONFIG: &str = "config";
 /// Where a value was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A flag.
+    /// The flag with this name.
     Flag(String),
-    /// An environment variable.
+    /// The environment variable with this name.
     Environment(String),
     /// The configuration file.
     File(PathBuf),
     /// A file that holds a secret, and what named it.
     SecretFile(PathBuf),
-    /// The default.
+    /// The default of the setting.
     Default,
     /// Code, in tests.
     Code,

@@ -33,9 +33,9 @@ pub struct TelemetryConfig {
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable lines.
     Text,
-    /// For programs.
+    /// One JSON object per line.
     Json,
 }
 
@@ -60,7 +60,7 @@ impl SettingValue for LogFormat {
     }
 }
 
-/// A share.
+/// A ratio from 0 to 1.
 struct Ratio(f64);
 
 impl SettingValue for Ratio {

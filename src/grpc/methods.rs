@@ -22,7 +22,7 @@ pub enum Route {
     Health,
     /// Server reflection.
     Reflection,
-    /// Nowhere.
+    /// No known method.
     Unknown,
 }
 

@@ -122,7 +122,7 @@ pub struct Connection {
     pub uid: ConnectionUid,
     /// Display name.
     pub display_name: String,
-    /// Description.
+    /// Free-form description.
     pub description: String,
     /// Connection type.
     pub connection_type: ConnectionTypeId,
@@ -148,7 +148,7 @@ pub struct Connection {
     pub attachment_revision: i64,
     /// Value of `export_revision` at the last attachment.
     pub last_attached_revision: i64,
-    /// Labels.
+    /// Labels by key.
     pub labels: Labels,
     /// Principal that created it.
     pub creator: String,

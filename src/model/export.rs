@@ -24,9 +24,9 @@ pub enum ExportState {
 /// What the caller may do with an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallerAccess {
-    /// Read.
+    /// The caller may read it.
     View,
-    /// Read, edit, schedule, duplicate, reattach and delete.
+    /// The caller may also edit, schedule, duplicate, reattach and delete it.
     Manage,
 }
 
@@ -82,7 +82,7 @@ pub struct Export {
     pub uid: ExportUid,
     /// Display name.
     pub display_name: String,
-    /// Description.
+    /// Free-form description.
     pub description: String,
     /// Type of its connection; kept when it is detached.
     pub connection_type: ConnectionTypeId,
@@ -98,7 +98,7 @@ pub struct Export {
     pub next_due_time: Option<DateTime<Utc>>,
     /// What the caller may do with it.
     pub caller_access: CallerAccess,
-    /// Labels.
+    /// Labels by key.
     pub labels: Labels,
     /// Principal that created it.
     pub creator: String,

@@ -61,7 +61,7 @@ pub struct PageRequest {
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// Entries.
+    /// Entries of the page.
     pub items: Vec<T>,
     /// Position after which the next page begins; `None` on the last page.
     pub next: Option<Position>,

@@ -45,7 +45,7 @@ impl PayloadField {
 /// Transformation of a value before it is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transform {
-    /// Unchanged.
+    /// Values are exported unchanged.
     None,
     /// SHA-256 of the text, in hexadecimal.
     Sha256,
@@ -60,7 +60,7 @@ pub struct PayloadFilter {
     pub field: String,
     /// Comparison operator.
     pub comparison: Comparison,
-    /// Operands.
+    /// Operands of the comparison.
     pub values: Vec<Value>,
 }
 
@@ -83,9 +83,9 @@ pub enum Comparison {
     Greater,
     /// `>=`
     GreaterOrEqual,
-    /// NULL.
+    /// The value is NULL.
     IsNull,
-    /// Not NULL.
+    /// The value is not NULL.
     IsNotNull,
 }
 

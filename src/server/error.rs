@@ -11,43 +11,43 @@ use crate::vault::{KeyError, VaultError};
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A connection type.
+    /// A file of connection types is invalid.
     #[error("connection types: {0}")]
     Catalog(#[from] CatalogError),
-    /// The database.
+    /// The database settings are invalid.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The schema.
+    /// The schema cannot be migrated or used.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
-    /// The keys.
+    /// The keys cannot be loaded or created.
     #[error("keys: {0}")]
     Keys(#[from] KeyError),
     /// A key differs from the one with the same id that was used before.
     #[error("keys: {0}")]
     Vault(#[from] VaultError),
-    /// Keys without which stored credentials cannot be opened.
+    /// Keys that stored credentials are sealed with are missing from the key ring.
     #[error("keys: credentials are sealed with {}, which the key ring lacks", .0.join(", "))]
     MissingKeys(Vec<String>),
     /// A stored row cannot be read.
     #[error("cannot read the database: {0}")]
     Store(#[source] crate::model::Error),
-    /// The development identity.
+    /// The development identity cannot be set up.
     #[error("development identity: {0}")]
     Development(#[from] DevelopmentError),
-    /// The issuer's keys.
+    /// The issuer's keys cannot be loaded.
     #[error("identity: {0}")]
     KeySet(#[from] KeySetError),
-    /// The issuer.
+    /// The issuer is misconfigured.
     #[error("identity: {0}")]
     Issuers(#[from] IssuersError),
-    /// A listener.
+    /// A listener cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] std::io::Error),
-    /// The transport.
+    /// The transport cannot be set up.
     #[error("transport: {0}")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

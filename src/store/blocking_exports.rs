@@ -35,7 +35,7 @@ pub struct Blocking {
     pub creator: String,
     /// `Active` or `Blocked`.
     pub state: ExportState,
-    /// Uid.
+    /// Uid of the export.
     pub uid: ExportUid,
     /// Creation time.
     pub create_time: DateTime<Utc>,

@@ -23,7 +23,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// State of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaState {
-    /// Applied migrations.
+    /// Applied migrations of this build.
     pub applied: Vec<String>,
     /// Migrations of this build that are not applied.
     pub pending: Vec<String>,

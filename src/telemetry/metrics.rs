@@ -29,7 +29,7 @@ pub struct Metric {
     /// The names of its labels.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Description.
+    /// Description in the output.
     pub description: String,
 }
 

@@ -1,4 +1,4 @@
-//! CreateConnection.
+//! Implements CreateConnection.
 
 use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, Mutation, MutationTx};
@@ -24,7 +24,7 @@ pub struct CreateConnection {
 pub struct ConnectionDraft {
     /// Display name.
     pub display_name: String,
-    /// Description.
+    /// Free-form description.
     pub description: String,
     /// Its type.
     pub connection_type: ConnectionTypeId,
@@ -32,7 +32,7 @@ pub struct ConnectionDraft {
     pub properties: Object,
     /// Who may use it.
     pub sharing: Sharing,
-    /// Labels.
+    /// Labels by key.
     pub labels: Labels,
 }
 

@@ -8,7 +8,7 @@ use crate::store::locks::LockMode;
 
 /// Deletes a connection that no export uses, with its sharing and its credential.
 pub struct DeleteConnection {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,

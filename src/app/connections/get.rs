@@ -1,4 +1,4 @@
-//! GetConnection.
+//! Implements GetConnection.
 
 use crate::app::App;
 use crate::model::{Connection, ConnectionName, Error, OpContext, ResourceKind, Result};

@@ -1,4 +1,4 @@
-//! ListConnections.
+//! Implements ListConnections.
 
 use crate::app::App;
 use crate::model::page::{Page, PageRequest};

@@ -1,4 +1,4 @@
-//! ResumeConnection.
+//! Implements ResumeConnection.
 
 use super::stored;
 use crate::app::{Affected, Mutation, MutationTx};
@@ -7,7 +7,7 @@ use crate::store::locks::LockMode;
 
 /// Ends the suspension of a connection.
 pub struct ResumeConnection {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,

@@ -1,4 +1,4 @@
-//! RevokeConnectionCredential.
+//! Implements RevokeConnectionCredential.
 
 use super::availability::{Withdrawal, withdraw};
 use super::stored;
@@ -8,7 +8,7 @@ use crate::store::locks::LockMode;
 
 /// Erases the credential of a connection. Its exports are blocked, not detached.
 pub struct RevokeConnectionCredential {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,

@@ -1,4 +1,4 @@
-//! RotateConnectionCredential.
+//! Implements RotateConnectionCredential.
 
 use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, Mutation, MutationTx};
@@ -9,7 +9,7 @@ use crate::store::locks::LockMode;
 
 /// Replaces the credential of a connection.
 pub struct RotateConnectionCredential {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,

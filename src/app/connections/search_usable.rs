@@ -1,4 +1,4 @@
-//! SearchUsableConnections.
+//! Implements SearchUsableConnections.
 
 use crate::app::App;
 use crate::model::page::{Page, PageRequest};

@@ -1,4 +1,4 @@
-//! ShareConnection.
+//! Implements ShareConnection.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::store::locks::LockMode;
 /// Shares a connection with more contributors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareConnection {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,

@@ -1,4 +1,4 @@
-//! SuspendConnection.
+//! Implements SuspendConnection.
 
 use super::availability::{Withdrawal, withdraw};
 use super::stored;
@@ -8,7 +8,7 @@ use crate::store::locks::LockMode;
 
 /// Stops all exports of a connection without changing their schedules.
 pub struct SuspendConnection {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,

@@ -1,4 +1,4 @@
-//! UnshareConnection.
+//! Implements UnshareConnection.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::store::locks::LockMode;
 /// Takes shares of a connection away. Its exports stay and continue to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnshareConnection {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,

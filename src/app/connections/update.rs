@@ -1,4 +1,4 @@
-//! UpdateConnection.
+//! Implements UpdateConnection.
 
 use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, Mutation, MutationTx};
@@ -9,7 +9,7 @@ use crate::store::locks::LockMode;
 
 /// Changes a connection.
 pub struct UpdateConnection {
-    /// The connection.
+    /// Id of the connection.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
@@ -24,7 +24,7 @@ pub struct UpdateConnection {
 pub struct ConnectionUpdate {
     /// Display name.
     pub display_name: Option<String>,
-    /// Description.
+    /// Free-form description.
     pub description: Option<String>,
     /// The type as the request has it; it cannot change.
     pub connection_type: Option<ConnectionTypeId>,

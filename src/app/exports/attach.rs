@@ -11,11 +11,11 @@ use crate::model::{Connection, ConnectionName, Error, Export, Invalid, ResourceI
 /// Attaches a detached export, or moves an attached one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttachExport {
-    /// The export.
+    /// Id of the export.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
-    /// The connection.
+    /// Name of the connection.
     pub connection: ConnectionName,
     /// Settings for the type of that connection; `None` keeps the current ones.
     pub destination_settings: Option<Object>,
@@ -24,9 +24,9 @@ pub struct AttachExport {
 /// Attaches or moves many exports to one connection, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchAttachExports {
-    /// The exports.
+    /// Ids of the exports.
     pub ids: Vec<ResourceId>,
-    /// The connection.
+    /// Name of the connection.
     pub connection: ConnectionName,
 }
 

@@ -1,4 +1,4 @@
-//! CreateExport.
+//! Implements CreateExport.
 
 use super::{attachment, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
@@ -22,7 +22,7 @@ pub struct CreateExport {
 pub struct ExportDraft {
     /// Display name.
     pub display_name: String,
-    /// Description.
+    /// Free-form description.
     pub description: String,
     /// The connection that it uses.
     pub connection: ConnectionName,
@@ -32,7 +32,7 @@ pub struct ExportDraft {
     pub schedule: Option<Schedule>,
     /// The settings of the connection type for exports.
     pub destination_settings: Object,
-    /// Labels.
+    /// Labels by key.
     pub labels: Labels,
 }
 

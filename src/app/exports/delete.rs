@@ -9,7 +9,7 @@ use crate::model::{ResourceId, Result};
 /// Deletes an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteExport {
-    /// The export.
+    /// Id of the export.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
@@ -18,7 +18,7 @@ pub struct DeleteExport {
 /// Deletes many exports, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchDeleteExports {
-    /// The exports.
+    /// Ids of the exports.
     pub ids: Vec<ResourceId>,
 }
 

@@ -16,7 +16,7 @@ use crate::store::locks::{self, LockMode};
 /// Detaches an export. Detaching a detached one succeeds and changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetachExport {
-    /// The export.
+    /// Id of the export.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
@@ -27,7 +27,7 @@ pub struct DetachExport {
 /// Detaches many exports, all or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchDetachExports {
-    /// The exports.
+    /// The exports to detach.
     pub target: DetachTarget,
     /// The administrator's reason.
     pub reason: String,
@@ -40,7 +40,7 @@ pub enum DetachTarget {
     Names(Vec<ResourceId>),
     /// All that are attached to a connection, if none was attached since the set was listed.
     AttachedSet {
-        /// The connection.
+        /// Name of the connection.
         connection: ConnectionName,
         /// The etag of the listed set.
         blocking_set_etag: String,

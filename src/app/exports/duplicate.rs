@@ -1,4 +1,4 @@
-//! DuplicateExport.
+//! Implements DuplicateExport.
 
 use super::{attachment, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};

@@ -1,4 +1,4 @@
-//! GetExport.
+//! Implements GetExport.
 
 use crate::app::App;
 use crate::model::{Error, Export, ExportName, OpContext, ResourceKind, Result};

@@ -1,4 +1,4 @@
-//! ListExports.
+//! Implements ListExports.
 
 use crate::app::App;
 use crate::model::page::{Page, PageRequest};

@@ -1,4 +1,4 @@
-//! PreviewSchedule.
+//! Implements PreviewSchedule.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! UpdateExport.
+//! Implements UpdateExport.
 
 use super::{settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
@@ -9,7 +9,7 @@ use crate::model::{ConnectionName, Error, Export, Invalid, Payload, ResourceId, 
 /// Changes everything of an export but its connection and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateExport {
-    /// The export.
+    /// Id of the export.
     pub id: ResourceId,
     /// The etag that it must have; empty: any.
     pub etag: String,
@@ -22,7 +22,7 @@ pub struct UpdateExport {
 pub struct ExportUpdate {
     /// Display name.
     pub display_name: Option<String>,
-    /// Description.
+    /// Free-form description.
     pub description: Option<String>,
     /// The connection as the request has it; an update cannot change it.
     pub connection: Option<ConnectionName>,

@@ -1,4 +1,4 @@
-//! BatchUpdateExportSchedules.
+//! Implements BatchUpdateExportSchedules.
 
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::model::{Error, Export, ResourceId, Result, Violations};
 /// Switches or replaces the schedules of many exports, all or none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchUpdateExportSchedules {
-    /// The exports.
+    /// Ids of the exports.
     pub ids: Vec<ResourceId>,
     /// Change to their schedules.
     pub update: ScheduleUpdate,

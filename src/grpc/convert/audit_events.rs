@@ -8,7 +8,7 @@ use crate::model::audit::{AuditEvent, AuditFilter, Outcome};
 use crate::model::page::OrderKey;
 use crate::model::{OrganizationId, limits};
 
-/// ListAuditEvents.
+/// Converts a request of ListAuditEvents.
 pub fn list_audit_events(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListAuditEventsRequest,

@@ -33,7 +33,7 @@ pub fn types_page_token(last: &str) -> String {
     token::encode(TokenKind::Catalog, last.as_bytes())
 }
 
-/// GetConnectionType.
+/// Converts a request of GetConnectionType.
 pub fn get_connection_type(
     validator: &mut RequestValidator<'_>,
     request: &pb::GetConnectionTypeRequest,

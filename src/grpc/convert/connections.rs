@@ -30,7 +30,7 @@ const ELSEWHERE: [(&str, &str); 6] = [
     ("name", "a name is immutable"),
 ];
 
-/// CreateConnection.
+/// Converts a request of CreateConnection.
 pub fn create_connection(
     validator: &mut RequestValidator<'_>,
     request: pb::CreateConnectionRequest,
@@ -58,7 +58,7 @@ pub fn create_connection(
     Some(CreateConnection { id, draft, credential })
 }
 
-/// GetConnection.
+/// Converts a request of GetConnection.
 pub fn get_connection(
     validator: &mut RequestValidator<'_>,
     request: &pb::GetConnectionRequest,
@@ -66,7 +66,7 @@ pub fn get_connection(
     connection_name(validator, &request.name)
 }
 
-/// ListConnections.
+/// Converts a request of ListConnections.
 pub fn list_connections(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListConnectionsRequest,
@@ -93,7 +93,7 @@ pub fn list_connections(
     List::parse(validator, &paging, &RESOURCE_KEYS, filter, &arguments)
 }
 
-/// SearchUsableConnections.
+/// Converts a request of SearchUsableConnections.
 pub fn search_usable_connections(
     validator: &mut RequestValidator<'_>,
     request: &pb::SearchUsableConnectionsRequest,
@@ -142,7 +142,7 @@ pub fn update_connection(
     Some(UpdateConnection { id: name?.id, etag: connection.etag, update, credential })
 }
 
-/// DeleteConnection.
+/// Converts a request of DeleteConnection.
 pub fn delete_connection(
     validator: &mut RequestValidator<'_>,
     request: pb::DeleteConnectionRequest,
@@ -150,7 +150,7 @@ pub fn delete_connection(
     Some(DeleteConnection { id: connection_id(validator, &request.name)?, etag: request.etag })
 }
 
-/// ShareConnection.
+/// Converts a request of ShareConnection.
 pub fn share_connection(
     validator: &mut RequestValidator<'_>,
     request: pb::ShareConnectionRequest,
@@ -160,7 +160,7 @@ pub fn share_connection(
     Some(ShareConnection { id, etag: request.etag, all_contributors, members })
 }
 
-/// UnshareConnection.
+/// Converts a request of UnshareConnection.
 pub fn unshare_connection(
     validator: &mut RequestValidator<'_>,
     request: pb::UnshareConnectionRequest,
@@ -170,7 +170,7 @@ pub fn unshare_connection(
     Some(UnshareConnection { id, etag: request.etag, all_contributors, members })
 }
 
-/// RotateConnectionCredential.
+/// Converts a request of RotateConnectionCredential.
 pub fn rotate_connection_credential(
     validator: &mut RequestValidator<'_>,
     request: pb::RotateConnectionCredentialRequest,
@@ -183,7 +183,7 @@ pub fn rotate_connection_credential(
     Some(RotateConnectionCredential { id: id?, etag: request.etag, credential: credential? })
 }
 
-/// RevokeConnectionCredential.
+/// Converts a request of RevokeConnectionCredential.
 pub fn revoke_connection_credential(
     validator: &mut RequestValidator<'_>,
     request: pb::RevokeConnectionCredentialRequest,
@@ -191,7 +191,7 @@ pub fn revoke_connection_credential(
     Some(RevokeConnectionCredential { id: connection_id(validator, &request.name)?, etag: request.etag })
 }
 
-/// SuspendConnection.
+/// Converts a request of SuspendConnection.
 pub fn suspend_connection(
     validator: &mut RequestValidator<'_>,
     request: pb::SuspendConnectionRequest,
@@ -201,7 +201,7 @@ pub fn suspend_connection(
     Some(SuspendConnection { id: id?, etag: request.etag, reason })
 }
 
-/// ResumeConnection.
+/// Converts a request of ResumeConnection.
 pub fn resume_connection(
     validator: &mut RequestValidator<'_>,
     request: pb::ResumeConnectionRequest,

@@ -31,7 +31,7 @@ const ELSEWHERE: [(&str, &str); 4] = [
     ("name", "a name is immutable"),
 ];
 
-/// CreateExport.
+/// Converts a request of CreateExport.
 pub fn create_export(validator: &mut RequestValidator<'_>, request: pb::CreateExportRequest) -> Option<CreateExport> {
     let export = request.export.unwrap_or_default();
     // The name is ignored, but one of another organization is denied.
@@ -51,12 +51,12 @@ pub fn create_export(validator: &mut RequestValidator<'_>, request: pb::CreateEx
     Some(CreateExport { id, draft })
 }
 
-/// GetExport.
+/// Converts a request of GetExport.
 pub fn get_export(validator: &mut RequestValidator<'_>, request: &pb::GetExportRequest) -> Option<ExportName> {
     export_name(validator, &request.name)
 }
 
-/// ListExports.
+/// Converts a request of ListExports.
 pub fn list_exports(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListExportsRequest,
@@ -144,12 +144,12 @@ pub fn update_export(validator: &mut RequestValidator<'_>, request: pb::UpdateEx
     Some(UpdateExport { id: name?.id, etag: export.etag, update })
 }
 
-/// DeleteExport.
+/// Converts a request of DeleteExport.
 pub fn delete_export(validator: &mut RequestValidator<'_>, request: pb::DeleteExportRequest) -> Option<DeleteExport> {
     Some(DeleteExport { id: export_name(validator, &request.name)?.id, etag: request.etag })
 }
 
-/// BatchDeleteExports.
+/// Converts a request of BatchDeleteExports.
 pub fn batch_delete_exports(
     validator: &mut RequestValidator<'_>,
     request: pb::BatchDeleteExportsRequest,
@@ -157,7 +157,7 @@ pub fn batch_delete_exports(
     Some(BatchDeleteExports { ids: batch(validator, &request.parent, &request.names, "") })
 }
 
-/// DuplicateExport.
+/// Converts a request of DuplicateExport.
 pub fn duplicate_export(
     validator: &mut RequestValidator<'_>,
     request: pb::DuplicateExportRequest,
@@ -168,7 +168,7 @@ pub fn duplicate_export(
     Some(DuplicateExport { source: source?.id, id, display_name })
 }
 
-/// AttachExport.
+/// Converts a request of AttachExport.
 pub fn attach_export(validator: &mut RequestValidator<'_>, request: pb::AttachExportRequest) -> Option<AttachExport> {
     validator.own_names([request.name.as_str(), &request.connection]);
     let name = validator.export("name", &request.name);
@@ -179,7 +179,7 @@ pub fn attach_export(validator: &mut RequestValidator<'_>, request: pb::AttachEx
     Some(AttachExport { id: name?.id, etag: request.etag, connection: connection?, destination_settings })
 }
 
-/// BatchAttachExports.
+/// Converts a request of BatchAttachExports.
 pub fn batch_attach_exports(
     validator: &mut RequestValidator<'_>,
     request: pb::BatchAttachExportsRequest,
@@ -189,7 +189,7 @@ pub fn batch_attach_exports(
     Some(BatchAttachExports { ids, connection })
 }
 
-/// DetachExport.
+/// Converts a request of DetachExport.
 pub fn detach_export(validator: &mut RequestValidator<'_>, request: pb::DetachExportRequest) -> Option<DetachExport> {
     let name = export_name(validator, &request.name);
     let reason = validator.text("reason", request.reason, limits::MAX_REASON_CHARS);
@@ -220,7 +220,7 @@ pub fn batch_detach_exports(
     Some(BatchDetachExports { target, reason })
 }
 
-/// BatchUpdateExportSchedules.
+/// Converts a request of BatchUpdateExportSchedules.
 pub fn batch_update_export_schedules(
     validator: &mut RequestValidator<'_>,
     request: pb::BatchUpdateExportSchedulesRequest,

@@ -1,4 +1,4 @@
-//! Payloads.
+//! Converts payloads.
 
 use super::validator::RequestValidator;
 use super::values::{json, json_to_proto};

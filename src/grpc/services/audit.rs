@@ -1,4 +1,4 @@
-//! AuditService.
+//! Handlers of AuditService.
 
 use tonic::{Request, Response, Status};
 

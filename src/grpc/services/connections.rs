@@ -1,4 +1,4 @@
-//! ConnectionService.
+//! Handlers of ConnectionService.
 
 use std::pin::Pin;
 

@@ -1,4 +1,4 @@
-//! ExportService.
+//! Handlers of ExportService.
 
 use tonic::{Request, Response, Status};
 
