@@ -181,7 +181,7 @@ async fn serve_until(config: &Config, observability: Observability, stop: Cancel
         server = Server::start(config, observability) => server?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
-    let address = server.local_address()?;
+    let address = server.listener().local_addr()?;
     tracing::info!(%address, "serving");
     if let Exposure::Loopback { identity: Identity::Development { data_dir }, .. } = &config.api.exposure
         && let Err(error) = print_example(data_dir, address)

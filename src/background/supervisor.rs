@@ -1,4 +1,4 @@
-//! Runs the background tasks: after an error or a panic with backoff, and counted.
+//! Runs the background tasks, records their outcomes, and retries with backoff after an error or a panic.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::model::Clock;
 
 /// The pause after the first failure, doubled after each further one.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
-/// The longest pause after a failure, unless the interval of the task is longer.
+/// The longest pause after a failure.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Runs tasks. A clone shows the same statuses.
@@ -123,7 +123,7 @@ impl Supervisor {
 fn pause(interval: Duration, consecutive_failures: u32) -> Duration {
     match consecutive_failures {
         0 => interval,
-        failures => interval.max(INITIAL_BACKOFF.saturating_mul(2_u32.saturating_pow(failures - 1)).min(MAX_BACKOFF)),
+        failures => INITIAL_BACKOFF.saturating_mul(2_u32.saturating_pow(failures - 1)).min(MAX_BACKOFF),
     }
 }
 
@@ -135,4 +135,62 @@ fn unix_seconds(time: DateTime<Utc>) -> f64 {
 fn panic_error(panic: &(dyn Any + Send)) -> TaskError {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", message.unwrap_or_default()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Fails or panics in turn for the first runs, and reports the start of each run.
+    struct Failing {
+        starts: mpsc::UnboundedSender<Instant>,
+        failures: u32,
+        runs: Mutex<u32>,
+    }
+
+    #[async_trait::async_trait]
+    impl Task for Failing {
+        fn name(&self) -> &'static str {
+            "failing"
+        }
+
+        fn interval(&self) -> Duration {
+            Duration::from_mins(10)
+        }
+
+        async fn run_once(&self) -> Result<(), TaskError> {
+            self.starts.send(Instant::now())?;
+            let run = {
+                let mut runs = self.runs.lock().unwrap();
+                *runs += 1;
+                *runs
+            };
+            assert!(run > self.failures || run % 2 == 0, "run {run} panics");
+            if run > self.failures { Ok(()) } else { Err("fails".into()) }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_runs_are_counted_and_retried_with_backoff() {
+        let (starts, mut started) = mpsc::unbounded_channel();
+        let supervisor = Supervisor::new(Clock::default());
+        let stop = CancellationToken::new();
+        let task = Arc::new(Failing { starts, failures: 7, runs: Mutex::new(0) });
+        let running = tokio::spawn(supervisor.clone().run(vec![task], stop.clone()));
+        let mut last = Instant::now();
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            let start = started.recv().await.unwrap();
+            pauses.push((start - last).as_secs());
+            last = start;
+        }
+        assert_eq!(pauses, [600, 1, 2, 4, 8, 16, 30, 30, 600]);
+        stop.cancel();
+        running.await.unwrap();
+        let status = supervisor.statuses()["failing"];
+        assert_eq!((status.failures, status.successes), (7, 2));
+        assert!(status.last_success.is_some());
+    }
 }

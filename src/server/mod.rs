@@ -1,6 +1,5 @@
 //! Wiring: the configuration becomes a catalog, a store, a vault, the application, and a server that can be stopped.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -110,9 +109,9 @@ impl Server {
         Ok(Self { app, clock, health, ready, listener, api, supervisor, tasks, lifecycle })
     }
 
-    /// The address of the API.
-    pub fn local_address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// The listener of the API.
+    pub fn listener(&self) -> &TcpListener {
+        &self.listener
     }
 
     /// The application, for tests.

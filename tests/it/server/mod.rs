@@ -1,5 +1,6 @@
 //! The server itself: what every call gets, who is let in, how it starts and stops.
 
+mod background;
 mod binary;
 mod calls;
 mod catalog;

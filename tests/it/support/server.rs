@@ -59,6 +59,16 @@ impl TestServer {
 
     /// Starts a server with other settings.
     pub async fn start_with(backend: Backend, settings: Vec<(&'static str, String)>) -> Self {
+        Self::start_prepared(backend, settings, Observability::default(), |_| ()).await
+    }
+
+    /// Starts a server with other settings; `prepare` can change it before it runs.
+    pub async fn start_prepared(
+        backend: Backend,
+        settings: Vec<(&'static str, String)>,
+        observability: Observability,
+        prepare: impl FnOnce(&mut Server),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data_dir = folder.path().to_owned();
         let mut values = vec![
@@ -76,8 +86,9 @@ impl TestServer {
         let config = Config::parse(&values).expect("a configuration");
         let database_url = config.database.url();
         let identity = DevelopmentIdentity::open(&data_dir).expect("an identity");
-        let server = Server::start(&config, Observability::default()).await.expect("the server starts");
-        let (address, clock) = (server.local_address().expect("an address"), server.clock().clone());
+        let mut server = Server::start(&config, observability).await.expect("the server starts");
+        prepare(&mut server);
+        let (address, clock) = (server.listener().local_addr().expect("an address"), server.clock().clone());
         let app = server.app().clone();
         let stop = CancellationToken::new();
         let running = Some(tokio::spawn(server.run(stop.clone())));
@@ -87,6 +98,12 @@ impl TestServer {
     /// A token of the development identity that lives so long.
     pub fn brief_token(&self, subject: &str, roles: &[Role], ttl: TimeDelta) -> String {
         client::mint(&self.identity, self.clock.now(), (client::ORGANIZATION, subject), roles, &[], ttl)
+    }
+
+    /// Waits until the server ends without having been stopped.
+    pub async fn ended(mut self) -> UnexpectedEnd {
+        let running = self.running.take().expect("it was not stopped");
+        running.await.expect("the server does not panic").expect_err("a part ended")
     }
 
     /// Stops the server and waits until it has.
