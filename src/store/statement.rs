@@ -64,9 +64,14 @@ fn span(backend: DbBackend, sql: &str) -> Span {
     span
 }
 
-/// Operation and first table of a statement: `SELECT connections`.
+/// Operation and table of a statement: `SELECT connections`. Tables of subqueries do not count.
 fn summary(sql: &str) -> String {
-    let mut words = sql.split_ascii_whitespace();
+    let mut depth = 0_usize;
+    let mut words = sql.split_ascii_whitespace().filter(|word| {
+        let outside = depth == 0 && !word.starts_with('(');
+        depth = (depth + word.matches('(').count()).saturating_sub(word.matches(')').count());
+        outside
+    });
     let operation = words.next().unwrap_or_default().to_ascii_uppercase();
     let is_before_table = |word: &&str| ["FROM", "INTO", "UPDATE"].iter().any(|known| word.eq_ignore_ascii_case(known));
     let table = match operation.as_str() {
@@ -90,6 +95,8 @@ mod tests {
             (r#"INSERT INTO "exports" ("uid") VALUES ($1)"#, "INSERT exports"),
             (r#"update "exports" SET "revision" = 2"#, "UPDATE exports"),
             ("DELETE FROM request_ids", "DELETE request_ids"),
+            (r#"SELECT "a", (SELECT max("b") FROM "members" WHERE (1 = 1)) AS "c" FROM "exports""#, "SELECT exports"),
+            (r#"SELECT COUNT(*) FROM "exports" INNER JOIN "connections""#, "SELECT exports"),
             ("SELECT 1", "SELECT"),
             ("", ""),
         ] {

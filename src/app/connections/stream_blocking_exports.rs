@@ -10,6 +10,7 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 
 use super::watch::WatchedState;
 use crate::app::App;
@@ -81,7 +82,7 @@ impl App {
         let cursor = self.start_cursor(context, name, cursor, follow).await?;
         let (sender, receiver) = mpsc::channel(MESSAGE_CAPACITY);
         let task = StreamTask { app: self.clone(), context: context.clone(), cursor, follow, sender, _permit: permit };
-        let task = self.0.tasks.spawn(task.run());
+        let task = self.0.tasks.spawn(task.run().instrument(Span::current()));
         let interrupted = Box::pin(streams::interrupted(context.clone(), self.now(), self.0.stop.clone()));
         Ok(until_interrupted(receiver, interrupted, task))
     }

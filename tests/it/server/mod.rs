@@ -6,3 +6,4 @@ mod calls;
 mod catalog;
 mod identity;
 mod keys;
+mod traces;
