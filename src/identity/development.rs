@@ -8,13 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -36,9 +35,6 @@ pub const DEVELOPMENT_AUDIENCE: &str = "outflow";
 /// The name of the key's file in the data directory.
 const FILE_NAME: &str = "development-identity.key";
 
-/// The DER of an Ed25519 private key up to its 32 secret bytes (RFC 8410, section 7; PKCS#8 version 1).
-const ED25519_PKCS8_PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
-
 /// Why there is no development identity, or no token. Never a byte of the key.
 #[derive(Debug, thiserror::Error)]
 pub enum DevelopmentError {
@@ -53,9 +49,9 @@ pub enum DevelopmentError {
     /// The key file holds no Ed25519 key.
     #[error("development key {} is no Ed25519 key in PKCS#8 PEM; remove it, and the next start makes another", .0.display())]
     Malformed(PathBuf),
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    Random,
+    /// The key could not be generated.
+    #[error("failed to generate the development key")]
+    Generation,
     /// The server would refuse such a token.
     #[error("no such token: its {} would be refused", .0.reason())]
     Refused(AuthnError),
@@ -100,7 +96,7 @@ impl DevelopmentIdentity {
         let failed = |cause| DevelopmentError::Io { path: path.clone(), cause };
         if !path.exists() {
             private_file::make_directory(data_directory).map_err(failed)?;
-            private_file::write_new(&path, new_key()?.as_bytes()).map_err(failed)?;
+            private_file::write_new(&path, generate_pem()?.as_bytes()).map_err(failed)?;
         }
         let pem = Zeroizing::new(fs::read(&path).map_err(failed)?);
         let key = EncodingKey::from_ed_pem(&pem).map_err(|_| DevelopmentError::Malformed(path.clone()))?;
@@ -155,11 +151,9 @@ fn settings() -> IssuerSettings {
     }
 }
 
-/// A new private key as PEM.
-fn new_key() -> Result<Zeroizing<String>, DevelopmentError> {
-    let mut der = Zeroizing::new([0_u8; 48]);
-    der[..16].copy_from_slice(&ED25519_PKCS8_PREFIX);
-    SysRng.try_fill_bytes(&mut der[16..]).map_err(|_| DevelopmentError::Random)?;
-    let body = Zeroizing::new(STANDARD.encode(der.as_slice()));
+/// Generates an Ed25519 key. Returns it as PEM of PKCS#8 version 1 (RFC 8410, section 7).
+fn generate_pem() -> Result<Zeroizing<String>, DevelopmentError> {
+    let key = Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8v1());
+    let body = Zeroizing::new(STANDARD.encode(key.map_err(|_| DevelopmentError::Generation)?));
     Ok(Zeroizing::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", body.as_str())))
 }

@@ -55,6 +55,43 @@ async fn a_minted_token_is_believed() {
     assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1, "nothing hidden is left");
 }
 
+#[test]
+fn a_generated_key_file_is_pem_of_pkcs8_version_1() {
+    let directory = Directory::new();
+    DevelopmentIdentity::open(&directory.0).ok().unwrap();
+    let pem = fs::read_to_string(directory.key_file()).unwrap();
+    let body = pem.strip_prefix("-----BEGIN PRIVATE KEY-----\n").unwrap();
+    let der = STANDARD.decode(body.strip_suffix("\n-----END PRIVATE KEY-----\n").unwrap()).unwrap();
+    // RFC 8410, section 7: everything before the 32 secret bytes is fixed.
+    assert_eq!(der[..16], *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20");
+    assert_eq!(der.len(), 48);
+}
+
+#[tokio::test]
+async fn an_existing_key_file_is_loaded_and_left_as_it_is() {
+    let directory = Directory::new();
+    fs::create_dir_all(&directory.0).unwrap();
+    // The key pair of RFC 8410, sections 10.1 and 10.3.
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+               -----END PRIVATE KEY-----\n";
+    fs::write(directory.key_file(), pem).unwrap();
+    let token = DevelopmentIdentity::open(&directory.0).ok().unwrap().mint(&ann(), at(0)).unwrap();
+    assert_eq!(fs::read_to_string(directory.key_file()).unwrap(), pem);
+    let public = json!({"kty": "OKP", "crv": "Ed25519", "x": "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"});
+    let set = json!({"keys": [public]}).to_string();
+    let keys = KeySet::load(KeySource::Fixed(set), Duration::MAX).await.unwrap();
+    let settings = IssuerSettings {
+        issuer: DEVELOPMENT_ISSUER.to_owned(),
+        audiences: vec![DEVELOPMENT_AUDIENCE.to_owned()],
+        principal_prefix: String::new(),
+        organization_claim: "organization".to_owned(),
+        roles_claim: "roles".to_owned(),
+        ..settings()
+    };
+    let verifier = Verifier::new(vec![Issuer { settings, keys }]).ok().unwrap();
+    assert_eq!(verifier.verify(&token, at(0)).await.unwrap().principal, "ann");
+}
+
 #[tokio::test]
 async fn another_servers_token_is_not_believed() {
     let (here, there) = (Directory::new(), Directory::new());
