@@ -3,10 +3,11 @@
 //! A token with a key id that is not in the set requests a refresh. Anyone can send such tokens, so they cause at most one
 //! fetch in 30 s.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, RwLock, watch};
 use tokio::time::Instant;
 
@@ -71,7 +72,7 @@ impl KeySet {
     /// Loads the set again. A failure leaves the keys as they are.
     pub async fn refresh(&self) -> Result<(), KeySetError> {
         let refreshed = self.0.fetch(Instant::now()).await;
-        self.0.request().pending = false;
+        self.0.request.lock().pending = false;
         self.0.finished.send_modify(|count| *count += 1);
         refreshed
     }
@@ -122,17 +123,13 @@ impl Shared {
         if self.source.is_fixed() {
             return None;
         }
-        let mut request = self.request();
+        let mut request = self.request.lock();
         let recent = request.time.is_some_and(|time| now.saturating_duration_since(time) < FETCH_INTERVAL);
         if !request.pending && !recent {
             *request = Request { time: Some(now), pending: true };
             self.requested.notify_one();
         }
         request.pending.then(|| self.finished.subscribe())
-    }
-
-    fn request(&self) -> MutexGuard<'_, Request> {
-        self.request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, now: Instant) -> Result<Found, AuthnError> {
