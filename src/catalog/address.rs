@@ -1,33 +1,34 @@
-//! What may stand in fields of type HOST, PORT and URI, and in relative paths.
+//! Checks hosts, URIs and relative paths.
 //!
-//! Strict and without a parser's leniency: whoever dials later must read the same host in the text as we do here.
+//! The checks are stricter than most parsers, so that every client that connects later reads the same host from a text.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// As long as DNS permits a name to be.
+/// The longest host name in bytes, as DNS permits.
 const MAX_HOST_BYTES: usize = 253;
-/// As long as DNS permits a label to be.
+/// The longest label of a host name in bytes, as DNS permits.
 const MAX_LABEL_BYTES: usize = 63;
-/// As long as every client and proxy takes a URI.
+/// The longest URI in bytes. Clients and proxies accept this length.
 const MAX_URI_BYTES: usize = 2048;
-/// Leaves room for a prefix, an export's own folder and a file's name within the 1,024 bytes of an object's key.
+/// The longest relative path in bytes. A prefix, the folder of an export and a file name fit into the 1,024 bytes of an
+/// object key.
 const MAX_PATH_BYTES: usize = 400;
-/// Below the 255 bytes of every file system for two-byte letters.
+/// The longest segment of a path in characters. Two-byte letters stay below the 255 bytes of file systems.
 const MAX_SEGMENT_CHARS: usize = 120;
 
-/// Whether `text` is a host name or the literal of an IP address; says what is wrong otherwise.
+/// Checks a host name or the literal of an IP address. The error states what is wrong.
 pub(super) fn check_host(text: &str) -> Result<(), &'static str> {
     if text.contains('@') {
-        return Err("must be a host alone, without user information");
+        return Err("must be a host name or an IP address, without user information");
     }
     if text.contains("://") || text.contains('/') {
-        return Err("must be a host alone, without scheme or path");
+        return Err("must be a host name or an IP address, without scheme or path");
     }
     if text.parse::<Ipv4Addr>().is_ok() || text.parse::<Ipv6Addr>().is_ok() {
         return Ok(());
     }
     if text.contains(':') {
-        return Err("must be a host alone, without port; an IPv6 address is written without brackets");
+        return Err("must be a host name or an IP address, without port; write an IPv6 address without brackets");
     }
     check_host_name(text)
 }
@@ -40,10 +41,10 @@ fn check_host_name(text: &str) -> Result<(), &'static str> {
             && !label.ends_with('-')
     };
     if text.len() > MAX_HOST_BYTES || !text.split('.').all(label_ok) {
-        return Err("must be a host name (ASCII labels of 1 to 63 letters, digits, hyphens or underscores, \
-                    253 in all) or an IP address");
+        return Err("must be a host name (labels of 1 to 63 ASCII letters, digits, hyphens or underscores, \
+                    at most 253 bytes in total) or an IP address");
     }
-    // `127.1`, `2130706433` and `0x7f.0.0.1` are addresses to some resolvers and names to others.
+    // Some resolvers read `127.1`, `2130706433` and `0x7f.0.0.1` as addresses, others as names.
     let last = text.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
     if hexadecimal || last.bytes().all(|b| b.is_ascii_digit()) {
@@ -52,13 +53,14 @@ fn check_host_name(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether `text` is an absolute URI with a host; of any scheme only when the field's own pattern decides on it.
+/// Checks an absolute URI with a host. `any_scheme` is set if the pattern of the field decides on the scheme; otherwise it
+/// must be http or https.
 pub(super) fn check_uri(text: &str, any_scheme: bool) -> Result<(), &'static str> {
     if text.len() > MAX_URI_BYTES {
         return Err("must not be longer than 2048 bytes");
     }
     if text.contains('#') {
-        return Err("must not have a fragment");
+        return Err("must not contain a fragment");
     }
     check_uri_characters(text)?;
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -75,18 +77,18 @@ pub(super) fn check_uri(text: &str, any_scheme: bool) -> Result<(), &'static str
     check_authority(rest.split(['/', '?']).next().unwrap_or_default())
 }
 
-/// Only what RFC 3986 permits; and nothing that decodes to a control character.
+/// Permits the characters of RFC 3986 only, and nothing that decodes to a control character.
 fn check_uri_characters(text: &str) -> Result<(), &'static str> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
     if !text.bytes().all(allowed) {
-        return Err("must have only the characters of a URI; others are percent-encoded");
+        return Err("must contain only URI characters; percent-encode others");
     }
     for escape in text.split('%').skip(1) {
         let Some(Ok(byte)) = escape.get(..2).map(|digits| u8::from_str_radix(digits, 16)) else {
             return Err("must have two hexadecimal digits after each %");
         };
         if byte.is_ascii_control() {
-            return Err("must not have control characters, percent-encoded or not");
+            return Err("must not contain control characters, percent-encoded or not");
         }
     }
     Ok(())
@@ -94,11 +96,11 @@ fn check_uri_characters(text: &str) -> Result<(), &'static str> {
 
 fn check_authority(authority: &str) -> Result<(), &'static str> {
     if authority.contains('@') {
-        return Err("must not have user information: a credential belongs into the credential");
+        return Err("must not contain user information; put it into the credential");
     }
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((literal, after)) => {
-            literal.parse::<Ipv6Addr>().map_err(|_| "must have an IPv6 address within its brackets")?;
+            literal.parse::<Ipv6Addr>().map_err(|_| "must have an IPv6 address between brackets")?;
             (None, after.strip_prefix(':').or_else(|| after.is_empty().then_some("443")))
         }
         None => match authority.split_once(':') {
@@ -111,10 +113,10 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
     }
     let port_ok = port
         .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0));
-    if port_ok { Ok(()) } else { Err("must have a port of 1 to 65535, or none") }
+    if port_ok { Ok(()) } else { Err("must have a port from 1 to 65535, or no port") }
 }
 
-/// Whether `text` stays below the directory that it is joined to, on every kind of store.
+/// Checks that a path stays below the directory that it is joined to, on file systems and object stores.
 pub(super) fn check_relative_path(text: &str) -> Result<(), &'static str> {
     if text.len() > MAX_PATH_BYTES {
         return Err("must not be longer than 400 bytes");
@@ -128,6 +130,6 @@ pub(super) fn check_relative_path(text: &str) -> Result<(), &'static str> {
     if text.split('/').all(segment_ok) {
         Ok(())
     } else {
-        Err("must be a relative path: segments of 1 to 120 characters with / between them, none . or .., no \\")
+        Err("must be a relative path: segments of 1 to 120 characters separated by /, none of them . or .., without \\")
     }
 }

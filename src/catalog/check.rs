@@ -1,6 +1,6 @@
-//! The checks of what callers send against a connection type.
+//! Checks what callers send against a connection type.
 //!
-//! Each gathers everything that is wrong, so that a caller learns of all of it at once.
+//! Each check collects all violations, so that a caller can fix them in one attempt.
 
 use std::collections::BTreeSet;
 
@@ -10,22 +10,22 @@ use super::spec::{ConnectionType, FieldSpec};
 use super::value::{check_secret, check_value, is_blank, same_value};
 use crate::model::{Violations, limits};
 
-/// What a violation shows of a key that the caller made up.
+/// The most characters of a caller's key that a violation shows.
 const MAX_SHOWN_KEY_CHARS: usize = 64;
 
 impl ConnectionType {
-    /// Checks a connection's properties and answers them completed: defaults written in, numbers canonical.
+    /// Checks the properties of a connection. Returns them with defaults filled in and numbers in canonical form.
     ///
     /// # Errors
-    /// Everything wrong with them, each at `<path>.<key>`.
+    /// Returns all violations, each at `<path>.<key>`.
     pub fn check_properties(&self, props: &Map<String, Value>, path: &str) -> Result<Map<String, Value>, Violations> {
         check_fields(&self.property_fields, props, path)
     }
 
-    /// Checks an export's destination settings, and answers them completed.
+    /// Checks the destination settings of an export. Returns them with defaults filled in and numbers in canonical form.
     ///
     /// # Errors
-    /// Everything wrong with them, each at `<path>.<key>`.
+    /// Returns all violations, each at `<path>.<key>`.
     pub fn check_export_settings(
         &self,
         settings: &Map<String, Value>,
@@ -37,7 +37,7 @@ impl ConnectionType {
     /// Checks the values of an inline credential. No description repeats a value.
     ///
     /// # Errors
-    /// Everything wrong with it, at `<path>.auth_method` or `<path>.inline.values.<key>`.
+    /// Returns all violations, at `<path>.auth_method` or `<path>.inline.values.<key>`.
     pub fn check_credential<'a>(
         &self,
         auth_method: &str,
@@ -71,38 +71,38 @@ impl ConnectionType {
             }
         }
         if bytes > limits::MAX_CREDENTIAL_BYTES {
-            let right =
-                format!("must not be larger than {} bytes, keys and values together", limits::MAX_CREDENTIAL_BYTES);
-            violations.add(format!("{path}.inline.values"), right);
+            let reason = format!("must not exceed {} bytes, keys and values together", limits::MAX_CREDENTIAL_BYTES);
+            violations.add(format!("{path}.inline.values"), reason);
         }
         if violations.is_empty() { Ok(()) } else { Err(violations) }
     }
 
-    /// The paths of the fields in which two sets of properties would lead elsewhere, or there as somebody else.
+    /// Returns the paths of the binding fields that differ between two sets of properties. With other values in them the
+    /// service connects elsewhere, or as another user.
     ///
-    /// A key that the type does not know is taken to be binding: only what is declared harmless is.
+    /// An unknown key counts as binding: only fields that the type declares as not binding are not.
     pub fn changed_binding_fields(
         &self,
         old: &Map<String, Value>,
         new: &Map<String, Value>,
         path: &str,
     ) -> Vec<String> {
-        let harmless = |key: &str| self.property_fields.iter().any(|field| field.key == key && !field.binding);
+        let not_binding = |key: &str| self.property_fields.iter().any(|field| field.key == key && !field.binding);
         let same = |key: &str| match (old.get(key), new.get(key)) {
             (Some(old), Some(new)) => same_value(old, new),
             (old, new) => old.is_none() && new.is_none(),
         };
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        keys.into_iter().filter(|key| !harmless(key) && !same(key)).map(|key| field_path(path, key)).collect()
+        keys.into_iter().filter(|key| !not_binding(key) && !same(key)).map(|key| field_path(path, key)).collect()
     }
 
-    /// The paths of all fields that decide where or as whom we connect: `properties.host`, …
+    /// Returns the paths of all binding fields: `properties.host`, …
     pub fn binding_paths(&self) -> Vec<String> {
         let binding = self.property_fields.iter().filter(|field| field.binding);
         binding.map(|field| format!("properties.{}", field.key)).collect()
     }
 
-    /// Whether a connection of this type needs a credential; one that needs none takes none.
+    /// Whether a connection of this type needs a credential. If it needs none, it accepts none.
     pub fn needs_credential(&self) -> bool {
         !self.auth_methods.is_empty()
     }
@@ -151,10 +151,10 @@ fn check_fields(
 
 fn unknown_field(fields: &[FieldSpec]) -> String {
     let keys: Vec<&str> = fields.iter().map(|field| field.key.as_str()).collect();
-    format!("is not a field here; the fields are: {}", keys.join(", "))
+    format!("is not a known field; the fields are: {}", keys.join(", "))
 }
 
-/// The path of a key that may come from a caller: shown escaped, and not at any length.
+/// Returns the path of a key. The key may come from a caller, so it is escaped and truncated.
 fn field_path(path: &str, key: &str) -> String {
     let shown: String = key.chars().take(MAX_SHOWN_KEY_CHARS).flat_map(char::escape_debug).collect();
     format!("{path}.{shown}")

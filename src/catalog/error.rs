@@ -1,31 +1,31 @@
-//! Why a catalog cannot be loaded. Errors name the file and the line, for the operator who fixes it.
+//! Errors of loading the catalog. They name the file and the line, so that an operator can fix it.
 
 use std::path::PathBuf;
 
 /// Why a catalog cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// A file, or the directory of files, cannot be read.
+    /// A file or the directory cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// The file or directory.
         path: PathBuf,
-        /// The error of the system.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file that is not a valid connection type.
+    /// A file is not a valid connection type.
     #[error("{file}:{line}: {reason}")]
     Refused {
         /// The file, as the operator named it, or `embedded:<name>`.
         file: String,
-        /// The line of the offending item, from 1.
+        /// The line of the invalid item, counted from 1.
         line: usize,
-        /// What is wrong, and what is expected.
+        /// States what is wrong and what is expected.
         reason: String,
     },
 }
 
-/// An error at a byte of a file. It becomes a [`CatalogError`] where the file is known.
+/// An error at a byte offset of a text. It becomes a [`CatalogError`] where the name of the file is known.
 #[derive(Debug)]
 pub(super) struct SpannedError {
     pub(super) offset: usize,

@@ -1,6 +1,7 @@
-//! Reads the files of the catalog: those in the binary first, then the operator's.
+//! Loads the files of the catalog: the embedded ones first, then those of the operator.
 //!
-//! Nothing replaces anything: a type id twice is a mistake, for connections would change their meaning in silence.
+//! A duplicate type id is an error. If a file could replace the type of another, existing connections would silently change
+//! their meaning.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +13,7 @@ use super::error::{CatalogError, SpannedError};
 use super::file::read_type;
 use super::spec::ConnectionType;
 
-/// Far beyond any real type.
+/// The largest file, in bytes; far above the size of any real type.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 const EMBEDDED: [(&str, &str); 9] = [
@@ -44,7 +45,7 @@ pub(super) fn load(extra_dir: Option<&Path>) -> Result<BTreeMap<String, Connecti
 
 fn add(types: &mut Types, file: &str, bytes: &[u8]) -> Result<(), CatalogError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        SpannedError { offset: error.valid_up_to(), reason: "is not UTF-8".to_owned() }.in_file(file, bytes)
+        SpannedError { offset: error.valid_up_to(), reason: "the file is not UTF-8".to_owned() }.in_file(file, bytes)
     })?;
     let (id, connection_type) = read_type(text).map_err(|error| error.in_file(file, bytes))?;
     match types.entry(id.get_ref().clone()) {
@@ -75,7 +76,7 @@ fn toml_files(directory: &Path) -> Result<Vec<PathBuf>, CatalogError> {
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.len() > MAX_FILE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 1 MiB"));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 1 MiB"));
     }
     fs::read(path)
 }

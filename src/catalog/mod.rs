@@ -1,6 +1,7 @@
-//! The catalog: the kinds of external services that connections can be made to.
+//! The catalog of connection types: the external services that connections can be made to.
 //!
-//! It is data, one TOML file per type, so that a new type is a new file; a bad file stops the start, never a call.
+//! A type is a TOML file, so that a new type needs no code. All files are validated at start: an invalid file prevents the
+//! start and never fails a call.
 
 mod address;
 mod check;
@@ -26,25 +27,25 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Reads the embedded types, and then those of `extra_dir`: its `*.toml`, in the order of their names.
+    /// Loads the embedded types, then the `*.toml` files of `extra_dir` in the order of their names.
     ///
     /// # Errors
-    /// The first thing wrong, with file, line and reason.
+    /// Returns the first error, with file, line and reason.
     pub fn load(extra_dir: Option<&Path>) -> Result<Self, CatalogError> {
         load::load(extra_dir).map(|types| Self { types })
     }
 
-    /// The type of this id.
+    /// Returns the type with this id.
     pub fn get(&self, id: &str) -> Option<&ConnectionType> {
         self.types.get(id)
     }
 
-    /// All types in the order of their ids.
+    /// Iterates over all types in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &ConnectionType> {
         self.types.values()
     }
 
-    /// All ids in order.
+    /// Iterates over all ids in order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.types.keys().map(String::as_str)
     }

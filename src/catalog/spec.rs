@@ -1,6 +1,5 @@
-//! What a connection type is: plain data, as the catalog shows it to callers.
-//!
-//! Kept apart from files and checks, so that a reader sees the whole vocabulary on one page.
+//! The model of a connection type: plain data, as callers see it in the catalog. The file format and the checks are in
+//! other files.
 
 use std::time::Duration;
 
@@ -8,92 +7,92 @@ use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A kind of external service that connections can be made to.
+/// A type of external service that connections can be made to.
 #[derive(Clone, Debug)]
 pub struct ConnectionType {
-    /// Its id: `sftp`.
+    /// Id, such as `sftp`.
     pub id: String,
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// What it does, in a sentence or two.
+    /// Describes the type in one or two sentences.
     pub description: String,
-    /// The heading under which a catalog lists it.
+    /// Category under which user interfaces list it.
     pub category: String,
-    /// Where the makers of the service describe it.
+    /// Link to the vendor's documentation of the service.
     pub documentation_uri: String,
-    /// How far it can be relied on.
+    /// Stability of the type.
     pub launch_stage: LaunchStage,
-    /// Grows with every change of its fields.
+    /// Version of the fields. It increases with every change of them.
     pub schema_version: u32,
-    /// What a connection is configured with.
+    /// Fields that configure a connection.
     pub property_fields: Vec<FieldSpec>,
-    /// The ways to authenticate; none means that it takes no credential.
+    /// Ways to authenticate. Empty: connections take no credential.
     pub auth_methods: Vec<AuthMethod>,
-    /// What an export on it may set.
+    /// Fields that an export may set for its destination.
     pub export_fields: Vec<FieldSpec>,
-    /// Who carries out its runs.
+    /// Which runner executes its runs.
     pub delivered_by: DeliveredBy,
-    /// The shortest time between two scheduled runs of one export.
+    /// Shortest interval between two scheduled runs of one export.
     pub min_schedule_interval: Duration,
-    /// How many runs may go on at once on one connection.
+    /// Maximum number of concurrent runs on one connection.
     pub max_concurrent_runs: u32,
 }
 
-/// One way to authenticate.
+/// A way to authenticate.
 #[derive(Clone, Debug)]
 pub struct AuthMethod {
-    /// Its id: `private_key`.
+    /// Id, such as `private_key`.
     pub id: String,
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// What a credential of this kind consists of; all of it is secret, all of it is text.
+    /// Fields of a credential. All values are secret strings.
     pub credential_fields: Vec<FieldSpec>,
 }
 
-/// One field to fill in.
+/// A field of a connection, a credential or an export.
 #[derive(Clone, Debug)]
 pub struct FieldSpec {
-    /// The key in `properties`, `values` or `destination_settings`.
+    /// Key in `properties`, `values` or `destination_settings`.
     pub key: String,
-    /// What people call it.
+    /// Display name.
     pub display_name: String,
-    /// What it means: unit, format, default.
+    /// Describes the meaning, unit, format and default.
     pub description: String,
-    /// What kind of value it takes.
+    /// Type of its value.
     pub value_type: ValueType,
-    /// Whether it must be given.
+    /// Whether a value is required.
     pub required: bool,
-    /// Whether it decides where or as whom we connect; says nothing on fields of credentials and exports.
+    /// Whether it decides where or as whom the service connects. Always `false` for fields of credentials and exports.
     pub binding: bool,
-    /// What the whole text, or each text of a list, must match.
+    /// Pattern that the whole string, or each string of a list, must match.
     pub pattern: Option<Pattern>,
-    /// Whether the text is a path below the connection's own directory or prefix.
+    /// Whether the string is a path below the directory or prefix of the connection.
     pub relative_path: bool,
-    /// What the text, or each text of a list, may be; empty means anything.
+    /// Permitted values of the string, or of each string of a list. Empty: any.
     pub allowed_values: Vec<String>,
-    /// What is written in when nothing is given.
+    /// Value that is stored if none is set.
     pub default_value: Option<Value>,
-    /// The least number permitted.
+    /// Smallest permitted number.
     pub minimum: Option<f64>,
-    /// The greatest number permitted.
+    /// Largest permitted number.
     pub maximum: Option<f64>,
 }
 
-/// What kind of value a field takes.
+/// The type of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ValueType {
-    /// Text.
+    /// A string.
     String,
-    /// A whole number.
+    /// An integer.
     Integer,
-    /// Any finite number.
+    /// A finite number.
     Double,
     /// True or false.
     Bool,
     /// One of the allowed values.
     Enum,
-    /// A list of texts.
+    /// A list of strings.
     StringList,
     /// An absolute URI.
     Uri,
@@ -103,29 +102,29 @@ pub enum ValueType {
     Port,
 }
 
-/// How far a connection type can be relied on.
+/// The stability of a connection type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LaunchStage {
     /// May still change.
     Preview,
-    /// Stable.
+    /// Generally available.
     Ga,
-    /// Will go.
+    /// Will be removed.
     Deprecated,
 }
 
-/// Who carries out the runs of a connection type.
+/// Which runner executes the runs of a connection type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DeliveredBy {
-    /// The runner inside the service.
+    /// The built-in runner of the service.
     BuiltIn,
-    /// An outside runner.
+    /// An external runner that the operator connects.
     Runner,
 }
 
-/// A regular expression that must match the whole of a text; compiled once.
+/// A compiled regular expression that must match a whole string.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
@@ -133,19 +132,19 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Compiles `source`; fails when it is not a regular expression.
+    /// Compiles `source`. Fails if it is not a regular expression.
     pub fn new(source: &str) -> Result<Self, regex::Error> {
-        // On its own first: `a)(b` would become valid by the group around it.
+        // Compiled alone first: the group below would make `a)(b` valid.
         Regex::new(source)?;
         Ok(Self { source: source.to_owned(), anchored: Regex::new(&format!(r"\A(?:{source})\z"))? })
     }
 
-    /// The expression as it was written.
+    /// Returns the expression without anchors.
     pub fn as_str(&self) -> &str {
         &self.source
     }
 
-    /// Whether the whole of `text` matches.
+    /// Whether the expression matches the whole of `text`.
     pub fn matches(&self, text: &str) -> bool {
         self.anchored.is_match(text)
     }

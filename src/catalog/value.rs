@@ -1,6 +1,6 @@
-//! One value against one field.
+//! Checks a value against a field.
 //!
-//! The loader checks defaults with the very same code that checks callers, so that no default can be refused later.
+//! The loader checks default values with the same code, so that no default is refused later.
 
 use serde_json::{Number, Value};
 
@@ -8,16 +8,16 @@ use super::address::{check_host, check_relative_path, check_uri};
 use super::spec::{FieldSpec, ValueType};
 use crate::model::Violations;
 
-/// Beyond it a number of the wire, a double, no longer tells neighbours apart.
+/// The largest integer in a `Struct`, whose numbers are doubles: above it, neighbouring integers become equal.
 const MAX_SAFE_INTEGER: i64 = 1 << 53;
 
-/// The value in its canonical form; `None` when something is wrong, which is then among the violations.
+/// Checks a value and returns it in canonical form. Returns `None` and adds to `violations` if the value is invalid.
 ///
-/// No description repeats the value: people do paste secrets into the wrong field.
+/// No description repeats the value, because people paste secrets into the wrong field.
 pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violations: &mut Violations) -> Option<Value> {
     let checked = match field.value_type {
         ValueType::String | ValueType::Enum | ValueType::Uri | ValueType::Host => {
-            let text = value.as_str().ok_or_else(|| "must be a text".to_owned());
+            let text = value.as_str().ok_or_else(|| "must be a string".to_owned());
             text.and_then(|text| check_text(field, text)).map(|()| value.clone())
         }
         ValueType::Bool => value.as_bool().map(Value::Bool).ok_or_else(|| "must be true or false".to_owned()),
@@ -28,15 +28,15 @@ pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violatio
     checked.map_err(|reason| violations.add(path, reason)).ok()
 }
 
-/// Checks one value of a credential, which may have more than one line.
+/// Checks one value of a credential, which may contain line breaks and tabs.
 pub(super) fn check_secret(field: &FieldSpec, text: &str) -> Result<(), String> {
     if text.contains(|c: char| c.is_control() && !"\n\r\t".contains(c)) {
-        return Err("must not have control characters other than line breaks and tabs".to_owned());
+        return Err("must not contain control characters other than line breaks and tabs".to_owned());
     }
     check_rules(field, text)
 }
 
-/// Whether a text counts as not given.
+/// Whether a value counts as empty: a string of white space, or a list without items.
 pub(super) fn is_blank(value: &Value) -> bool {
     match value {
         Value::String(text) => text.trim().is_empty(),
@@ -45,11 +45,11 @@ pub(super) fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// Whether two values mean the same: 5432 and 5432.0 do.
+/// Whether two values are equal. Numbers are compared by value: 5432 equals 5432.0.
 pub(super) fn same_value(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
-            one == other || whole(one).zip(whole(other)).is_some_and(|(one, other)| one == other)
+            one == other || integer(one).zip(integer(other)).is_some_and(|(one, other)| one == other)
         }
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_value(one, other))
@@ -58,19 +58,19 @@ pub(super) fn same_value(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// A number as a whole number, if it is one that every double can tell from its neighbours.
-fn whole(number: &Number) -> Option<i64> {
-    let whole = number.as_i64().or_else(|| {
+/// Returns a number as an integer, if it is one of at most [`MAX_SAFE_INTEGER`] in magnitude.
+fn integer(number: &Number) -> Option<i64> {
+    let integer = number.as_i64().or_else(|| {
         let double = number.as_f64().filter(|double| double.fract() == 0.0)?;
-        // Prints without an exponent; a cast would saturate in silence.
+        // Formats without an exponent. A cast would saturate silently.
         format!("{double:.0}").parse().ok()
     })?;
-    (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&whole).then_some(whole)
+    (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&integer).then_some(integer)
 }
 
 fn check_text(field: &FieldSpec, text: &str) -> Result<(), String> {
     if text.contains(char::is_control) {
-        return Err("must not have control characters".to_owned());
+        return Err("must not contain control characters".to_owned());
     }
     if field.value_type == ValueType::Host {
         check_host(text)?;
@@ -81,7 +81,7 @@ fn check_text(field: &FieldSpec, text: &str) -> Result<(), String> {
     check_rules(field, text)
 }
 
-/// The rules that the field itself brings along.
+/// Checks the rules that the field sets: relative path, allowed values and pattern.
 fn check_rules(field: &FieldSpec, text: &str) -> Result<(), String> {
     if field.relative_path {
         check_relative_path(text)?;
@@ -96,13 +96,13 @@ fn check_rules(field: &FieldSpec, text: &str) -> Result<(), String> {
 }
 
 fn check_integer(field: &FieldSpec, value: &Value) -> Result<Value, String> {
-    let Some(number) = value.as_number().and_then(whole) else {
-        return Err("must be a whole number".to_owned());
+    let Some(number) = value.as_number().and_then(integer) else {
+        return Err("must be an integer".to_owned());
     };
     if field.value_type == ValueType::Port && !(1..=65_535).contains(&number) {
-        return Err("must be a port of 1 to 65535".to_owned());
+        return Err("must be a port from 1 to 65535".to_owned());
     }
-    // Exact: `whole` keeps to what a double can hold.
+    // Exact: `integer` returns only integers that a double represents.
     check_bounds(field, Number::from(number).as_f64().unwrap_or(f64::NAN))?;
     Ok(Value::from(number))
 }
@@ -127,19 +127,19 @@ fn check_bounds(field: &FieldSpec, number: f64) -> Result<(), String> {
 
 fn check_list(field: &FieldSpec, value: &Value, path: &str, violations: &mut Violations) -> Option<Value> {
     let Some(items) = value.as_array() else {
-        violations.add(path, "must be a list of texts");
+        violations.add(path, "must be a list of strings");
         return None;
     };
-    let mut good = true;
+    let mut valid = true;
     for (index, item) in items.iter().enumerate() {
-        let text = item.as_str().ok_or_else(|| "must be a text".to_owned());
+        let text = item.as_str().ok_or_else(|| "must be a string".to_owned());
         let checked = text.and_then(|text| {
             if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { check_text(field, text) }
         });
         if let Err(reason) = checked {
             violations.add(format!("{path}[{index}]"), reason);
-            good = false;
+            valid = false;
         }
     }
-    good.then(|| value.clone())
+    valid.then(|| value.clone())
 }

@@ -1,7 +1,7 @@
-//! From the claims of a token to an identity: every check that needs no key.
+//! Validates the claims of a token and turns them into a caller.
 //!
-//! All of them are made here and not by the token library, whose defaults leave most of them out and whose clock is
-//! not ours. Registered claims are those of RFC 7519, section 4.1.
+//! The token library does not validate them: by default it omits most checks, and it has a clock of its own. Registered
+//! claims are those of RFC 7519, section 4.1.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,47 +11,47 @@ use serde_json::{Map, Value};
 use super::error::AuthnError;
 use crate::model::{Caller, OrganizationId, Role, SYSTEM_PREFIX};
 
-/// How far the clocks of issuer and server may differ, in seconds.
+/// The permitted difference between the clocks of issuer and server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// The longest time from issue (or, without `iat`, from now) to expiry, in seconds: 24 h.
+/// The longest lifetime of a token in seconds: from `iat`, or from now without `iat`, to `exp`.
 pub const MAX_LIFETIME_SECONDS: i64 = 24 * 60 * 60;
 
-/// The longest principal, prefix included, in bytes.
+/// The longest principal in bytes, prefix included.
 pub const MAX_PRINCIPAL_BYTES: usize = 256;
 
-/// The most groups of a caller; a token with more is refused.
+/// The most groups of a caller. A token with more is refused.
 pub const MAX_GROUPS: usize = 200;
 
-/// The longest name of a group, in bytes.
+/// The longest name of a group in bytes.
 pub const MAX_GROUP_BYTES: usize = 256;
 
-/// The last second that is taken for a time: the end of the year 9999.
+/// The latest accepted time, in seconds since 1970: the end of the year 9999.
 const MAX_TIME_SECONDS: f64 = 253_402_300_799.0;
 
-/// What the operator says about an issuer.
+/// The configuration of an issuer.
 ///
-/// A claim is named by its name, or by a dotted path through objects (`realm_access.roles`); a claim whose own name has
-/// dots is found by that name first.
+/// A claim is named by its name or by a dotted path through objects (`realm_access.roles`). A claim whose name contains the
+/// dots is preferred over the path.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
-    /// What `iss` must be, exactly.
+    /// The exact value of `iss`.
     pub issuer: String,
-    /// What `aud` must contain one of.
+    /// The accepted audiences. `aud` must contain at least one of them.
     pub audiences: Vec<String>,
-    /// What is put before `sub` to make the principal; no two issuers have the same.
+    /// The prefix of principals: a principal is this prefix and `sub`. It must be unique among the issuers.
     pub principal_prefix: String,
-    /// The claim that holds the organization's id.
+    /// The claim with the id of the organization.
     pub organization_claim: String,
-    /// The claim that holds the roles: one text or an array of texts.
+    /// The claim with the roles, a string or an array of strings.
     pub roles_claim: String,
-    /// The claim that holds the groups, likewise; `None` = no groups.
+    /// The claim with the groups, a string or an array of strings. `None`: callers have no groups.
     pub groups_claim: Option<String>,
-    /// Which values of the roles claim stand for which role; `None` = the roles' own names, in lower or upper case.
+    /// The role of each value of the roles claim. `None`: the names of the roles, in lower or upper case.
     pub role_values: Option<BTreeMap<String, Role>>,
 }
 
-/// Checks the claims of a token whose signature and issuer were verified, and makes the caller of them.
+/// Validates the claims of a token whose issuer and signature are verified. Returns its caller.
 pub(super) fn caller(
     settings: &IssuerSettings,
     claims: &Map<String, Value>,
@@ -68,7 +68,7 @@ pub(super) fn caller(
     })
 }
 
-/// Whether a token that expires then is still taken, leeway included.
+/// Whether a token with this expiry is still valid, leeway included.
 pub(super) fn is_live(expire_time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now.timestamp() < expire_time.timestamp() + LEEWAY_SECONDS
 }
@@ -81,7 +81,7 @@ fn check_times(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<DateTi
         return Err(AuthnError::Expired);
     }
     let issued = time(claims, "iat")?;
-    // An issue time in the future would make any lifetime look short.
+    // With an issue time in the future, any lifetime would look short.
     for start in [time(claims, "nbf")?, issued].into_iter().flatten() {
         if start > seconds + LEEWAY_SECONDS {
             return Err(AuthnError::NotYetValid);
@@ -93,21 +93,21 @@ fn check_times(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<DateTi
     Ok(expire_time)
 }
 
-/// A `NumericDate` in whole seconds, which may be written with a fraction.
+/// Reads a `NumericDate` in seconds. A fraction is dropped.
 fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, AuthnError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = value.as_f64().ok_or(AuthnError::Malformed)?;
     if !(0.0..=MAX_TIME_SECONDS).contains(&seconds) {
         return Err(AuthnError::Malformed);
     }
-    // Exact: the range above fits, and the digits before the point are whole seconds.
+    // Exact: the value is in range, and `floor` leaves an integer.
     format!("{:.0}", seconds.floor()).parse().map(Some).map_err(|_| AuthnError::Malformed)
 }
 
 fn check_audience(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<(), AuthnError> {
     let audiences = claims.get("aud").and_then(texts).ok_or(AuthnError::Audience)?;
-    let ours = audiences.iter().any(|audience| settings.audiences.iter().any(|own| own == audience));
-    if ours { Ok(()) } else { Err(AuthnError::Audience) }
+    let accepted = audiences.iter().any(|audience| settings.audiences.iter().any(|own| own == audience));
+    if accepted { Ok(()) } else { Err(AuthnError::Audience) }
 }
 
 fn principal(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, AuthnError> {
@@ -143,7 +143,7 @@ fn groups(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<
     Ok(groups.into_iter().collect())
 }
 
-/// The role that a value stands for; any other value gives no right.
+/// Returns the role of a value of the roles claim. Unknown values are ignored.
 fn role(settings: &IssuerSettings, value: &str) -> Option<Role> {
     match &settings.role_values {
         Some(values) => values.get(value).copied(),
@@ -151,7 +151,7 @@ fn role(settings: &IssuerSettings, value: &str) -> Option<Role> {
     }
 }
 
-/// The claim of that name, or at the end of that path.
+/// Finds the claim with this name, or at this path.
 fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(path) {
         return Some(value);
@@ -160,7 +160,7 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     find(claims.get(head)?.as_object()?, rest)
 }
 
-/// One text, or an array of nothing but texts.
+/// Reads a string, or an array that contains only strings.
 fn texts(value: &Value) -> Option<Vec<&str>> {
     if let Some(text) = value.as_str() {
         return Some(vec![text]);

@@ -1,20 +1,19 @@
-//! The identity of a development server: its own key pair, and tokens that it signs itself.
+//! The development identity: a server accepts tokens that are signed with its own key pair.
 //!
-//! So that `outflow serve` and `outflow token mint` work together with nothing configured. The key is worth an
-//! administrator on the server that trusts it; such a server listens on the loopback interface only.
+//! With it, `outflow serve` and `outflow token mint` work without configuration. With the key anyone can mint tokens of an
+//! administrator for the server that trusts it; such a server listens on the loopback interface only.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
@@ -33,74 +32,71 @@ pub const DEVELOPMENT_ISSUER: &str = "outflow-development";
 /// The audience of development tokens.
 pub const DEVELOPMENT_AUDIENCE: &str = "outflow";
 
-/// The name of the key's file in the data directory.
+/// The name of the key file in the data directory.
 const FILE_NAME: &str = "development-identity.key";
 
-/// The DER of an Ed25519 private key up to its 32 secret bytes (RFC 8410, section 7; PKCS#8 version 1).
-const ED25519_PKCS8_PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
-
-/// Why there is no development identity, or no token. Never a byte of the key.
+/// Why a development identity or a token cannot be created. It never contains a byte of the key.
 #[derive(Debug, thiserror::Error)]
 pub enum DevelopmentError {
-    /// The key file could not be read or written.
-    #[error("development key {}: {cause}", path.display())]
+    /// The key file cannot be read or written.
+    #[error("cannot read or write development key {}: {cause}", path.display())]
     Io {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// The key file holds no Ed25519 key.
-    #[error("development key {} is no Ed25519 key in PKCS#8 PEM; remove it, and the next start makes another", .0.display())]
+    /// The key file is not an Ed25519 key.
+    #[error("development key {} is not an Ed25519 key in PKCS#8 PEM; remove it and restart to generate a new one", .0.display())]
     Malformed(PathBuf),
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    Random,
-    /// The server would refuse such a token.
-    #[error("no such token: its {} would be refused", .0.reason())]
+    /// The key cannot be generated.
+    #[error("cannot generate the development key")]
+    Generation,
+    /// The server would refuse the token.
+    #[error("cannot mint the token: the server would refuse its {}", .0.reason())]
     Refused(AuthnError),
-    /// The token could not be signed.
-    #[error("the token could not be signed")]
+    /// The token cannot be signed.
+    #[error("cannot sign the token")]
     Signing,
-    /// The key's public part made no key set.
+    /// The public key is not a valid key set.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
-    /// The verifier could not be made.
+    /// The verifier cannot be created.
     #[error(transparent)]
     Issuers(#[from] IssuersError),
 }
 
-/// What a development token says.
+/// The claims of a development token.
 #[derive(Clone, Debug)]
 pub struct TokenClaims {
-    /// The organization's id.
+    /// The id of the organization.
     pub organization: String,
-    /// The subject, which is the whole principal: the development issuer's prefix is empty.
+    /// The subject. It is the whole principal, because the prefix of the development issuer is empty.
     pub subject: String,
     /// The roles.
     pub roles: Vec<Role>,
     /// The groups.
     pub groups: Vec<String>,
-    /// For how long; at least a second, at most 24 h.
+    /// The lifetime, from 1 s to 24 h.
     pub ttl: TimeDelta,
 }
 
-/// A development server's key pair. It has no `Debug`, and the key is wiped when it is dropped.
+/// The key pair of a development server. It has no `Debug`, and the key is wiped when it is dropped.
 pub struct DevelopmentIdentity {
     key: EncodingKey,
     public: Jwk,
 }
 
 impl DevelopmentIdentity {
-    /// Reads the key pair of the data directory, and makes it (mode 0600) if there is none.
+    /// Reads the key pair in the data directory. Generates it (mode 0600) if it is missing.
     ///
-    /// Of several processes at once one makes it, and all read the same.
+    /// Of several concurrent processes one generates it, and all read the same.
     pub fn open(data_directory: &Path) -> Result<Self, DevelopmentError> {
         let path = data_directory.join(FILE_NAME);
         let failed = |cause| DevelopmentError::Io { path: path.clone(), cause };
         if !path.exists() {
             private_file::make_directory(data_directory).map_err(failed)?;
-            private_file::write_new(&path, new_key()?.as_bytes()).map_err(failed)?;
+            private_file::write_new(&path, generate_pem()?.as_bytes()).map_err(failed)?;
         }
         let pem = Zeroizing::new(fs::read(&path).map_err(failed)?);
         let key = EncodingKey::from_ed_pem(&pem).map_err(|_| DevelopmentError::Malformed(path.clone()))?;
@@ -109,33 +105,33 @@ impl DevelopmentIdentity {
         Ok(Self { key, public })
     }
 
-    /// A signed token, valid from `now` on for its `ttl`.
+    /// Signs a token that is valid from `now` for its `ttl`.
     ///
-    /// Fails with [`DevelopmentError::Refused`] for what [`Self::verifier`] would refuse: too long a `ttl`, an
-    /// organization that is none, an empty subject.
-    pub fn mint(&self, mint: &TokenClaims, now: DateTime<Utc>) -> Result<String, DevelopmentError> {
+    /// Fails with [`DevelopmentError::Refused`] if [`Self::verifier`] would refuse it: too long a `ttl`, an invalid
+    /// organization, an empty subject.
+    pub fn mint(&self, token: &TokenClaims, now: DateTime<Utc>) -> Result<String, DevelopmentError> {
         let issued = now.timestamp();
-        let ttl = mint.ttl.num_seconds();
+        let ttl = token.ttl.num_seconds();
         if !(1..=MAX_LIFETIME_SECONDS).contains(&ttl) {
             return Err(DevelopmentError::Refused(AuthnError::Lifetime));
         }
-        let roles: Vec<&str> = mint.roles.iter().map(|role| role.as_str()).collect();
+        let roles: Vec<&str> = token.roles.iter().map(|role| role.as_str()).collect();
         let claims = Map::from_iter([
             ("iss".to_owned(), json!(DEVELOPMENT_ISSUER)),
             ("aud".to_owned(), json!(DEVELOPMENT_AUDIENCE)),
-            ("sub".to_owned(), json!(mint.subject)),
+            ("sub".to_owned(), json!(token.subject)),
             ("iat".to_owned(), json!(issued)),
             ("exp".to_owned(), json!(issued + ttl)),
-            ("organization".to_owned(), json!(mint.organization)),
+            ("organization".to_owned(), json!(token.organization)),
             ("roles".to_owned(), json!(roles)),
-            ("groups".to_owned(), json!(mint.groups)),
+            ("groups".to_owned(), json!(token.groups)),
         ]);
         claims::caller(&settings(), &claims, now).map_err(DevelopmentError::Refused)?;
         let header = Header::new(Algorithm::EdDSA);
         encode(&header, &Value::Object(claims), &self.key).map_err(|_| DevelopmentError::Signing)
     }
 
-    /// The verifier that believes this key pair's tokens and no others.
+    /// Creates a verifier that accepts only the tokens of this key pair.
     pub async fn verifier(&self) -> Result<Verifier, DevelopmentError> {
         let set = json!(JwkSet { keys: vec![self.public.clone()] }).to_string();
         let keys = KeySet::load(KeySource::Fixed(set), Duration::MAX).await?;
@@ -155,11 +151,9 @@ fn settings() -> IssuerSettings {
     }
 }
 
-/// A new private key as PEM.
-fn new_key() -> Result<Zeroizing<String>, DevelopmentError> {
-    let mut der = Zeroizing::new([0_u8; 48]);
-    der[..16].copy_from_slice(&ED25519_PKCS8_PREFIX);
-    SysRng.try_fill_bytes(&mut der[16..]).map_err(|_| DevelopmentError::Random)?;
-    let body = Zeroizing::new(STANDARD.encode(der.as_slice()));
+/// Generates an Ed25519 key. Returns it as PEM of PKCS#8 version 1 (RFC 8410, section 7).
+fn generate_pem() -> Result<Zeroizing<String>, DevelopmentError> {
+    let key = Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8v1());
+    let body = Zeroizing::new(STANDARD.encode(key.map_err(|_| DevelopmentError::Generation)?));
     Ok(Zeroizing::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", body.as_str())))
 }

@@ -4,47 +4,48 @@ use std::fmt;
 
 use crate::model::{Error, Unavailable};
 
-/// Why a caller could not be authenticated. It is for the log and the metric `auth.rejected{reason}`, never for the caller.
+/// Why a caller could not be authenticated. The reason appears in the log and in the metric `auth.rejected{reason}`, never
+/// in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuthnError {
-    /// No token.
+    /// There is no token.
     Missing,
-    /// A token of more than 16 KiB.
+    /// The token is longer than 16 KiB.
     TooLong,
-    /// Not a JWT of three parts, or a part that cannot be decoded.
+    /// The token is not a JWT of three parts, or a part cannot be decoded.
     Malformed,
-    /// An issuer that is not configured, or none.
+    /// The issuer is missing or not configured.
     Issuer,
-    /// An algorithm that is not permitted, or not for this key.
+    /// The algorithm is not permitted, or not for this key.
     Algorithm,
-    /// No key id, although the key set of the issuer has several keys.
+    /// The key id is missing, although the key set of the issuer has several keys.
     NoKeyId,
-    /// A key id that is not in the key set of the issuer.
+    /// The key id is not in the key set of the issuer.
     UnknownKey,
     /// The signature does not verify.
     Signature,
-    /// An audience that does not include this service, or none.
+    /// The audience is missing or does not include this service.
     Audience,
-    /// Expired, or without an expiry.
+    /// The token has expired, or has no expiry.
     Expired,
-    /// Not valid yet, or issued in the future.
+    /// The token is not valid yet, or was issued in the future.
     NotYetValid,
-    /// A token that is valid for more than 24 h.
+    /// The token is valid for more than 24 h.
     Lifetime,
-    /// No subject, or one that cannot be a principal.
+    /// The subject is missing or cannot be a principal.
     Subject,
-    /// No organization, or one that cannot be an organization's id.
+    /// The organization is missing or is not a valid id.
     Organization,
-    /// Roles that are not strings.
+    /// The roles are not strings.
     Roles,
-    /// Groups that are not strings, too many or too long.
+    /// The groups are not strings, too many or too long.
     Groups,
-    /// The keys of the issuer are not available. This is the only reason that is not the fault of the caller.
+    /// The keys of the issuer are unavailable. This is the only reason that the caller does not cause.
     KeysUnavailable,
 }
 
 impl AuthnError {
-    /// The value of the label `reason`.
+    /// Returns the value of the metric label `reason`.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -77,9 +78,9 @@ impl fmt::Display for AuthnError {
 impl std::error::Error for AuthnError {}
 
 impl From<AuthnError> for Error {
-    /// Tells the caller whether a retry helps, and nothing else.
-    fn from(rejected: AuthnError) -> Self {
-        if rejected == AuthnError::KeysUnavailable {
+    /// Keeps the distinction whether a retry helps, and drops the reason.
+    fn from(error: AuthnError) -> Self {
+        if error == AuthnError::KeysUnavailable {
             return Self::Unavailable(Unavailable::IdentityKeys);
         }
         Self::Unauthenticated

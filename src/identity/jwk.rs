@@ -1,6 +1,6 @@
-//! JSON Web Key Sets (RFC 7517): which keys of a set may verify which algorithms.
+//! JSON Web Key Sets (RFC 7517): the usable keys of a set and the algorithms that each may verify.
 //!
-//! A token's header says which algorithm it used; only the key decides which it may have used.
+//! The header of a token names its algorithm; the key alone decides whether that algorithm is permitted.
 
 use std::str::FromStr;
 
@@ -8,23 +8,23 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
-/// The most keys of a set; a set with more is refused.
+/// The most keys of a set. A larger set is refused.
 pub const MAX_KEYS: usize = 100;
 
 /// A public key and the algorithms that it may verify.
 pub(super) struct VerificationKey {
-    /// The id by which tokens name it.
+    /// Its id, by which tokens name it.
     pub(super) kid: Option<String>,
-    /// Never empty, never symmetric, all of one family.
+    /// The permitted algorithms: at least one, none symmetric, all of one family.
     pub(super) algorithms: Vec<Algorithm>,
-    /// The key itself.
+    /// The public key.
     pub(super) key: DecodingKey,
 }
 
-/// The usable keys of a set, or `None` if the bytes are no key set or one of more than [`MAX_KEYS`].
+/// Parses the usable keys of a set. Returns `None` if the bytes are not a key set or it has more than [`MAX_KEYS`].
 ///
-/// Keys for encryption, symmetric keys, and keys of unknown or malformed kinds are left out, as RFC 7517, section 5
-/// asks; there may be none left.
+/// Ignores keys for encryption, symmetric keys, and keys of unknown types or with invalid members, as RFC 7517, section 5
+/// recommends. The result may be empty.
 pub(super) fn parse_set(bytes: &[u8]) -> Option<Vec<VerificationKey>> {
     let set: Value = serde_json::from_slice(bytes).ok()?;
     let keys = set.get("keys")?.as_array()?;
@@ -40,7 +40,7 @@ fn verification_key(value: &Value) -> Option<VerificationKey> {
         return None;
     }
     let mut algorithms = algorithms_of(&jwk.algorithm);
-    // A key that names its algorithm is for that one alone; for one that we do not know it is for none.
+    // A key with `alg` may verify that algorithm only, or none if the algorithm is unknown.
     if let Some(named) = value.get("alg") {
         let named = Algorithm::from_str(named.as_str()?).ok()?;
         algorithms.retain(|algorithm| *algorithm == named);
@@ -51,7 +51,8 @@ fn verification_key(value: &Value) -> Option<VerificationKey> {
     Some(VerificationKey { kid: jwk.common.key_id.clone(), algorithms, key: DecodingKey::from_jwk(&jwk).ok()? })
 }
 
-/// What a key of this kind can verify: nothing for symmetric and unknown ones, nor for P-521, as the library has no ES512.
+/// Returns the algorithms that a key of this type can verify. There are none for symmetric and unknown keys, nor for P-521,
+/// because the library has no ES512.
 fn algorithms_of(parameters: &AlgorithmParameters) -> Vec<Algorithm> {
     match parameters {
         AlgorithmParameters::RSA(_) => AlgorithmFamily::Rsa.algorithms().to_vec(),

@@ -1,6 +1,6 @@
-//! Verifying a token: whose it is, by which key, and then its claims.
+//! Verifies tokens: the issuer, the key, the signature, then the claims.
 //!
-//! Asymmetric algorithms only, and of those only what the key itself permits. The clock is a parameter.
+//! Only asymmetric algorithms are accepted, and of these only those that the key permits. The clock is a parameter.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,41 +20,41 @@ use super::error::AuthnError;
 use super::keyset::KeySet;
 use crate::model::Caller;
 
-/// The longest token, in bytes.
+/// The longest token in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// The most verified tokens in the cache.
 pub(super) const MAX_CACHED_TOKENS: u64 = 2048;
 
-/// An issuer whose tokens are believed.
+/// An issuer whose tokens are accepted.
 pub struct Issuer {
-    /// What the operator says about it.
+    /// Its configuration.
     pub settings: IssuerSettings,
-    /// Its keys.
+    /// Its key set.
     pub keys: KeySet,
 }
 
-/// Why a list of issuers cannot be used.
+/// Why a list of issuers is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuersError {
     /// The list is empty.
     #[error("no issuer is configured")]
     None,
-    /// An issuer without a name or an audience, which would take tokens meant for others.
-    #[error("issuer {0:?} needs a name and at least one audience, none of them empty")]
+    /// An issuer has no name or no audience. It would accept tokens that are meant for others.
+    #[error("issuer {0:?} must have a name and at least one audience, none of them empty")]
     Incomplete(String),
-    /// One issuer is listed twice.
-    #[error("issuer {0:?} is configured twice")]
+    /// An issuer is listed twice.
+    #[error("issuer {0:?} is a duplicate")]
     DuplicateIssuer(String),
-    /// Two issuers have one prefix, so that two people would be one principal.
-    #[error("two issuers have the principal prefix {0:?}; each needs its own, and one may be empty")]
+    /// Two issuers have the same prefix. Different people would have the same principal.
+    #[error("principal prefix {0:?} is a duplicate; each issuer must have its own, and one may be empty")]
     DuplicatePrefix(String),
 }
 
-/// Verifies tokens of the configured issuers.
+/// Verifies the tokens of configured issuers.
 pub struct Verifier {
     issuers: Vec<Issuer>,
-    /// Verified tokens by their SHA-256. Verifying an Ed25519 signature takes some 40 µs, and services send one token for
-    /// hours; a look-up takes less than one.
+    /// Verified tokens by their SHA-256. Verifying an Ed25519 signature takes about 40 µs, a look-up less than 1 µs, and
+    /// services send the same token for hours.
     cache: Cache<[u8; 32], Verified>,
 }
 
@@ -64,12 +64,12 @@ struct Verified {
     caller: Arc<Caller>,
     /// The index of its issuer in the list of the verifier.
     issuer: usize,
-    /// The generation of the key set that verified it. The entry is invalid once the set has another.
+    /// The generation of the key set that verified it. The entry is invalid once the set has another generation.
     generation: u64,
 }
 
 impl Verifier {
-    /// A verifier for these issuers; [`IssuersError`] if they could be taken for one another.
+    /// Creates a verifier. Fails if the issuers are incomplete or not distinguishable.
     pub fn new(issuers: Vec<Issuer>) -> Result<Self, IssuersError> {
         let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
         for IssuerSettings { issuer, audiences, principal_prefix, .. } in issuers.iter().map(|issuer| &issuer.settings)
@@ -90,7 +90,7 @@ impl Verifier {
         Ok(Self { issuers, cache: Cache::new(MAX_CACHED_TOKENS) })
     }
 
-    /// The caller that a token was issued to. It may wait for one fetch of the issuer's keys, 2 s at most.
+    /// Verifies a token and returns its caller. It may wait for a refresh of the issuer's keys, 2.5 s at most.
     pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Caller>, AuthnError> {
         if token.is_empty() {
             return Err(AuthnError::Missing);
@@ -102,31 +102,31 @@ impl Verifier {
         if let Some(caller) = self.cached(&digest, now).await {
             return Ok(caller);
         }
-        let verified = self.verify_anew(token, now).await?;
+        let verified = self.verify_uncached(token, now).await?;
         let caller = Arc::clone(&verified.caller);
         self.cache.insert(digest, verified);
         Ok(caller)
     }
 
-    /// How many tokens are cached.
+    /// Returns the number of cached tokens.
     #[cfg(test)]
     pub(super) fn cached_tokens(&self) -> u64 {
         self.cache.run_pending_tasks();
         self.cache.entry_count()
     }
 
-    /// The cached caller of a token that has not expired, as long as the issuer still has the keys that verified it.
+    /// Returns the cached caller of a token that has not expired and whose issuer still has the keys that verified it.
     async fn cached(&self, digest: &[u8; 32], now: DateTime<Utc>) -> Option<Arc<Caller>> {
         let verified = self.cache.get(digest).filter(|verified| is_live(verified.caller.expire_time, now))?;
         let generation = self.issuers.get(verified.issuer)?.keys.generation().await?;
         (generation == verified.generation).then_some(verified.caller)
     }
 
-    async fn verify_anew(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, AuthnError> {
+    async fn verify_uncached(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, AuthnError> {
         let parts: Vec<&str> = token.split('.').collect();
         let [_, payload, signature] = parts.as_slice() else { return Err(AuthnError::Malformed) };
         let header = decode_header(token).map_err(|_| AuthnError::Malformed)?;
-        // RFC 7515, section 4.1.11: an extension that must be understood, and we understand none.
+        // RFC 7515, section 4.1.11: extensions in `crit` must be understood, and none is supported.
         if header.crit.is_some() {
             return Err(AuthnError::Malformed);
         }
@@ -138,8 +138,8 @@ impl Verifier {
         let found = issuer.keys.find(header.kid.as_deref(), header.alg).await?;
         let message = token.strip_suffix(signature).and_then(|rest| rest.strip_suffix('.'));
         let message = message.ok_or(AuthnError::Malformed)?;
-        let good = crypto::verify(signature, message.as_bytes(), &found.key.key, header.alg);
-        if !good.unwrap_or(false) {
+        let valid = crypto::verify(signature, message.as_bytes(), &found.key.key, header.alg);
+        if !valid.unwrap_or(false) {
             return Err(AuthnError::Signature);
         }
         let caller = claims::caller(&issuer.settings, &claims, now)?;
@@ -147,13 +147,13 @@ impl Verifier {
         Ok(Verified { caller: Arc::new(caller), issuer: index, generation: found.generation })
     }
 
-    /// The issuer that the token names; that it is its token is not known before the signature is verified.
+    /// Finds the issuer that a token names. Whether it issued the token is unknown until the signature is verified.
     fn issuer_of(&self, claims: &Map<String, Value>) -> Result<(usize, &Issuer), AuthnError> {
         let name = claims.get("iss").and_then(Value::as_str).ok_or(AuthnError::Issuer)?;
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == name).ok_or(AuthnError::Issuer)
     }
 
-    /// Refuses a subject by which the principal would look like one of an issuer with a longer prefix.
+    /// Refuses a subject that would make the principal look like one of an issuer with a longer prefix.
     fn check_prefix(&self, own: &IssuerSettings, principal: &str) -> Result<(), AuthnError> {
         let foreign = self
             .issuers
@@ -164,9 +164,9 @@ impl Verifier {
     }
 }
 
-/// The token in the value of an `authorization` header: `Bearer <token>`, the scheme in any case.
+/// Returns the token of an `authorization` header: `Bearer <token>`, the scheme in any case.
 ///
-/// [`AuthnError::Missing`] without a value or a token, [`AuthnError::Malformed`] for another scheme.
+/// Fails with [`AuthnError::Missing`] without a value or token, and with [`AuthnError::Malformed`] for another scheme.
 pub fn bearer_token(value: Option<&str>) -> Result<&str, AuthnError> {
     let value = value.ok_or(AuthnError::Missing)?.trim();
     if value.is_empty() {
@@ -185,7 +185,8 @@ fn decode_part(part: &str) -> Result<Claims, AuthnError> {
     serde_json::from_slice(&json).map_err(|_| AuthnError::Malformed)
 }
 
-/// The claims of a token, each once: of a claim given twice, two readers could see two values (RFC 7519, section 4).
+/// The claims of a token. A duplicate claim is an error, because two parsers could read different values (RFC 7519,
+/// section 4).
 struct Claims(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Claims {
@@ -200,14 +201,14 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
     type Value = Claims;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object of claims, each once")
+        formatter.write_str("an object without duplicate claims")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Claims, A::Error> {
         let mut claims = Map::new();
         while let Some((name, value)) = access.next_entry()? {
             if claims.insert(name, value).is_some() {
-                return Err(A::Error::custom("a claim twice"));
+                return Err(A::Error::custom("duplicate claim"));
             }
         }
         Ok(Claims(claims))

@@ -1,6 +1,6 @@
-//! Where key sets come from: a file, a URL, or the configuration itself.
+//! Reads key sets from a file, a URL or a fixed text.
 //!
-//! The URL is the operator's, so private addresses are fine; but it alone is asked, without redirects or proxies.
+//! The operator sets the URL, so it may have a private address. Redirects and proxies are not followed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,25 +14,25 @@ use sha2::{Digest, Sha256};
 
 use super::jwk::{self, VerificationKey};
 
-/// How long one fetch may take, connecting included.
+/// The timeout of a fetch, including the connection.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The largest key set, in bytes.
+/// The largest key set in bytes.
 pub const MAX_KEY_SET_BYTES: usize = 1024 * 1024;
 
-/// Where an issuer's key set is.
+/// Where the key set of an issuer is.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// In a file, read anew at each refresh.
+    /// A file, which is read again at each refresh.
     File(PathBuf),
-    /// At an `https` URL, or an `http` one if the operator wrote so. Redirects and proxies are not followed.
+    /// A URL with the scheme `https`, or `http` if the operator sets it. Redirects and proxies are not followed.
     Url {
         /// The URL.
         url: String,
-        /// Adds headers to each request: the trace context.
+        /// Adds headers with the trace context to each request.
         headers: fn(&mut HeaderMap),
     },
-    /// Given here, for good.
+    /// The key set itself, which never changes.
     Fixed(String),
 }
 
@@ -40,60 +40,60 @@ pub enum KeySource {
 #[derive(Debug, thiserror::Error)]
 pub enum KeySetError {
     /// The file could not be read.
-    #[error("key set {}: {cause}", path.display())]
+    #[error("cannot read key set {}: {cause}", path.display())]
     File {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// The URL is none that can be fetched.
-    #[error("the key set's URL must be https:// or http://, with a host and without user information")]
+    /// The URL cannot be that of a key set.
+    #[error("the URL of the key set must start with https:// or http://, have a host and no user information")]
     Url,
     /// The fetch failed.
-    #[error("key set of {host}: {cause}")]
+    #[error("cannot fetch the key set from {host}: {cause}")]
     Fetch {
-        /// The host that was asked.
+        /// The host of the URL.
         host: String,
-        /// What happened, without the URL.
+        /// The error, without the URL.
         cause: reqwest::Error,
     },
-    /// The answer was another than 200.
-    #[error("key set of {host}: HTTP status {status}")]
+    /// The response did not have status 200.
+    #[error("cannot fetch the key set from {host}: HTTP status {status}")]
     Status {
-        /// The host that was asked.
+        /// The host of the URL.
         host: String,
-        /// What it answered.
+        /// The status of the response.
         status: StatusCode,
     },
     /// The set is larger than [`MAX_KEY_SET_BYTES`].
     #[error("the key set is larger than {MAX_KEY_SET_BYTES} bytes")]
     TooLarge,
-    /// The bytes are no JSON Web Key Set, or one of too many keys.
-    #[error("not a JSON Web Key Set of at most {} keys", jwk::MAX_KEYS)]
+    /// The bytes are not a JSON Web Key Set, or it has too many keys.
+    #[error("the key set is not a JSON Web Key Set of at most {} keys", jwk::MAX_KEYS)]
     Malformed,
     /// No key of the set can verify a signature.
-    #[error("the key set has no key that can verify a signature by a permitted algorithm")]
+    #[error("the key set has no key for a permitted signature algorithm")]
     NoUsableKey,
 }
 
-/// A source that is ready to be read.
+/// A validated source, with its HTTP client.
 pub(super) enum Source {
     File(PathBuf),
     Url { client: Client, url: Url, headers: fn(&mut HeaderMap) },
     Fixed(String),
 }
 
-/// What a source gave.
+/// A key set that was read.
 pub(super) struct Loaded {
-    /// The usable keys, never none.
+    /// The usable keys, at least one.
     pub(super) keys: Vec<Arc<VerificationKey>>,
-    /// The SHA-256 of what they were read from.
+    /// The SHA-256 of the bytes of the set.
     pub(super) digest: [u8; 32],
 }
 
 impl Source {
-    /// Makes ready what the operator named; [`KeySetError::Url`] if that cannot be a key set's URL.
+    /// Validates a source. Fails with [`KeySetError::Url`] if its URL cannot be that of a key set.
     pub(super) fn new(source: KeySource) -> Result<Self, KeySetError> {
         match source {
             KeySource::File(path) => Ok(Self::File(path)),
@@ -102,12 +102,12 @@ impl Source {
         }
     }
 
-    /// Whether it never changes, and so never grows old.
+    /// Whether the set never changes and therefore never becomes stale.
     pub(super) fn is_fixed(&self) -> bool {
         matches!(self, Self::Fixed(_))
     }
 
-    /// Reads the set; an answer without a usable key is an error.
+    /// Reads the set. A set without a usable key is an error.
     pub(super) async fn read(&self) -> Result<Loaded, KeySetError> {
         let bytes = match self {
             Self::File(path) => read_file(path)?,
@@ -141,7 +141,8 @@ fn open_client(url: &str, headers: fn(&mut HeaderMap)) -> Result<Source, KeySetE
     Ok(Source::Url { client, url, headers })
 }
 
-/// Reads at most one byte more than a key set may have. The file is small and local, and read twice a minute at most.
+/// Reads at most one byte more than [`MAX_KEY_SET_BYTES`]. It blocks: the file is small and local, and read at most twice a
+/// minute.
 fn read_file(path: &Path) -> Result<Vec<u8>, KeySetError> {
     let failed = |cause| KeySetError::File { path: path.to_owned(), cause };
     let limit = u64::try_from(MAX_KEY_SET_BYTES).unwrap_or(u64::MAX).saturating_add(1);
@@ -150,7 +151,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, KeySetError> {
     Ok(bytes)
 }
 
-/// Stops as soon as the body is larger than a key set may be.
+/// Downloads a key set. Stops when the body exceeds [`MAX_KEY_SET_BYTES`].
 async fn download(client: &Client, url: &Url, headers: fn(&mut HeaderMap)) -> Result<Vec<u8>, KeySetError> {
     let mut request = client.get(url.clone()).build().map_err(|cause| fetch_error(url, cause))?;
     headers(request.headers_mut());
@@ -168,7 +169,7 @@ async fn download(client: &Client, url: &Url, headers: fn(&mut HeaderMap)) -> Re
     Ok(body)
 }
 
-/// The URL is left out of the cause: its query may hold what an operator would not want in a log.
+/// Removes the URL from the error, because its query may contain what must not be logged.
 fn fetch_error(url: &Url, cause: reqwest::Error) -> KeySetError {
     KeySetError::Fetch { host: host(url), cause: cause.without_url() }
 }

@@ -1,12 +1,12 @@
-//! The public keys of an issuer: loaded at start, refreshed by a background task, kept while the issuer is down.
+//! The public keys of an issuer: loaded at start, refreshed by a background task, kept while the issuer is unavailable.
 //!
-//! A token with a key id that is not in the set requests a refresh. Anyone can send such tokens, so they cause at most one
-//! fetch in 30 s.
+//! A token with an unknown key id requests a refresh. Anyone can send such tokens, so they cause at most one fetch per 30 s.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, RwLock, watch};
 use tokio::time::Instant;
 
@@ -14,9 +14,9 @@ use super::error::AuthnError;
 use super::jwk::VerificationKey;
 use super::key_source::{FETCH_TIMEOUT, KeySetError, KeySource, Loaded, Source};
 
-/// The shortest time between two fetches that unknown key ids cause.
+/// The shortest interval between two fetches that unknown key ids cause.
 pub const FETCH_INTERVAL: Duration = Duration::from_secs(30);
-/// How long a caller with an unknown key id waits for a fetch; longer than one fetch may take.
+/// How long a call with an unknown key id waits for a refresh. It is longer than [`FETCH_TIMEOUT`].
 const REFRESH_TIMEOUT: Duration = FETCH_TIMEOUT.saturating_add(Duration::from_millis(500));
 
 /// The keys of an issuer. A clone is another handle to the same keys.
@@ -30,7 +30,7 @@ struct Shared {
     request: Mutex<Request>,
     /// Wakes the background task.
     requested: Notify,
-    /// Counts finished fetches.
+    /// The number of finished refreshes.
     finished: watch::Sender<u64>,
 }
 
@@ -48,7 +48,7 @@ struct Request {
     pending: bool,
 }
 
-/// A key that fits a token, and the generation of the set that it is from.
+/// The key of a token, and the generation of its set.
 pub(super) struct Found {
     pub(super) key: Arc<VerificationKey>,
     pub(super) generation: u64,
@@ -57,7 +57,7 @@ pub(super) struct Found {
 impl KeySet {
     /// Loads the set for the first time. A set without a usable key is an error.
     ///
-    /// `max_stale` is how long the set may be used after it was last loaded; a fixed set may be used for ever.
+    /// `max_stale` is how long the set may be used after it was last loaded. A fixed set may be used without limit.
     pub async fn load(source: KeySource, max_stale: Duration) -> Result<Self, KeySetError> {
         let source = Source::new(source)?;
         let loaded = Instant::now();
@@ -71,7 +71,7 @@ impl KeySet {
     /// Loads the set again. A failure leaves the keys as they are.
     pub async fn refresh(&self) -> Result<(), KeySetError> {
         let refreshed = self.0.fetch(Instant::now()).await;
-        self.0.request().pending = false;
+        self.0.request.lock().pending = false;
         self.0.finished.send_modify(|count| *count += 1);
         refreshed
     }
@@ -86,13 +86,13 @@ impl KeySet {
         self.generation().await.is_some()
     }
 
-    /// The generation of the current keys, which changes with their content; `None` if they are too old.
+    /// Returns the generation of the current keys, which changes with their content. Returns `None` if they are stale.
     pub(super) async fn generation(&self) -> Option<u64> {
         let current = self.0.current.read().await;
         self.0.is_fresh(&current, Instant::now()).then_some(current.generation)
     }
 
-    /// The key with that id for that algorithm. It waits for a refresh if the set lacks the key.
+    /// Finds the key with an id for an algorithm. Waits for a refresh if the set does not have the key.
     pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Found, AuthnError> {
         self.find_at(kid, algorithm, Instant::now()).await
     }
@@ -109,7 +109,7 @@ impl KeySet {
             return found;
         }
         if let Some(mut finished) = self.0.request_refresh(now) {
-            // Without an answer in time the current keys decide.
+            // If the refresh does not finish in time, the current keys decide.
             let _ = tokio::time::timeout(REFRESH_TIMEOUT, finished.changed()).await;
         }
         self.0.look_up(kid, algorithm, now).await
@@ -117,22 +117,19 @@ impl KeySet {
 }
 
 impl Shared {
-    /// Requests a refresh, unless one was requested in the last 30 s. Returns what to wait for while one is pending.
+    /// Requests a refresh, unless one was requested in the last 30 s. If one is pending, returns a receiver that changes when
+    /// it finishes.
     fn request_refresh(&self, now: Instant) -> Option<watch::Receiver<u64>> {
         if self.source.is_fixed() {
             return None;
         }
-        let mut request = self.request();
+        let mut request = self.request.lock();
         let recent = request.time.is_some_and(|time| now.saturating_duration_since(time) < FETCH_INTERVAL);
         if !request.pending && !recent {
             *request = Request { time: Some(now), pending: true };
             self.requested.notify_one();
         }
         request.pending.then(|| self.finished.subscribe())
-    }
-
-    fn request(&self) -> MutexGuard<'_, Request> {
-        self.request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, now: Instant) -> Result<Found, AuthnError> {

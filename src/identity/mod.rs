@@ -1,6 +1,6 @@
-//! Identity: tokens are verified here and become callers.
+//! Identity: verifies tokens and turns their claims into callers.
 //!
-//! A caller that is refused gets one constant answer; the reason is for the log and the metric.
+//! Every refused token gets the same response. The reason appears in the log and in a metric only.
 
 mod claims;
 mod development;

@@ -1,6 +1,7 @@
-//! The digest of the properties that a credential is bound to.
+//! Computes the digest of the properties that a credential is bound to.
 //!
-//! A credential must never open for another host than the one that it was given for; the digest is how it knows.
+//! The digest is authenticated with the credential, so that a credential does not open for another host than the one that
+//! it was stored for.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -8,13 +9,13 @@ use sha2::{Digest, Sha256};
 use super::encoding;
 use super::error::VaultError;
 
-/// The most binding paths that one envelope lists.
+/// The most binding paths of an envelope.
 pub const MAX_BINDING_PATHS: usize = 64;
 
 /// The longest binding path, in bytes.
 pub const MAX_BINDING_PATH_BYTES: usize = 256;
 
-/// What every binding path starts with; the rest is the key of the property.
+/// The prefix of every binding path. The rest is the key of a property.
 const PREFIX: &str = "properties.";
 
 const ABSENT: u8 = 0;
@@ -25,15 +26,15 @@ const STRING: u8 = 4;
 const ARRAY: u8 = 5;
 const OBJECT: u8 = 6;
 
-/// The paths sorted, each once, as the header lists them.
+/// Returns the paths sorted and without duplicates, as the header lists them.
 ///
-/// Fails with [`VaultError::BindingPath`] for a path that is not `properties.<key>`, or too many or too long ones.
+/// Fails with [`VaultError::BindingPath`] if a path is not `properties.<key>` or too long, or if there are too many paths.
 pub(super) fn canonical_paths(paths: &[String]) -> Result<Vec<&str>, VaultError> {
     let mut paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     paths.sort_unstable();
     paths.dedup();
     if paths.len() > MAX_BINDING_PATHS {
-        return Err(VaultError::BindingPath(format!("{} paths, at most {MAX_BINDING_PATHS}", paths.len())));
+        return Err(VaultError::BindingPath(format!("{} paths exceed the limit of {MAX_BINDING_PATHS}", paths.len())));
     }
     for path in &paths {
         key(path)?;
@@ -41,9 +42,9 @@ pub(super) fn canonical_paths(paths: &[String]) -> Result<Vec<&str>, VaultError>
     Ok(paths)
 }
 
-/// SHA-256 over each path with the canonical form of its value.
+/// Computes the SHA-256 of all paths, each with the canonical form of its value.
 ///
-/// An absent property, `null`, `""` and `[]` are four different things; 5432 and 5432.0 are one.
+/// An absent property, `null`, `""` and `[]` have different digests; 5432 and 5432.0 have the same.
 pub(super) fn digest(paths: &[&str], properties: &Map<String, Value>) -> Result<[u8; 32], VaultError> {
     let mut canonical = Vec::new();
     encoding::put_count(&mut canonical, paths.len())?;
@@ -58,9 +59,9 @@ pub(super) fn digest(paths: &[&str], properties: &Map<String, Value>) -> Result<
 }
 
 fn key(path: &str) -> Result<&str, VaultError> {
-    path.strip_prefix(PREFIX)
-        .filter(|key| !key.is_empty() && path.len() <= MAX_BINDING_PATH_BYTES)
-        .ok_or_else(|| VaultError::BindingPath(format!("{path:?} is not {PREFIX}<key>")))
+    path.strip_prefix(PREFIX).filter(|key| !key.is_empty() && path.len() <= MAX_BINDING_PATH_BYTES).ok_or_else(|| {
+        VaultError::BindingPath(format!("{path:?} must be {PREFIX}<key>, at most {MAX_BINDING_PATH_BYTES} bytes"))
+    })
 }
 
 fn put_value(out: &mut Vec<u8>, value: &Value) -> Result<(), VaultError> {
@@ -96,9 +97,10 @@ fn put_value(out: &mut Vec<u8>, value: &Value) -> Result<(), VaultError> {
     Ok(())
 }
 
-/// A whole number as its exact digits, however it was written; any other as its shortest form that reads back.
+/// Formats an integer as its exact digits, even if it was written as a float, and any other number as the shortest text
+/// that parses to the same value.
 ///
-/// `{:.0}` is exact for whole floats, where `{}` would pad 2^60 with zeros and make it another integer.
+/// `{:.0}` is exact for integral floats. `{}` would pad 2^60 with zeros and make it another integer.
 fn canonical_number(number: &serde_json::Number) -> String {
     match number.as_f64() {
         _ if number.is_i64() || number.is_u64() => number.to_string(),
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_have_one_digest() {
+    fn equal_values_have_the_same_digest() {
         for (one, other) in [
             (json!({"a": 5432}), json!({"a": 5432.0})),
             (json!({"a": -7}), json!({"a": -7.0})),
@@ -170,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_sorted_and_each_listed_once() {
+    fn paths_are_sorted_without_duplicates() {
         let paths = ["properties.port", "properties.host", "properties.port"].map(str::to_owned);
         assert_eq!(canonical_paths(&paths).unwrap(), ["properties.host", "properties.port"]);
     }
 
     #[test]
-    fn paths_that_name_no_property_are_refused() {
+    fn invalid_and_excess_paths_are_refused() {
         let long = format!("properties.{}", "x".repeat(MAX_BINDING_PATH_BYTES));
         for path in ["", "host", "properties", "properties.", "Properties.host", &long] {
             assert!(canonical_paths(&[path.to_owned()]).is_err(), "{path}");

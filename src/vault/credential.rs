@@ -8,23 +8,24 @@ use super::encoding;
 use super::error::VaultError;
 use crate::model::Secret;
 
-/// The largest credential that is sealed, in bytes of its encoded form: more than callers may send.
+/// The largest credential in bytes of its encoded form. It is more than callers may send.
 pub const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
 
-/// The secret part of a connection: a way to authenticate and the values of its fields.
+/// The secret part of a connection: the auth method and the values of its fields.
 ///
 /// Like [`Secret`] it has no `Debug`, `Display`, `Clone`, `Eq` or `Serialize`.
 pub struct CredentialSecret {
-    /// The id of the auth method as the catalog names it, `password` for one.
+    /// The id of the auth method in the catalog, such as `password`.
     pub auth_method: String,
     /// The value of each credential field, by its key.
     pub fields: BTreeMap<String, Secret>,
 }
 
 impl CredentialSecret {
-    /// The encoded form, in a buffer that is wiped and never grows (growing would leave a copy behind).
+    /// Encodes the credential into a buffer that is wiped and never reallocated: a reallocation would leave a copy in
+    /// memory.
     ///
-    /// Fails with [`VaultError::TooLarge`] past [`MAX_CREDENTIAL_BYTES`].
+    /// Fails with [`VaultError::TooLarge`] above [`MAX_CREDENTIAL_BYTES`].
     pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let fields: usize = self.fields.iter().map(|(key, value)| 8 + key.len() + value.expose().len()).sum();
         let size = 4 + self.auth_method.len() + 4 + fields;
@@ -41,7 +42,7 @@ impl CredentialSecret {
         Ok(buffer)
     }
 
-    /// Reads the encoded form back; [`VaultError::Malformed`] if it is none.
+    /// Decodes the encoded form. Fails with [`VaultError::Malformed`] if it is invalid.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, VaultError> {
         let mut reader = encoding::Reader::new(bytes);
         let auth_method = reader.text()?.to_owned();

@@ -1,6 +1,6 @@
-//! The sealed form: a fresh data key seals the content, a key of the ring seals the data key.
+//! The envelope: a new data key seals the content, and a key of the ring seals the data key.
 //!
-//! Both layers are XChaCha20-Poly1305 with a random 24-byte nonce, long enough never to repeat by chance.
+//! Both layers use XChaCha20-Poly1305 with a random nonce of 24 bytes, which is long enough not to repeat by chance.
 //!
 //! ```text
 //! magic "OFE" | version 1 | algorithm 1                          5 bytes
@@ -10,8 +10,9 @@
 //! nonce of the content layer | sealed content and tag           24 | the rest
 //! ```
 //!
-//! Every byte is authenticated. The key layer's associated data holds all before it and the whole context; the content
-//! layer's the same without the key id, so that another key can take over the data key without the content being opened.
+//! Every byte is authenticated. The associated data of the key layer is everything before it and the whole context. That
+//! of the content layer is the same without the key id, so that the data key can be sealed with another key without opening
+//! the content.
 
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
 use rand::TryRng;
@@ -24,7 +25,7 @@ use super::error::VaultError;
 use super::key_ring::{KEY_BYTES, KeyRing, MAX_KEY_ID_BYTES};
 use crate::model::SealedSecret;
 
-/// The largest envelope that is read, in bytes.
+/// The largest envelope in bytes. Larger ones are not parsed.
 pub const MAX_ENVELOPE_BYTES: usize = 128 * 1024;
 
 const MAGIC: &[u8; 3] = b"OFE";
@@ -34,15 +35,15 @@ const PREAMBLE: [u8; 5] = [MAGIC[0], MAGIC[1], MAGIC[2], VERSION, XCHACHA20_POLY
 const NONCE_BYTES: usize = 24;
 const SEALED_KEY_BYTES: usize = KEY_BYTES + TAG_BYTES;
 
-/// The layers, told apart in the associated data, so that neither opens as the other.
+/// The layers. The associated data contains the layer, so that neither opens as the other.
 const KEY_LAYER: u8 = 1;
 const CONTENT_LAYER: u8 = 2;
 
-/// What an envelope says about itself before anything is opened; nothing of it is trusted before that.
+/// The parts of an envelope. They are not authenticated before the envelope is opened.
 pub(super) struct Header<'a> {
-    /// The id of the ring's key that sealed the data key.
+    /// The id of the key that sealed the data key.
     pub(super) key_id: &'a str,
-    /// The binding paths that the envelope was sealed over.
+    /// The binding paths that the envelope was sealed with.
     pub(super) paths: Vec<&'a str>,
     key_nonce: [u8; NONCE_BYTES],
     sealed_key: &'a [u8],
@@ -51,7 +52,7 @@ pub(super) struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// Takes an envelope apart; [`VaultError::Malformed`] if that is impossible.
+    /// Parses an envelope. Fails with [`VaultError::TooLarge`] or [`VaultError::Malformed`].
     pub(super) fn parse(envelope: &'a [u8]) -> Result<Self, VaultError> {
         if envelope.len() > MAX_ENVELOPE_BYTES {
             return Err(VaultError::TooLarge);
@@ -73,9 +74,9 @@ impl<'a> Header<'a> {
     }
 }
 
-/// Seals the plaintext in place and puts the envelope together.
+/// Seals the plaintext in place and assembles the envelope.
 ///
-/// `context` is what the content belongs to, unambiguous by its own encoding; `paths` are the canonical binding paths.
+/// `context` encodes unambiguously what the content belongs to. `paths` are the canonical binding paths.
 pub(super) fn seal(
     ring: &KeyRing,
     key_id: &str,
@@ -112,7 +113,8 @@ pub(super) fn seal(
     Ok(SealedSecret { key_id: key_id.to_owned(), envelope })
 }
 
-/// Opens both layers; [`VaultError::Refused`] if anything is not as it was when the envelope was sealed.
+/// Opens both layers. Fails with [`VaultError::Refused`] if the envelope, the context or the key differs from those of the
+/// sealing.
 pub(super) fn open(ring: &KeyRing, header: &Header<'_>, context: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     let ring_key = ring.get(header.key_id).ok_or_else(|| VaultError::UnknownKey(header.key_id.to_owned()))?;
     let refused = |_| VaultError::Refused { key_id: header.key_id.to_owned() };
@@ -129,7 +131,7 @@ pub(super) fn open(ring: &KeyRing, header: &Header<'_>, context: &[u8]) -> Resul
     Ok(plaintext)
 }
 
-/// Fills the slice with random bytes of the operating system.
+/// Fills a slice with random bytes of the operating system.
 pub(super) fn random(bytes: &mut [u8]) -> Result<(), VaultError> {
     SysRng.try_fill_bytes(bytes).map_err(|_| VaultError::Random)
 }

@@ -1,10 +1,10 @@
-//! The key-encryption keys: one primary that seals, any number of others that only open.
+//! The key ring: key-encryption keys, of which the primary one seals and the others only open.
 //!
-//! Keys come from files (a mounted secret) or, in development, from a setting; never from the database.
+//! Keys are read from files (a mounted secret) or, in development, from a setting; never from the database.
 //!
-//! **Which key is primary:** the one that the setting `primary_key` names; without that setting the one whose id sorts
-//! last in byte order (so the only one, if there is one). Generated ids, `k0001` and on, sort by age. To bring a new key
-//! to many replicas, name the old one as primary until all of them have both.
+//! **Primary key:** the key that the setting `primary_key` names. Without the setting it is the key whose id sorts last in
+//! byte order. Generated ids (`k0001`, `k0002`, …) sort by age. To add a new key to many replicas, name the old key as
+//! primary until all replicas have both.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,71 +26,73 @@ pub const MAX_KEYS: usize = 64;
 /// The longest key id in bytes.
 pub const MAX_KEY_ID_BYTES: usize = 64;
 
-/// The largest key file in bytes: 44 of base64 and some white space.
+/// The largest key file in bytes: 44 of base64, and white space.
 const MAX_KEY_FILE_BYTES: u64 = 1024;
 
-/// Why there is no usable key ring. It names ids and paths, never a byte of a key.
+/// Why keys cannot be read or written. It names ids and paths, never a byte of a key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The directory does not exist.
-    #[error("key directory {} does not exist; make a key with `outflow keys generate`", .0.display())]
+    #[error("key directory {} does not exist; create a key with `outflow keys generate`", .0.display())]
     MissingDirectory(PathBuf),
-    /// There is no key where keys should be.
-    #[error("no key in {0}; make one with `outflow keys generate`")]
+    /// The directory or the setting has no key.
+    #[error("no key in {0}; create one with `outflow keys generate`")]
     Empty(String),
-    /// Something could not be read or written.
-    #[error("{}: {cause}", path.display())]
+    /// A file or directory cannot be read or written.
+    #[error("cannot read or write {}: {cause}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// A name that cannot be a key id.
-    #[error("{0} has no good key id: 1 to {MAX_KEY_ID_BYTES} of A-Z a-z 0-9 . _ : - and the first a letter or digit")]
+    /// A file name, or an id in the setting, is not a valid key id.
+    #[error(
+        "invalid key id: {0}; an id is 1 to {MAX_KEY_ID_BYTES} of A-Z a-z 0-9 . _ : - and starts with a letter or digit"
+    )]
     BadId(String),
-    /// The content is not base64.
-    #[error("key {id} in {source_name} is not base64 (malformed or truncated)")]
+    /// A key is not base64.
+    #[error("key {id} in {source_name} is not valid base64; it may be truncated")]
     Malformed {
-        /// The key's id, or its place in a setting.
+        /// The id of the key, or its position in the setting.
         id: String,
-        /// The path of its file, or the setting.
+        /// The path of its file, or the name of the setting.
         source_name: String,
     },
-    /// The content is base64 of another number of bytes.
-    #[error("key {id} in {source_name} has {length} bytes and not {KEY_BYTES} (truncated?)")]
+    /// A key is not [`KEY_BYTES`] long.
+    #[error("key {id} in {source_name} has {length} bytes instead of {KEY_BYTES}; it may be truncated")]
     WrongLength {
-        /// The key's id, or its place in a setting.
+        /// The id of the key, or its position in the setting.
         id: String,
-        /// The path of its file, or the setting.
+        /// The path of its file, or the name of the setting.
         source_name: String,
-        /// How many bytes it has.
+        /// Its length in bytes.
         length: usize,
     },
-    /// One id stands for two keys.
-    #[error("key {0} is given twice")]
+    /// Two keys have the same id, or the id of a new key is in use.
+    #[error("key id {0} is already in use")]
     DuplicateId(String),
-    /// Two ids stand for one key: retiring one of them would retire nothing.
-    #[error("keys {first} and {second} are the same key")]
+    /// Two ids have the same key. Removing one of them would not retire the key.
+    #[error("keys {first} and {second} are identical; remove one of them")]
     SameKey {
         /// The id that sorts first.
         first: String,
         /// The other id.
         second: String,
     },
-    /// The setting names more than one key, or none that is there.
-    #[error("primary key {wanted:?} must be one of the keys, which are {}", known.join(", "))]
+    /// The setting `primary_key` does not name exactly one key of the ring.
+    #[error("primary key {wanted:?} must be one of: {}", known.join(", "))]
     UnknownPrimary {
-        /// What the setting says.
+        /// The value of the setting.
         wanted: String,
-        /// The ids that are there.
+        /// The ids of the keys.
         known: Vec<String>,
     },
-    /// More than [`MAX_KEYS`], or no generated id left.
-    #[error("more than {MAX_KEYS} keys")]
+    /// There are more than [`MAX_KEYS`], or no generated id is left.
+    #[error("too many keys: at most {MAX_KEYS}, and generated ids end at k9999")]
     TooMany,
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
+    /// The operating system returned no random bytes.
+    #[error("cannot read random bytes from the operating system")]
     Random,
 }
 
@@ -101,10 +103,10 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Reads a directory: one key a file, the file's name its id, its content 32 bytes in base64.
+    /// Reads the keys of a directory, one per file. The name of a file is the id, its content 32 bytes in base64.
     ///
-    /// Names that start with a dot are skipped (`..data` and its like of a Kubernetes mount), and so are directories;
-    /// links are followed. `primary` is the setting described above.
+    /// Skips directories and names that start with a dot, such as `..data` of a Kubernetes mount. Follows links. `primary`
+    /// is the setting `primary_key`, see above.
     pub fn from_directory(directory: &Path, primary: Option<&str>) -> Result<Self, KeyError> {
         let mut keys = BTreeMap::new();
         for (id, path) in list_files(directory)? {
@@ -115,19 +117,19 @@ impl KeyRing {
         Self::new(keys, primary, &directory.display().to_string())
     }
 
-    /// Reads a setting, meant for development: `id=base64` pairs between commas.
+    /// Reads the keys of a setting, for development: comma-separated pairs of `id=base64`.
     ///
-    /// `source_name` is the setting's name, for errors.
+    /// `source_name` is the name of the setting, for errors.
     pub fn from_setting(setting: &Secret, primary: Option<&str>, source_name: &str) -> Result<Self, KeyError> {
         let mut keys = BTreeMap::new();
         let pairs = setting.expose().split(',').map(str::trim).filter(|pair| !pair.is_empty());
         for (index, pair) in pairs.enumerate() {
-            // Until a key was decoded its id is not shown: of a key without an id the id would be a part of the key.
+            // Errors show the position until the key is decoded: if the id is missing, the text before `=` is key material.
             let position = format!("number {}", index + 1);
             let (id, text) = pair.split_once('=').unwrap_or_default();
             let key = decode(text.as_bytes(), position.clone(), source_name.to_owned())?;
             if !is_key_id(id) {
-                return Err(KeyError::BadId(format!("{source_name} {position}")));
+                return Err(KeyError::BadId(format!("{position} in {source_name}")));
             }
             if keys.insert(id.to_owned(), key).is_some() {
                 return Err(KeyError::DuplicateId(id.to_owned()));
@@ -136,17 +138,17 @@ impl KeyRing {
         Self::new(keys, primary, source_name)
     }
 
-    /// The id of the key that seals.
+    /// Returns the id of the key that seals.
     pub fn primary(&self) -> &str {
         &self.primary
     }
 
-    /// The ids of all keys, in byte order.
+    /// Iterates over the ids of all keys, in byte order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)
     }
 
-    /// A key's bytes, always [`KEY_BYTES`] of them.
+    /// Returns a key, always [`KEY_BYTES`] long.
     pub(super) fn get(&self, id: &str) -> Option<&[u8]> {
         self.keys.get(id).map(|key| key.as_slice())
     }
@@ -170,7 +172,7 @@ impl KeyRing {
     }
 }
 
-/// The rule of the file's head, for ids in byte order.
+/// Chooses the primary key by the rule at the top of this file. `ids` are in byte order.
 pub(super) fn choose_primary<'a>(
     ids: impl Iterator<Item = &'a str> + Clone,
     wanted: Option<&str>,
@@ -184,14 +186,14 @@ pub(super) fn choose_primary<'a>(
     Err(KeyError::UnknownPrimary { wanted: wanted.to_owned(), known: ids.map(str::to_owned).collect() })
 }
 
-/// Whether the text can be a key id.
+/// Whether a text is a valid key id.
 pub(super) fn is_key_id(text: &str) -> bool {
     text.len() <= MAX_KEY_ID_BYTES
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
 }
 
-/// The key files of a directory by id; the files are not opened.
+/// Lists the key files of a directory by id, without opening them.
 pub(super) fn list_files(directory: &Path) -> Result<BTreeMap<String, PathBuf>, KeyError> {
     let failed = |cause: io::Error| {
         if cause.kind() == io::ErrorKind::NotFound {
@@ -217,7 +219,7 @@ pub(super) fn list_files(directory: &Path) -> Result<BTreeMap<String, PathBuf>, 
     Ok(files)
 }
 
-/// Reads no more than a key file may have and one byte beyond, so that a longer one is seen to be malformed.
+/// Reads at most one byte more than [`MAX_KEY_FILE_BYTES`], so that a longer file fails to decode.
 fn read_limited(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let size = usize::try_from(MAX_KEY_FILE_BYTES + 1).unwrap_or(usize::MAX);
     let mut text = Zeroizing::new(Vec::with_capacity(size));
@@ -225,7 +227,7 @@ fn read_limited(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(text)
 }
 
-/// The decoder's own error is dropped on purpose: it shows a byte of the key.
+/// Decodes a key. The error of the decoder is dropped because it shows a byte of the key.
 fn decode(text: &[u8], id: String, source_name: String) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let mut key = Zeroizing::new(Vec::with_capacity(text.len()));
     if STANDARD.decode_vec(text.trim_ascii(), &mut key).is_err() {

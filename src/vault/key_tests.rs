@@ -1,47 +1,44 @@
-//! Key rings, key files and every way in which they can be wrong.
+//! Tests of key rings and key files.
 //!
-//! A wrong key must stop the server at start, with an error that helps and shows nothing of a key.
+//! An invalid key must prevent the start with an error that names the key and does not show it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Barrier;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use uuid::Uuid;
+use tempfile::TempDir;
 
 use super::*;
 use crate::model::Secret;
 
-/// A directory that is removed with the test.
-struct Directory(PathBuf);
+/// A temporary key directory.
+struct Directory(TempDir);
 
 impl Directory {
     fn with(files: &[(&str, &str)]) -> Self {
-        let path = std::env::temp_dir().join(format!("outflow-vault-{}", Uuid::new_v4()));
-        fs::create_dir_all(&path).unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for (name, content) in files {
-            fs::write(path.join(name), content).unwrap();
+            fs::write(directory.path().join(name), content).unwrap();
         }
-        Self(path)
+        Self(directory)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn ring(&self, primary: Option<&str>) -> Result<KeyRing, KeyError> {
-        KeyRing::from_directory(&self.0, primary)
+        KeyRing::from_directory(self.path(), primary)
     }
 
     fn names(&self) -> Vec<String> {
         let mut names: Vec<_> =
-            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -58,7 +55,7 @@ fn setting(text: &str) -> Result<KeyRing, KeyError> {
 }
 
 #[test]
-fn the_primary_is_named_or_sorts_last() {
+fn the_primary_key_is_the_named_one_or_sorts_last() {
     let directory = Directory::with(&[("k0001", &key(1)), ("k0002", &format!(" {}\n", key(2))), ("a", &key(3))]);
     let ring = directory.ring(None).ok().unwrap();
     assert_eq!(ring.primary(), "k0002");
@@ -69,43 +66,43 @@ fn the_primary_is_named_or_sorts_last() {
 }
 
 #[test]
-fn a_mounted_secret_is_read_through_its_links() {
+fn keys_of_a_mounted_secret_are_read_through_links() {
     let directory = Directory::with(&[]);
-    let data = directory.0.join("..2026_11_24_04_00_00.1");
+    let data = directory.path().join("..2026_11_24_04_00_00.1");
     fs::create_dir(&data).unwrap();
     fs::write(data.join("k0001"), key(1)).unwrap();
-    fs::create_dir(directory.0.join("lost+found")).unwrap();
-    symlink("..2026_11_24_04_00_00.1", directory.0.join("..data")).unwrap();
-    symlink("..data/k0001", directory.0.join("k0001")).unwrap();
-    fs::write(directory.0.join(".hidden"), "no key").unwrap();
+    fs::create_dir(directory.path().join("lost+found")).unwrap();
+    symlink("..2026_11_24_04_00_00.1", directory.path().join("..data")).unwrap();
+    symlink("..data/k0001", directory.path().join("k0001")).unwrap();
+    fs::write(directory.path().join(".hidden"), "no key").unwrap();
     assert_eq!(directory.ring(None).ok().unwrap().ids().collect::<Vec<_>>(), ["k0001"]);
 }
 
-/// A name, the files, the setting, and what the error must say.
-type BadRing<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
+/// The name of the case, the files, the setting `primary_key`, and a part of the expected error.
+type InvalidRing<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
 
 #[test]
-fn every_bad_key_ring_is_refused_by_name() {
-    let good = key(1);
+fn every_invalid_key_ring_is_refused_with_an_error_that_names_the_key() {
+    let valid = key(1);
     let long = "A".repeat(2000);
-    let cases: &[BadRing<'_>] = &[
+    let cases: &[InvalidRing<'_>] = &[
         ("empty directory", &[], None, "no key in"),
-        ("only hidden files", &[(".k0001", &good)], None, "no key in"),
+        ("only hidden files", &[(".k0001", &valid)], None, "no key in"),
         ("empty file", &[("k0001", "")], None, "k0001"),
-        ("not base64", &[("k0001", "passw0rd! passw0rd! passw0rd! passw0rd! x")], None, "not base64"),
-        ("truncated", &[("k0001", &good[..43])], None, "k0001"),
-        ("truncated to whole groups", &[("k0001", &good[..40])], None, "30 bytes"),
+        ("not base64", &[("k0001", "passw0rd! passw0rd! passw0rd! passw0rd! x")], None, "not valid base64"),
+        ("truncated", &[("k0001", &valid[..43])], None, "k0001"),
+        ("truncated to whole groups", &[("k0001", &valid[..40])], None, "30 bytes"),
         ("16 bytes", &[("k0001", &STANDARD.encode([1; 16]))], None, "16 bytes"),
         ("33 bytes", &[("k0001", &STANDARD.encode([1; 33]))], None, "33 bytes"),
         ("raw bytes", &[("k0001", "\u{1}\u{2}\u{3}")], None, "k0001"),
         ("too long", &[("k0001", &long)], None, "k0001"),
-        ("good and bad", &[("k0001", &good), ("k0002", "?")], None, "k0002"),
-        ("bad name", &[("k 1", &good)], None, "k 1"),
-        ("backup file", &[("k0001~", &good)], None, "k0001~"),
-        ("one key twice", &[("k0001", &good), ("k0002", &good)], None, "k0001 and k0002"),
-        ("primary not there", &[("k0001", &good)], Some("k0002"), "k0002"),
-        ("two primaries", &[("k0001", &good), ("k0002", &key(2))], Some("k0001,k0002"), "k0001,k0002"),
-        ("empty primary", &[("k0001", &good)], Some(""), "must be one of"),
+        ("valid and invalid", &[("k0001", &valid), ("k0002", "?")], None, "k0002"),
+        ("invalid name", &[("k 1", &valid)], None, "k 1"),
+        ("backup file", &[("k0001~", &valid)], None, "k0001~"),
+        ("one key under two ids", &[("k0001", &valid), ("k0002", &valid)], None, "k0001 and k0002"),
+        ("unknown primary", &[("k0001", &valid)], Some("k0002"), "k0002"),
+        ("two primaries", &[("k0001", &valid), ("k0002", &key(2))], Some("k0001,k0002"), "k0001,k0002"),
+        ("empty primary", &[("k0001", &valid)], Some(""), "must be one of"),
     ];
     for (case, files, primary, expected) in cases {
         let error = Directory::with(files).ring(*primary).err().unwrap();
@@ -115,41 +112,41 @@ fn every_bad_key_ring_is_refused_by_name() {
             assert!(!text.contains(&content[..8]), "{case} shows a key: {text}");
         }
     }
-    let absent = std::env::temp_dir().join(Uuid::new_v4().to_string());
-    assert!(matches!(KeyRing::from_directory(&absent, None), Err(KeyError::MissingDirectory(_))));
+    let missing = Directory::with(&[]).path().join("missing");
+    assert!(matches!(KeyRing::from_directory(&missing, None), Err(KeyError::MissingDirectory(_))));
     let many: Vec<_> = (0..65).map(|number| format!("k{number:04}={}", key(number))).collect();
     assert!(matches!(setting(&many.join(",")), Err(KeyError::TooMany)));
     assert!(setting(&many[1..].join(",")).is_ok());
 }
 
 #[test]
-fn a_setting_is_read_or_refused_without_showing_it() {
+fn keys_in_a_setting_are_read_and_never_shown_by_an_error() {
     let ring = setting(&format!("b={}, a={},", key(1), key(2))).ok().unwrap();
     assert_eq!((ring.primary(), ring.ids().count()), ("b", 2));
-    let good = key(9);
-    let bare = good.trim_end_matches('=');
+    let valid = key(9);
+    let bare = valid.trim_end_matches('=');
     for text in [
         String::new(),
         " , ".to_owned(),
-        good.clone(),
+        valid.clone(),
         bare.to_owned(),
         format!("{bare}={bare}"),
-        format!("={good}"),
-        format!("{}={good}", "x".repeat(65)),
-        format!("a={good},a={}", key(2)),
-        format!("a={good},b={good}"),
-        format!("a={good},b={}", &good[..20]),
+        format!("={valid}"),
+        format!("{}={valid}", "x".repeat(65)),
+        format!("a={valid},a={}", key(2)),
+        format!("a={valid},b={valid}"),
+        format!("a={valid},b={}", &valid[..20]),
     ] {
         let error = setting(&text).err().unwrap();
         let shown = format!("{error} {error:?}");
-        assert!(!shown.contains(&good[..8]), "{shown}");
+        assert!(!shown.contains(&valid[..8]), "{shown}");
     }
 }
 
 #[test]
 fn generated_keys_are_private_and_sort_by_age() {
     let directory = Directory::with(&[]);
-    let keys = directory.0.join("made/keys");
+    let keys = directory.path().join("made/keys");
     assert_eq!(generate(&keys, None).unwrap(), "k0001");
     assert_eq!(generate(&keys, None).unwrap(), "k0002");
     assert_eq!(generate(&keys, Some("a")).unwrap(), "a");
@@ -167,39 +164,39 @@ fn generated_keys_are_private_and_sort_by_age() {
 }
 
 #[test]
-fn of_many_first_starts_one_makes_the_key() {
+fn concurrent_first_starts_generate_one_key() {
     for _ in 0..50 {
         let directory = Directory::with(&[]);
         let barrier = Barrier::new(8);
         let made: Vec<_> = std::thread::scope(|scope| {
             let start = || {
                 barrier.wait();
-                generate_first(&directory.0).unwrap()
+                generate_first(directory.path()).unwrap()
             };
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(made, ["k0001"]);
-        assert_eq!(directory.names(), ["k0001"], "nothing hidden is left");
+        assert_eq!(directory.names(), ["k0001"], "no temporary file is left");
         assert!(directory.ring(None).is_ok());
-        assert_eq!(generate_first(&directory.0).unwrap(), None);
+        assert_eq!(generate_first(directory.path()).unwrap(), None);
     }
 }
 
 #[test]
-fn of_many_generations_each_makes_a_key() {
+fn concurrent_generations_each_write_a_key() {
     let directory = Directory::with(&[]);
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| (0..4).for_each(|_| drop(generate(&directory.0, None).unwrap())));
+            scope.spawn(|| (0..4).for_each(|_| drop(generate(directory.path(), None).unwrap())));
         }
     });
     assert_eq!(directory.ring(None).ok().unwrap().ids().count(), 32);
 }
 
 #[test]
-fn a_first_key_is_made_only_where_there_is_none() {
+fn the_first_key_is_generated_only_in_an_empty_directory() {
     let directory = Directory::with(&[("other", &key(1))]);
-    assert_eq!(generate_first(&directory.0).unwrap(), None);
+    assert_eq!(generate_first(directory.path()).unwrap(), None);
     assert_eq!(directory.names(), ["other"]);
 }

@@ -1,7 +1,7 @@
-//! The vault: credentials are sealed before they are stored, and opened only by what delivers them.
+//! The vault seals credentials before they are stored, and opens them only for delivery.
 //!
-//! A sealed row is bound to what it belongs to (organization, connection, revision, where the connection leads), so
-//! that a row which was moved, copied or retargeted in the database does not open.
+//! An envelope is bound to its organization, connection, revision and the properties that decide where the connection
+//! leads, so that a row that was moved, copied or retargeted in the database does not open.
 
 mod binding;
 mod credential;

@@ -1,6 +1,6 @@
-//! The keyed digest of requests, by which a repeated request is told from another under the same id.
+//! The keyed digest of requests, which distinguishes a repeated request from another one with the same request id.
 //!
-//! It has a key because a bare hash of a request that holds a password could be guessed from the database.
+//! It is keyed because a password could be guessed from a plain hash of its request in the database.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -11,20 +11,21 @@ use super::error::VaultError;
 use super::seal::Vault;
 use crate::model::SealedSecret;
 
-/// What the sealed row is for; part of what the seal binds.
+/// The purpose that the sealed key is bound to.
 const PURPOSE: &str = "request-hash-key";
 
 /// The length of the key in bytes.
 const KEY_BYTES: usize = 32;
 
-/// The block of SHA-256 in bytes, to which HMAC itself fills a shorter key with zeros (RFC 2104, section 2).
+/// The block size of SHA-256 in bytes. HMAC pads a shorter key with zeros to this length (RFC 2104, section 2).
 const BLOCK_BYTES: usize = 64;
 
-/// HMAC-SHA256 under a random key that is stored sealed. It has no `Debug`, and the key is wiped when it is dropped.
+/// Computes HMAC-SHA256 with a random key that is stored sealed. It has no `Debug`, and the key is wiped when it is
+/// dropped.
 pub struct RequestHasher(Zeroizing<[u8; BLOCK_BYTES]>);
 
 impl RequestHasher {
-    /// A hasher with a new random key, and the sealed row to store for [`Self::from_sealed`].
+    /// Creates a hasher with a new random key. Returns it with the sealed key to store for [`Self::from_sealed`].
     pub fn new_random(vault: &Vault) -> Result<(Self, SealedSecret), VaultError> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         envelope::random(key.as_mut_slice())?;
@@ -32,14 +33,14 @@ impl RequestHasher {
         Ok((Self::new(&key), sealed))
     }
 
-    /// The hasher of a stored row; [`VaultError`] if the row does not open or was sealed for something else.
+    /// Opens a stored key. Fails if it does not open or was sealed for another purpose.
     pub fn from_sealed(vault: &Vault, envelope: &[u8]) -> Result<Self, VaultError> {
         let key = vault.open_purpose(PURPOSE, envelope)?;
         let key: &[u8; KEY_BYTES] = key.as_slice().try_into().map_err(|_| VaultError::Malformed)?;
         Ok(Self::new(key))
     }
 
-    /// The digest of the content.
+    /// Computes the digest of a request.
     pub fn digest(&self, content: &[u8]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new((&*self.0).into());
         mac.update(content);

@@ -1,4 +1,4 @@
-//! Seals and opens values, each bound to what it belongs to.
+//! Seals and opens values. Each is bound to its context.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -10,43 +10,44 @@ use super::key_ring::KeyRing;
 use super::{binding, encoding, envelope};
 use crate::model::SealedSecret;
 
-/// The kinds of context, told apart in what is bound.
+/// The types of context. The bound data starts with the type, so that contexts of different types differ.
 const CREDENTIAL: &[u8] = b"credential";
 const PURPOSE: &[u8] = b"purpose";
 
-/// What a canary says; public, for its worth is that it opens.
+/// The content of a canary. It is public: a canary only proves that its key opens it.
 const CANARY: &[u8] = b"outflow canary";
 
-/// What a credential belongs to; it opens for nothing else.
+/// The context of a credential. It opens in no other context.
 #[derive(Clone, Copy, Debug)]
 pub struct SealContext<'a> {
-    /// The organization's id.
+    /// The id of the organization.
     pub organization: &'a str,
-    /// The connection's uid.
+    /// The uid of the connection.
     pub connection_uid: Uuid,
-    /// The credential's revision.
+    /// The revision of the credential.
     pub revision: u64,
 }
 
-/// Seals and opens with the keys of one ring. It has no `Debug`.
+/// Seals and opens values with the keys of a ring. It has no `Debug`.
 pub struct Vault {
     ring: KeyRing,
 }
 
 impl Vault {
-    /// A vault over the ring.
+    /// Creates a vault with the keys of a ring.
     pub fn new(ring: KeyRing) -> Self {
         Self { ring }
     }
 
-    /// The ring's key ids, and which is primary.
+    /// Returns the key ring.
     pub fn ring(&self) -> &KeyRing {
         &self.ring
     }
 
-    /// Seals a credential for its connection, bound to the properties that `binding_paths` (`properties.host`) name.
+    /// Seals a credential and binds it to its connection and to the properties that `binding_paths` (`properties.host`)
+    /// name.
     ///
-    /// Fails with [`VaultError::BindingPath`], with [`VaultError::TooLarge`] past [`MAX_CREDENTIAL_BYTES`], and with
+    /// Fails with [`VaultError::BindingPath`], [`VaultError::TooLarge`] above [`MAX_CREDENTIAL_BYTES`], and
     /// [`VaultError::Random`].
     pub fn seal(
         &self,
@@ -62,9 +63,9 @@ impl Vault {
 
     /// Opens a credential for the connection that it was sealed for.
     ///
-    /// The paths digested are those that the envelope lists, so that a catalog which binds one more field since does
-    /// not shut old credentials. Fails with [`VaultError::UnknownKey`], [`VaultError::Malformed`], and
-    /// [`VaultError::Refused`] if anything that is bound differs.
+    /// The bound properties are those that the envelope lists, so that old credentials still open after the catalog adds a
+    /// binding field. Fails with [`VaultError::UnknownKey`], [`VaultError::Malformed`], and [`VaultError::Refused`] if
+    /// anything that is bound differs.
     pub fn open(
         &self,
         context: &SealContext<'_>,
@@ -76,28 +77,29 @@ impl Vault {
         CredentialSecret::decode(&envelope::open(&self.ring, &header, &context)?)
     }
 
-    /// Seals other bytes of ours, bound to their purpose.
+    /// Seals internal data and binds it to its purpose.
     ///
-    /// Fails with [`VaultError::TooLarge`] past [`MAX_CREDENTIAL_BYTES`], and with [`VaultError::Random`].
+    /// Fails with [`VaultError::TooLarge`] above [`MAX_CREDENTIAL_BYTES`], and with [`VaultError::Random`].
     pub fn seal_purpose(&self, purpose: &str, content: &[u8]) -> Result<SealedSecret, VaultError> {
         self.seal_purpose_with(self.ring.primary(), purpose, content)
     }
 
-    /// Opens what [`Self::seal_purpose`] sealed for the same purpose; fails as [`Self::open`] does.
+    /// Opens data that [`Self::seal_purpose`] sealed for the same purpose. Fails as [`Self::open`] does.
     pub fn open_purpose(&self, purpose: &str, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let header = envelope::Header::parse(envelope)?;
         envelope::open(&self.ring, &header, &purpose_context(purpose)?)
     }
 
-    /// The canary of one key, to be stored when the key is first seen. [`VaultError::UnknownKey`] if the ring lacks it.
+    /// Seals a canary with a key, to be stored at the first start with that key. Fails with [`VaultError::UnknownKey`] if the
+    /// ring does not have the key.
     pub fn make_canary(&self, key_id: &str) -> Result<SealedSecret, VaultError> {
         self.seal_purpose_with(key_id, &canary_purpose(key_id), CANARY)
     }
 
-    /// Opens a stored canary at start, before anything else is opened.
+    /// Verifies at start, before anything else is opened, that a stored canary opens with its key.
     ///
-    /// Fails with [`VaultError::UnknownKey`] if the ring lacks the key, [`VaultError::WrongKey`] if the key of that id
-    /// is another than the one that made the canary.
+    /// Fails with [`VaultError::UnknownKey`] if the ring does not have the key, and with [`VaultError::WrongKey`] if the key
+    /// with that id did not seal the canary.
     pub fn verify_canary(&self, key_id: &str, envelope: &[u8]) -> Result<(), VaultError> {
         if self.ring.get(key_id).is_none() {
             return Err(VaultError::UnknownKey(key_id.to_owned()));

@@ -1,6 +1,6 @@
-//! The vault as a whole: what opens, and all that must not.
+//! Tests of the vault: which envelopes open, and which must not.
 //!
-//! Every refusal is checked over all cases and not a sample: each byte, each length, each pair.
+//! Refusals are checked exhaustively, not by samples: each byte, each length, each pair.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ fn opens(vault: &Vault, context: &SealContext<'_>, properties: &Map<String, Valu
 }
 
 #[test]
-fn a_credential_comes_back_as_it_was() {
+fn an_opened_credential_equals_the_sealed_one() {
     let vault = vault();
     let sealed = sealed(&vault);
     assert_eq!(sealed.key_id, "k0001");
@@ -71,7 +71,7 @@ fn a_credential_comes_back_as_it_was() {
 }
 
 #[test]
-fn two_seals_of_one_credential_share_nothing_but_the_header() {
+fn two_envelopes_of_one_credential_share_only_the_header() {
     let vault = vault();
     let (one, other) = (sealed(&vault).envelope, sealed(&vault).envelope);
     let header = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
@@ -81,7 +81,7 @@ fn two_seals_of_one_credential_share_nothing_but_the_header() {
 }
 
 #[test]
-fn of_twenty_envelopes_none_opens_as_another() {
+fn no_envelope_opens_in_the_context_of_another() {
     let vault = vault();
     let cases: Vec<_> = (0..20_u128)
         .map(|n| {
@@ -105,7 +105,7 @@ fn of_twenty_envelopes_none_opens_as_another() {
 }
 
 #[test]
-fn every_bound_part_is_bound() {
+fn an_envelope_opens_only_with_the_context_and_binding_properties_of_its_sealing() {
     let vault = vault();
     let envelope = sealed(&vault).envelope;
     let here = properties("a.example", 22);
@@ -133,14 +133,14 @@ fn every_bound_part_is_bound() {
         there.remove(key);
         assert!(!opens(&vault, &context("acme", 7, 1), &there, &envelope), "without {key}");
     }
-    let mut free = here;
-    free.insert("directory".to_owned(), json!("/elsewhere"));
-    free.insert("port".to_owned(), json!(22.0));
-    assert!(opens(&vault, &context("acme", 7, 1), &free, &envelope), "what is not bound may change");
+    let mut unbound = here;
+    unbound.insert("directory".to_owned(), json!("/elsewhere"));
+    unbound.insert("port".to_owned(), json!(22.0));
+    assert!(opens(&vault, &context("acme", 7, 1), &unbound, &envelope), "properties that are not binding may change");
 }
 
 #[test]
-fn every_flipped_byte_is_refused() {
+fn an_envelope_with_an_altered_byte_is_refused() {
     let vault = Vault::new(ring(&[("k0001", 1), ("k0002", 2)], None));
     let envelope = sealed(&vault).envelope;
     let (context, properties) = (context("acme", 7, 1), properties("a.example", 22));
@@ -160,7 +160,7 @@ fn every_flipped_byte_is_refused() {
 }
 
 #[test]
-fn every_other_length_is_refused() {
+fn truncated_and_extended_envelopes_are_refused() {
     let vault = vault();
     let mut envelope = sealed(&vault).envelope;
     let (context, properties) = (context("acme", 7, 1), properties("a.example", 22));
@@ -176,21 +176,21 @@ fn every_other_length_is_refused() {
 }
 
 #[test]
-fn an_envelope_of_an_older_catalog_still_opens() {
+fn an_envelope_sealed_with_an_older_catalog_still_opens() {
     let vault = vault();
     let (here, older) = (properties("a.example", 22), paths(&["host"]));
     let context = context("acme", 7, 1);
     let envelope = vault.seal(&context, &older, &here, &credential("x")).unwrap().envelope;
-    // The catalog of today binds `port` too; opening asks the header and not the catalog.
+    // The current catalog binds `port` too. Opening uses the paths of the header, not those of the catalog.
     assert!(opens(&vault, &context, &here, &envelope));
-    assert!(opens(&vault, &context, &properties("a.example", 23), &envelope), "port was not bound then");
+    assert!(opens(&vault, &context, &properties("a.example", 23), &envelope), "port was not binding");
     assert!(!opens(&vault, &context, &properties("b.example", 22), &envelope));
     let none = vault.seal(&context, &[], &here, &credential("x")).unwrap().envelope;
     assert!(opens(&vault, &context, &properties("b.example", 23), &none));
 }
 
 #[test]
-fn a_decrypt_only_key_opens_what_it_sealed() {
+fn a_key_that_is_no_longer_primary_still_opens_its_envelopes() {
     let old = sealed(&Vault::new(ring(&[("k0001", 1)], None)));
     let both = Vault::new(ring(&[("k0001", 1), ("k0002", 2)], None));
     let (context, properties) = (context("acme", 7, 1), properties("a.example", 22));
@@ -202,7 +202,7 @@ fn a_decrypt_only_key_opens_what_it_sealed() {
 }
 
 #[test]
-fn a_credential_over_the_limit_is_refused() {
+fn a_credential_above_the_size_limit_is_refused() {
     let (vault, here) = (vault(), properties("a.example", 22));
     let seal = |size| vault.seal(&context("acme", 7, 1), &[], &here, &credential(&"x".repeat(size)));
     let frame = credential("").encode().unwrap().len();
@@ -211,7 +211,7 @@ fn a_credential_over_the_limit_is_refused() {
 }
 
 #[test]
-fn a_purpose_opens_for_itself_alone() {
+fn a_sealed_value_opens_only_for_its_purpose() {
     let vault = vault();
     let envelope = vault.seal_purpose("one", b"content").unwrap().envelope;
     assert_eq!(vault.open_purpose("one", &envelope).unwrap().as_slice(), b"content");
@@ -236,11 +236,11 @@ fn request_digests_are_stable_and_keyed() {
     let foreign = vault.seal_purpose("another", &[0; 32]).unwrap();
     assert!(RequestHasher::from_sealed(&vault, &foreign.envelope).is_err());
     let short = vault.seal_purpose("request-hash-key", &[7; 16]).unwrap();
-    assert!(RequestHasher::from_sealed(&vault, &short.envelope).is_err(), "a key of another length");
+    assert!(RequestHasher::from_sealed(&vault, &short.envelope).is_err(), "a key of the wrong length");
 }
 
 #[test]
-fn the_request_digest_is_plain_hmac() {
+fn the_request_digest_is_hmac_sha256() {
     let vault = vault();
     let row = vault.seal_purpose("request-hash-key", &[7; 32]).unwrap();
     let hasher = RequestHasher::from_sealed(&vault, &row.envelope).ok().unwrap();
@@ -250,7 +250,7 @@ fn the_request_digest_is_plain_hmac() {
 }
 
 #[test]
-fn a_canary_knows_its_key() {
+fn a_canary_is_verified_only_by_its_key() {
     let vault = Vault::new(ring(&[("k0001", 1), ("k0002", 2)], None));
     let canary = vault.make_canary("k0001").unwrap().envelope;
     assert!(vault.verify_canary("k0001", &canary).is_ok());

@@ -1,4 +1,4 @@
-//! The file of a connection type. Values keep their spans until they are checked, so that an error names its line.
+//! Reads the file of a connection type. Values keep their spans until they are checked, so that an error names its line.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +27,7 @@ struct TypeFile {
     max_concurrent_runs: Spanned<u32>,
     #[serde(default)]
     property_fields: Vec<FieldFile>,
-    /// Required even if it is empty: it decides whether a credential is needed.
+    /// Required even if it is empty, because it decides whether a credential is needed.
     auth_methods: Vec<AuthMethodFile>,
     #[serde(default)]
     export_fields: Vec<FieldFile>,
@@ -41,7 +41,7 @@ struct AuthMethodFile {
     credential_fields: Vec<FieldFile>,
 }
 
-/// Reads a file. The id is returned with its span, for duplicates.
+/// Reads a file. Returns the id with its span, so that a duplicate can be reported at its line.
 pub fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType), SpannedError> {
     let file: TypeFile = toml::from_str(text)?;
     check_id(&file.id)?;
@@ -84,12 +84,12 @@ fn read_auth_methods(files: Vec<AuthMethodFile>) -> Result<Vec<AuthMethod>, Span
         check_id(&file.id)?;
         check_display_name(&file.display_name)?;
         if !ids.insert(file.id.get_ref().clone()) {
-            return Err(SpannedError::new(&file.id, format!("auth method {} is defined twice", file.id.get_ref())));
+            return Err(SpannedError::new(&file.id, format!("auth method {} is a duplicate", file.id.get_ref())));
         }
         if file.credential_fields.is_empty() {
             return Err(SpannedError::new(
                 &file.id,
-                format!("auth method {} has no credential field", file.id.get_ref()),
+                format!("auth method {} must have at least one credential field", file.id.get_ref()),
             ));
         }
         methods.push(AuthMethod {

@@ -1,5 +1,7 @@
-//! The fields in a file. Every property is classified as binding or not by hand: a default would let a stored secret
-//! follow a changed host.
+//! Reads the fields in the file of a connection type.
+//!
+//! Every property must set `binding`. With a default, a property whose author forgot it could send a stored secret to a
+//! changed host.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +15,7 @@ use crate::catalog::spec::{FieldSpec, Pattern, ValueType};
 use crate::catalog::value::check_value;
 use crate::model::Violations;
 
-/// The section of a field, which decides what it may set.
+/// The section that a field is in. It decides which keys the field may set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::catalog) enum Section {
     Property,
@@ -43,7 +45,7 @@ pub(in crate::catalog) fn read_fields(files: Vec<FieldFile>, section: Section) -
     let mut fields = Vec::new();
     for file in files {
         if !keys.insert(file.key.get_ref().clone()) {
-            return Err(SpannedError::new(&file.key, format!("field {} is defined twice", file.key.get_ref())));
+            return Err(SpannedError::new(&file.key, format!("field {} is a duplicate", file.key.get_ref())));
         }
         fields.push(read_field(file, section)?);
     }
@@ -82,14 +84,14 @@ fn read_binding(file: &FieldFile, section: Section) -> Result<bool, SpannedError
     let address = matches!(file.value_type.get_ref(), ValueType::Host | ValueType::Port | ValueType::Uri);
     match (section, &file.binding) {
         (Section::Property, None) => {
-            Err(SpannedError::new(&file.key, format!("property {key} must say binding = true or binding = false")))
+            Err(SpannedError::new(&file.key, format!("property {key} must set binding to true or false")))
         }
         (Section::Property, Some(binding)) if address && !binding.get_ref() => {
             Err(SpannedError::new(binding, format!("property {key} is a HOST, PORT or URI and must be binding")))
         }
         (Section::Property, Some(binding)) => Ok(*binding.get_ref()),
         (Section::Credential | Section::Export, Some(binding)) => {
-            Err(SpannedError::new(binding, format!("field {key} must not say binding: only properties do")))
+            Err(SpannedError::new(binding, format!("field {key} must not set binding; only properties can")))
         }
         (Section::Export, None) if address => {
             Err(SpannedError::new(&file.value_type, format!("export field {key} must not be a HOST, PORT or URI")))
@@ -113,7 +115,7 @@ fn check_allowed_values(file: &FieldFile) -> Result<(), SpannedError> {
     if !matches!(value_type, ValueType::Enum | ValueType::StringList) {
         return Err(SpannedError::new(
             allowed,
-            format!("only an ENUM or a STRING_LIST has allowed_values, {key} is neither"),
+            format!("field {key} must not set allowed_values; only an ENUM or STRING_LIST can"),
         ));
     }
     let values = allowed.get_ref();
@@ -123,11 +125,11 @@ fn check_allowed_values(file: &FieldFile) -> Result<(), SpannedError> {
     if values.iter().any(|value| value.trim().is_empty() || value.contains(char::is_control)) {
         return Err(SpannedError::new(
             allowed,
-            format!("allowed_values of {key} must not be blank or have control characters"),
+            format!("allowed_values of {key} must not be blank or contain control characters"),
         ));
     }
     if values.iter().collect::<BTreeSet<_>>().len() < values.len() {
-        return Err(SpannedError::new(allowed, format!("allowed_values of {key} has a value twice")));
+        return Err(SpannedError::new(allowed, format!("allowed_values of {key} contains a duplicate")));
     }
     Ok(())
 }
@@ -140,13 +142,13 @@ fn check_text_rules(file: &FieldFile) -> Result<(), SpannedError> {
         if !textual.contains(&value_type) {
             return Err(SpannedError::new(
                 pattern,
-                format!("only a STRING, STRING_LIST, URI or HOST has a pattern, not {key}"),
+                format!("field {key} must not set pattern; only a STRING, STRING_LIST, URI or HOST can"),
             ));
         }
     }
     match &file.relative_path {
         Some(flag) if value_type != ValueType::String => {
-            Err(SpannedError::new(flag, format!("only a STRING has relative_path, not {key}")))
+            Err(SpannedError::new(flag, format!("field {key} must not set relative_path; only a STRING can")))
         }
         _ => Ok(()),
     }
@@ -157,15 +159,16 @@ fn check_bounds(file: &FieldFile) -> Result<(), SpannedError> {
     let number = matches!(file.value_type.get_ref(), ValueType::Integer | ValueType::Double | ValueType::Port);
     for bound in file.minimum.iter().chain(&file.maximum) {
         if !number {
-            return Err(SpannedError::new(bound, format!("only an INTEGER, DOUBLE or PORT has bounds, not {key}")));
+            let reason = format!("field {key} must not set minimum or maximum; only an INTEGER, DOUBLE or PORT can");
+            return Err(SpannedError::new(bound, reason));
         }
         if !bound.get_ref().is_finite() {
-            return Err(SpannedError::new(bound, format!("a bound of {key} must be finite")));
+            return Err(SpannedError::new(bound, format!("minimum and maximum of {key} must be finite")));
         }
     }
     match (&file.minimum, &file.maximum) {
         (Some(minimum), Some(maximum)) if minimum.get_ref() > maximum.get_ref() => {
-            Err(SpannedError::new(maximum, format!("the maximum of {key} is less than its minimum")))
+            Err(SpannedError::new(maximum, format!("maximum of {key} must not be less than its minimum")))
         }
         _ => Ok(()),
     }
@@ -173,10 +176,10 @@ fn check_bounds(file: &FieldFile) -> Result<(), SpannedError> {
 
 fn read_pattern(source: &Spanned<String>) -> Result<Pattern, SpannedError> {
     Pattern::new(source.get_ref()).map_err(|error| {
-        // The last line of the error of the library says what is wrong.
+        // The last line of the error of `regex` states the cause.
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        SpannedError::new(source, format!("pattern is not a regular expression: {reason}"))
+        SpannedError::new(source, format!("pattern is not a valid regular expression: {reason}"))
     })
 }
 
@@ -191,6 +194,6 @@ fn read_default(field: &FieldSpec, section: Section, value: &Spanned<Value>) -> 
     if let Some(value) = check_value(field, value.get_ref(), &field.key, &mut violations) {
         return Ok(value);
     }
-    let reason = violations.iter().next().map_or("is not acceptable", |violation| violation.description.as_str());
+    let reason = violations.iter().next().map_or("is invalid", |violation| violation.description.as_str());
     Err(SpannedError::new(value, format!("default_value of {} {reason}", field.key)))
 }

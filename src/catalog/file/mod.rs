@@ -1,4 +1,4 @@
-//! The files of connection types: parsed, and checked before they become types.
+//! Parses and validates the files of connection types.
 
 mod connection_type;
 mod field;

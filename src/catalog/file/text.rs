@@ -1,11 +1,11 @@
-//! Checks of ids and texts in files.
+//! Checks ids and texts in the files of connection types.
 
 use toml::Spanned;
 
 use crate::catalog::error::SpannedError;
 use crate::model::{is_identifier, limits};
 
-/// Ids of types and auth methods, and keys of fields: `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
+/// Checks the id of a type or auth method, or the key of a field: `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
 pub fn check_id(id: &Spanned<String>) -> Result<(), SpannedError> {
     let text = id.get_ref();
     if is_identifier(text) {
@@ -14,7 +14,7 @@ pub fn check_id(id: &Spanned<String>) -> Result<(), SpannedError> {
     Err(SpannedError::new(id, format!("{text:?} must match [a-z]([a-z0-9_]{{0,61}}[a-z0-9])?")))
 }
 
-/// Display names of types, auth methods and fields.
+/// Checks the display name of a type, auth method or field.
 pub fn check_display_name(name: &Spanned<String>) -> Result<(), SpannedError> {
     check_prose(name)?;
     if name.get_ref().chars().count() > limits::MAX_DISPLAY_NAME_CHARS {
@@ -26,7 +26,7 @@ pub fn check_display_name(name: &Spanned<String>) -> Result<(), SpannedError> {
     Ok(())
 }
 
-/// Texts for people: not empty, and without control characters.
+/// Checks a text that people read. It must not be empty or contain control characters.
 pub fn check_prose(text: &Spanned<String>) -> Result<(), SpannedError> {
     if text.get_ref().trim().is_empty() {
         return Err(SpannedError::new(text, "must not be empty"));
@@ -34,7 +34,7 @@ pub fn check_prose(text: &Spanned<String>) -> Result<(), SpannedError> {
     if text.get_ref().contains(char::is_control) {
         return Err(SpannedError::new(
             text,
-            "must not have control characters; a line break in the file is escaped with \\",
+            "must not contain control characters; end the lines of a multi-line string with \\",
         ));
     }
     Ok(())

@@ -1,13 +1,11 @@
-//! Tables of hosts, URIs and paths, good and bad.
-//!
-//! What a dialer could read in another way than we do must be refused here.
+//! Valid and invalid hosts, URIs and relative paths. Texts that clients read in different ways are invalid.
 
 use super::super::address::{check_host, check_relative_path, check_uri};
 
 #[test]
-fn hosts() {
+fn hosts_are_accepted_only_if_unambiguous() {
     let long = format!("{}.com", vec!["a".repeat(63); 4].join("."));
-    for good in [
+    for valid in [
         "example.com",
         "localhost",
         "a",
@@ -21,9 +19,9 @@ fn hosts() {
         "EXAMPLE.com",
         "0xcafe.example",
     ] {
-        assert_eq!(check_host(good), Ok(()), "{good}");
+        assert_eq!(check_host(valid), Ok(()), "{valid}");
     }
-    for bad in [
+    for invalid in [
         "",
         " ",
         "a b",
@@ -58,14 +56,14 @@ fn hosts() {
         "%65xample.com",
         long.as_str(),
     ] {
-        assert!(check_host(bad).is_err(), "{bad:?}");
+        assert!(check_host(invalid).is_err(), "{invalid:?}");
     }
 }
 
 #[test]
-fn uris() {
+fn uris_are_accepted_only_if_unambiguous() {
     let long = format!("https://example.com/{}", "a".repeat(2048));
-    for good in [
+    for valid in [
         "https://example.com",
         "http://example.com/",
         "https://example.com:8443/a/b?c=d&e=%C3%A4",
@@ -76,9 +74,9 @@ fn uris() {
         "https://example.com?x=a@b",
         "https://example.com/@me:x",
     ] {
-        assert_eq!(check_uri(good, false), Ok(()), "{good}");
+        assert_eq!(check_uri(valid, false), Ok(()), "{valid}");
     }
-    for bad in [
+    for invalid in [
         "",
         "example.com",
         "/a",
@@ -127,21 +125,21 @@ fn uris() {
         "://example.com",
         long.as_str(),
     ] {
-        assert!(check_uri(bad, false).is_err(), "{bad:?}");
+        assert!(check_uri(invalid, false).is_err(), "{invalid:?}");
     }
     assert_eq!(check_uri("s3+x://bucket", true), Ok(()));
     assert!(check_uri("s 3://bucket", true).is_err());
 }
 
 #[test]
-fn relative_paths() {
+fn relative_paths_must_stay_below_their_directory() {
     let segment = "\u{e4}".repeat(120);
-    for good in ["a", "a/b c/d.csv", "...", "..a/.b", "\u{e4}\u{df}", segment.as_str()] {
-        assert_eq!(check_relative_path(good), Ok(()), "{good}");
+    for valid in ["a", "a/b c/d.csv", "...", "..a/.b", "\u{e4}\u{df}", segment.as_str()] {
+        assert_eq!(check_relative_path(valid), Ok(()), "{valid}");
     }
     let too_long_segment = "a".repeat(121);
     let too_long = vec!["a".repeat(99); 5].join("/");
-    for bad in [
+    for invalid in [
         "",
         "/",
         "/a",
@@ -161,6 +159,6 @@ fn relative_paths() {
         too_long_segment.as_str(),
         too_long.as_str(),
     ] {
-        assert!(check_relative_path(bad).is_err(), "{bad:?}");
+        assert!(check_relative_path(invalid).is_err(), "{invalid:?}");
     }
 }

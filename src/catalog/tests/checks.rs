@@ -1,6 +1,5 @@
-//! Good and bad values against the sample type.
-//!
-//! Above all that every mistake is named at its own path, and that no description repeats what was sent.
+//! Valid and invalid values of the sample type. Every violation is reported at its path, and no description repeats a
+//! value.
 
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ fn properties(extra: Value) -> serde_json::Map<String, Value> {
 }
 
 #[test]
-fn good_properties_come_back_completed() {
+fn valid_properties_are_returned_in_canonical_form() {
     let given = properties(json!({"port": 22.0, "count": -5.0, "ratio": 1, "code": "abc", "note": "", "verify": false,
         "mode": "safe", "servers": ["a:1", "b:2"], "url": "https://example.com/"}));
     let completed = sample().check_properties(&given, "properties").unwrap();
@@ -24,13 +23,13 @@ fn good_properties_come_back_completed() {
 }
 
 #[test]
-fn defaults_are_written_in() {
+fn defaults_are_filled_in() {
     let completed = sample().check_properties(&properties(json!({})), "properties").unwrap();
     assert_eq!(Value::Object(completed), json!({"host": "example.com", "port": 5432, "verify": true}));
 }
 
 #[test]
-fn every_bad_value_is_named_at_its_path() {
+fn every_invalid_value_is_reported_at_its_path() {
     let cases = [
         (json!({"host": ""}), "p.host"),
         (json!({"host": "  "}), "p.host"),
@@ -75,7 +74,7 @@ fn every_bad_value_is_named_at_its_path() {
 }
 
 #[test]
-fn all_violations_are_gathered() {
+fn all_violations_are_reported_at_once() {
     let given = map(json!({"zzz": 1, "port": 0, "servers": ["x", "y"], "mode": "x"}));
     let violations = sample().check_properties(&given, "connection.properties").unwrap_err();
     let paths = ["zzz", "host", "port", "mode", "servers[0]", "servers[1]"];
@@ -98,13 +97,13 @@ fn no_description_repeats_a_value() {
 }
 
 #[test]
-fn long_keys_are_cut() {
+fn long_unknown_keys_are_truncated() {
     let violations = sample().check_properties(&properties(json!({"k".repeat(5000): 1})), "p").unwrap_err();
     assert_eq!(fields_of(&violations), [format!("p.{}", "k".repeat(64))]);
 }
 
 #[test]
-fn credentials() {
+fn credentials_are_checked_against_their_auth_method() {
     let check = |method: &str, values: &[(&str, &str)]| {
         let checked = sample().check_credential(method, values.iter().copied(), "credential");
         let violations = checked.err().unwrap_or_default();
@@ -117,15 +116,15 @@ fn credentials() {
     assert_eq!(check("key", &[("private_key", " \n")]), ["credential.inline.values.private_key: must not be empty"]);
     let found = check("key", &[("private_key", "a\0b"), ("password", "x")]);
     assert!(
-        found[0].starts_with("credential.inline.values.private_key: must not have control characters"),
+        found[0].starts_with("credential.inline.values.private_key: must not contain control characters"),
         "{found:?}"
     );
-    assert!(found[1].ends_with("password: is not a field here; the fields are: private_key, passphrase"), "{found:?}");
+    assert!(found[1].ends_with("password: is not a known field; the fields are: private_key, passphrase"), "{found:?}");
     assert_eq!(check("password", &[("password", "a\nb")]), ["credential.inline.values.password: must match [^\\n]+"]);
     let long = "a".repeat(limits::MAX_CREDENTIAL_BYTES - "private_key".len());
     assert_eq!(check("key", &[("private_key", &long)]), [""; 0]);
     let found = check("key", &[("private_key", &long), ("passphrase", "b")]);
-    assert!(found[0].starts_with("credential.inline.values: must not be larger than 49152 bytes"), "{found:?}");
+    assert!(found[0].starts_with("credential.inline.values: must not exceed 49152 bytes"), "{found:?}");
 }
 
 #[test]
@@ -140,7 +139,7 @@ fn a_type_without_auth_method_takes_no_credential() {
 }
 
 #[test]
-fn export_settings() {
+fn export_settings_are_checked_and_completed() {
     let check = |settings: Value| sample().check_export_settings(&map(settings), "export.destination_settings");
     let completed = check(json!({"folder": "weekly/segments"})).unwrap();
     assert_eq!(Value::Object(completed), json!({"folder": "weekly/segments", "batch_size": 100}));
@@ -153,7 +152,7 @@ fn export_settings() {
 }
 
 #[test]
-fn changed_binding_fields() {
+fn changed_binding_fields_are_reported() {
     let changed = |old: Value, new: Value| sample().changed_binding_fields(&map(old), &map(new), "c.p");
     assert_eq!(changed(json!({"port": 5432}), json!({"port": 5432.0})), [""; 0]);
     assert_eq!(changed(json!({"servers": ["a:1"]}), json!({"servers": ["a:1"]})), [""; 0]);
@@ -166,12 +165,12 @@ fn changed_binding_fields() {
         changed(json!({"host": "a", "verify": true}), json!({"host": "b", "verify": false})),
         ["c.p.host", "c.p.verify"]
     );
-    // Not of the type any more: nobody can say that it was harmless.
+    // A field that the type no longer declares counts as binding.
     assert_eq!(changed(json!({"proxy": "a"}), json!({})), ["c.p.proxy"]);
 }
 
 #[test]
-fn binding_paths() {
+fn binding_paths_list_every_binding_field() {
     let expected = ["host", "port", "url", "verify", "mode", "servers"].map(|key| format!("properties.{key}"));
     assert_eq!(sample().binding_paths(), expected);
 }

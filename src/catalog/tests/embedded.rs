@@ -1,6 +1,4 @@
-//! What the embedded types must be.
-//!
-//! They are data that no compiler reads, and people do read their descriptions.
+//! The embedded types: no compiler checks these files, and people read their descriptions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +16,7 @@ fn catalog() -> Catalog {
 }
 
 #[test]
-fn holds_every_file_of_the_directory_under_its_own_name() {
+fn every_file_of_the_directory_is_embedded_under_its_id() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/catalog/types");
     let mut files: Vec<String> =
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -29,7 +27,7 @@ fn holds_every_file_of_the_directory_under_its_own_name() {
 }
 
 #[test]
-fn is_found_by_id_and_listed_in_order() {
+fn types_are_found_by_id_and_listed_in_order() {
     let catalog = catalog();
     assert_eq!(catalog.get("sftp").unwrap().display_name, "SFTP");
     assert!(catalog.get("SFTP").is_none());
@@ -40,7 +38,7 @@ fn is_found_by_id_and_listed_in_order() {
 }
 
 #[test]
-fn every_field_tells_what_it_means_and_what_it_defaults_to() {
+fn every_field_describes_its_meaning_and_its_default() {
     for connection_type in catalog().iter() {
         let credentials = connection_type.auth_methods.iter().flat_map(|method| &method.credential_fields);
         let fields = connection_type.property_fields.iter().chain(credentials).chain(&connection_type.export_fields);
@@ -56,27 +54,27 @@ fn every_field_tells_what_it_means_and_what_it_defaults_to() {
 }
 
 #[test]
-fn only_the_local_directory_takes_no_credential_and_only_two_types_need_an_outside_runner() {
+fn only_local_directory_takes_no_credential_and_only_two_types_need_an_external_runner() {
     for connection_type in catalog().iter() {
-        let outside = ["kafka", "dynamics_365_marketing"].contains(&connection_type.id.as_str());
-        assert_eq!(connection_type.delivered_by == DeliveredBy::Runner, outside, "{}", connection_type.id);
+        let external = ["kafka", "dynamics_365_marketing"].contains(&connection_type.id.as_str());
+        assert_eq!(connection_type.delivered_by == DeliveredBy::Runner, external, "{}", connection_type.id);
         assert_eq!(connection_type.needs_credential(), connection_type.id != "local_directory");
     }
 }
 
 #[test]
-fn what_is_not_binding_is_listed_here_by_hand() {
-    let mut harmless = Vec::new();
+fn exactly_these_properties_are_not_binding() {
+    let mut not_binding = Vec::new();
     for connection_type in catalog().iter() {
         for field in connection_type.property_fields.iter().filter(|field| !field.binding) {
-            harmless.push(format!("{}.{}", connection_type.id, field.key));
+            not_binding.push(format!("{}.{}", connection_type.id, field.key));
         }
     }
-    assert_eq!(harmless, ["kafka.client_id", "webhook.timeout_seconds"]);
+    assert_eq!(not_binding, ["kafka.client_id", "webhook.timeout_seconds"]);
 }
 
 #[test]
-fn all_types_that_write_files_offer_the_same_formats() {
+fn all_types_that_write_files_have_the_same_format_fields() {
     let catalog = catalog();
     let shape = |field: &FieldSpec| {
         (field.value_type, field.allowed_values.clone(), field.default_value.clone(), field.minimum, field.maximum)
@@ -94,7 +92,7 @@ fn all_types_that_write_files_offer_the_same_formats() {
 }
 
 #[test]
-fn sftp_has_the_fields_that_the_api_promises() {
+fn sftp_has_the_fields_of_the_api_documentation() {
     let catalog = catalog();
     let sftp = catalog.get("sftp").unwrap();
     let keys = |fields: &[FieldSpec]| fields.iter().map(|field| field.key.clone()).collect::<Vec<_>>();
@@ -108,7 +106,7 @@ fn sftp_has_the_fields_that_the_api_promises() {
 }
 
 #[test]
-fn each_type_takes_properties_as_real_ones_are() {
+fn each_type_accepts_realistic_properties() {
     let key = "SHA256:uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vvM";
     let samples = [
         ("local_directory", json!({"directory": "partners/acme"})),
@@ -137,7 +135,7 @@ fn each_type_takes_properties_as_real_ones_are() {
 }
 
 #[test]
-fn each_type_takes_credentials_as_real_ones_are() {
+fn each_type_accepts_realistic_credentials() {
     let pem = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n-----END OPENSSH PRIVATE KEY-----\n";
     let account_key = format!("{}==", "k".repeat(86));
     let guid = "6d5bd3f8-3a5e-4e0e-9d0f-0a1b2c3d4e5f";

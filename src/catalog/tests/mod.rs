@@ -1,6 +1,4 @@
-//! The tests of the catalog, and what they share.
-//!
-//! In files of their own, so that the room's code stays short to read.
+//! Tests of the catalog, and their helpers.
 
 mod addresses;
 mod checks;
@@ -13,7 +11,7 @@ use super::ConnectionType;
 use super::file::read_type;
 use crate::model::Violations;
 
-/// One field of every kind.
+/// A type with a field of every value type.
 const SAMPLE: &str = include_str!("sample.toml");
 
 fn sample() -> ConnectionType {

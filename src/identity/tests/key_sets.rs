@@ -1,4 +1,4 @@
-//! Key sets: what is loaded, how often an issuer is asked, and what happens while it is down.
+//! Key sets: which keys are loaded, how often they are fetched, and what happens while the issuer is unavailable.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,14 +13,14 @@ use crate::identity::jwk::parse_set;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// An HTTP server that answers every request alike and counts them.
+/// An HTTP server that counts its requests. The response depends on the number of the request only.
 struct Server {
     address: SocketAddr,
     requests: Arc<AtomicUsize>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(usize) -> String + Send + 'static) -> Self {
+    fn start(response: impl Fn(usize) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
         let requests = Arc::clone(&server.requests);
@@ -28,7 +28,7 @@ impl Server {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(answer(requests.fetch_add(1, Ordering::SeqCst)).as_bytes());
+                let _ = stream.write_all(response(requests.fetch_add(1, Ordering::SeqCst)).as_bytes());
             }
         });
         server
@@ -43,7 +43,7 @@ impl Server {
     }
 }
 
-/// A key set that is refreshed as the background task does it.
+/// A key set with a task that refreshes it on request, as the background task does.
 async fn refreshed_set(source: KeySource, max_stale: Duration) -> KeySet {
     let set = KeySet::load(source, max_stale).await.unwrap();
     let background = set.clone();
@@ -72,7 +72,7 @@ async fn reason(set: &KeySet, kid: &str, now: Instant) -> Option<AuthnError> {
 }
 
 #[tokio::test]
-async fn ten_thousand_unknown_keys_cause_one_fetch() {
+async fn ten_thousand_unknown_key_ids_cause_one_fetch() {
     let server = Server::start(|_| ok(&one_key("ed")));
     let set = refreshed_set(server.url(), 10 * MINUTE).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
@@ -94,7 +94,7 @@ async fn ten_thousand_unknown_keys_cause_one_fetch() {
 }
 
 #[tokio::test]
-async fn callers_at_once_share_one_fetch_and_all_find_the_new_key() {
+async fn concurrent_callers_share_one_fetch_and_find_the_new_key() {
     let server = Server::start(|request| ok(&one_key(if request == 0 { "old" } else { "new" })));
     let set = refreshed_set(server.url(), MINUTE).await;
     let callers = (0..100).map(|_| {
@@ -108,7 +108,7 @@ async fn callers_at_once_share_one_fetch_and_all_find_the_new_key() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_does_not_end_the_fetch() {
+async fn a_cancelled_call_does_not_cancel_the_fetch() {
     let (release, held) = mpsc::channel::<()>();
     let server = Server::start(move |request| {
         if request == 1 {
@@ -117,16 +117,16 @@ async fn a_caller_that_hangs_up_does_not_end_the_fetch() {
         ok(&one_key(if request == 0 { "old" } else { "new" }))
     });
     let set = refreshed_set(server.url(), MINUTE).await;
-    // The first poll starts the fetch, whose answer is held back; then the caller is gone.
-    let gone = tokio::time::timeout(Duration::ZERO, set.find(Some("new"), Algorithm::EdDSA)).await;
-    assert!(gone.is_err());
+    // The first poll requests the fetch, whose response is held back. Then the call is cancelled.
+    let cancelled = tokio::time::timeout(Duration::ZERO, set.find(Some("new"), Algorithm::EdDSA)).await;
+    assert!(cancelled.is_err());
     release.send(()).unwrap();
     assert!(set.find(Some("new"), Algorithm::EdDSA).await.is_ok());
     assert_eq!(server.requests(), 2);
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_leaves_the_last_set_until_it_is_too_old() {
+async fn the_last_keys_are_used_while_the_issuer_is_unavailable_until_they_are_stale() {
     let server =
         Server::start(|request| if request == 0 || request >= 4 { ok(&one_key("ed")) } else { DOWN.to_owned() });
     let set = refreshed_set(server.url(), 2 * MINUTE).await;
@@ -136,15 +136,15 @@ async fn an_issuer_that_is_down_leaves_the_last_set_until_it_is_too_old() {
     assert_eq!(reason(&set, "ed", start + MINUTE).await, None);
     assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(AuthnError::KeysUnavailable));
     assert_eq!(reason(&set, "ed", start + 3 * MINUTE).await, Some(AuthnError::KeysUnavailable));
-    assert_eq!(server.requests(), 4, "the load, the refresh, two in different intervals");
-    // The refresh that this look-up requests succeeds; its time is the real one.
+    assert_eq!(server.requests(), 4, "the load, the refresh, and two fetches in different intervals");
+    // The refresh that this look-up requests succeeds. It is recorded with the real time, not with that of the look-up.
     assert_eq!(reason(&set, "ed", start + 4 * MINUTE).await, Some(AuthnError::KeysUnavailable));
     assert_eq!(server.requests(), 5);
-    assert_eq!(reason(&set, "ed", Instant::now()).await, None, "back again");
+    assert_eq!(reason(&set, "ed", Instant::now()).await, None, "the keys are fresh again");
 }
 
 #[tokio::test]
-async fn a_key_that_the_issuer_withdrew_ends_what_is_remembered() {
+async fn a_cached_token_is_refused_after_its_key_is_removed() {
     let server = Server::start(|request| ok(&one_key(if request == 0 { "ed" } else { "new" })));
     let set = refreshed_set(server.url(), 10 * MINUTE).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
@@ -155,7 +155,7 @@ async fn a_key_that_the_issuer_withdrew_ends_what_is_remembered() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_ends_with_the_keys() {
+async fn a_cached_token_is_refused_when_the_keys_are_stale() {
     let server = Server::start(|request| if request == 0 { ok(&one_key("ed")) } else { DOWN.to_owned() });
     let set = refreshed_set(server.url(), Duration::from_secs(1)).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
@@ -168,7 +168,7 @@ async fn what_is_remembered_ends_with_the_keys() {
 }
 
 #[tokio::test]
-async fn bad_answers_are_no_key_set() {
+async fn invalid_responses_are_not_loaded() {
     let redirect = |address: SocketAddr| {
         format!("HTTP/1.1 302 Found\r\nlocation: http://{address}/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
     };
@@ -177,20 +177,20 @@ async fn bad_answers_are_no_key_set() {
     let huge = format!("{{\"keys\": [], \"pad\": \"{}\"}}", "x".repeat(MAX_KEY_SET_BYTES));
     let many = json!({"keys": vec![json!({}); MAX_KEYS + 1]}).to_string();
     let encryption = key_set().to_string().replace("\"sig\"", "\"enc\"");
-    for (case, answer) in [
+    for (case, response) in [
         ("503", DOWN.to_owned()),
         ("a redirect", redirect(location)),
         ("too large", ok(&huge)),
-        ("no JSON", ok("<html>")),
-        ("no set", ok("{}")),
-        ("no array", ok(r#"{"keys": {}}"#)),
+        ("not JSON", ok("<html>")),
+        ("not a set", ok("{}")),
+        ("not an array", ok(r#"{"keys": {}}"#)),
         ("no key", ok(r#"{"keys": []}"#)),
         ("too many keys", ok(&many)),
         ("keys for encryption", ok(&encryption)),
-        ("no HTTP", "hello".to_owned()),
-        ("nothing", String::new()),
+        ("not HTTP", "hello".to_owned()),
+        ("no response", String::new()),
     ] {
-        let server = Server::start(move |_| answer.clone());
+        let server = Server::start(move |_| response.clone());
         assert!(KeySet::load(server.url(), MINUTE).await.is_err(), "{case}");
         assert_eq!(server.requests(), 1, "{case}");
     }
@@ -198,7 +198,7 @@ async fn bad_answers_are_no_key_set() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_does_not_answer_is_given_up() {
+async fn a_fetch_from_an_issuer_that_does_not_respond_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = KeySource::Url { url: format!("http://{}/keys", listener.local_addr().unwrap()), headers: |_| {} };
     let start = Instant::now();
@@ -207,7 +207,7 @@ async fn an_issuer_that_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
-async fn urls_that_cannot_be_a_key_set_are_refused() {
+async fn invalid_urls_are_refused() {
     for url in ["", "keys", "ftp://issuer.example/", "file:///etc/passwd", "https://user:secret@issuer.example/"] {
         let error = KeySet::load(KeySource::Url { url: url.to_owned(), headers: |_| {} }, MINUTE).await.err().unwrap();
         assert!(matches!(error, KeySetError::Url), "{url}");
@@ -216,7 +216,7 @@ async fn urls_that_cannot_be_a_key_set_are_refused() {
 }
 
 #[tokio::test]
-async fn a_file_is_read_anew() {
+async fn a_file_is_read_again_at_each_refresh() {
     let path = std::env::temp_dir().join(format!("outflow-keys-{}.json", uuid::Uuid::new_v4()));
     fs::write(&path, one_key("old")).unwrap();
     let set = refreshed_set(KeySource::File(path.clone()), MINUTE).await;
@@ -230,7 +230,7 @@ async fn a_file_is_read_anew() {
 }
 
 #[test]
-fn only_keys_that_may_verify_are_taken() {
+fn only_keys_that_may_verify_are_loaded() {
     let ed = public("ed", &keys().ed25519, Algorithm::EdDSA);
     let rsa = public("rsa", &keys().rsa, Algorithm::RS256);
     let change = |key: &Value, name: &str, value: Value| {
@@ -238,7 +238,7 @@ fn only_keys_that_may_verify_are_taken() {
         key[name] = value;
         key
     };
-    let unnamed = |key: &Value, name: &str| {
+    let without = |key: &Value, name: &str| {
         let mut key = key.clone();
         key.as_object_mut().unwrap().remove(name);
         key
@@ -247,8 +247,8 @@ fn only_keys_that_may_verify_are_taken() {
         ("Ed25519", ed.clone(), 1),
         ("RSA", rsa.clone(), 6),
         ("RSA for one algorithm", change(&rsa, "alg", json!("PS256")), 1),
-        ("without use", unnamed(&ed, "use"), 1),
-        ("without kid", unnamed(&ed, "kid"), 1),
+        ("without use", without(&ed, "use"), 1),
+        ("without kid", without(&ed, "kid"), 1),
         ("for encryption", change(&ed, "use", json!("enc")), 0),
         ("for something else", change(&ed, "use", json!("tls")), 0),
         ("RSA for HS256", change(&rsa, "alg", json!("HS256")), 0),
@@ -256,14 +256,14 @@ fn only_keys_that_may_verify_are_taken() {
         ("Ed25519 for RS256", change(&ed, "alg", json!("RS256")), 0),
         ("unknown algorithm", change(&ed, "alg", json!("XX")), 0),
         ("another curve", change(&ed, "crv", json!("X25519")), 0),
-        ("another kind", change(&ed, "kty", json!("AKP")), 0),
-        ("without x", unnamed(&ed, "x"), 0),
+        ("another key type", change(&ed, "kty", json!("AKP")), 0),
+        ("without x", without(&ed, "x"), 0),
         ("bad x", change(&ed, "x", json!("?")), 0),
         ("symmetric", json!({"kty": "oct", "k": "c2VjcmV0", "kid": "ed"}), 0),
-        ("no object", json!("key"), 0),
+        ("not an object", json!("key"), 0),
     ] {
         let set = json!({"keys": [key]}).to_string();
-        let taken: usize = parse_set(set.as_bytes()).unwrap().iter().map(|key| key.algorithms.len()).sum();
-        assert_eq!(taken, algorithms, "{case}");
+        let loaded: usize = parse_set(set.as_bytes()).unwrap().iter().map(|key| key.algorithms.len()).sum();
+        assert_eq!(loaded, algorithms, "{case}");
     }
 }

@@ -1,11 +1,11 @@
-//! Valid and invalid tokens, key sets, and development identities.
+//! Tests of tokens, key sets and development identities.
 //!
-//! Tokens are assembled by hand, as an attacker would, and signed with real keys.
+//! Tokens are assembled by hand, as an attacker could, and signed with real keys.
 
-mod bad_tokens;
 mod development;
-mod good_tokens;
+mod invalid_tokens;
 mod key_sets;
+mod valid_tokens;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -26,18 +26,19 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::{Caller, OrganizationId, Role, Unavailable};
 
-/// The present of these tests, in seconds since 1970.
+/// The time of these tests, in seconds since 1970.
 const NOW: i64 = 1_800_000_000;
 
 const ISSUER: &str = "https://issuer.example";
 
-/// The private keys of the tests, each made once.
+/// The private keys of the tests, generated once.
 struct Keys {
     rsa: EncodingKey,
     p256: EncodingKey,
     p384: EncodingKey,
     ed25519: EncodingKey,
-    stranger: EncodingKey,
+    /// A key that is not in the key set.
+    foreign: EncodingKey,
 }
 
 fn keys() -> &'static Keys {
@@ -52,7 +53,7 @@ fn keys() -> &'static Keys {
             p256: ec_key(&ECDSA_P256_SHA256_FIXED_SIGNING),
             p384: ec_key(&ECDSA_P384_SHA384_FIXED_SIGNING),
             ed25519: ed_key(),
-            stranger: ed_key(),
+            foreign: ed_key(),
         }
     })
 }
@@ -65,7 +66,7 @@ fn ed_key() -> EncodingKey {
     EncodingKey::from_ed_der(Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap().as_ref())
 }
 
-/// The public part of a key, as a set lists it, without `alg`.
+/// The public key as a member of a key set, without `alg`.
 fn public(kid: &str, key: &EncodingKey, algorithm: Algorithm) -> Value {
     let mut jwk = serde_json::to_value(Jwk::from_encoding_key(key, algorithm).unwrap()).unwrap();
     let members = jwk.as_object_mut().unwrap();
@@ -120,7 +121,7 @@ fn claims() -> Value {
     })
 }
 
-/// The claims with one of them replaced, or removed if the value is `null`.
+/// The valid claims with one of them replaced, or removed if the value is `null`.
 fn with(name: &str, value: Value) -> Value {
     let mut claims = claims();
     let members = claims.as_object_mut().unwrap();
@@ -136,14 +137,14 @@ fn encode(part: &str) -> String {
     URL_SAFE_NO_PAD.encode(part)
 }
 
-/// A token of exactly these texts, signed by this algorithm and key.
+/// A token with exactly this header and payload, signed with this algorithm and key.
 fn signed(header: &Value, payload: &str, algorithm: Algorithm, key: &EncodingKey) -> String {
     let message = format!("{}.{}", encode(&header.to_string()), encode(payload));
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm).unwrap();
     format!("{message}.{signature}")
 }
 
-/// A token of these claims with a good header and signature.
+/// A token with these claims and a valid header and signature.
 fn token(claims: &Value) -> String {
     signed(&json!({"alg": "EdDSA", "kid": "ed"}), &claims.to_string(), Algorithm::EdDSA, &keys().ed25519)
 }

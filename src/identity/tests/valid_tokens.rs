@@ -1,4 +1,4 @@
-//! What must be let in, and as whom.
+//! Valid tokens, and the callers that they become.
 
 use super::*;
 use crate::identity::jwt::MAX_CACHED_TOKENS;
@@ -24,7 +24,7 @@ async fn every_supported_algorithm_is_verified() {
 }
 
 #[tokio::test]
-async fn the_claims_become_an_identity() {
+async fn the_claims_of_a_token_become_its_caller() {
     let identity = verifier().await.verify(&token(&claims()), at(0)).await.unwrap();
     assert_eq!(
         *identity,
@@ -39,10 +39,10 @@ async fn the_claims_become_an_identity() {
 }
 
 #[tokio::test]
-async fn what_a_token_may_say_otherwise() {
+async fn optional_claims_and_limit_values_are_accepted() {
     let verifier = verifier().await;
     let longest = format!("a{}z", "-".repeat(61));
-    let good = [
+    let valid = [
         ("aud", json!(["other", "https://outflow.example"])),
         ("nbf", Value::Null),
         ("iat", Value::Null),
@@ -63,14 +63,14 @@ async fn what_a_token_may_say_otherwise() {
             json!((0..MAX_GROUPS).collect::<Vec<_>>().iter().map(ToString::to_string).collect::<Vec<_>>()),
         ),
     ];
-    for (name, value) in good {
-        let answer = verifier.verify(&token(&with(name, value.clone())), at(0)).await;
-        assert!(answer.is_ok(), "{name} = {value}: {answer:?}");
+    for (name, value) in valid {
+        let result = verifier.verify(&token(&with(name, value.clone())), at(0)).await;
+        assert!(result.is_ok(), "{name} = {value}: {result:?}");
     }
 }
 
 #[tokio::test]
-async fn only_known_roles_give_rights() {
+async fn unknown_roles_are_ignored() {
     let verifier = verifier().await;
     for (value, roles) in [
         (json!({"roles": "contributor"}), vec![Role::Contributor]),
@@ -91,13 +91,13 @@ async fn only_known_roles_give_rights() {
 }
 
 #[tokio::test]
-async fn without_a_groups_setting_there_are_no_groups() {
+async fn without_a_groups_claim_a_caller_has_no_groups() {
     let verifier = verifier_of(IssuerSettings { groups_claim: None, ..settings() }, &key_set()).await;
     assert!(verifier.verify(&token(&claims()), at(0)).await.unwrap().groups.is_empty());
 }
 
 #[tokio::test]
-async fn a_set_of_one_key_needs_no_key_id() {
+async fn with_a_key_set_of_one_key_a_token_needs_no_key_id() {
     let set = json!({"keys": [public("ed", &keys().ed25519, Algorithm::EdDSA)]});
     let verifier = verifier_of(settings(), &set).await;
     for header in [json!({"alg": "EdDSA"}), json!({"alg": "EdDSA", "typ": "at+jwt"})] {
@@ -107,7 +107,7 @@ async fn a_set_of_one_key_needs_no_key_id() {
 }
 
 #[tokio::test]
-async fn a_remembered_token_ends_when_it_expires() {
+async fn a_cached_token_is_refused_after_it_expires() {
     let (verifier, token) = (verifier().await, token(&claims()));
     for offset in [0, 1, 3600, 3600 + LEEWAY_SECONDS - 1] {
         assert!(verifier.verify(&token, at(offset)).await.is_ok(), "{offset}");
@@ -119,7 +119,7 @@ async fn a_remembered_token_ends_when_it_expires() {
 }
 
 #[tokio::test]
-async fn the_memory_of_tokens_is_bounded() {
+async fn the_cache_of_tokens_is_bounded() {
     let verifier = verifier().await;
     for number in 0..MAX_CACHED_TOKENS + 10 {
         let token = token(&with("sub", json!(number.to_string())));
@@ -129,7 +129,7 @@ async fn the_memory_of_tokens_is_bounded() {
 }
 
 #[tokio::test]
-async fn refusals_are_not_remembered() {
+async fn refused_tokens_are_not_cached() {
     let verifier = verifier().await;
     let early = token(&with("nbf", json!(NOW + 60)));
     assert_eq!(verifier.verify(&early, at(0)).await, Err(AuthnError::NotYetValid));
@@ -138,7 +138,7 @@ async fn refusals_are_not_remembered() {
 }
 
 #[test]
-fn the_header_is_read_as_it_is_sent() {
+fn the_bearer_token_is_read_from_the_authorization_header() {
     assert_eq!(bearer_token(Some("Bearer abc")), Ok("abc"));
     assert_eq!(bearer_token(Some("bearer  abc ")), Ok("abc"));
     for missing in [None, Some(""), Some("  "), Some("Bearer"), Some("Bearer ")] {

@@ -1,9 +1,9 @@
-//! What must be kept out, each for its own reason.
+//! Invalid tokens are refused, each for its own reason.
 
 use super::*;
 
-/// Each claim missing, of a wrong type, out of its range; the reason is checked too.
-fn bad_claims() -> Vec<(&'static str, Value, AuthnError)> {
+/// Claims that are missing, of the wrong type or out of range, with the expected reason. `null` removes the claim.
+fn invalid_claims() -> Vec<(&'static str, Value, AuthnError)> {
     let groups = "https://issuer.example/groups";
     let many: Vec<String> = (0..=MAX_GROUPS).map(|number| number.to_string()).collect();
     let mut cases = vec![
@@ -65,16 +65,16 @@ fn bad_claims() -> Vec<(&'static str, Value, AuthnError)> {
     cases
 }
 
-/// Tokens that are wrong as tokens.
-fn bad_tokens() -> Vec<(&'static str, String, AuthnError)> {
-    let (keys, good, payload) = (keys(), token(&claims()), claims().to_string());
+/// Tokens with an invalid format, header or signature, with the expected reason.
+fn invalid_tokens() -> Vec<(&'static str, String, AuthnError)> {
+    let (keys, valid, payload) = (keys(), token(&claims()), claims().to_string());
     let ed = |header: Value| signed(&header, &payload, Algorithm::EdDSA, &keys.ed25519);
     let raw = |payload: &str| signed(&json!({"alg": "EdDSA", "kid": "ed"}), payload, Algorithm::EdDSA, &keys.ed25519);
     let unsigned = |header: Value, end: &str| format!("{}.{}.{end}", encode(&header.to_string()), encode(&payload));
     let hmac = |kid: &str, secret: &[u8]| {
         signed(&json!({"alg": "HS256", "kid": kid}), &payload, Algorithm::HS256, &EncodingKey::from_secret(secret))
     };
-    let parts: Vec<&str> = good.split('.').collect();
+    let parts: Vec<&str> = valid.split('.').collect();
     let (head, body, signature) = (parts[0], parts[1], parts[2]);
     let public_ed = public("ed", &keys.ed25519, Algorithm::EdDSA);
     let public_x = URL_SAFE_NO_PAD.decode(public_ed["x"].as_str().unwrap()).unwrap();
@@ -82,8 +82,8 @@ fn bad_tokens() -> Vec<(&'static str, String, AuthnError)> {
     let mut flipped = URL_SAFE_NO_PAD.decode(signature).unwrap();
     flipped[10] ^= 1;
     let other_body = encode(&with("sub", json!("root")).to_string());
-    let own_key = json!({"alg": "EdDSA", "kid": "ed", "jwk": public("ed", &keys.stranger, Algorithm::EdDSA)});
-    let twice = format!(r#"{{"sub":"root",{}"#, &payload[1..]);
+    let own_key = json!({"alg": "EdDSA", "kid": "ed", "jwk": public("ed", &keys.foreign, Algorithm::EdDSA)});
+    let duplicate = format!(r#"{{"sub":"root",{}"#, &payload[1..]);
     let crit = json!({"alg": "EdDSA", "kid": "ed", "crit": ["b64"], "b64": false});
     vec![
         ("empty", String::new(), AuthnError::Missing),
@@ -92,11 +92,11 @@ fn bad_tokens() -> Vec<(&'static str, String, AuthnError)> {
         ("no dots", "abc".to_owned(), AuthnError::Malformed),
         ("one dot", "abc.def".to_owned(), AuthnError::Malformed),
         ("only dots", "..".to_owned(), AuthnError::Malformed),
-        ("four parts", format!("{good}.{signature}"), AuthnError::Malformed),
-        ("five parts, as of a JWE", format!("{good}.a.b"), AuthnError::Malformed),
+        ("four parts", format!("{valid}.{signature}"), AuthnError::Malformed),
+        ("five parts, as of a JWE", format!("{valid}.a.b"), AuthnError::Malformed),
         ("not base64", "?.?.?".to_owned(), AuthnError::Malformed),
         ("padded base64", format!("{head}=.{body}.{signature}"), AuthnError::Malformed),
-        ("header is no JSON", format!("{}.{body}.{signature}", encode("alg")), AuthnError::Malformed),
+        ("header is not JSON", format!("{}.{body}.{signature}", encode("alg")), AuthnError::Malformed),
         ("header without alg", ed(json!({"kid": "ed"})), AuthnError::Malformed),
         ("unknown alg", ed(json!({"alg": "ES999", "kid": "ed"})), AuthnError::Malformed),
         ("alg none", unsigned(json!({"alg": "none", "kid": "ed"}), ""), AuthnError::Malformed),
@@ -112,47 +112,47 @@ fn bad_tokens() -> Vec<(&'static str, String, AuthnError)> {
         ("no kid among several", ed(json!({"alg": "EdDSA"})), AuthnError::NoKeyId),
         ("unknown kid", ed(json!({"alg": "EdDSA", "kid": "eve"})), AuthnError::UnknownKey),
         ("kid is a path", ed(json!({"alg": "EdDSA", "kid": "../../dev/null"})), AuthnError::UnknownKey),
-        ("kid is no text", ed(json!({"alg": "EdDSA", "kid": 1})), AuthnError::Malformed),
+        ("kid is not a string", ed(json!({"alg": "EdDSA", "kid": 1})), AuthnError::Malformed),
         ("a critical extension", ed(crit), AuthnError::Malformed),
         ("signature stripped", format!("{head}.{body}."), AuthnError::Signature),
-        ("signature cut", good[..good.len() - 4].to_owned(), AuthnError::Signature),
+        ("signature cut", valid[..valid.len() - 4].to_owned(), AuthnError::Signature),
         ("signature altered", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode(flipped)), AuthnError::Signature),
         ("signature of zeros", format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode([0; 64])), AuthnError::Signature),
         ("claims replaced", format!("{head}.{other_body}.{signature}"), AuthnError::Signature),
-        ("a stranger's key", signed(&own_key, &payload, Algorithm::EdDSA, &keys.stranger), AuthnError::Signature),
-        ("claims are no JSON", raw("claims"), AuthnError::Malformed),
+        ("a foreign key", signed(&own_key, &payload, Algorithm::EdDSA, &keys.foreign), AuthnError::Signature),
+        ("claims are not JSON", raw("claims"), AuthnError::Malformed),
         ("claims are an array", raw("[]"), AuthnError::Malformed),
-        ("claims are a text", raw("\"sub\""), AuthnError::Malformed),
-        ("claims are nothing", raw("{}"), AuthnError::Issuer),
-        ("a claim twice", raw(&twice), AuthnError::Malformed),
+        ("claims are a string", raw("\"sub\""), AuthnError::Malformed),
+        ("claims are empty", raw("{}"), AuthnError::Issuer),
+        ("a duplicate claim", raw(&duplicate), AuthnError::Malformed),
         ("nested too deep", raw(&format!("{{\"a\":{}", "[".repeat(5000))), AuthnError::Malformed),
         ("an issuer's error page", "<html>.<body>.</html>".to_owned(), AuthnError::Malformed),
     ]
 }
 
 #[tokio::test]
-async fn every_bad_token_is_refused() {
+async fn every_invalid_token_is_refused_with_its_reason() {
     let verifier = verifier().await;
-    assert!(verifier.verify(&token(&claims()), at(0)).await.is_ok(), "the good one");
+    assert!(verifier.verify(&token(&claims()), at(0)).await.is_ok(), "the valid token");
     let mut count = 0;
-    for (name, value, reason) in bad_claims() {
-        let answer = verifier.verify(&token(&with(name, value.clone())), at(0)).await;
-        assert_eq!(answer, Err(reason), "{name} = {value}");
+    for (name, value, reason) in invalid_claims() {
+        let result = verifier.verify(&token(&with(name, value.clone())), at(0)).await;
+        assert_eq!(result, Err(reason), "{name} = {value}");
         count += 1;
     }
-    for (case, token, reason) in bad_tokens() {
+    for (case, token, reason) in invalid_tokens() {
         assert_eq!(verifier.verify(&token, at(0)).await, Err(reason), "{case}");
         count += 1;
     }
-    assert_eq!(verifier.cached_tokens(), 1, "nothing bad is remembered");
+    assert_eq!(verifier.cached_tokens(), 1, "refused tokens are not cached");
     assert!(count >= 40, "{count}");
 }
 
 #[tokio::test]
-async fn no_altered_character_of_a_token_passes() {
-    let (verifier, good) = (verifier().await, token(&claims()));
-    for position in 0..good.len() {
-        let mut altered = good.clone().into_bytes();
+async fn a_token_with_any_altered_character_is_refused() {
+    let (verifier, valid) = (verifier().await, token(&claims()));
+    for position in 0..valid.len() {
+        let mut altered = valid.clone().into_bytes();
         altered[position] = if altered[position] == b'A' { b'B' } else { b'A' };
         let altered = String::from_utf8(altered).unwrap();
         assert!(verifier.verify(&altered, at(0)).await.is_err(), "character {position}");
@@ -160,7 +160,7 @@ async fn no_altered_character_of_a_token_passes() {
 }
 
 #[tokio::test]
-async fn without_an_issue_time_the_lifetime_counts_from_now() {
+async fn without_an_issue_time_the_lifetime_is_counted_from_now() {
     let verifier = verifier().await;
     let claims = |exp: i64| {
         let mut claims = with("iat", Value::Null);
@@ -173,8 +173,8 @@ async fn without_an_issue_time_the_lifetime_counts_from_now() {
 }
 
 #[tokio::test]
-async fn the_caller_hears_one_answer() {
-    for (_, token, reason) in bad_tokens() {
+async fn every_refused_token_gets_the_same_response() {
+    for (_, token, reason) in invalid_tokens() {
         assert!(matches!(crate::model::Error::from(reason), crate::model::Error::Unauthenticated), "{token}");
     }
     let unavailable = crate::model::Error::from(AuthnError::KeysUnavailable);
@@ -182,7 +182,7 @@ async fn the_caller_hears_one_answer() {
 }
 
 #[tokio::test]
-async fn issuers_that_could_be_mistaken_are_refused() {
+async fn incomplete_and_indistinguishable_issuers_are_refused() {
     let issuer = async |issuer: &str, prefix: &str| {
         let keys = KeySet::load(KeySource::Fixed(key_set().to_string()), Duration::ZERO).await.unwrap();
         let (issuer, principal_prefix) = (issuer.to_owned(), prefix.to_owned());
@@ -203,7 +203,7 @@ async fn issuers_that_could_be_mistaken_are_refused() {
 }
 
 #[tokio::test]
-async fn a_subject_cannot_take_on_another_prefix() {
+async fn a_subject_cannot_imitate_a_longer_prefix() {
     let mut issuers = Vec::new();
     for (issuer, prefix) in [("plain", ""), ("other", "corp:"), ("third", "corp:eu:")] {
         let keys = KeySet::load(KeySource::Fixed(key_set().to_string()), Duration::ZERO).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_subject_cannot_take_on_another_prefix() {
     ] {
         let mut claims = with("iss", json!(issuer));
         claims["sub"] = json!(subject);
-        let answer = verifier.verify(&token(&claims), at(0)).await.map(|caller| caller.principal.clone());
-        assert_eq!(answer.as_deref().map_err(|reason| *reason), expected, "{issuer} {subject}");
+        let result = verifier.verify(&token(&claims), at(0)).await.map(|caller| caller.principal.clone());
+        assert_eq!(result.as_deref().map_err(|reason| *reason), expected, "{issuer} {subject}");
     }
 }
