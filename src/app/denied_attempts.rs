@@ -4,10 +4,11 @@
 //! They are aggregated per principal, method, code and minute; one row per attempt would let any token fill the disk.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::audit;
@@ -85,7 +86,7 @@ impl DeniedAttempts {
             method: attempt.method.clone(),
             denied: DeniedKey { code: attempt.code.to_owned(), minute: minute(time) },
         };
-        let mut pending = self.pending();
+        let mut pending = self.pending.lock();
         if pending.len() >= MAX_PENDING && !pending.contains_key(&key) {
             pending.retain(|_, pending| pending.count > 0);
             if pending.len() >= MAX_PENDING {
@@ -128,7 +129,7 @@ impl DeniedAttempts {
     /// The rows to write, by organization.
     fn unwritten(&self) -> BTreeMap<OrganizationId, Vec<(Key, AuditEvent)>> {
         let mut rows = BTreeMap::<_, Vec<_>>::new();
-        for (key, pending) in self.pending().iter().filter(|(_, pending)| pending.count > 0) {
+        for (key, pending) in self.pending.lock().iter().filter(|(_, pending)| pending.count > 0) {
             rows.entry(key.organization.clone()).or_default().push((key.clone(), event(pending)));
         }
         rows
@@ -152,7 +153,7 @@ impl DeniedAttempts {
 
     fn mark_written(&self, organization: &OrganizationId, rows: &[(Key, AuditEvent)]) {
         let now = minute(self.clock.now());
-        let mut pending = self.pending();
+        let mut pending = self.pending.lock();
         for (key, event) in rows {
             audit::log(organization, event);
             if let Some(entry) = pending.get_mut(key) {
@@ -160,10 +161,6 @@ impl DeniedAttempts {
             }
         }
         pending.retain(|key, pending| pending.count > 0 || key.denied.minute >= now);
-    }
-
-    fn pending(&self) -> MutexGuard<'_, HashMap<Key, Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

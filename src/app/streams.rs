@@ -1,9 +1,10 @@
 //! Streams: how many may be open, and what interrupts them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Actor, Error, Exhausted, OpContext, Result, Unavailable};
@@ -28,7 +29,7 @@ impl StreamPermits {
     pub fn acquire(&self, context: &OpContext) -> Result<StreamPermit> {
         // The key includes the organization: principals of two organizations may have equal names.
         let principal = format!("{}/{}", context.organization, context.actor.principal());
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.lock();
         let own = open.get(&principal).copied().unwrap_or(0);
         if own >= MAX_STREAMS_PER_PRINCIPAL {
             return Err(Error::Exhausted(Exhausted::RateLimited));
@@ -42,13 +43,13 @@ impl StreamPermits {
 
     /// How many streams are open.
     pub fn open(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.0.lock().values().sum()
     }
 }
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
-        let mut open = self.permits.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.permits.0.lock();
         if let Some(own) = open.get_mut(&self.principal) {
             *own -= 1;
             if *own == 0 {

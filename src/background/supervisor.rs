@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ impl Supervisor {
 
     /// The statuses of the tasks by their names.
     pub fn statuses(&self) -> BTreeMap<&'static str, TaskStatus> {
-        self.lock().clone()
+        self.statuses.lock().clone()
     }
 
     /// Runs tasks until `stop` is cancelled. It returns before that only if the loop of a task panicked, which must not
@@ -57,7 +58,7 @@ impl Supervisor {
     pub async fn run(self, tasks: Vec<Arc<dyn Task>>, stop: CancellationToken) {
         let mut loops = JoinSet::new();
         for task in tasks {
-            self.lock().insert(task.name(), TaskStatus::default());
+            self.statuses.lock().insert(task.name(), TaskStatus::default());
             loops.spawn(self.clone().run_until_stopped(task, stop.clone()));
         }
         while let Some(ended) = loops.join_next().await {
@@ -96,7 +97,7 @@ impl Supervisor {
         let outcome = if result.is_ok() { "success" } else { "failure" };
         metrics::counter!("background.task.runs", "task" => name, "outcome" => outcome).increment(1);
         metrics::histogram!("background.task.duration", "task" => name).record(duration);
-        let mut statuses = self.lock();
+        let mut statuses = self.statuses.lock();
         let status = statuses.entry(name).or_default();
         status.last_duration = duration;
         match result {
@@ -113,10 +114,6 @@ impl Supervisor {
                 false
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, TaskStatus>> {
-        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,7 +160,7 @@ mod tests {
         async fn run_once(&self) -> Result<(), TaskError> {
             self.starts.send(Instant::now())?;
             let run = {
-                let mut runs = self.runs.lock().unwrap();
+                let mut runs = self.runs.lock();
                 *runs += 1;
                 *runs
             };

@@ -2,9 +2,9 @@
 //! streams.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::model::{ConnectionUid, OpContext, OrganizationId, Result};
@@ -44,7 +44,7 @@ impl ConnectionWatcher {
         current: AttachmentSnapshot,
     ) -> watch::Receiver<WatchedState> {
         let new = || Watched { organization: organization.clone(), sender: watch::channel(Some(current)).0 };
-        self.watched().entry(connection).or_insert_with(new).sender.subscribe()
+        self.watched.lock().entry(connection).or_insert_with(new).sender.subscribe()
     }
 
     /// Reads the state of every watched connection once and notifies the streams of changed ones.
@@ -64,7 +64,7 @@ impl ConnectionWatcher {
     /// The connections that are still watched, by organization; drops the others.
     fn followed(&self) -> BTreeMap<OrganizationId, Vec<ConnectionUid>> {
         let mut followed = BTreeMap::<_, Vec<_>>::new();
-        let mut watched = self.watched();
+        let mut watched = self.watched.lock();
         watched.retain(|_, watched| watched.sender.receiver_count() > 0);
         for (connection, watched) in watched.iter() {
             followed.entry(watched.organization.clone()).or_default().push(*connection);
@@ -73,7 +73,7 @@ impl ConnectionWatcher {
     }
 
     fn publish(&self, connection: ConnectionUid, state: WatchedState) {
-        if let Some(watched) = self.watched().get(&connection) {
+        if let Some(watched) = self.watched.lock().get(&connection) {
             let revision = |state: &WatchedState| state.map(|snapshot| snapshot.revision);
             watched.sender.send_if_modified(|last| {
                 let changed = revision(last) != revision(&state);
@@ -81,9 +81,5 @@ impl ConnectionWatcher {
                 changed
             });
         }
-    }
-
-    fn watched(&self) -> MutexGuard<'_, HashMap<ConnectionUid, Watched>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -99,10 +99,10 @@ fn children<'a>(spans: &'a [Span], parent: &[u8]) -> Vec<&'a Span> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_leads_from_the_client_to_the_statements() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
-        let (receiver, mut received) = receive_spans();
+        let (collector, mut received) = receive_spans();
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = outflow(folder.path());
-        command.env("OUTFLOW_TRACES_ENDPOINT", format!("http://{receiver}")).env("OUTFLOW_LOG_FORMAT", "json");
+        command.env("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}")).env("OUTFLOW_LOG_FORMAT", "json");
         if backend == Backend::Postgres {
             let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
             outflow::vault::generate_first(&folder.path().join("keys")).expect("a key");
@@ -134,7 +134,10 @@ fn check_trace(spans: &[Span], backend: Backend, log: &str) {
         let attributes = attributes(call);
         let found = ["rpc.system.name", "rpc.method", "rpc.response.status_code"].map(|key| attributes[key]);
         assert_eq!(found, ["grpc", name.as_str(), "OK"]);
-        assert_ne!(call.status.as_ref().map_or(StatusCode::Unset, |status| status.code()), StatusCode::Error);
+        assert_ne!(
+            call.status.as_ref().map_or(StatusCode::Unset, opentelemetry_proto::tonic::trace::v1::Status::code),
+            StatusCode::Error
+        );
         call
     };
 
@@ -171,7 +174,7 @@ fn check_trace(spans: &[Span], backend: Backend, log: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_to_the_issuer_carry_the_trace_context() {
-    let (receiver, mut received) = receive_spans();
+    let (collector, mut received) = receive_spans();
     let issuer = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = issuer.local_addr().expect("an address");
     let (sender, mut requests) = mpsc::unbounded_channel();
@@ -192,7 +195,7 @@ async fn requests_to_the_issuer_carry_the_trace_context() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = outflow(folder.path());
     for (variable, value) in [
-        ("OUTFLOW_TRACES_ENDPOINT", format!("http://{receiver}")),
+        ("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}")),
         ("OUTFLOW_IDENTITY_MODE", "jwt".to_owned()),
         ("OUTFLOW_JWT_ISSUER", "https://issuer.example".to_owned()),
         ("OUTFLOW_JWT_AUDIENCE", "outflow".to_owned()),
