@@ -17,8 +17,8 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::support::{
-    Backend, Client, Clients as _, Database, ErrorExt as _, EveryCall, Gate, Names, Process, Proxy, TestServer, With,
-    awaited, create_export, every_call, hold_connections, new_database, on_both, outflow, server_log_lines,
+    Backend, CallOptions, Client, Clients as _, Database, ErrorExt as _, Gate, Names, Process, Proxy, SAMPLES,
+    TestServer, awaited, create_export, hold_connections, new_database, on_both, outflow, server_log_lines,
 };
 
 /// Calls that are cancelled, on each database.
@@ -53,7 +53,6 @@ async fn callers_that_leave_poison_no_connection() {
         for _ in 0..4 {
             clients.push(server.admin().await);
         }
-        let calls: Vec<&EveryCall> = every_call().collect();
         let gate = Gate::new(format!("CANCEL, {TOGETHER} calls each, {:?}", server.backend), CANCELLED / TOGETHER);
         let answered = AtomicU64::new(0);
         gate.run(async |round| {
@@ -62,14 +61,14 @@ async fn callers_that_leave_poison_no_connection() {
             let names = Names::make(&mut client, "acme", round).await;
             let mut cut = 0;
             while cut < TOGETHER {
-                let EveryCall { method, call, .. } = calls[random.random_range(0..calls.len())];
-                let with =
-                    With { secret: "left behind".into(), request_id: Uuid::new_v4().to_string(), ..With::default() };
+                let sample = &SAMPLES[random.random_range(0..SAMPLES.len())];
+                let (secret, request_id) = ("left behind".to_owned(), Uuid::new_v4().to_string());
+                let options = CallOptions { secret, request_id, ..CallOptions::default() };
                 let patience = LONGEST.mul_f64(random.random());
-                match tokio::time::timeout(patience, call(client.clone(), names.clone(), with)).await {
+                match tokio::time::timeout(patience, sample.call(&client, &names, &options)).await {
                     Err(_) => cut += 1,
                     Ok(Err(status)) if [Code::Internal, Code::Unknown].contains(&status.code()) => {
-                        panic!("{method}: {status:?}")
+                        panic!("{}: {status:?}", sample.method)
                     }
                     Ok(_) => drop(answered.fetch_add(1, Ordering::Relaxed)),
                 }

@@ -5,7 +5,7 @@ use outflow::grpc::proto as pb;
 use uuid::Uuid;
 
 use crate::support::{
-    Client, Clients as _, ErrorExt as _, EveryCall, Gate, Names, TestServer, With, create_connection, every_call,
+    CallOptions, Client, Clients as _, ErrorExt as _, Gate, Names, SAMPLES, Sample, TestServer, create_connection,
     on_both, parent,
 };
 
@@ -36,19 +36,21 @@ async fn many_equal_requests_have_one_effect_and_one_answer() {
             clients.push(server.admin().await);
         }
         let mut admin = clients[0].clone();
-        let calls: Vec<&EveryCall> = every_call().filter(|call| call.is_change()).collect();
-        assert_eq!(calls.len(), 19);
+        let samples: Vec<&Sample> = SAMPLES.iter().filter(|sample| sample.is_change()).collect();
+        assert_eq!(samples.len(), 19);
         let gate = Gate::new(format!("IDEMPOTENT, {AT_ONCE} at once, {:?}", server.backend), ROUNDS);
         while let Some(round) = gate.next() {
-            let EveryCall { method, call, .. } = calls[usize::try_from(round).expect("small") % calls.len()];
+            let sample = samples[usize::try_from(round).expect("small") % samples.len()];
+            let method = sample.method;
             let names = Names::make(&mut admin, "acme", round).await;
             if method.ends_with("ResumeConnection") {
                 let suspend = pb::SuspendConnectionRequest { name: names.connection.clone(), ..Default::default() };
                 admin.connections.suspend_connection(suspend).await.expect("suspended");
             }
             let before = changes(&mut admin).await;
-            let with = With { secret: "equal".to_owned(), request_id: Uuid::new_v4().to_string(), ..With::default() };
-            let calls = (0..AT_ONCE).map(|caller| call(clients[caller % 4].clone(), names.clone(), with.clone()));
+            let request_id = Uuid::new_v4().to_string();
+            let options = CallOptions { secret: "equal".to_owned(), request_id, ..CallOptions::default() };
+            let calls = (0..AT_ONCE).map(|caller| sample.call(&clients[caller % 4], &names, &options));
             let mut answers = join_all(calls).await.into_iter().map(|answer| answer.expect(method));
             let first = answers.next().expect("an answer");
             assert!(answers.all(|answer| answer == first), "{method}");
@@ -65,7 +67,8 @@ async fn a_rehearsal_of_any_change_leaves_nothing_and_keeps_its_id_free() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let database = server.database().await;
-        for (number, EveryCall { method, call, .. }) in (0..).zip(every_call().filter(|call| call.is_change())) {
+        for (number, sample) in (0..).zip(SAMPLES.iter().filter(|sample| sample.is_change())) {
+            let method = sample.method;
             let names = Names::make(&mut admin, "acme", number).await;
             if method.ends_with("ResumeConnection") {
                 let suspend = pb::SuspendConnectionRequest { name: names.connection.clone(), ..Default::default() };
@@ -73,13 +76,13 @@ async fn a_rehearsal_of_any_change_leaves_nothing_and_keeps_its_id_free() {
             }
             let before = database.content().await;
             let request_id = Uuid::new_v4().to_string();
-            let rehearsal = With { secret: "rehearsed".into(), request_id, validate_only: true };
-            let performance = With { validate_only: false, ..rehearsal.clone() };
+            let rehearsal = CallOptions { secret: "rehearsed".into(), request_id, validate_only: true };
+            let performance = CallOptions { validate_only: false, ..rehearsal.clone() };
             for _ in 0..2 {
-                call(admin.clone(), names.clone(), rehearsal.clone()).await.expect(method);
+                sample.call(&admin, &names, &rehearsal).await.expect(method);
                 assert_eq!(database.content().await, before, "{method}");
             }
-            call(admin.clone(), names, performance).await.expect("the id is free");
+            sample.call(&admin, &names, &performance).await.expect("the id is free");
             assert_ne!(database.content().await, before, "{method}");
         }
     })

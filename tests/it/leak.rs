@@ -8,12 +8,13 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use outflow::grpc::proto as pb;
+use prost::Message;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::support::{
-    Backend, Client, Clients as _, Names, Process, With, create_connection, every_call, new_database, object, outflow,
-    parent, password, program, say, text,
+    Backend, CallOptions, Client, Clients as _, Names, Process, SAMPLES, create_connection, new_database, object,
+    outflow, parent, password, program, say, text,
 };
 
 /// What a secret might look like wherever it came out.
@@ -82,11 +83,13 @@ async fn every_method(server: &Process, secret: &str, haystack: &mut Haystack) -
     let mut admin = server.admin().await;
     let others = [server.contributor("ann").await, server.viewer().await, server.anonymous().await];
     let mut last = None;
-    for (number, call) in (0..).zip(every_call()) {
+    for (number, sample) in (0..).zip(SAMPLES) {
         let names = Names::make(&mut admin, "acme", number).await;
         for client in others.iter().chain([&admin]) {
-            let with = With { secret: secret.to_owned(), request_id: Uuid::new_v4().to_string(), ..With::default() };
-            haystack.answer((call.call)(client.clone(), names.clone(), with).await);
+            let (secret, request_id) = (secret.to_owned(), Uuid::new_v4().to_string());
+            let options = CallOptions { secret, request_id, ..CallOptions::default() };
+            let answer = sample.call(client, &names, &options).await;
+            haystack.answer(answer.map(|messages| messages.iter().flat_map(Message::encode_to_vec).collect()));
         }
         last = Some(names);
     }

@@ -11,7 +11,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tonic::{Code, Status};
 
 use crate::support::{
-    Clients as _, ErrorExt as _, EveryCall, Gate, Names, Slot, TestServer, With, every_call, on_both, parent,
+    CallOptions, Clients as _, ErrorExt as _, Gate, Names, SAMPLES, Sample, Slot, TestServer, on_both, parent,
 };
 
 /// Calls in all, on both databases.
@@ -37,12 +37,12 @@ fn said(status: &Status, absent: &Names, present: &Names) -> (Code, String, Vec<
     (status.code(), message, details)
 }
 
-/// The same names with others in some of the places, at least one.
+/// Copies `own` and replaces the names that the bits of `which` select among `slots` by foreign ones.
 fn mixed(own: &Names, foreign: &Names, slots: &[Slot], which: u64) -> Names {
     let mut names = own.clone();
     for (index, slot) in slots.iter().enumerate() {
         if which >> index & 1 == 1 {
-            names.slot(*slot).clone_from(foreign.clone().slot(*slot));
+            names.get_mut(*slot).clone_from(foreign.get(*slot));
         }
     }
     names
@@ -64,20 +64,22 @@ async fn foreign_names_are_refused_whether_they_exist_or_not() {
             export: absent(&present.export),
         };
         let callers = [admin.clone(), server.contributor("bea").await, server.viewer().await];
-        let calls: Vec<&EveryCall> = every_call().filter(|call| !call.slots.is_empty()).collect();
+        let samples: Vec<(&Sample, Vec<Slot>)> = SAMPLES.iter().map(|sample| (sample, sample.slots())).collect();
+        let samples: Vec<_> = samples.into_iter().filter(|(_, slots)| !slots.is_empty()).collect();
         let before = (zeta.read_connection(&present.connection).await, zeta.read_export(&present.export).await);
         let by_right = AtomicU64::new(0);
 
         let gate = Gate::new(format!("TENANT, {:?}", server.backend), CALLS / 2);
         gate.run(async |round| {
             let mut random = StdRng::seed_from_u64(round);
-            let EveryCall { method, slots, call } = calls[random.random_range(0..calls.len())];
-            // Mostly administrators: whoever lacks the role is refused before any name is read.
+            let (sample, slots) = &samples[random.random_range(0..samples.len())];
+            let method = sample.method;
+            // Mostly administrators: a caller without the role is refused before any name is read.
             let client = &callers[[0, 0, 0, 1, 2][random.random_range(0..5)]];
             let which = 1 + random.next_u64() % ((1 << slots.len()) - 1);
             let mut refusals = Vec::new();
             for foreign in [&present, &absent] {
-                let answer = call(client.clone(), mixed(&own, foreign, slots, which), With::default()).await;
+                let answer = sample.call(client, &mixed(&own, foreign, slots, which), &CallOptions::default()).await;
                 let refusal = answer.err().unwrap_or_else(|| panic!("{method} took a foreign name, round {round}"));
                 assert_eq!(refusal.code(), Code::PermissionDenied, "{method}: {refusal:?}");
                 refusals.push(refusal);

@@ -1,4 +1,4 @@
-//! Generated clients, one for each kind of caller.
+//! Clients for each kind of caller.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
+use super::dynamic::DynamicClient;
+
 /// The organization of every caller that does not say otherwise.
 pub const ORGANIZATION: &str = "acme";
 
@@ -22,7 +24,8 @@ pub const ORGANIZATION: &str = "acme";
 #[derive(Clone)]
 pub struct Bearer(Option<MetadataValue<tonic::metadata::Ascii>>);
 
-type Wire = InterceptedService<Channel, Bearer>;
+/// Sends calls with the token of the caller.
+pub type Wire = InterceptedService<Channel, Bearer>;
 
 /// One caller's clients.
 #[derive(Clone)]
@@ -33,6 +36,8 @@ pub struct Client {
     pub exports: ExportServiceClient<Wire>,
     /// AuditService.
     pub audit: AuditServiceClient<Wire>,
+    /// Calls the methods of every service by their descriptors.
+    pub dynamic: DynamicClient,
 }
 
 /// Clients for the kinds of callers of a server.
@@ -82,7 +87,8 @@ impl Client {
         Self {
             connections: ConnectionServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             exports: ExportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
-            audit: AuditServiceClient::with_interceptor(channel, bearer),
+            audit: AuditServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            dynamic: DynamicClient::new(InterceptedService::new(channel, bearer)),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What tests stand on: servers on both databases, clients for every kind of caller, things to send.
 
 mod binary;
+mod calls;
 mod client;
 mod database;
-mod every_call;
+mod dynamic;
 mod fixtures;
 mod gate;
 mod postgres;
@@ -12,9 +13,10 @@ mod server;
 mod vault;
 
 pub use binary::{Process, address_of_probes, outflow, signal};
+pub use calls::{CALLERS, CallOptions, Names, OK, SAMPLES, Sample, Slot};
 pub use client::{Client, Clients, ErrorExt};
 pub use database::{Database, hold_connections};
-pub use every_call::{EveryCall, Names, Slot, With, declared_methods, every_call};
+pub use dynamic::declared_methods;
 pub use fixtures::*;
 pub use gate::{Gate, say};
 pub use postgres::{new_database, program, server_log_lines};
