@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::task::{Task, TaskError};
 use crate::model::Result;
-use crate::store::retention::sweep;
+use crate::store::retention::{Expiring, sweep};
 use crate::store::{ReadContext, Retention, Store};
 
 /// The time between two runs.
@@ -26,16 +26,21 @@ impl RetentionJob {
         Self { store, retention }
     }
 
-    /// Deletes one batch of expired rows, and returns how many were deleted.
+    /// Deletes one batch of expired rows of each kind, and returns how many were deleted.
     pub async fn delete_batch(&self) -> Result<u64> {
-        let state = (self.store.read_context().clone(), self.retention);
-        let deadline = Instant::now() + BATCH_TIMEOUT;
-        let deleted = self.store.transact_in_background(
-            deadline,
-            state,
-            |db, (read_context, retention): &(ReadContext, Retention)| Box::pin(sweep(db, read_context, retention)),
-        );
-        Ok(deleted.await?.unwrap_or(0))
+        let mut deleted = 0;
+        for kind in Expiring::ALL {
+            let state = (self.store.read_context().clone(), self.retention);
+            let batch = self.store.transact_in_background(
+                Instant::now() + BATCH_TIMEOUT,
+                state,
+                move |db, (read_context, retention): &(ReadContext, Retention)| {
+                    Box::pin(sweep(db, read_context, kind, retention))
+                },
+            );
+            deleted += batch.await?;
+        }
+        Ok(deleted)
     }
 }
 

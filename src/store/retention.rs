@@ -30,29 +30,51 @@ pub struct Retention {
     pub audit: Duration,
 }
 
-/// Deletes a batch of expired rows of each table and returns their number; `None` if another replica is doing so.
-pub async fn sweep(db: &Transaction, read_context: &ReadContext, retention: &Retention) -> Result<Option<u64>> {
+/// A kind of rows with a retention of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiring {
+    /// Request ids.
+    RequestIds,
+    /// Releases.
+    Releases,
+    /// Denied attempts in the audit log.
+    DeniedAttempts,
+    /// All other audit events.
+    AuditEvents,
+}
+
+impl Expiring {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::RequestIds, Self::Releases, Self::DeniedAttempts, Self::AuditEvents];
+}
+
+/// Deletes a batch of expired rows of a kind and returns their number; 0 also if another replica is doing so.
+pub async fn sweep(db: &Transaction, read_context: &ReadContext, kind: Expiring, retention: &Retention) -> Result<u64> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Postgres {
         let sql = format!("SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK}) AS locked");
         let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
         if !row.is_some_and(|row| row.try_get("", "locked").unwrap_or(false)) {
-            return Ok(None);
+            return Ok(0);
         }
     }
     let before = |age: Duration| expired_before(backend, read_context, age);
-    let denied = audit_event::Column::DeniedCode
-        .is_not_null()
-        .and(audit_event::Column::Time.into_expr().lt(before(retention.denied)));
-    let requests = request_id::Column::CreateTime.into_expr().lt(before(retention.request_ids));
-    let releases = attachment_release::Column::ReleaseTime.into_expr().lt(before(retention.releases));
-    let audit = audit_event::Column::Time.into_expr().lt(before(retention.audit));
-    let mut deleted = 0;
-    deleted += delete::<request_id::Entity>(db, &requests).await?;
-    deleted += delete::<attachment_release::Entity>(db, &releases).await?;
-    deleted += delete::<audit_event::Entity>(db, &denied).await?;
-    deleted += delete::<audit_event::Entity>(db, &audit).await?;
-    Ok(Some(deleted))
+    let time = audit_event::Column::Time.into_expr();
+    match kind {
+        Expiring::RequestIds => {
+            let expired = request_id::Column::CreateTime.into_expr().lt(before(retention.request_ids));
+            delete::<request_id::Entity>(db, &expired).await
+        }
+        Expiring::Releases => {
+            let expired = attachment_release::Column::ReleaseTime.into_expr().lt(before(retention.releases));
+            delete::<attachment_release::Entity>(db, &expired).await
+        }
+        Expiring::DeniedAttempts => {
+            let denied = audit_event::Column::DeniedCode.is_not_null();
+            delete::<audit_event::Entity>(db, &denied.and(time.lt(before(retention.denied)))).await
+        }
+        Expiring::AuditEvents => delete::<audit_event::Entity>(db, &time.lt(before(retention.audit))).await,
+    }
 }
 
 /// The database's time minus an age.

@@ -37,7 +37,7 @@ async fn many_equal_requests_have_one_effect_and_one_answer() {
         }
         let mut admin = clients[0].clone();
         let samples: Vec<&Sample> = SAMPLES.iter().filter(|sample| sample.is_change()).collect();
-        assert_eq!(samples.len(), 19);
+        assert!(samples.len() >= 19, "{} mutations", samples.len());
         let gate = Gate::new(format!("IDEMPOTENT, {AT_ONCE} at once, {:?}", server.backend), ROUNDS);
         while let Some(round) = gate.next() {
             let sample = samples[usize::try_from(round).expect("small") % samples.len()];

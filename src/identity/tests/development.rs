@@ -111,6 +111,7 @@ fn a_token_that_the_server_would_refuse_is_not_minted() {
         (TokenClaims { ttl: TimeDelta::MAX, ..ann() }, AuthnError::Lifetime),
         (TokenClaims { organization: "Acme".to_owned(), ..ann() }, AuthnError::Organization),
         (TokenClaims { subject: String::new(), ..ann() }, AuthnError::Subject),
+        (TokenClaims { subject: "system:retention".to_owned(), ..ann() }, AuthnError::Subject),
         (TokenClaims { groups: vec![String::new()], ..ann() }, AuthnError::Groups),
     ] {
         let result = identity.mint(&claims, at(0));

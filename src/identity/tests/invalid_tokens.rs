@@ -214,6 +214,7 @@ async fn a_subject_cannot_imitate_a_longer_prefix() {
     for (issuer, subject, expected) in [
         ("plain", "ann", Ok("ann")),
         ("plain", "corp:ann", Err(AuthnError::Subject)),
+        ("plain", "system:retention", Err(AuthnError::Subject)),
         ("other", "ann", Ok("corp:ann")),
         ("other", "eu:ann", Err(AuthnError::Subject)),
         ("third", "ann", Ok("corp:eu:ann")),

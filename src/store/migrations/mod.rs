@@ -8,6 +8,7 @@ mod m20261124_000002_exports;
 mod m20261124_000003_request_ids;
 mod m20261124_000004_audit_events;
 mod m20261124_000005_sealed_secrets;
+mod m20261126_000006_denied_events_by_time;
 
 use column::text;
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_request_ids::Migration),
             Box::new(m20261124_000004_audit_events::Migration),
             Box::new(m20261124_000005_sealed_secrets::Migration),
+            Box::new(m20261126_000006_denied_events_by_time::Migration),
         ]
     }
 }

@@ -4,6 +4,8 @@ mod background;
 mod binary;
 mod calls;
 mod catalog;
+mod config;
 mod identity;
 mod keys;
+mod retention;
 mod traces;
