@@ -1,5 +1,6 @@
 //! The state of the application, which all operations share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::denied_attempts::DeniedAttempts;
 use super::streams::StreamPermits;
 use crate::catalog::{Catalog, ConnectionType};
 use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
-use crate::store::{Scope, Store};
+use crate::store::{Scope, Store, credentials};
 use crate::vault::{RequestHasher, Vault};
 
 /// How long a readiness check waits for the database.
@@ -118,6 +119,13 @@ impl App {
     /// Reads the state of every connection that a stream watches.
     pub async fn poll_watched_connections(&self) -> Result<()> {
         self.0.watcher.poll().await
+    }
+
+    /// Number of stored credentials per sealing key, including the keys of the ring that seal none.
+    pub async fn count_credentials_by_key(&self) -> Result<BTreeMap<String, i64>> {
+        let unused = self.0.vault.ring().ids().map(|id| (id.to_owned(), 0));
+        let used = credentials::count_by_key(&self.0.store.background_reader().await?).await?;
+        Ok(unused.chain(used).collect())
     }
 
     /// The rows that an operation may read and change.

@@ -1,22 +1,27 @@
-//! Counts how many secrets each key of the ring has sealed, for the metric `secret.rows`.
+//! Counts the stored credentials per sealing key, for the metric `secret.rows`.
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::task::{Task, TaskError};
-use crate::store::{Store, credentials};
+use crate::app::App;
 
 /// The time between two counts.
 const INTERVAL: Duration = Duration::from_mins(5);
 
-/// Counts sealed secrets by key.
+/// Counts credentials by key.
 pub struct KeyUsage {
-    store: Store,
+    app: App,
+    first_run: Notify,
 }
 
 impl KeyUsage {
-    /// Counts secrets of a store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// Counts the credentials of `app`. The first run is requested immediately.
+    pub fn new(app: App) -> Self {
+        let first_run = Notify::new();
+        first_run.notify_one();
+        Self { app, first_run }
     }
 }
 
@@ -31,12 +36,15 @@ impl Task for KeyUsage {
     }
 
     async fn run_once(&self) -> Result<(), TaskError> {
-        let reader = self.store.background_reader().await?;
-        for (key_id, rows) in credentials::count_by_key(&reader).await? {
+        for (key_id, rows) in self.app.count_credentials_by_key().await? {
             // A gauge is a float; the number of rows stays far below 2^53.
             #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
             metrics::gauge!("secret.rows", "key_id" => key_id).set(rows as f64);
         }
         Ok(())
+    }
+
+    async fn requested(&self) {
+        self.first_run.notified().await;
     }
 }

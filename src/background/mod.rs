@@ -27,7 +27,7 @@ pub fn tasks(app: &App, issuer_keys: Option<KeySet>, retention: Retention, readi
     let mut tasks: Vec<Arc<dyn Task>> = vec![
         Arc::new(connection_watch::ConnectionWatch::new(app.clone())),
         Arc::new(denied_attempts::DeniedAttempts::new(app.clone())),
-        Arc::new(key_usage::KeyUsage::new(app.store().clone())),
+        Arc::new(key_usage::KeyUsage::new(app.clone())),
         Arc::new(readiness),
         Arc::new(retention::RetentionJob::new(app.store().clone(), retention)),
     ];

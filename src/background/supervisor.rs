@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use metrics::Counter;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -21,6 +22,9 @@ use crate::model::Clock;
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest pause after a failure.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Outcomes of runs, as label values.
+const SUCCESS: &str = "success";
+const FAILURE: &str = "failure";
 
 /// Runs tasks. A clone shows the same statuses.
 #[derive(Clone)]
@@ -58,7 +62,11 @@ impl Supervisor {
     pub async fn run(self, tasks: Vec<Arc<dyn Task>>, stop: CancellationToken) {
         let mut loops = JoinSet::new();
         for task in tasks {
-            self.statuses.lock().insert(task.name(), TaskStatus::default());
+            let name = task.name();
+            self.statuses.lock().insert(name, TaskStatus::default());
+            for outcome in [SUCCESS, FAILURE] {
+                runs(name, outcome).increment(0);
+            }
             loops.spawn(self.clone().run_until_stopped(task, stop.clone()));
         }
         while let Some(ended) = loops.join_next().await {
@@ -94,8 +102,7 @@ impl Supervisor {
         let run = AssertUnwindSafe(task.run_once()).catch_unwind().instrument(span);
         let result = run.await.unwrap_or_else(|panic| Err(panic_error(&*panic)));
         let duration = started.elapsed();
-        let outcome = if result.is_ok() { "success" } else { "failure" };
-        metrics::counter!("background.task.runs", "task" => name, "outcome" => outcome).increment(1);
+        runs(name, if result.is_ok() { SUCCESS } else { FAILURE }).increment(1);
         metrics::histogram!("background.task.duration", "task" => name).record(duration);
         let mut statuses = self.statuses.lock();
         let status = statuses.entry(name).or_default();
@@ -115,6 +122,10 @@ impl Supervisor {
             }
         }
     }
+}
+
+fn runs(task: &'static str, outcome: &'static str) -> Counter {
+    metrics::counter!("background.task.runs", "task" => task, "outcome" => outcome)
 }
 
 fn pause(interval: Duration, consecutive_failures: u32) -> Duration {

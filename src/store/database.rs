@@ -14,6 +14,8 @@ use crate::model::{Clock, Error, Exhausted, Result};
 
 /// Metric label with the name of the pool.
 const POOL_NAME: &str = "db.client.connection.pool.name";
+/// The metric of waits for a permit that timed out.
+const POOL_TIMEOUTS: &str = "db.client.connection.timeouts";
 
 /// An open database. Cheap to clone.
 #[derive(Clone)]
@@ -136,6 +138,7 @@ impl Store {
 impl Pool {
     fn new(name: &'static str, opened: OpenedPool) -> Self {
         let OpenedPool { connections, size } = opened;
+        metrics::counter!(POOL_TIMEOUTS, POOL_NAME => name).increment(0);
         Self { name, connections, permits: Arc::new(Semaphore::new(size as usize)), size }
     }
 
@@ -146,14 +149,11 @@ impl Pool {
     /// Acquires a permit, with the same timeout as for a connection. A permit guarantees a free slot in the pool, so a
     /// timeout of the pool itself nearly always means that the database does not respond.
     pub(super) async fn acquire_permit(&self) -> Result<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
-        }
         let started = Instant::now();
         let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
         metrics::histogram!("db.client.connection.wait_time", POOL_NAME => self.name).record(started.elapsed());
         let Ok(permit) = permit else {
-            metrics::counter!("db.client.connection.timeouts", POOL_NAME => self.name).increment(1);
+            metrics::counter!(POOL_TIMEOUTS, POOL_NAME => self.name).increment(1);
             return Err(Error::Exhausted(Exhausted::Overloaded));
         };
         permit.map_err(Error::internal)

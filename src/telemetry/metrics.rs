@@ -72,12 +72,16 @@ impl Metrics {
             PrometheusBuilder::new().with_recommended_naming(true).set_buckets(&DURATION_BUCKETS)?.build_recorder();
         let metrics = Self(recorder.handle());
         metrics::set_global_recorder(recorder)?;
-        for Metric { name, kind, seconds, description, .. } in METRICS.iter() {
+        for Metric { name, kind, seconds, labels, description } in METRICS.iter() {
             let unit = if *seconds { Unit::Seconds } else { Unit::Count };
             match kind {
                 Kind::Counter => metrics::describe_counter!(name.clone(), unit, description.clone()),
                 Kind::Gauge => metrics::describe_gauge!(name.clone(), unit, description.clone()),
                 Kind::Histogram => metrics::describe_histogram!(name.clone(), unit, description.clone()),
+            }
+            // Known from the start, so that the first increment is seen as one.
+            if *kind == Kind::Counter && labels.is_empty() {
+                metrics::counter!(name.clone()).increment(0);
             }
         }
         Ok(metrics)
