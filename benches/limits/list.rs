@@ -45,7 +45,7 @@ pub async fn run(server: &TestServer) {
     let database = server.database().await;
     let connection = admin.connection("Million").await.name;
     let template = admin.export(&connection, "First").await;
-    let there = u64::try_from(database.number("SELECT count(*) FROM exports").await).expect("a count");
+    let there = u64::try_from(database.fetch_count("SELECT count(*) FROM exports").await).expect("a count");
     database.attach_copies(&template, EXPORTS - there).await;
     database.execute("ANALYZE").await;
     for order_by in ["create_time", "display_name", "update_time"] {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::support::{
     Backend, Client, Clients as _, Database, ErrorExt as _, EveryCall, Gate, Names, Process, Proxy, TestServer, With,
-    awaited, create_export, every_call, hold_connections, new_database, on_both, outflow, server_log_lines,
+    create_export, every_call, lock_connections, new_database, on_both, outflow, server_log_lines, with_timeout,
 };
 
 /// Calls that are cancelled, on each database.
@@ -41,7 +41,7 @@ async fn quiet(server: &TestServer) {
         return;
     }
     let since = Instant::now();
-    while database.number(IN_TRANSACTION).await > 0 {
+    while database.fetch_count(IN_TRANSACTION).await > 0 {
         assert!(since.elapsed() < Duration::from_secs(10), "a transaction was left open");
     }
 }
@@ -76,7 +76,7 @@ async fn callers_that_leave_poison_no_connection() {
             }
         })
         .await;
-        gate.tell(&format!(", {} more were answered before they were cut off", answered.into_inner()));
+        gate.report(&format!(", {} more were answered before they were cut off", answered.into_inner()));
         quiet(&server).await;
         // PostgreSQL's word for a connection that came back inside a transaction.
         assert_eq!(server_log_lines("already a transaction in progress"), 0);
@@ -95,7 +95,7 @@ async fn until_ready(server: &TestServer, ready: bool) {
     let mut health = HealthClient::new(endpoint.connect().await.expect("the server listens"));
     let mut watched = health.watch(HealthCheckRequest::default()).await.expect("watched").into_inner();
     let wanted = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
-    awaited("readiness", async {
+    with_timeout("readiness", async {
         while watched.message().await.expect("a message").expect("not the end").status() != wanted {}
     })
     .await;
@@ -137,7 +137,7 @@ async fn a_database_that_falls_silent_holds_nobody_and_is_used_again() {
     let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
     let (user, rest) = url.split_once('@').expect("a user");
     let (database, name) = rest.split_once('/').expect("a name");
-    let proxy = Proxy::before(database.to_owned()).await;
+    let proxy = Proxy::start(database.to_owned()).await;
     let proxied = format!("{user}@{}/{name}", proxy.address);
     let server = TestServer::start_with(Backend::Postgres, vec![("database_url", proxied)]).await;
     let admin = server.admin().await;
@@ -151,19 +151,19 @@ async fn a_database_that_falls_silent_holds_nobody_and_is_used_again() {
     };
     // As many as there are connections, and more.
     join_all((0..30).map(|_| get(admin.clone()))).await;
-    proxy.fall_silent();
+    proxy.stop_forwarding();
     let calls = (0..30).map(
         async |number| {
             if number % 2 == 0 { get(admin.clone()).await } else { suspend(admin.clone()).await }
         },
     );
-    for answer in awaited("answers of a server whose database is silent", join_all(calls)).await {
+    for answer in with_timeout("answers of a server whose database is silent", join_all(calls)).await {
         let refusal = answer.expect_err("nothing comes through");
         assert!(["DATABASE_UNAVAILABLE", "OVERLOADED"].contains(&refusal.reason().as_str()), "{refusal:?}");
     }
     until_ready(&server, false).await;
-    proxy.heal();
-    awaited("calls that come through", async {
+    proxy.resume_forwarding();
+    with_timeout("calls that come through", async {
         while get(admin.clone()).await.is_err() || suspend(admin.clone()).await.is_err() {}
     })
     .await;
@@ -181,17 +181,17 @@ async fn a_second_signal_ends_at_once() {
     let mut server = Process::start(outflow(folder.path()).args(["--database-url", &url]));
     let mut admin = server.admin().await;
     let name = admin.connection("Held").await.name;
-    let holder = hold_connections(&url).await;
+    let holder = lock_connections(&url).await;
     let stuck = tokio::spawn(async move {
         admin.connections.resume_connection(pb::ResumeConnectionRequest { name, ..Default::default() }).await
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outflow' \
          AND datname = current_database() AND wait_event_type = 'Lock'";
     let database = Database::open(&url).await;
-    awaited("a call that waits for the row", async { while database.number(waiting).await == 0 {} }).await;
+    with_timeout("a call that waits for the row", async { while database.fetch_count(waiting).await == 0 {} }).await;
     server.signal("TERM");
-    awaited("the beginning of the end", async {
-        while !server.said.lock().expect("what it said").contains("stopping") {
+    with_timeout("the beginning of the end", async {
+        while !server.output.lock().expect("its output").contains("stopping") {
             tokio::task::yield_now().await;
         }
     })
@@ -255,7 +255,7 @@ async fn what_was_acknowledged_outlives_a_kill() {
             server.signal("KILL");
             acknowledged.extend(calling.await.expect("they ended").into_iter().flatten());
         }
-        gate.tell(&format!(", {} acknowledged", acknowledged.len()));
+        gate.report(&format!(", {} acknowledged", acknowledged.len()));
         assert!(acknowledged.len() >= 20);
         // What was not acknowledged may be there, but only whole.
         let server = Process::start(&mut command);

@@ -54,7 +54,7 @@ async fn many_equal_requests_have_one_effect_and_one_answer() {
             assert!(answers.all(|answer| answer == first), "{method}");
             assert_eq!(changes(&mut admin).await, before + 1, "{method}");
         }
-        gate.tell("");
+        gate.report("");
         server.check_rows().await;
     })
     .await;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{
     Backend, Client, Clients as _, Names, Process, With, create_connection, every_call, new_database, object, outflow,
-    parent, password, program, say, text,
+    parent, password, print_line, program, text,
 };
 
 /// What a secret might look like wherever it came out.
@@ -198,7 +198,7 @@ async fn a_secret_that_went_in_is_found_nowhere() {
         drop(admin);
         server.signal("TERM");
         assert!(server.child.wait().expect("it ends").success());
-        haystack.add("logs", server.said.lock().expect("what it said").as_bytes());
+        haystack.add("logs", server.output.lock().expect("its output").as_bytes());
         haystack.add("database", dump(backend, folder.path(), &url));
 
         // What is no secret is found, so that what is not found is not there.
@@ -221,6 +221,6 @@ async fn a_secret_that_went_in_is_found_nowhere() {
         }
         // Nor does a token come out.
         assert_eq!(haystack.find("logs", "eyJ"), 0, "a token is in the logs");
-        say(&format!("gate LEAK, {backend:?}: 0 hits in {looked_at} bytes"));
+        print_line(&format!("gate LEAK, {backend:?}: 0 hits in {looked_at} bytes"));
     }
 }

@@ -90,7 +90,7 @@ async fn foreign_names_are_refused_whether_they_exist_or_not() {
             );
         })
         .await;
-        gate.tell(&format!(", {} of them past the role", by_right.into_inner()));
+        gate.report(&format!(", {} of them past the role", by_right.into_inner()));
 
         let after = (zeta.read_connection(&present.connection).await, zeta.read_export(&present.export).await);
         assert_eq!(after, before);

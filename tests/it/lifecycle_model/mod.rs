@@ -219,7 +219,7 @@ async fn sequences(backend: Backend) {
         let mut sequence = Sequence::new(&server, seed, &mut outcomes).await;
         Box::pin(sequence.run(&mut StdRng::seed_from_u64(seed))).await;
     }
-    gate.tell(&format!(", {outcomes:?}"));
+    gate.report(&format!(", {outcomes:?}"));
     server.check_rows().await;
 }
 

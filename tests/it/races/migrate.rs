@@ -70,6 +70,6 @@ async fn migrate_against_migrate_against_serve() {
         while gate.next().is_some() {
             assert_eq!(round(backend).await, expected);
         }
-        gate.tell("");
+        gate.report("");
     }
 }

@@ -42,7 +42,7 @@ async fn race(name: &str, round: impl AsyncFn(&TestServer, Racers, u64) -> bool)
             })
             .await;
         let first = first.into_inner();
-        gate.tell(&format!(", {first} times the one came first, {} times the other", reached - first));
+        gate.report(&format!(", {first} times the one came first, {} times the other", reached - first));
         server.check_rows().await;
     })
     .await;

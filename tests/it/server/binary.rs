@@ -11,7 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::{Clients as _, Process, address_of_probes, awaited, create_connection, outflow, signal};
+use crate::support::{Clients as _, Process, admin_address, create_connection, outflow, signal, with_timeout};
 
 fn errors(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -23,8 +23,8 @@ fn errors(output: &Output) -> String {
 fn it_says_how_to_reach_it_and_stops_when_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut server = Process::start(&mut outflow(folder.path()));
-    assert!(server.hint.contains("token mint --role admin"), "{}", server.hint);
-    assert!(!server.hint.contains("eyJ"), "no token is ever printed by serve");
+    assert!(server.example.contains("token mint --role admin"), "{}", server.example);
+    assert!(!server.example.contains("eyJ"), "no token is ever printed by serve");
     let minted = outflow(folder.path()).args(["token", "mint", "--role", "viewer"]).output().expect("it mints");
     let token = String::from_utf8(minted.stdout).expect("text");
     assert!(minted.status.success() && token.trim().split('.').count() == 3 && token.lines().count() == 1);
@@ -122,7 +122,7 @@ async fn a_server_that_waits_for_its_schema_lives_and_is_not_ready() {
     };
     let mut child = waiting().stdout(Stdio::piped()).spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let probes = lines.find_map(|line| address_of_probes(&line.expect("text"))).expect("it says where");
+    let probes = lines.find_map(|line| admin_address(&line.expect("text"))).expect("it says where");
     let endpoint = Endpoint::from_shared(format!("http://{probes}")).expect("an address");
     let mut health = HealthClient::new(endpoint.connect().await.expect("it answers probes"));
     let ask = |service: &str| HealthCheckRequest { service: service.to_owned() };
@@ -140,11 +140,11 @@ async fn a_server_that_waits_for_its_schema_lives_and_is_not_ready() {
     let steps = status("pending");
     assert!(steps > 0 && status("applied") == 0);
     assert!(!outflow(folder.path()).args(["migrate", "check"]).output().expect("it runs").status.success());
-    let server = Process::start_after(&mut waiting(), || {
+    let server = Process::start_with(&mut waiting(), || {
         assert!(outflow(folder.path()).args(["migrate", "up"]).output().expect("it runs").status.success());
     });
     assert_eq!((status("applied"), status("pending")), (steps, 0));
-    let probes = server.probes();
+    let probes = server.admin_address();
     assert!(healthy(probes));
     drop(server);
     assert!(!healthy(probes), "nobody is there");
@@ -183,14 +183,14 @@ async fn every_call_is_one_line_of_the_log_and_every_change_another() {
     }
     assert!(streams[0].message().await.expect("it ends well").is_none());
     drop(streams.swap_remove(1));
-    awaited("the line of a stream whose client has left", async {
-        while !server.said.lock().expect("what it said").contains("stream-left") {
+    with_timeout("the line of a stream whose client has left", async {
+        while !server.output.lock().expect("its output").contains("stream-left") {
             tokio::task::yield_now().await;
         }
     })
     .await;
     server.signal("TERM");
-    let said = server.ended();
+    let said = server.wait_for_output();
     let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of = |target: &str, key: &str, id: &str| {
         let found: Vec<_> = lines.iter().filter(|line| line["target"] == target && line[key] == id).collect();

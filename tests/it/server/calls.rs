@@ -19,7 +19,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use tower::Service;
 
-use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, hold_connections, on_both};
+use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, lock_connections, on_both};
 
 async fn channel(server: &TestServer) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
@@ -139,7 +139,7 @@ async fn a_call_ends_at_its_deadline_and_leaves_nothing() {
     let server = TestServer::start(Backend::Postgres).await;
     let mut admin = server.admin().await;
     let connection = admin.connection("Held").await;
-    let holder = hold_connections(&server.database_url).await;
+    let holder = lock_connections(&server.database_url).await;
 
     let mut request = Request::new(pb::SuspendConnectionRequest {
         name: connection.name.clone(),
@@ -165,7 +165,7 @@ async fn a_lock_that_is_not_given_up_is_a_conflict() {
     let server = TestServer::start(Backend::Postgres).await;
     let mut admin = server.admin().await;
     let connection = admin.connection("Held").await;
-    let holder = hold_connections(&server.database_url).await;
+    let holder = lock_connections(&server.database_url).await;
     let request = pb::ResumeConnectionRequest { name: connection.name, ..Default::default() };
     let refusal = admin.connections.resume_connection(request).await.expect_err("the row is held");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Aborted, "CONFLICT"));
@@ -177,7 +177,7 @@ async fn calls_beyond_the_places_are_refused_at_once_and_say_when_to_come_back()
     let server = TestServer::start(Backend::Postgres).await;
     let mut admin = server.admin().await;
     let connection = admin.connection("Held").await;
-    let holder = hold_connections(&server.database_url).await;
+    let holder = lock_connections(&server.database_url).await;
     let mut held = tokio::task::JoinSet::new();
     for _ in 0..2 {
         let admin = server.admin().await;

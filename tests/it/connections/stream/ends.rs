@@ -15,7 +15,7 @@ async fn it_ends_with_the_callers_identity() {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
         admin.export(&connection, "Stays").await;
-        let token = server.brief_token("brief", &[Role::Admin], chrono::TimeDelta::seconds(1));
+        let token = server.token_with_ttl("brief", &[Role::Admin], chrono::TimeDelta::seconds(1));
         let mut brief = server.bearer(Some(&token)).await;
         let mut reader = Reader::open(&mut brief, &connection, "", true).await.expect("opened");
         reader.listing().await;
@@ -105,7 +105,7 @@ async fn a_stream_that_nobody_reads_holds_no_database_connection() {
             let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                  AND application_name = 'outflow' AND (state <> 'idle' OR xact_start IS NOT NULL)";
             // A page that was being read may take its time; what is held would stay.
-            while database.number(busy).await > 0 {}
+            while database.fetch_count(busy).await > 0 {}
         }
         // And nothing is lost by waiting.
         for (_, reader) in &mut stalled {

@@ -6,7 +6,7 @@ use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::Event;
 
 use super::Reader;
-use crate::support::{Clients as _, Database, Gate, Process, create_export, cron, new_database, outflow, say};
+use crate::support::{Clients as _, Database, Gate, Process, create_export, cron, new_database, outflow, print_line};
 
 /// How many there are in a full run; otherwise as many as a debug build streams in the time of a gate.
 const MILLION: u64 = 1_000_000;
@@ -40,7 +40,7 @@ async fn all_of_a_million_arrive_and_memory_stays() {
         assert_eq!(reader.listing().await.0.len(), 2_000);
     }
     let idle = server.memory_kib("VmRSS");
-    server.forget_peak();
+    server.reset_peak_memory();
 
     let since = Instant::now();
     let mut reader = Reader::open(&mut admin, &large, "", false).await.expect("opened");
@@ -62,7 +62,7 @@ async fn all_of_a_million_arrive_and_memory_stays() {
     assert_eq!((seen, summary.blocking_export_count.cast_unsigned()), (count, count));
     let peak = server.memory_kib("VmHWM");
     let seconds = since.elapsed().as_secs_f64();
-    say(&format!(
+    print_line(&format!(
         "gate STREAM: {seen} of {MILLION} blocking exports in {seconds:.1} s; server memory idle {idle} KiB, \
          peak {peak} KiB, at most {GROWTH_KIB} KiB more"
     ));
