@@ -1,4 +1,4 @@
-//! CreateExport, 8 calls in flight, spread over 1,000 connections.
+//! Benchmark of CreateExport: 8 calls in flight, spread over 1,000 connections.
 
 use futures_util::future::join_all;
 use outflow::grpc::proto as pb;
@@ -7,14 +7,17 @@ use crate::bare::Contenders;
 use crate::rounds::compare;
 use crate::support::{Clients as _, TestServer, create_export};
 
+/// The number of calls of each contender in a round.
 const CALLS: u64 = 2_000;
+/// The number of concurrent calls.
 const IN_FLIGHT: u64 = 8;
+/// The number of connections that exports are created on.
 const CONNECTIONS: usize = 1_000;
-/// Exports that are there already, for a table as it is after a while.
-const EXPORTS: u64 = 20_000;
+/// The number of existing exports, so that the table is not empty.
+const EXISTING_EXPORTS: u64 = 20_000;
 
-/// What can be equal of two exports.
-fn equal(export: pb::Export) -> pb::Export {
+/// Clears the fields that differ between two exports of equal requests.
+fn comparable(export: pb::Export) -> pb::Export {
     pb::Export {
         name: String::new(),
         uid: String::new(),
@@ -25,7 +28,7 @@ fn equal(export: pb::Export) -> pb::Export {
     }
 }
 
-/// Runs it.
+/// Runs the benchmark.
 pub async fn run(server: &TestServer, contenders: &Contenders) {
     let mut admin = server.admin().await;
     let mut connections = Vec::new();
@@ -34,18 +37,18 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
     }
     let template = admin.export(&connections[0], "First").await;
     let database = server.database().await;
-    database.attach_copies(&template, EXPORTS).await;
-    // As PostgreSQL does by itself within minutes: what it knows of an empty table makes it choose the wrong index.
+    database.attach_copies(&template, EXISTING_EXPORTS).await;
+    // Autovacuum would do this within minutes. By the statistics of an empty table PostgreSQL picks the wrong index.
     database.execute("ANALYZE").await;
     let request = |number: usize| create_export(&connections[number % CONNECTIONS], "Weekly");
-    let mut answers = Vec::new();
-    for contender in &contenders.anns {
+    let mut responses = Vec::new();
+    for contender in &contenders.contributors {
         let created = contender[0].clone().exports.create_export(request(0)).await.expect("created").into_inner();
-        answers.push(equal(created.export.expect("answered")));
+        responses.push(comparable(created.export.expect("an export")));
     }
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "all give the same answer: {answers:#?}");
+    assert!(responses.iter().all(|response| *response == responses[0]), "responses differ: {responses:#?}");
     compare("CreateExport", CALLS, async |contender| {
-        let channels = &contenders.anns[contender];
+        let channels = &contenders.contributors[contender];
         let request = &request;
         let workers = (0..IN_FLIGHT).map(|worker| async move {
             let worker = usize::try_from(worker).expect("small");
@@ -57,6 +60,6 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
         join_all(workers).await;
     })
     .await;
-    // What the bare handlers wrote is as whole as what the service did.
+    // The rows of the bare handlers satisfy the same invariants as those of the service.
     server.check_rows().await;
 }

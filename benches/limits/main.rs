@@ -1,12 +1,12 @@
-//! How far the service is from its limits: each call against bare tonic handlers that run the same statements, through
-//! SeaORM and with sqlx by hand, in turn, in one run, on both databases.
+//! Compares calls of the service with bare tonic handlers that run the same statements, through SeaORM and with sqlx, in
+//! turn, in one run, on both databases.
 //!
-//! `cargo bench` prints the figures: what one contender does in a second, and the median ratio of the rounds. Server,
-//! generator and database share the machine, so that only ratios say something. `BENCH_ROUNDS` is 5 unless set.
+//! `cargo bench` prints the calls per second of each contender, and the median ratio over all rounds. The server, the
+//! load generator and the database share the machine, so only the ratios are meaningful. `BENCH_ROUNDS` is 5 unless set.
 
-#![expect(clippy::print_stdout, reason = "figures are for whoever runs it")]
-#![expect(clippy::expect_used, reason = "a benchmark that cannot go on fails")]
-#![expect(clippy::wildcard_enum_match_arm, reason = "a benchmark that sees anything else than it waits for fails")]
+#![expect(clippy::print_stdout, reason = "the figures are the output of a benchmark")]
+#![expect(clippy::expect_used, reason = "a panic fails the benchmark")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "every other variant fails the benchmark")]
 
 mod bare;
 mod create;
@@ -14,7 +14,7 @@ mod get;
 mod list;
 mod rounds;
 mod stream;
-#[expect(dead_code, unused_imports, reason = "what the tests need besides")]
+#[expect(dead_code, unused_imports, reason = "the tests need more of it")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
@@ -47,8 +47,9 @@ fn main() {
     });
 }
 
-/// Whether something is to be run: `cargo bench --bench limits -- postgres get service` runs only what it names.
+/// Whether to run something: `cargo bench --bench limits -- postgres get service` runs only what the arguments name.
+/// Without an argument of this kind, all of the kind are run.
 fn is_wanted(kind: &[&str], name: &str) -> bool {
-    let named: Vec<String> = std::env::args().skip(1).filter(|word| kind.contains(&word.as_str())).collect();
-    named.is_empty() || named.iter().any(|word| word == name)
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| kind.contains(&argument.as_str())).collect();
+    named.is_empty() || named.iter().any(|argument| argument == name)
 }

@@ -1,4 +1,4 @@
-//! Contenders in turn, round by round, and the ratios of what they did.
+//! Runs the contenders in turn, round by round, and prints their rates and ratios.
 
 use std::time::{Duration, Instant};
 
@@ -7,23 +7,23 @@ use crate::is_wanted;
 /// The names of the contenders, in the order in which they are run.
 pub const CONTENDERS: [&str; 3] = ["service", "seaorm", "sqlx"];
 
-/// How many rounds.
+/// The number of rounds: `BENCH_ROUNDS`, or 5.
 pub fn rounds() -> usize {
     std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
 }
 
-/// Runs the contenders in turn; `one` does `count` things with the contender of a number. The first round is a warm-up.
-pub async fn compare(what: &str, count: u64, one: impl AsyncFn(usize)) {
+/// Runs the contenders in turn; `run` makes `count` calls to the contender of an index. The first round is a warm-up.
+pub async fn compare(what: &str, count: u64, run: impl AsyncFn(usize)) {
     let mut rates = [const { Vec::new() }; CONTENDERS.len()];
     for round in 0..=rounds() {
         for (contender, rates) in rates.iter_mut().enumerate() {
             if !is_wanted(&CONTENDERS, CONTENDERS[contender]) {
                 continue;
             }
-            let since = Instant::now();
-            one(contender).await;
+            let start = Instant::now();
+            run(contender).await;
             if round > 0 {
-                rates.push(per_second(count, since.elapsed()));
+                rates.push(per_second(count, start.elapsed()));
             }
         }
     }
@@ -31,15 +31,16 @@ pub async fn compare(what: &str, count: u64, one: impl AsyncFn(usize)) {
         let rate = median(rates[contender].clone());
         let ratios: Vec<f64> = rates[0].iter().zip(&rates[contender]).map(|(service, other)| service / other).collect();
         let ratio = if ratios.is_empty() { f64::NAN } else { median(ratios) };
-        println!("  {what:<22} {name:<8} {rate:>10.0} /s   the service does {ratio:.2} of it");
+        println!("  {what:<22} {name:<8} {rate:>10.0} /s   the service reaches {ratio:.2} of it");
     }
 }
 
+/// The rate of `count` calls.
 fn per_second(count: u64, elapsed: Duration) -> f64 {
     f64::from(u32::try_from(count).expect("small")) / elapsed.as_secs_f64()
 }
 
-/// The one in the middle.
+/// The median; of an even number of values the upper one in the middle.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

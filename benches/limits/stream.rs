@@ -1,4 +1,4 @@
-//! StreamBlockingExports over 200,000 exports, read as fast as it comes.
+//! Benchmark of StreamBlockingExports: 200,000 exports, read without pauses.
 
 use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::Event;
@@ -7,16 +7,17 @@ use crate::bare::Contenders;
 use crate::rounds::compare;
 use crate::support::{Clients as _, TestServer};
 
+/// The number of exports of the stream.
 const EXPORTS: u64 = 200_000;
 
-/// Runs it.
+/// Runs the benchmark.
 pub async fn run(server: &TestServer, contenders: &Contenders) {
     let mut admin = server.admin().await;
     let connection = admin.connection("Large").await.name;
     let template = admin.export(&connection, "First").await;
     server.database().await.attach_copies(&template, EXPORTS - 1).await;
     let stream = async |contender: usize| {
-        let mut client = contenders.roots[contender][0].clone();
+        let mut client = contenders.admins[contender][0].clone();
         let request = pb::StreamBlockingExportsRequest { name: connection.clone(), ..Default::default() };
         let mut stream = client.connections.stream_blocking_exports(request).await.expect("streamed").into_inner();
         let mut seen = 0;
@@ -27,16 +28,16 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
                 Event::Summary(summary) => {
                     assert_eq!(summary.blocking_export_count.cast_unsigned(), EXPORTS);
                 }
-                other => panic!("{other:?} within the listing"),
+                other => panic!("not an event of a listing: {other:?}"),
             }
             first.get_or_insert(message);
         }
         assert_eq!(seen, EXPORTS);
-        first.expect("a first").event
+        first.expect("a first message").event
     };
     let expected = stream(0).await;
-    for contender in 1..contenders.roots.len() {
-        assert_eq!(stream(contender).await, expected, "all give the same answer");
+    for contender in 1..contenders.admins.len() {
+        assert_eq!(stream(contender).await, expected, "the first messages differ");
     }
     compare("StreamBlockingExports", EXPORTS, async |contender| {
         stream(contender).await;

@@ -1,4 +1,4 @@
-//! ListAuditEvents: every change is on the log, from what, to what.
+//! ListAuditEvents: the content of events, pages, filters, and denied attempts.
 
 use outflow::grpc::proto as pb;
 use outflow::model::Role;
@@ -6,18 +6,20 @@ use prost_types::value::Kind;
 
 use crate::support::{Backend, Client, Clients as _, ErrorExt as _, TestServer, cron, on_both, parent};
 
+/// Lists up to 1,000 events.
 async fn events(admin: &mut Client, filter: pb::ListAuditEventsRequest) -> Vec<pb::AuditEvent> {
     let request = pb::ListAuditEventsRequest { parent: parent(), page_size: 1_000, ..filter };
     admin.audit.list_audit_events(request).await.expect("listed").into_inner().audit_events
 }
 
+/// A string field of an object as it is, and another field as debug text.
 fn value(object: Option<&prost_types::Struct>, key: &str) -> Option<String> {
     let kind = object?.fields.get(key)?.kind.as_ref()?;
     if let Kind::StringValue(text) = kind { Some(text.clone()) } else { Some(format!("{kind:?}")) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_tells_who_did_what_from_what_to_what() {
+async fn an_event_records_the_caller_and_the_changed_fields_with_both_values() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.shared_connection("Partner").await;
@@ -38,7 +40,7 @@ async fn a_change_tells_who_did_what_from_what_to_what() {
 
         let of_export = pb::ListAuditEventsRequest { resource: export.name.clone(), ..Default::default() };
         let found = events(&mut admin, of_export).await;
-        let [created, updated] = found.as_slice() else { panic!("two changes, not {found:?}") };
+        let [created, updated] = found.as_slice() else { panic!("not two events: {found:?}") };
         assert_eq!(created.method, "outflow.v1.ExportService/CreateExport");
         assert_eq!(value(created.after.as_ref(), "connection"), Some(connection.name.clone()));
         assert_eq!((updated.principal.as_str(), updated.roles.join(" ").as_str()), ("ann", "CONTRIBUTOR"));
@@ -52,14 +54,14 @@ async fn a_change_tells_who_did_what_from_what_to_what() {
 
         let by_root = pb::ListAuditEventsRequest { principal: "root".into(), ..Default::default() };
         assert_eq!(events(&mut admin, by_root).await.len(), 1);
-        let later = pb::ListAuditEventsRequest { start_time: updated.time, ..Default::default() };
-        assert_eq!(events(&mut admin, later).await.last(), Some(updated));
+        let since_update = pb::ListAuditEventsRequest { start_time: updated.time, ..Default::default() };
+        assert_eq!(events(&mut admin, since_update).await.last(), Some(updated));
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_an_event_for_each_and_a_rehearsal_none() {
+async fn a_batch_writes_one_event_per_export_and_a_dry_run_writes_none() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
@@ -70,17 +72,17 @@ async fn a_batch_is_an_event_for_each_and_a_rehearsal_none() {
         let mut detach =
             pb::BatchDetachExportsRequest { parent: parent(), names, reason: "moving".into(), ..Default::default() };
         detach.validate_only = true;
-        let rehearsed = admin.exports.batch_detach_exports(detach.clone()).await.expect("fine").into_inner();
-        assert_eq!((rehearsed.detached_count, rehearsed.batch_id.as_str()), (3, ""));
+        let validated = admin.exports.batch_detach_exports(detach.clone()).await.expect("valid").into_inner();
+        assert_eq!((validated.detached_count, validated.batch_id.as_str()), (3, ""));
         let method = "outflow.v1.ExportService/BatchDetachExports";
         let filter = pb::ListAuditEventsRequest { method: method.into(), ..Default::default() };
         assert_eq!(events(&mut admin, filter.clone()).await, []);
         detach.validate_only = false;
-        let done = admin.exports.batch_detach_exports(detach).await.expect("detached").into_inner();
+        let detached = admin.exports.batch_detach_exports(detach).await.expect("detached").into_inner();
         let found = events(&mut admin, filter).await;
         assert_eq!(found.len(), 3);
         for event in &found {
-            assert_eq!((event.batch_id.as_str(), event.reason.as_str()), (done.batch_id.as_str(), "moving"));
+            assert_eq!((event.batch_id.as_str(), event.reason.as_str()), (detached.batch_id.as_str(), "moving"));
             assert_eq!(value(event.before.as_ref(), "connection"), Some(connection.name.clone()));
         }
     })
@@ -88,7 +90,7 @@ async fn a_batch_is_an_event_for_each_and_a_rehearsal_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_has_pages_in_both_directions() {
+async fn events_are_paged_in_descending_order_and_invalid_filters_are_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         for number in 0..5 {
@@ -111,18 +113,18 @@ async fn the_log_has_pages_in_both_directions() {
         }
         seen.reverse();
         assert_eq!(seen, (0..5).map(|number| format!("Connection {number}")).collect::<Vec<_>>());
-        let no_time = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
-        let refused = pb::ListAuditEventsRequest {
+        let invalid_time = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
+        let request = pb::ListAuditEventsRequest {
             parent: parent(),
             resource: "organizations/acme/exports/\0".into(),
             principal: "\0".into(),
             method: "\0".into(),
-            start_time: no_time,
-            end_time: no_time,
+            start_time: invalid_time,
+            end_time: invalid_time,
             order_by: "display_name".into(),
             ..Default::default()
         };
-        let refusal = admin.audit.list_audit_events(refused).await.expect_err("nothing of it is right");
+        let refusal = admin.audit.list_audit_events(request).await.expect_err("six fields are invalid");
         let mut fields = refusal.fields();
         fields.sort();
         assert_eq!(fields, ["end_time", "method", "order_by", "principal", "resource", "start_time"]);
@@ -132,10 +134,10 @@ async fn the_log_has_pages_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn denied_attempts_are_counted_by_the_minute_for_whoever_made_them() {
+async fn denied_attempts_are_counted_per_minute_in_the_organization_of_the_caller() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
-        let mut stranger = server.caller("zeta", "zoe", &[Role::Admin], &[]).await;
+        let mut foreign_admin = server.caller("zeta", "zoe", &[Role::Admin], &[]).await;
         let connection = admin.connection("Partner").await.name;
         let get = |name: &str| pb::GetConnectionRequest { name: name.to_owned() };
         for _ in 0..7 {
@@ -144,20 +146,20 @@ async fn denied_attempts_are_counted_by_the_minute_for_whoever_made_them() {
         let zeta = || pb::ListAuditEventsRequest { parent: "organizations/zeta".into(), ..Default::default() };
         for number in 0..8 {
             let name = format!("organizations/acme/connections/c{number}");
-            stranger.connections.get_connection(get(&name)).await.expect_err("a foreign name");
+            foreign_admin.connections.get_connection(get(&name)).await.expect_err("a foreign name");
             if number == 1 {
-                // What is written by now goes on to be counted, and keeps its names.
-                stranger.audit.list_audit_events(zeta()).await.expect("listed");
+                // Listing writes the attempts so far. Later ones are added to the same event, which keeps its names.
+                foreign_admin.audit.list_audit_events(zeta()).await.expect("listed");
             }
         }
-        let mut nobody = server.anonymous().await;
-        nobody.connections.get_connection(get(&connection)).await.expect_err("nobody");
+        let mut anonymous = server.anonymous().await;
+        anonymous.connections.get_connection(get(&connection)).await.expect_err("no token");
 
         let denied = |events: Vec<pb::AuditEvent>| {
             let denied = events.into_iter().filter(|event| event.outcome() == pb::audit_event::Outcome::Denied);
             denied.collect::<Vec<_>>()
         };
-        // They may have fallen into two minutes.
+        // The attempts may be spread over two minutes, and so over two events.
         let own = denied(events(&mut admin, pb::ListAuditEventsRequest::default()).await);
         assert_eq!(own.iter().map(|event| event.count).sum::<i64>(), 7);
         for event in &own {
@@ -165,8 +167,8 @@ async fn denied_attempts_are_counted_by_the_minute_for_whoever_made_them() {
             assert_eq!(event.method, "outflow.v1.ConnectionService/GetConnection");
             assert!(!event.call_id.is_empty());
         }
-        // In the log of the caller's own organization, with the first five names.
-        let foreign = stranger.audit.list_audit_events(zeta()).await.expect("listed").into_inner().audit_events;
+        // The events are in the audit log of the caller's own organization, with the first five names.
+        let foreign = foreign_admin.audit.list_audit_events(zeta()).await.expect("listed").into_inner().audit_events;
         let foreign = denied(foreign);
         assert_eq!(foreign.iter().map(|event| event.count).sum::<i64>(), 8);
         assert!(foreign.iter().all(|event| event.resource.split(' ').count() <= 5));
@@ -178,15 +180,15 @@ async fn denied_attempts_are_counted_by_the_minute_for_whoever_made_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_denied_waits_for_nobody() {
-    // The database takes no write at all, and answers to the denied come all the same.
+async fn denied_calls_do_not_wait_for_the_audit_table() {
+    // The table of audit events is locked, so that no event can be written.
     let server = TestServer::start(Backend::Postgres).await;
     let (mut admin, ann) = (server.admin().await, server.contributor("ann").await);
     let connection = admin.connection("Partner").await.name;
     let pool = sqlx::PgPool::connect(&server.database_url).await.expect("the database");
-    let mut holder = pool.begin().await.expect("a transaction");
-    sqlx::query("LOCK TABLE audit_events IN EXCLUSIVE MODE").execute(&mut *holder).await.expect("locked");
-    // More than the queue holds.
+    let mut lock = pool.begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE audit_events IN EXCLUSIVE MODE").execute(&mut *lock).await.expect("locked");
+    // More attempts than the queue can hold.
     let denied = (0..3_000).map(|_| {
         let (mut ann, name) = (ann.clone(), connection.clone());
         async move {
@@ -196,7 +198,7 @@ async fn who_is_denied_waits_for_nobody() {
     });
     let reasons = futures_util::future::join_all(denied).await;
     assert!(reasons.iter().all(|reason| reason == "ROLE_REQUIRED"));
-    holder.rollback().await.expect("the table is free");
+    lock.rollback().await.expect("rolled back");
     let counted =
         events(&mut admin, pb::ListAuditEventsRequest { principal: "ann".into(), ..Default::default() }).await;
     let counted = counted.iter().map(|event| event.count).sum::<i64>();

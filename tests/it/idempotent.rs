@@ -1,4 +1,4 @@
-//! IDEMPOTENT: 64 equal request ids at once have one effect and equal answers, whatever the change.
+//! IDEMPOTENT: 64 concurrent calls with the same request id have one effect and equal responses, for every change.
 
 use futures_util::future::join_all;
 use outflow::grpc::proto as pb;
@@ -9,13 +9,13 @@ use crate::support::{
     on_both, parent,
 };
 
-/// Equal calls at once.
+/// The number of equal concurrent calls.
 const AT_ONCE: usize = 64;
-/// Rounds on each database.
+/// The number of rounds on each database.
 const ROUNDS: u64 = 50;
 
-/// How many changes the audit log tells of.
-async fn changes(admin: &mut Client) -> usize {
+/// Counts the events in the audit log.
+async fn count_events(admin: &mut Client) -> usize {
     let mut request = pb::ListAuditEventsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
     let mut count = 0;
     loop {
@@ -29,7 +29,7 @@ async fn changes(admin: &mut Client) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_equal_requests_have_one_effect_and_one_answer() {
+async fn equal_concurrent_requests_have_one_effect_and_equal_responses() {
     on_both(async |server: TestServer| {
         let mut clients = Vec::new();
         for _ in 0..4 {
@@ -47,23 +47,23 @@ async fn many_equal_requests_have_one_effect_and_one_answer() {
                 let suspend = pb::SuspendConnectionRequest { name: names.connection.clone(), ..Default::default() };
                 admin.connections.suspend_connection(suspend).await.expect("suspended");
             }
-            let before = changes(&mut admin).await;
+            let before = count_events(&mut admin).await;
             let request_id = Uuid::new_v4().to_string();
             let options = CallOptions { secret: "equal".to_owned(), request_id, ..CallOptions::default() };
             let calls = (0..AT_ONCE).map(|caller| sample.call(&clients[caller % 4], &names, &options));
-            let mut answers = join_all(calls).await.into_iter().map(|answer| answer.expect(method));
-            let first = answers.next().expect("an answer");
-            assert!(answers.all(|answer| answer == first), "{method}");
-            assert_eq!(changes(&mut admin).await, before + 1, "{method}");
+            let mut responses = join_all(calls).await.into_iter().map(|response| response.expect(method));
+            let first = responses.next().expect("a response");
+            assert!(responses.all(|response| response == first), "{method}");
+            assert_eq!(count_events(&mut admin).await, before + 1, "{method}");
         }
-        gate.tell("");
+        gate.report("");
         server.check_rows().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rehearsal_of_any_change_leaves_nothing_and_keeps_its_id_free() {
+async fn a_dry_run_of_any_change_stores_nothing_and_does_not_use_up_its_request_id() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let database = server.database().await;
@@ -76,13 +76,13 @@ async fn a_rehearsal_of_any_change_leaves_nothing_and_keeps_its_id_free() {
             }
             let before = database.content().await;
             let request_id = Uuid::new_v4().to_string();
-            let rehearsal = CallOptions { secret: "rehearsed".into(), request_id, validate_only: true };
-            let performance = CallOptions { validate_only: false, ..rehearsal.clone() };
+            let dry_run = CallOptions { secret: "of a dry run".into(), request_id, validate_only: true };
+            let change = CallOptions { validate_only: false, ..dry_run.clone() };
             for _ in 0..2 {
-                sample.call(&admin, &names, &rehearsal).await.expect(method);
+                sample.call(&admin, &names, &dry_run).await.expect(method);
                 assert_eq!(database.content().await, before, "{method}");
             }
-            sample.call(&admin, &names, &performance).await.expect("the id is free");
+            sample.call(&admin, &names, &change).await.expect("the request id is unused");
             assert_ne!(database.content().await, before, "{method}");
         }
     })
@@ -90,38 +90,38 @@ async fn a_rehearsal_of_any_change_leaves_nothing_and_keeps_its_id_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_with_other_content_is_refused_and_another_callers_is_another() {
+async fn a_request_id_is_refused_with_other_content_and_is_separate_for_each_caller() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let mut other = server.caller("acme", "second", &[outflow::model::Role::Admin], &[]).await;
         let request_id = "01931f6e-7c4b-7000-8000-00000000000a".to_owned();
         let first = pb::CreateConnectionRequest { request_id: request_id.clone(), ..create_connection("First") };
-        let made = admin.connections.create_connection(first.clone()).await.expect("created").into_inner();
+        let created = admin.connections.create_connection(first.clone()).await.expect("created").into_inner();
         let mut changed = first.clone();
         changed.credential = Some(crate::support::password("another"));
         let refusal = admin.connections.create_connection(changed).await.expect_err("other content");
         assert_eq!((refusal.reason().as_str(), refusal.fields()), ("REQUEST_ID_REUSED", vec!["request_id".to_owned()]));
         let others = other.connections.create_connection(first.clone()).await.expect("created").into_inner();
-        assert_ne!(others, made, "two principals' ids are two requests");
+        assert_ne!(others, created, "request ids are separate for each principal");
 
-        // Only a success is recorded: what was refused may be sent again, put right.
-        let mut wrong = pb::CreateConnectionRequest { request_id: Uuid::new_v4().to_string(), ..first.clone() };
-        wrong.credential = None;
-        let refusal = admin.connections.create_connection(wrong.clone()).await.expect_err("no credential");
+        // Only successes are recorded: after a refusal the corrected request may use the same id.
+        let mut corrected = pb::CreateConnectionRequest { request_id: Uuid::new_v4().to_string(), ..first.clone() };
+        corrected.credential = None;
+        let refusal = admin.connections.create_connection(corrected.clone()).await.expect_err("no credential");
         assert_eq!(refusal.reason(), "INVALID_FIELD");
-        wrong.credential = first.credential.clone();
-        admin.connections.create_connection(wrong).await.expect("created");
+        corrected.credential = first.credential.clone();
+        admin.connections.create_connection(corrected).await.expect("created");
 
-        // The answer is the resource as it is now, and NOT_FOUND once it is gone.
-        let name = made.connection.expect("answered").name;
+        // A replay returns the current resource, and NOT_FOUND once it is deleted.
+        let name = created.connection.expect("a connection").name;
         let suspend = pb::SuspendConnectionRequest { name: name.clone(), ..Default::default() };
         let suspended = admin.connections.suspend_connection(suspend).await.expect("suspended").into_inner();
         let again = admin.connections.create_connection(first.clone()).await.expect("replayed").into_inner();
         assert_eq!(again.connection, suspended.connection);
         let delete = pb::DeleteConnectionRequest { name, request_id: Uuid::new_v4().to_string(), ..Default::default() };
-        admin.connections.delete_connection(delete.clone()).await.expect("removed");
-        admin.connections.delete_connection(delete).await.expect("a removal answers as it did");
-        let refusal = admin.connections.create_connection(first).await.expect_err("gone since");
+        admin.connections.delete_connection(delete.clone()).await.expect("deleted");
+        admin.connections.delete_connection(delete).await.expect("replayed");
+        let refusal = admin.connections.create_connection(first).await.expect_err("deleted since");
         assert_eq!(refusal.reason(), "RESOURCE_NOT_FOUND");
         server.check_rows().await;
     })

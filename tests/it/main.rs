@@ -1,7 +1,7 @@
-//! The tests: a real server on a socket, generated clients, both databases.
+//! Integration tests: a server on a socket, generated clients, and both databases.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::wildcard_enum_match_arm, reason = "a test that sees anything else than it waits for fails")]
+#![expect(clippy::expect_used, reason = "a panic fails the test")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "every other variant fails the test")]
 
 mod architecture;
 mod audit;
@@ -9,7 +9,6 @@ mod authz_matrix;
 mod connections;
 mod exports;
 mod faults;
-
 mod idempotent;
 mod leak;
 mod lifecycle_model;

@@ -1,5 +1,5 @@
-//! TENANT: a name of another organization, anywhere in a request, is refused before anything is looked up: the answer
-//! is the same whether the name exists or not, to the byte.
+//! TENANT: a name of another organization, in any field of a request, is refused before it is looked up: the status is
+//! the same, byte for byte, whether the resource exists or not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,11 +14,11 @@ use crate::support::{
     CallOptions, Clients as _, ErrorExt as _, Gate, Names, SAMPLES, Sample, Slot, TestServer, on_both, parent,
 };
 
-/// Calls in all, on both databases.
+/// The number of calls on both databases together.
 const CALLS: u64 = 10_000;
 
-/// What a refusal says, with the ids of one organization's resources put in place of another's.
-fn said(status: &Status, absent: &Names, present: &Names) -> (Code, String, Vec<u8>) {
+/// The code, message and details of a status, with the absent names replaced by the present ones.
+fn normalized(status: &Status, absent: &Names, present: &Names) -> (Code, String, Vec<u8>) {
     let mut details = status.details().to_vec();
     let mut message = status.message().to_owned();
     let pairs = [
@@ -28,16 +28,16 @@ fn said(status: &Status, absent: &Names, present: &Names) -> (Code, String, Vec<
         (&absent.export, &present.export),
     ];
     for (absent, present) in pairs {
-        assert_eq!(absent.len(), present.len(), "lengths stand in the details too");
+        assert_eq!(absent.len(), present.len(), "the encoded details contain lengths");
         message = message.replace(absent.as_str(), present);
-        while let Some(at) = details.windows(absent.len()).position(|window| window == absent.as_bytes()) {
-            details[at..at + present.len()].copy_from_slice(present.as_bytes());
+        while let Some(start) = details.windows(absent.len()).position(|window| window == absent.as_bytes()) {
+            details[start..start + present.len()].copy_from_slice(present.as_bytes());
         }
     }
     (status.code(), message, details)
 }
 
-/// Copies `own` and replaces the names that the bits of `which` select among `slots` by foreign ones.
+/// The own names, with the names in the slots of the bit mask `which` replaced by foreign ones.
 fn mixed(own: &Names, foreign: &Names, slots: &[Slot], which: u64) -> Names {
     let mut names = own.clone();
     for (index, slot) in slots.iter().enumerate() {
@@ -49,7 +49,7 @@ fn mixed(own: &Names, foreign: &Names, slots: &[Slot], which: u64) -> Names {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn foreign_names_are_refused_whether_they_exist_or_not() {
+async fn foreign_names_are_refused_alike_whether_they_exist_or_not() {
     on_both(async |server: TestServer| {
         let mut zeta = server.caller("zeta", "root", &[Role::Admin], &[]).await;
         let present = Names::make(&mut zeta, "zeta", 11).await;
@@ -67,32 +67,33 @@ async fn foreign_names_are_refused_whether_they_exist_or_not() {
         let samples: Vec<(&Sample, Vec<Slot>)> = SAMPLES.iter().map(|sample| (sample, sample.slots())).collect();
         let samples: Vec<_> = samples.into_iter().filter(|(_, slots)| !slots.is_empty()).collect();
         let before = (zeta.read_connection(&present.connection).await, zeta.read_export(&present.export).await);
-        let by_right = AtomicU64::new(0);
+        let not_permitted = AtomicU64::new(0);
 
         let gate = Gate::new(format!("TENANT, {:?}", server.backend), CALLS / 2);
         gate.run(async |round| {
             let mut random = StdRng::seed_from_u64(round);
             let (sample, slots) = &samples[random.random_range(0..samples.len())];
             let method = sample.method;
-            // Mostly administrators: a caller without the role is refused before any name is read.
+            // Mostly administrators, because callers without the role are refused before any name is read.
             let client = &callers[[0, 0, 0, 1, 2][random.random_range(0..5)]];
             let which = 1 + random.next_u64() % ((1 << slots.len()) - 1);
             let mut refusals = Vec::new();
             for foreign in [&present, &absent] {
-                let answer = sample.call(client, &mixed(&own, foreign, slots, which), &CallOptions::default()).await;
-                let refusal = answer.err().unwrap_or_else(|| panic!("{method} took a foreign name, round {round}"));
+                let response = sample.call(client, &mixed(&own, foreign, slots, which), &CallOptions::default()).await;
+                let refusal =
+                    response.err().unwrap_or_else(|| panic!("{method} accepted a foreign name, round {round}"));
                 assert_eq!(refusal.code(), Code::PermissionDenied, "{method}: {refusal:?}");
                 refusals.push(refusal);
             }
-            by_right.fetch_add(u64::from(refusals[0].reason() == "NOT_PERMITTED"), Ordering::Relaxed);
+            not_permitted.fetch_add(u64::from(refusals[0].reason() == "NOT_PERMITTED"), Ordering::Relaxed);
             assert_eq!(
-                said(&refusals[0], &absent, &present),
-                said(&refusals[1], &absent, &present),
+                normalized(&refusals[0], &absent, &present),
+                normalized(&refusals[1], &absent, &present),
                 "{method}, round {round}"
             );
         })
         .await;
-        gate.tell(&format!(", {} of them past the role", by_right.into_inner()));
+        gate.report(&format!(", {} of them refused for the name and not for the role", not_permitted.into_inner()));
 
         let after = (zeta.read_connection(&present.connection).await, zeta.read_export(&present.export).await);
         assert_eq!(after, before);
@@ -102,7 +103,7 @@ async fn foreign_names_are_refused_whether_they_exist_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_foreign_name_among_many_refuses_a_batch_and_a_set() {
+async fn one_foreign_name_refuses_the_whole_batch() {
     on_both(async |server: TestServer| {
         let mut zeta = server.caller("zeta", "root", &[Role::Admin], &[]).await;
         let foreign = Names::make(&mut zeta, "zeta", 1).await;

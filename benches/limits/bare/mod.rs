@@ -1,4 +1,4 @@
-//! The contenders: the service, and bare tonic servers over the same database, without gate, rules or conversions.
+//! The contenders: the service, and bare tonic servers on the same database, without middleware, rules or conversions.
 
 mod rows;
 mod seaorm;
@@ -28,13 +28,15 @@ use uuid::Uuid;
 
 use crate::support::{Backend, Client, Clients as _, TestServer};
 
-/// Channels to each contender.
+/// The number of channels to each contender.
 const CHANNELS: usize = 4;
 
-/// Clients of each contender, in the order of `CONTENDERS`: an administrator's and a contributor's.
+/// The clients of each contender, in the order of `CONTENDERS`.
 pub struct Contenders {
-    pub roots: Vec<Vec<Client>>,
-    pub anns: Vec<Vec<Client>>,
+    /// Clients of an administrator.
+    pub admins: Vec<Vec<Client>>,
+    /// Clients of a contributor.
+    pub contributors: Vec<Vec<Client>>,
 }
 
 impl Contenders {
@@ -45,38 +47,40 @@ impl Contenders {
             Backend::Sqlite => serve(sqlx::Sqlx::<Sqlite>::open(server)).await,
             Backend::Postgres => serve(sqlx::Sqlx::<Postgres>::open(server)).await,
         };
-        let (mut roots, mut anns) = (Vec::new(), Vec::new());
+        let (mut admins, mut contributors) = (Vec::new(), Vec::new());
         for address in [server.address, seaorm, sqlx] {
             let root = server.token("acme", "root", &[Role::Admin], &[]);
             let ann = server.token("acme", "ann", &[Role::Contributor], &[]);
-            let (mut by_root, mut by_ann) = (Vec::new(), Vec::new());
+            let (mut admin_clients, mut contributor_clients) = (Vec::new(), Vec::new());
             for _ in 0..CHANNELS {
-                by_root.push(Client::connect(address, Some(&root)).await);
-                by_ann.push(Client::connect(address, Some(&ann)).await);
+                admin_clients.push(Client::connect(address, Some(&root)).await);
+                contributor_clients.push(Client::connect(address, Some(&ann)).await);
             }
-            roots.push(by_root);
-            anns.push(by_ann);
+            admins.push(admin_clients);
+            contributors.push(contributor_clients);
         }
-        Self { roots, anns }
+        Self { admins, contributors }
     }
 }
 
-/// A page of the stream: its messages, whether it is the last, and how many exports there are.
+/// A page of the stream.
 pub struct Page {
     messages: Vec<pb::StreamBlockingExportsResponse>,
+    /// The number of attached exports.
     count: i64,
+    /// The revision after which the next page starts.
     revision: i64,
 }
 
-/// What a bare server does.
+/// The operations of a bare server.
 pub trait Bare: Send + Sync + 'static {
-    /// A connection by its id.
+    /// Reads a connection by its id.
     fn get(&self, id: &str) -> impl Future<Output = pb::Connection> + Send;
-    /// A new export of ann's on a connection.
+    /// Creates an export of `ann` on a connection.
     fn create(&self, request: pb::CreateExportRequest) -> impl Future<Output = pb::Export> + Send;
-    /// The uid of a connection.
+    /// Finds the uid of a connection by its id.
     fn find_uid(&self, id: &str) -> impl Future<Output = Uuid> + Send;
-    /// The attached exports behind a cursor.
+    /// Reads a page of attached exports after a cursor.
     fn page(&self, cursor: Cursor) -> impl Future<Output = Page> + Send;
 }
 
@@ -85,6 +89,7 @@ fn id(name: &str) -> &str {
     name.rsplit('/').next().expect("a name")
 }
 
+/// Starts a bare server, and returns its address.
 async fn serve(bare: impl Bare) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -97,7 +102,7 @@ async fn serve(bare: impl Bare) -> SocketAddr {
 
 type Messages = Pin<Box<dyn Stream<Item = Result<pb::StreamBlockingExportsResponse, Status>> + Send>>;
 
-/// Pages one after the other, then the summary.
+/// Streams one page after the other, then the summary.
 fn stream(bare: Arc<impl Bare>, uid: Uuid) -> Messages {
     let start = rows::start(uid);
     let pages = futures_util::stream::unfold(Some(start), move |cursor| {
@@ -105,7 +110,7 @@ fn stream(bare: Arc<impl Bare>, uid: Uuid) -> Messages {
         async move {
             let mut cursor = cursor?;
             let mut page = bare.page(cursor).await;
-            let last = page.messages.len() < statements::PAGE;
+            let last = page.messages.len() < statements::PAGE_SIZE;
             cursor.last_revision = page.revision;
             if last {
                 let blocking_set_etag = cursor.encode();

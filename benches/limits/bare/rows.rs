@@ -1,4 +1,4 @@
-//! Rows of either library, and the messages that they become.
+//! Reads rows of both libraries, and converts them to messages.
 
 use chrono::{DateTime, Utc};
 use outflow::grpc::proto as pb;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Page;
 
-/// A row.
+/// A row of either library, read by column name.
 pub trait Row {
     fn text(&self, column: &str) -> String;
     fn maybe_text(&self, column: &str) -> Option<String>;
@@ -101,13 +101,13 @@ impl Row for QueryResult {
         self.try_get("", column).expect("a text")
     }
     fn maybe_text(&self, column: &str) -> Option<String> {
-        self.try_get("", column).expect("a text or none")
+        self.try_get("", column).expect("a text or NULL")
     }
     fn number(&self, column: &str) -> i64 {
         self.try_get("", column).expect("a number")
     }
     fn maybe_number(&self, column: &str) -> Option<i64> {
-        self.try_get("", column).expect("a number or none")
+        self.try_get("", column).expect("a number or NULL")
     }
     fn small(&self, column: &str) -> i32 {
         self.try_get("", column).expect("a small number")
@@ -125,7 +125,7 @@ impl Row for QueryResult {
         self.try_get("", column).expect("a time")
     }
     fn maybe_time(&self, column: &str) -> Option<DateTime<Utc>> {
-        self.try_get("", column).expect("a time or none")
+        self.try_get("", column).expect("a time or NULL")
     }
 }
 
@@ -133,15 +133,16 @@ fn stamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: time.timestamp(), nanos: i32::try_from(time.timestamp_subsec_nanos()).expect("in range") }
 }
 
-fn structure(value: Value) -> Struct {
-    let Value::Object(object) = value else { panic!("{value} is no object") };
+/// Converts a JSON object of strings, booleans and numbers to a Struct.
+fn object(value: Value) -> Struct {
+    let Value::Object(fields) = value else { panic!("not an object: {value}") };
     let value = |value| match value {
         Value::String(text) => Kind::StringValue(text),
         Value::Bool(flag) => Kind::BoolValue(flag),
         Value::Number(number) => Kind::NumberValue(number.as_f64().expect("a number")),
-        other => panic!("{other} is not among these settings"),
+        other => panic!("not a string, boolean or number: {other}"),
     };
-    Struct { fields: object.into_iter().map(|(key, found)| (key, value(found).into())).collect() }
+    Struct { fields: fields.into_iter().map(|(key, found)| (key, value(found).into())).collect() }
 }
 
 fn texts(value: Value) -> Vec<String> {
@@ -152,7 +153,7 @@ fn etag(uid: Uuid, revision: i64) -> String {
     Etag { uid, revision }.encode(TokenKind::Etag)
 }
 
-/// The message of a connection.
+/// Converts a row to a connection.
 pub fn connection(row: &impl Row) -> pb::Connection {
     let uid = row.uid("uid");
     let members = row.maybe_text("members");
@@ -164,7 +165,7 @@ pub fn connection(row: &impl Row) -> pb::Connection {
         description: row.text("description"),
         connection_type: format!("connectionTypes/{}", row.text("connection_type")),
         schema_version: row.small("schema_version"),
-        properties: Some(structure(row.json("properties"))),
+        properties: Some(object(row.json("properties"))),
         credential_status: Some(pb::CredentialStatus {
             auth_method: row.maybe_text("credential_auth_method").unwrap_or_default(),
             set_fields: texts(row.json("credential_set_fields")),
@@ -189,7 +190,7 @@ pub fn connection(row: &impl Row) -> pb::Connection {
     }
 }
 
-/// The message of an attached export.
+/// Converts a row to an attached export.
 pub fn export(row: &impl Row) -> pb::Export {
     use pb::export::{CallerAccess, State};
     let (uid, organization) = (row.uid("uid"), row.text("organization"));
@@ -212,7 +213,7 @@ pub fn export(row: &impl Row) -> pb::Export {
         payload: Some(pb::Payload {
             tables: vec![pb::PayloadTable { table, fields: vec![field], filters: Vec::new() }],
         }),
-        destination_settings: Some(structure(row.json("destination_settings"))),
+        destination_settings: Some(object(row.json("destination_settings"))),
         state: State::Active.into(),
         caller_access: if row.flag("managed") { CallerAccess::Manage } else { CallerAccess::View }.into(),
         labels: serde_json::from_value(row.json("labels")).expect("labels"),
@@ -225,10 +226,10 @@ pub fn export(row: &impl Row) -> pb::Export {
     }
 }
 
-/// The messages of a page.
+/// Converts rows to a page.
 pub fn page<R: Row>(rows: &[R], mut cursor: Cursor) -> Page {
-    let first = rows.first().expect("the connection is there");
-    let (count, standing) = (first.number("standing_count"), first.number("standing_revision"));
+    let first = rows.first().expect("the connection exists");
+    let (count, snapshot_revision) = (first.number("snapshot_count"), first.number("snapshot_revision"));
     let mut messages = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(revision) = row.maybe_number("entry_revision") else { continue };
@@ -243,11 +244,11 @@ pub fn page<R: Row>(rows: &[R], mut cursor: Cursor) -> Page {
         let event = Some(Event::Blocking(blocking));
         messages.push(pb::StreamBlockingExportsResponse { event, cursor: cursor.encode() });
     }
-    let revision = if messages.len() < super::statements::PAGE { standing } else { cursor.last_revision };
+    let revision = if messages.len() < super::statements::PAGE_SIZE { snapshot_revision } else { cursor.last_revision };
     Page { messages, count, revision }
 }
 
-/// What a new export of `create_export` is in the database.
+/// The column values of a new export, which `create_export` requests.
 pub struct NewExport {
     pub uid: Uuid,
     pub id: String,
@@ -277,7 +278,7 @@ impl NewExport {
         }
     }
 
-    /// What the audit log tells of it.
+    /// The new values in its audit event.
     pub fn after(&self, connection: &str) -> Value {
         let tables = &self.payload["tables"][0];
         json!({
@@ -287,7 +288,7 @@ impl NewExport {
     }
 }
 
-/// Where the stream begins.
+/// The cursor at the start of the stream.
 pub fn start(uid: Uuid) -> Cursor {
     let connection = ConnectionUid(uid);
     Cursor { connection, start_revision: 0, last_revision: 0, released_until: DateTime::UNIX_EPOCH }

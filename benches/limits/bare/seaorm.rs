@@ -1,4 +1,4 @@
-//! Through SeaORM: its pools, its statements with their values, its rows.
+//! The bare server with SeaORM: its pools, its statements with their values, its rows.
 
 use outflow::grpc::proto as pb;
 use outflow::model::Cursor;
@@ -14,7 +14,7 @@ use super::statements::Statements;
 use super::{Bare, Page, id, sqlx};
 use crate::support::{Backend, TestServer};
 
-/// A pool to read and a pool to write, as the service has them.
+/// Two pools, for reads and for writes, as in the service.
 pub struct SeaOrm {
     read: DatabaseConnection,
     write: DatabaseConnection,
@@ -44,7 +44,7 @@ impl SeaOrm {
 impl Bare for SeaOrm {
     async fn get(&self, id: &str) -> pb::Connection {
         let statement = self.with(self.statements.get_by_id, [id.into()]);
-        connection(&self.read.query_one_raw(statement).await.expect("answered").expect("it is there"))
+        connection(&self.read.query_one_raw(statement).await.expect("queried").expect("a row"))
     }
 
     async fn create(&self, request: pb::CreateExportRequest) -> pb::Export {
@@ -57,12 +57,12 @@ impl Bare for SeaOrm {
         };
         let db = self.write.begin_with_options(options).await.expect("a transaction");
         let one = async |sql: &str, value: Value| {
-            db.query_one_raw(self.with(sql, [value])).await.expect("answered").expect("it is there")
+            db.query_one_raw(self.with(sql, [value])).await.expect("queried").expect("a row")
         };
         let target = one(self.statements.find_usable, id(&name).into()).await.uid("uid");
         one(self.statements.lock, target.into()).await;
         assert!(!connection(&one(self.statements.get_usable, target.into()).await).name.is_empty());
-        let revision = one(self.statements.admit, target.into()).await.number("attachment_revision");
+        let revision = one(self.statements.reserve_revision, target.into()).await.number("attachment_revision");
         let values = [
             new.uid.into(),
             new.id.clone().into(),
@@ -89,14 +89,14 @@ impl Bare for SeaOrm {
             Uuid::new_v4().to_string().into(),
         ];
         db.execute_raw(self.with(self.statements.insert_event, values)).await.expect("inserted");
-        let answer = export(&one(self.statements.read_export, new.uid.into()).await);
+        let export = export(&one(self.statements.read_export, new.uid.into()).await);
         db.commit().await.expect("committed");
-        answer
+        export
     }
 
     async fn find_uid(&self, id: &str) -> Uuid {
         let statement = self.with(self.statements.find_uid, [id.into()]);
-        self.read.query_one_raw(statement).await.expect("answered").expect("it is there").uid("uid")
+        self.read.query_one_raw(statement).await.expect("queried").expect("a row").uid("uid")
     }
 
     async fn page(&self, cursor: Cursor) -> Page {

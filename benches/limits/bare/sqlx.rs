@@ -1,4 +1,4 @@
-//! By hand, with sqlx.
+//! The bare server with sqlx.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -17,15 +17,16 @@ use super::statements::Statements;
 use super::{Bare, Page, id};
 use crate::support::{Backend, TestServer};
 
-/// A pool to read and a pool to write, as the service has them.
+/// Two pools, for reads and for writes, as in the service.
 pub struct Sqlx<DB: Database> {
     read: Pool<DB>,
     write: Pool<DB>,
+    /// The statement that begins a transaction for writes.
     begin: &'static str,
     statements: Statements,
 }
 
-/// The pools of an SQLite file.
+/// Opens the pools of an SQLite file.
 pub fn sqlite(server: &TestServer) -> (Pool<Sqlite>, Pool<Sqlite>) {
     let options = SqliteConnectOptions::from_str(&server.database_url).expect("a URL");
     let options = options
@@ -39,7 +40,7 @@ pub fn sqlite(server: &TestServer) -> (Pool<Sqlite>, Pool<Sqlite>) {
     (pool(4), pool(1))
 }
 
-/// The pools of a database of PostgreSQL.
+/// Opens the pools of a PostgreSQL database.
 pub fn postgres(server: &TestServer) -> (Pool<Postgres>, Pool<Postgres>) {
     let options = PgConnectOptions::from_str(&server.database_url).expect("a URL").disable_statement_logging();
     let pool = |size| {
@@ -80,7 +81,7 @@ where
 {
     async fn get(&self, id: &str) -> pb::Connection {
         let query = sqlx::query(self.statements.get_by_id).bind(id.to_owned());
-        connection(&query.fetch_one(&self.read).await.expect("it is there"))
+        connection(&query.fetch_one(&self.read).await.expect("a row"))
     }
 
     async fn create(&self, request: pb::CreateExportRequest) -> pb::Export {
@@ -92,9 +93,10 @@ where
         let found = sqlx::query(self.statements.find_usable).bind(id(&name).to_owned()).fetch_one(&mut *db).await;
         let target: Uuid = found.expect("usable").get(0);
         sqlx::query(self.statements.lock).bind(target).fetch_all(&mut *db).await.expect("locked");
-        let row = sqlx::query(self.statements.get_usable).bind(target).fetch_one(&mut *db).await.expect("there");
+        let row = sqlx::query(self.statements.get_usable).bind(target).fetch_one(&mut *db).await.expect("a row");
         assert!(!connection(&row).name.is_empty());
-        let row = sqlx::query(self.statements.admit).bind(target).fetch_one(&mut *db).await.expect("admitted");
+        let row =
+            sqlx::query(self.statements.reserve_revision).bind(target).fetch_one(&mut *db).await.expect("reserved");
         let revision = row.number("attachment_revision");
         sqlx::query(self.statements.insert_export)
             .bind(new.uid)
@@ -124,15 +126,15 @@ where
             .execute(&mut *db)
             .await
             .expect("inserted");
-        let row = sqlx::query(self.statements.read_export).bind(new.uid).fetch_one(&mut *db).await.expect("there");
-        let answer = export(&row);
+        let row = sqlx::query(self.statements.read_export).bind(new.uid).fetch_one(&mut *db).await.expect("a row");
+        let export = export(&row);
         transaction.commit().await.expect("committed");
-        answer
+        export
     }
 
     async fn find_uid(&self, id: &str) -> Uuid {
         let query = sqlx::query(self.statements.find_uid).bind(id.to_owned());
-        query.fetch_one(&self.read).await.expect("it is there").get(0)
+        query.fetch_one(&self.read).await.expect("a row").get(0)
     }
 
     async fn page(&self, cursor: Cursor) -> Page {

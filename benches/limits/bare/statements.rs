@@ -1,9 +1,9 @@
-//! The statements that the service runs, as its database's log shows them, with what never changes written out.
+//! The statements of the service, as logged by its database, with the parameters that never change written as literals.
 
 use crate::support::Backend;
 
-/// Exports of a page.
-pub const PAGE: usize = 500;
+/// The size of a page.
+pub const PAGE_SIZE: usize = 500;
 
 const CONNECTION: &str = "connections.organization, connections.uid, connections.id, connections.display_name, \
     connections.display_name_search, connections.description, connections.connection_type, \
@@ -36,15 +36,15 @@ pub struct Statements {
     pub find_uid: &'static str,
     pub find_usable: &'static str,
     pub lock: &'static str,
-    pub admit: &'static str,
+    pub reserve_revision: &'static str,
     pub insert_export: &'static str,
     pub insert_event: &'static str,
     pub read_export: &'static str,
     pub page: &'static str,
 }
 
-/// A text that lives as long as the program.
-fn kept(text: String) -> &'static str {
+/// Leaks a text, which is needed until the program ends.
+fn leak(text: String) -> &'static str {
     Box::leak(text.into_boxed_str())
 }
 
@@ -66,19 +66,19 @@ impl Statements {
         let columns = "entry_revision, entry_id, entry_display_name, entry_creator, entry_due_time, entry_uid, \
              entry_create_time, entry_schedule, entry_cause";
         Self {
-            get_by_id: kept(format!("{connection} WHERE connections.organization = 'acme' AND connections.id = $1")),
-            get_usable: kept(format!(
+            get_by_id: leak(format!("{connection} WHERE connections.organization = 'acme' AND connections.id = $1")),
+            get_usable: leak(format!(
                 "{connection} WHERE connections.organization = 'acme' AND connections.uid = $1 AND {USABLE}"
             )),
             find_uid: "SELECT uid FROM connections WHERE organization = 'acme' AND id = $1",
-            find_usable: kept(format!(
+            find_usable: leak(format!(
                 "SELECT uid FROM connections WHERE connections.organization = 'acme' AND connections.id = $1 \
                  AND {USABLE}"
             )),
-            lock: kept(format!(
+            lock: leak(format!(
                 "SELECT uid FROM connections WHERE organization = 'acme' AND uid IN ($1) ORDER BY uid{lock}"
             )),
-            admit: kept(format!(
+            reserve_revision: leak(format!(
                 "UPDATE connections SET attached_export_count = attached_export_count + 1, \
                  attachment_revision = attachment_revision + 1, last_attached_revision = attachment_revision + 1 \
                  WHERE organization = 'acme' AND uid = $1 RETURNING {CONNECTION}"
@@ -90,7 +90,7 @@ impl Statements {
             insert_event: "INSERT INTO audit_events (organization, uid, time, principal, roles, method, resource, \
                  resource_uid, resource_display_name, changed_fields, before, after, count, call_id, reason) VALUES \
                  ('acme', $1, $2, 'ann', $3, 'outflow.v1.ExportService/CreateExport', $4, $5, $6, $7, $8, $9, 1, $10, '')",
-            read_export: kept(format!(
+            read_export: leak(format!(
                 "SELECT {EXPORT}, connections.id AS connection_id, \
                  connections.display_name AS connection_display_name, {condition}, ((exports.connection_uid IS NULL \
                  AND exports.creator = 'ann') OR (NOT exports.connection_uid IS NULL AND {USABLE})) AS managed \
@@ -98,16 +98,16 @@ impl Statements {
                  AND exports.connection_uid = connections.uid WHERE exports.organization = 'acme' \
                  AND exports.uid IN ($1)"
             )),
-            page: kept(format!(
-                "SELECT connections.attached_export_count AS standing_count, \
-                 connections.attachment_revision AS standing_revision, {condition}, {now} AS standing_time, \
+            page: leak(format!(
+                "SELECT connections.attached_export_count AS snapshot_count, \
+                 connections.attachment_revision AS snapshot_revision, {condition}, {now} AS snapshot_time, \
                  {columns} FROM connections LEFT JOIN (SELECT {columns} FROM (SELECT {columns} FROM (SELECT \
                  attached_revision AS entry_revision, id AS entry_id, display_name AS entry_display_name, \
                  creator AS entry_creator, next_due_time AS entry_due_time, uid AS entry_uid, \
                  create_time AS entry_create_time, schedule AS entry_schedule, CAST(NULL AS text) AS entry_cause \
                  FROM exports WHERE organization = 'acme' AND connection_uid = $1 AND attached_revision > $2 \
-                 ORDER BY attached_revision ASC LIMIT {PAGE}) AS b) AS u ORDER BY entry_revision ASC LIMIT {PAGE}) \
-                 AS p ON TRUE WHERE connections.organization = 'acme' AND connections.uid = $1 \
+                 ORDER BY attached_revision ASC LIMIT {PAGE_SIZE}) AS b) AS u ORDER BY entry_revision ASC \
+                 LIMIT {PAGE_SIZE}) AS p ON TRUE WHERE connections.organization = 'acme' AND connections.uid = $1 \
                  ORDER BY entry_revision ASC"
             )),
         }

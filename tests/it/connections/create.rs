@@ -1,4 +1,4 @@
-//! CreateConnection: checked against its type, sealed, answered as stored.
+//! CreateConnection: validation against the type, stored credentials, ids, and dry runs.
 
 use outflow::grpc::proto as pb;
 use prost_types::value::Kind;
@@ -7,13 +7,13 @@ use tonic::Code;
 use crate::support::{Clients as _, ErrorExt as _, create_connection, object, on_both, parent, password, text};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_is_answered_as_it_is_read_back() {
+async fn create_returns_the_connection_that_get_returns() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let request =
             pb::CreateConnectionRequest { connection_id: "partner".into(), ..create_connection(" Partner – SFTP ") };
         let created = admin.connections.create_connection(request).await.expect("created").into_inner();
-        let created = created.connection.expect("answered");
+        let created = created.connection.expect("a connection");
         assert_eq!(created.name, "organizations/acme/connections/partner");
         assert_eq!(created.display_name, " Partner – SFTP ");
         assert_eq!(created.state(), pb::connection::State::Active);
@@ -28,7 +28,7 @@ async fn a_connection_is_answered_as_it_is_read_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_wrong_is_said_at_once_and_nothing_is_stored() {
+async fn all_violations_are_reported_at_once_and_nothing_is_stored() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let mut request = create_connection("");
@@ -36,7 +36,7 @@ async fn everything_wrong_is_said_at_once_and_nothing_is_stored() {
         request.request_id = "7".into();
         let connection = request.connection.as_mut().expect("a connection");
         connection.labels.insert(String::new(), "x".repeat(300));
-        let refusal = admin.connections.create_connection(request).await.expect_err("much is wrong");
+        let refusal = admin.connections.create_connection(request).await.expect_err("five fields are invalid");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
         let mut fields = refusal.fields();
         fields.sort();
@@ -48,7 +48,7 @@ async fn everything_wrong_is_said_at_once_and_nothing_is_stored() {
         let properties = object([("port", Kind::NumberValue(0.5)), ("host", text("a b")), ("colour", text("red"))]);
         request.connection.as_mut().expect("a connection").properties = Some(properties);
         request.credential = None;
-        let refusal = admin.connections.create_connection(request).await.expect_err("the type says no");
+        let refusal = admin.connections.create_connection(request).await.expect_err("invalid for the type");
         let fields = refusal.fields();
         for field in ["host", "port", "colour", "username", "host_key"] {
             assert!(fields.contains(&format!("connection.properties.{field}")), "{field} in {fields:?}");
@@ -63,7 +63,7 @@ async fn everything_wrong_is_said_at_once_and_nothing_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_type_without_auth_method_takes_no_credential() {
+async fn a_type_without_auth_methods_refuses_a_credential() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let mut request = create_connection("Folder");
@@ -71,33 +71,34 @@ async fn a_type_without_auth_method_takes_no_credential() {
         connection.connection_type = "connectionTypes/local_directory".into();
         connection.properties = Some(object([("directory", text("out"))]));
         request.credential = Some(password("p"));
-        let refusal = admin.connections.create_connection(request.clone()).await.expect_err("no credential");
+        let refusal =
+            admin.connections.create_connection(request.clone()).await.expect_err("the type takes no credential");
         assert_eq!(refusal.fields(), ["credential"]);
         request.credential = None;
         let created = admin.connections.create_connection(request).await.expect("created").into_inner();
-        assert_eq!(created.connection.expect("answered").state(), pb::connection::State::Active);
+        assert_eq!(created.connection.expect("a connection").state(), pb::connection::State::Active);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_is_given_once_and_a_rehearsal_leaves_nothing() {
+async fn an_existing_id_is_refused_and_a_dry_run_stores_nothing() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let mut request = create_connection("First");
         request.connection_id = "one".into();
         request.validate_only = true;
-        let rehearsed = admin.connections.create_connection(request.clone()).await.expect("fine").into_inner();
-        let rehearsed = rehearsed.connection.expect("answered");
-        assert_eq!(rehearsed.name, "organizations/acme/connections/one");
-        assert_eq!((rehearsed.uid.as_str(), rehearsed.etag.as_str(), rehearsed.create_time), ("", "", None));
-        let get = pb::GetConnectionRequest { name: rehearsed.name };
-        let absent = admin.connections.get_connection(get).await.expect_err("nothing was made");
+        let dry_run = admin.connections.create_connection(request.clone()).await.expect("valid").into_inner();
+        let dry_run = dry_run.connection.expect("a connection");
+        assert_eq!(dry_run.name, "organizations/acme/connections/one");
+        assert_eq!((dry_run.uid.as_str(), dry_run.etag.as_str(), dry_run.create_time), ("", "", None));
+        let get = pb::GetConnectionRequest { name: dry_run.name };
+        let absent = admin.connections.get_connection(get).await.expect_err("nothing was created");
         assert_eq!(absent.code(), Code::NotFound);
 
         request.validate_only = false;
         let first = admin.connections.create_connection(request.clone()).await.expect("created").into_inner();
-        let first = first.connection.expect("answered");
+        let first = first.connection.expect("a connection");
         let taken = admin.connections.create_connection(request).await.expect_err("the id is taken");
         assert_eq!((taken.code(), taken.reason().as_str()), (Code::AlreadyExists, "RESOURCE_EXISTS"));
         assert_eq!(admin.read_connection(&first.name).await, first);

@@ -1,4 +1,4 @@
-//! Rotate, revoke and expiry: what they do to the exports.
+//! RotateConnectionCredential, RevokeConnectionCredential and expiry: the effect on exports, and the binding of secrets.
 
 use outflow::grpc::proto as pb;
 use outflow::model::limits;
@@ -8,14 +8,14 @@ use tonic::Code;
 use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, create_connection, on_both, password};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_credential_blocks_and_a_new_one_unblocks() {
+async fn revoking_a_credential_blocks_the_exports_and_rotating_it_unblocks_them() {
     on_both(async |server| {
         let (mut admin, mut viewer) = (server.admin().await, server.viewer().await);
         let connection = admin.connection("Partner").await;
         let export = admin.export(&connection.name, "Weekly").await;
         let revoke = pb::RevokeConnectionCredentialRequest { name: connection.name.clone(), ..Default::default() };
         let revoked = admin.connections.revoke_connection_credential(revoke.clone()).await.expect("revoked");
-        let revoked = revoked.into_inner().connection.expect("answered");
+        let revoked = revoked.into_inner().connection.expect("a connection");
         assert_eq!(revoked.state(), pb::connection::State::CredentialRequired);
         assert_eq!(revoked.state_reason(), pb::connection::StateReason::CredentialMissing);
         let status = revoked.credential_status.clone().expect("a status");
@@ -25,7 +25,7 @@ async fn a_revoked_credential_blocks_and_a_new_one_unblocks() {
         assert_eq!(seen.state_reason(), pb::export::StateReason::CredentialRequired);
         assert_eq!(seen.etag, export.etag, "the export itself did not change");
         let again = admin.connections.revoke_connection_credential(revoke).await.expect("no error");
-        assert_eq!(again.into_inner().connection.expect("answered"), revoked);
+        assert_eq!(again.into_inner().connection.expect("a connection"), revoked);
 
         let rotate = pb::RotateConnectionCredentialRequest {
             name: connection.name.clone(),
@@ -33,7 +33,7 @@ async fn a_revoked_credential_blocks_and_a_new_one_unblocks() {
             ..Default::default()
         };
         let rotated = admin.connections.rotate_connection_credential(rotate).await.expect("rotated").into_inner();
-        let rotated = rotated.connection.expect("answered");
+        let rotated = rotated.connection.expect("a connection");
         assert_eq!(rotated.state(), pb::connection::State::Active);
         assert_eq!(rotated.credential_status.expect("a status").revision, 3);
         assert_eq!(viewer.read_export(&export.name).await.state(), pb::export::State::Active);
@@ -42,7 +42,7 @@ async fn a_revoked_credential_blocks_and_a_new_one_unblocks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_expires_by_itself() {
+async fn an_expired_credential_blocks_the_exports() {
     on_both(async |server| {
         let (mut admin, mut viewer) = (server.admin().await, server.viewer().await);
         let connection = admin.connection("Partner").await;
@@ -55,7 +55,8 @@ async fn a_credential_expires_by_itself() {
             credential: Some(credential),
             ..Default::default()
         };
-        let refusal = admin.connections.rotate_connection_credential(rotate.clone()).await.expect_err("past");
+        let refusal =
+            admin.connections.rotate_connection_credential(rotate.clone()).await.expect_err("it is in the past");
         assert_eq!(refusal.fields(), ["credential.expire_time"]);
         rotate.credential.as_mut().expect("a credential").expire_time =
             Some(Timestamp { seconds: now + 3_600, nanos: 0 });
@@ -80,7 +81,7 @@ async fn a_credential_expires_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_that_does_not_fit_its_type_is_refused() {
+async fn a_credential_that_does_not_match_its_type_is_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
@@ -103,36 +104,36 @@ async fn a_credential_that_does_not_fit_its_type_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_was_moved_or_retargeted_in_the_database_does_not_open() {
+async fn a_sealed_secret_does_not_open_for_another_connection_or_endpoint() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let mut connections = Vec::new();
         for number in 0..20 {
             let mut request = create_connection(&format!("Connection {number}"));
             request.credential = Some(password(&format!("secret {number}")));
-            let made = admin.connections.create_connection(request).await.expect("created").into_inner();
-            connections.push(made.connection.expect("answered"));
+            let created = admin.connections.create_connection(request).await.expect("created").into_inner();
+            connections.push(created.connection.expect("a connection"));
         }
         let mut stored = Vec::new();
         for (number, connection) in connections.iter().enumerate() {
             assert_eq!(server.stored_password(connection).await, format!("secret {number}"));
             stored.push(server.stored_credential(&connection.name).await);
         }
-        let mut refused = 0;
+        let mut unopened = 0;
         for (one, connection) in connections.iter().enumerate() {
             for (other, stored) in stored.iter().enumerate() {
                 assert_eq!(server.open(connection, stored).is_ok(), one == other);
-                refused += usize::from(one != other);
+                unopened += usize::from(one != other);
             }
         }
-        assert_eq!(refused, 380, "every pair");
+        assert_eq!(unopened, 380, "every pair of different connections");
 
-        // What an update would not do without the credential does not work behind its back either.
+        // UpdateConnection requires the credential for a new endpoint. Changing the row directly does not help either.
         let database = server.database().await;
         let (column, cast) =
             if server.backend == Backend::Postgres { ("properties::text", "::jsonb") } else { ("properties", "") };
         for (from, to) in [("sftp.partner.example", "evil.example"), ("\"outflow\"", "\"root\""), ("22", "2222")] {
-            for (from, to, opens) in [(from, to, 0), (to, from, connections.len())] {
+            for (from, to, expected) in [(from, to, 0), (to, from, connections.len())] {
                 database
                     .execute(&format!("UPDATE connections SET properties = replace({column}, '{from}', '{to}'){cast}"))
                     .await;
@@ -141,7 +142,7 @@ async fn a_secret_that_was_moved_or_retargeted_in_the_database_does_not_open() {
                     let stored = server.stored_credential(&connection.name).await;
                     opened += usize::from(server.open(connection, &stored).is_ok());
                 }
-                assert_eq!(opened, opens, "from {from} to {to}");
+                assert_eq!(opened, expected, "from {from} to {to}");
             }
         }
     })
@@ -149,7 +150,7 @@ async fn a_secret_that_was_moved_or_retargeted_in_the_database_does_not_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_secret_is_stored_whole_and_a_larger_one_names_its_field() {
+async fn the_largest_secret_is_stored_and_a_larger_one_is_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;

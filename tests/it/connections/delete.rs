@@ -1,4 +1,4 @@
-//! DeleteConnection: a connection in use cannot be removed.
+//! DeleteConnection: a connection in use cannot be deleted.
 
 use outflow::grpc::proto as pb;
 use tonic::Code;
@@ -7,7 +7,7 @@ use tonic_types::StatusExt as _;
 use crate::support::{Clients as _, ErrorExt as _, on_both};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_in_use_is_refused_with_its_blockers() {
+async fn deleting_a_connection_in_use_is_refused_with_its_blocking_exports() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.shared_connection("Partner SFTP").await;
@@ -20,8 +20,8 @@ async fn a_connection_in_use_is_refused_with_its_blockers() {
         assert_eq!(refusal.reason(), "CONNECTION_IN_USE");
         assert_eq!(refusal.info("blocking_export_count"), "3");
         let details = refusal.get_error_details();
-        let blockers = details.precondition_failure().expect("the blockers are named").violations.clone();
-        let names: Vec<_> = blockers.iter().map(|blocker| blocker.description.as_str()).collect();
+        let blocking = details.precondition_failure().expect("the blocking exports").violations.clone();
+        let names: Vec<_> = blocking.iter().map(|violation| violation.description.as_str()).collect();
         assert_eq!(names, ["Export 1", "Export 2", "Export 3"]);
         assert_eq!(admin.read_connection(&connection.name).await.attached_export_count, 3);
 
@@ -38,8 +38,8 @@ async fn a_connection_in_use_is_refused_with_its_blockers() {
         let request = pb::DeleteConnectionRequest { name: connection.name.clone(), ..Default::default() };
         admin.connections.delete_connection(request).await.expect("nothing blocks it");
         let request = pb::GetConnectionRequest { name: connection.name };
-        let gone = admin.connections.get_connection(request).await.expect_err("it is gone");
-        assert_eq!((gone.code(), gone.reason().as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+        let absent = admin.connections.get_connection(request).await.expect_err("deleted");
+        assert_eq!((absent.code(), absent.reason().as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
     })
     .await;
 }

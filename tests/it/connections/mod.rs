@@ -1,4 +1,4 @@
-//! ConnectionService, a file for each group of RPCs.
+//! Tests of ConnectionService, one file per RPC or group of RPCs.
 
 mod create;
 mod credential;

@@ -1,4 +1,4 @@
-//! ShareConnection, UnshareConnection, SearchUsableConnections: using is a right apart from seeing.
+//! ShareConnection, UnshareConnection, SearchUsableConnections: a share permits using a connection, not reading it.
 
 use outflow::grpc::proto as pb;
 use outflow::model::Role;
@@ -17,7 +17,7 @@ fn members(names: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_share_lets_find_and_use_but_not_see() {
+async fn a_share_makes_a_connection_usable_but_not_readable() {
     on_both(async |server| {
         let (mut admin, mut ann, mut bob) =
             (server.admin().await, server.contributor("ann").await, server.contributor("bob").await);
@@ -32,7 +32,7 @@ async fn a_share_lets_find_and_use_but_not_see() {
             ..Default::default()
         };
         let shared = admin.connections.share_connection(share.clone()).await.expect("shared").into_inner();
-        let shared = shared.connection.expect("answered");
+        let shared = shared.connection.expect("a connection");
         assert_eq!(shared.sharing.clone().expect("sharing").members, ["group:marketing", "user:ann"]);
         let expected = pb::UsableConnection {
             name: connection.name.clone(),
@@ -44,18 +44,18 @@ async fn a_share_lets_find_and_use_but_not_see() {
         assert_eq!(usable(&mut bob).await, []);
         assert_eq!(usable(&mut admin).await, [expected]);
         let get = pb::GetConnectionRequest { name: connection.name.clone() };
-        let refusal = ann.connections.get_connection(get).await.expect_err("using is not seeing");
+        let refusal = ann.connections.get_connection(get).await.expect_err("a share does not permit reading");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::PermissionDenied, "ROLE_REQUIRED"));
 
-        // The same share again changes nothing.
+        // Repeating the share changes nothing.
         let again = admin.connections.share_connection(share).await.expect("shared").into_inner();
-        assert_eq!(again.connection.expect("answered"), shared);
+        assert_eq!(again.connection.expect("a connection"), shared);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unsharing_breaks_nothing_and_says_how_many_are_affected() {
+async fn unsharing_keeps_exports_running_and_counts_those_affected() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.shared_connection("Partner").await;
@@ -66,8 +66,8 @@ async fn unsharing_breaks_nothing_and_says_how_many_are_affected() {
             members: members(names),
             ..Default::default()
         };
-        let nobody = admin.connections.unshare_connection(unshare(false, &["user:bob"])).await.expect("no error");
-        assert_eq!(nobody.into_inner().affected_export_count, 0);
+        let unchanged = admin.connections.unshare_connection(unshare(false, &["user:bob"])).await.expect("no error");
+        assert_eq!(unchanged.into_inner().affected_export_count, 0);
         let unshared = admin.connections.unshare_connection(unshare(true, &[])).await.expect("unshared");
         assert_eq!(unshared.into_inner().affected_export_count, 1);
         let seen = ann.read_export(&export.name).await;
@@ -82,7 +82,7 @@ async fn unsharing_breaks_nothing_and_says_how_many_are_affected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_that_are_none_are_refused() {
+async fn invalid_members_are_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
@@ -94,7 +94,7 @@ async fn members_that_are_none_are_refused() {
                 members: members(&names),
                 ..Default::default()
             };
-            let refusal = admin.connections.share_connection(share).await.expect_err("no member");
+            let refusal = admin.connections.share_connection(share).await.expect_err("invalid members");
             assert_eq!(refusal.reason(), "INVALID_FIELD", "{names:?}");
         }
         let colon = pb::ShareConnectionRequest {

@@ -6,7 +6,7 @@ use tonic::Code;
 use crate::support::{Clients as _, ErrorExt as _, on_both};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_catalog_is_listed_in_pages_and_every_property_is_classified() {
+async fn the_catalog_is_paged_and_every_type_has_a_binding_field() {
     on_both(async |server| {
         let mut viewer = server.viewer().await;
         let mut types = Vec::new();
@@ -35,9 +35,9 @@ async fn the_catalog_is_listed_in_pages_and_every_property_is_classified() {
         assert_eq!(names, expected);
         for found in &types {
             let get = pb::GetConnectionTypeRequest { name: found.name.clone() };
-            let got = viewer.connections.get_connection_type(get).await.expect("got").into_inner();
-            assert_eq!(got.connection_type.as_ref(), Some(found));
-            assert!(found.property_fields.iter().any(|field| field.binding), "{} connects nowhere", found.name);
+            let response = viewer.connections.get_connection_type(get).await.expect("found").into_inner();
+            assert_eq!(response.connection_type.as_ref(), Some(found));
+            assert!(found.property_fields.iter().any(|field| field.binding), "{} has no binding field", found.name);
         }
         let get = pb::GetConnectionTypeRequest { name: "connectionTypes/fax".into() };
         let absent = viewer.connections.get_connection_type(get).await.expect_err("no such type");

@@ -1,4 +1,4 @@
-//! UpdateConnection: masks, etags, and the fields that decide where a secret is sent.
+//! UpdateConnection: masks, etags, and binding fields.
 
 use outflow::grpc::proto as pb;
 use prost_types::FieldMask;
@@ -15,41 +15,42 @@ fn request(connection: pb::Connection, paths: &[&str]) -> pb::UpdateConnectionRe
 
 async fn update(admin: &mut Client, request: pb::UpdateConnectionRequest) -> pb::Connection {
     let updated = admin.connections.update_connection(request).await.expect("updated");
-    updated.into_inner().connection.expect("answered")
+    updated.into_inner().connection.expect("a connection")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_the_mask_names_changes() {
+async fn only_fields_in_the_mask_change() {
     on_both(async |server| {
         let mut admin = server.admin().await;
-        let made = admin.connection("Before").await;
-        let mut change = made.clone();
+        let created = admin.connection("Before").await;
+        let mut change = created.clone();
         change.display_name = "After".into();
-        change.description = "not named".into();
+        change.description = "not in the mask".into();
         let updated = update(&mut admin, request(change, &["display_name"])).await;
         assert_eq!((updated.display_name.as_str(), updated.description.as_str()), ("After", ""));
-        assert_ne!(updated.etag, made.etag);
+        assert_ne!(updated.etag, created.etag);
 
-        // Without a mask: what is populated. With `*`: everything, so that what is absent is emptied.
-        let populated = pb::Connection { name: made.name.clone(), description: "said".into(), ..Default::default() };
+        // Without a mask the populated fields change. With `*` all fields change, and absent ones are cleared.
+        let populated =
+            pb::Connection { name: created.name.clone(), description: "populated".into(), ..Default::default() };
         let updated = update(&mut admin, request(populated, &[])).await;
-        assert_eq!((updated.display_name.as_str(), updated.description.as_str()), ("After", "said"));
+        assert_eq!((updated.display_name.as_str(), updated.description.as_str()), ("After", "populated"));
         let mut full = updated.clone();
         full.description = String::new();
         full.etag = String::new();
         let replaced = update(&mut admin, request(full, &["*"])).await;
         assert_eq!((replaced.display_name.as_str(), replaced.description.as_str()), ("After", ""));
-        assert_eq!(replaced.properties, made.properties);
+        assert_eq!(replaced.properties, created.properties);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_that_cannot_be_changed_are_refused_with_the_way_to_change_them() {
+async fn immutable_and_unknown_paths_are_refused_with_advice() {
     on_both(async |server| {
         let mut admin = server.admin().await;
-        let made = admin.connection("Same").await;
-        for (path, reason, word) in [
+        let created = admin.connection("Same").await;
+        for (path, reason, advice) in [
             ("sharing", "IMMUTABLE_FIELD", "ShareConnection"),
             ("state", "IMMUTABLE_FIELD", "SuspendConnection"),
             ("connection_type", "IMMUTABLE_FIELD", "AttachExport"),
@@ -58,34 +59,34 @@ async fn paths_that_cannot_be_changed_are_refused_with_the_way_to_change_them() 
             ("colour", "INVALID_FIELD", "display_name"),
             ("properties.host", "INVALID_FIELD", "as a whole"),
         ] {
-            let refusal = admin.connections.update_connection(request(made.clone(), &[path])).await;
+            let refusal = admin.connections.update_connection(request(created.clone(), &[path])).await;
             let refusal = refusal.expect_err(path);
             assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, reason), "{path}");
-            assert!(refusal.message().contains(word), "{path}: {}", refusal.message());
+            assert!(refusal.message().contains(advice), "{path}: {}", refusal.message());
         }
-        let mut other = made.clone();
+        let mut other = created.clone();
         other.connection_type = "connectionTypes/s3".into();
         let refusal = admin.connections.update_connection(request(other, &[])).await.expect_err("another type");
         assert_eq!(refusal.reason(), "IMMUTABLE_FIELD");
-        assert_eq!(admin.read_connection(&made.name).await, made);
+        assert_eq!(admin.read_connection(&created.name).await, created);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_binding_field_needs_the_credential_again() {
+async fn changing_a_binding_field_requires_the_credential() {
     on_both(async |server| {
         let mut admin = server.admin().await;
-        let made = admin.connection("Bound").await;
-        let moved = with_host(&made, "elsewhere.example");
+        let created = admin.connection("Bound").await;
+        let moved = with_host(&created, "elsewhere.example");
         let refusal = admin.connections.update_connection(request(moved.clone(), &["properties"])).await;
-        let refusal = refusal.expect_err("the stored secret must not go elsewhere");
+        let refusal = refusal.expect_err("the stored secret must not be sent to another host");
         assert_eq!(
             (refusal.code(), refusal.reason().as_str()),
             (Code::FailedPrecondition, "CREDENTIAL_REENTRY_REQUIRED")
         );
         assert_eq!(refusal.info("changed_binding_fields"), "connection.properties.host");
-        assert_eq!(admin.read_connection(&made.name).await, made);
+        assert_eq!(admin.read_connection(&created.name).await, created);
 
         let mut with_credential = request(moved.clone(), &["properties"]);
         with_credential.credential = Some(password("another"));
@@ -93,38 +94,38 @@ async fn a_binding_field_needs_the_credential_again() {
         assert_eq!(updated.properties, moved.properties);
         assert_eq!(updated.credential_status.expect("a credential").revision, 2);
 
-        // 22 and 22.0 are one port.
-        let mut same = admin.read_connection(&made.name).await;
+        // 22 and 22.0 are the same port, so no binding field changes.
+        let mut same = admin.read_connection(&created.name).await;
         let port = prost_types::Value { kind: Some(Kind::NumberValue(22.0)) };
         same.properties.as_mut().expect("properties").fields.insert("port".into(), port);
         same.etag = String::new();
         update(&mut admin, request(same, &["properties"])).await;
 
-        // Without a stored secret there is nothing to protect.
-        let revoke = pb::RevokeConnectionCredentialRequest { name: made.name.clone(), ..Default::default() };
+        // Without a stored secret a binding field may change.
+        let revoke = pb::RevokeConnectionCredentialRequest { name: created.name.clone(), ..Default::default() };
         admin.connections.revoke_connection_credential(revoke).await.expect("revoked");
-        let mut back = with_host(&made, "third.example");
-        back.etag = String::new();
-        update(&mut admin, request(back, &["properties"])).await;
+        let mut changed = with_host(&created, "third.example");
+        changed.etag = String::new();
+        update(&mut admin, request(changed, &["properties"])).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_etag_changes_nothing() {
+async fn a_stale_etag_is_refused_and_equal_values_keep_the_etag() {
     on_both(async |server| {
         let mut admin = server.admin().await;
-        let made = admin.connection("One").await;
-        let mut change = made.clone();
+        let created = admin.connection("One").await;
+        let mut change = created.clone();
         change.display_name = "Two".into();
         let updated = update(&mut admin, request(change.clone(), &["display_name"])).await;
         change.display_name = "Three".into();
         let refusal = admin.connections.update_connection(request(change.clone(), &["display_name"])).await;
         let refusal = refusal.expect_err("the etag is stale");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Aborted, "ETAG_MISMATCH"));
-        assert_eq!(admin.read_connection(&made.name).await, updated);
+        assert_eq!(admin.read_connection(&created.name).await, updated);
 
-        // The same values again are no change: neither etag nor time move.
+        // Equal values are not a change: etag and update time stay.
         let again = update(&mut admin, request(updated.clone(), &["display_name"])).await;
         assert_eq!(again, updated);
     })

@@ -1,4 +1,4 @@
-//! CreateExport and GetExport: on a connection that the caller may use, checked whole, answered as stored.
+//! CreateExport and GetExport: validation against the connection type, access to the connection, and views.
 
 use outflow::grpc::proto as pb;
 use prost_types::value::Kind;
@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::support::{Clients as _, ErrorExt as _, create_export, cron, object, on_both, text};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_is_answered_as_every_viewer_reads_it() {
+async fn create_returns_the_export_that_every_viewer_reads() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let (mut viewer, mut bob) = (server.viewer().await, server.contributor("bob").await);
@@ -23,9 +23,9 @@ async fn an_export_is_answered_as_every_viewer_reads_it() {
         let export = request.export.as_mut().expect("an export");
         export.schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
         export.labels.insert("team".into(), "crm".into());
-        export.description = "What the partner gets".into();
+        export.description = "Weekly data for the partner".into();
         let created = ann.exports.create_export(request).await.expect("created").into_inner();
-        let created = created.export.expect("answered");
+        let created = created.export.expect("an export");
         assert_eq!(created.name, "organizations/acme/exports/weekly");
         assert_eq!(
             (created.connection.as_str(), created.connection_display_name.as_str()),
@@ -41,10 +41,10 @@ async fn an_export_is_answered_as_every_viewer_reads_it() {
         assert_eq!(created.schedule.as_ref().map(|schedule| schedule.enabled), Some(true));
         let settings = &created.destination_settings.as_ref().expect("settings").fields;
         assert_eq!(settings["folder"].kind, Some(text("weekly")));
-        assert!(settings.len() > 2, "defaults are written in: {settings:?}");
+        assert!(settings.len() > 2, "defaults are added: {settings:?}");
         assert_eq!(ann.read_export(&created.name).await, created);
 
-        // Every viewer sees it whole; what differs is what the caller may do with it.
+        // All viewers read the same export, except for `caller_access`.
         let view = pb::export::CallerAccess::View.into();
         let seen = pb::Export { caller_access: view, ..created.clone() };
         assert_eq!(viewer.read_export(&created.name).await, seen);
@@ -56,7 +56,7 @@ async fn an_export_is_answered_as_every_viewer_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn absent_and_not_usable_are_one_answer_for_contributors() {
+async fn contributors_cannot_tell_an_absent_connection_from_an_unusable_one() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.connection("Secret partner").await.name;
@@ -74,7 +74,7 @@ async fn absent_and_not_usable_are_one_answer_for_contributors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_wrong_with_its_form_is_said_at_once() {
+async fn all_violations_are_reported_at_once() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -87,7 +87,7 @@ async fn everything_wrong_with_its_form_is_said_at_once() {
         payload.tables[0].filters.push(pb::PayloadFilter { field: "age".into(), values, ..Default::default() });
         export.schedule = Some(pb::Schedule { pause_after_failures: -1, ..Default::default() });
         export.description = "x".repeat(2_001);
-        let refusal = admin.exports.create_export(request).await.expect_err("much is wrong");
+        let refusal = admin.exports.create_export(request).await.expect_err("eight fields are invalid");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, "INVALID_FIELD"));
         let mut fields = refusal.fields();
         fields.sort();
@@ -106,7 +106,7 @@ async fn everything_wrong_with_its_form_is_said_at_once() {
         let mut request = create_export(&connection, "Typed");
         let settings = object([("folder", text("../up")), ("file_format", text("xls")), ("colour", text("red"))]);
         request.export.as_mut().expect("an export").destination_settings = Some(settings);
-        let refusal = admin.exports.create_export(request).await.expect_err("the type says no");
+        let refusal = admin.exports.create_export(request).await.expect_err("invalid for the type");
         for key in ["folder", "file_format", "colour"] {
             let field = format!("export.destination_settings.{key}");
             assert!(refusal.fields().contains(&field), "{field} in {:?}", refusal.fields());
@@ -117,7 +117,7 @@ async fn everything_wrong_with_its_form_is_said_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn schedules_are_held_against_the_type_and_kept_as_written() {
+async fn schedules_are_checked_against_the_type_and_stored_as_written() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -136,19 +136,19 @@ async fn schedules_are_held_against_the_type_and_kept_as_written() {
             assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, reason));
             assert_eq!(refusal.fields(), [field], "{expression}");
         }
-        let frequent = admin.exports.create_export(with(cron("* * * * *", "UTC"))).await.expect_err("too often");
+        let frequent = admin.exports.create_export(with(cron("* * * * *", "UTC"))).await.expect_err("too frequent");
         assert!(frequent.info("min_interval_seconds").parse::<u64>().expect("a number") > 60);
         let written = "0  6 * jan-DEC  mon,FRI#2";
         let created = admin.exports.create_export(with(cron(written, "America/New_York"))).await.expect("created");
-        let schedule = created.into_inner().export.expect("answered").schedule.expect("a schedule");
-        let Some(pb::schedule::Timing::Cron(cron)) = schedule.timing else { panic!("a cron") };
+        let schedule = created.into_inner().export.expect("an export").schedule.expect("a schedule");
+        let Some(pb::schedule::Timing::Cron(cron)) = schedule.timing else { panic!("not a cron schedule") };
         assert_eq!((cron.expression.as_str(), cron.time_zone.as_str()), (written, "America/New_York"));
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_export_is_taken_and_a_larger_one_is_not() {
+async fn an_export_over_64_kib_is_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -165,7 +165,7 @@ async fn a_large_export_is_taken_and_a_larger_one_is_not() {
             request
         };
         let created = admin.exports.create_export(sized(950)).await.expect("under 64 KiB").into_inner();
-        let created = created.export.expect("answered");
+        let created = created.export.expect("an export");
         assert_eq!(admin.read_export(&created.name).await.payload, created.payload);
         let refusal = admin.exports.create_export(sized(1_000)).await.expect_err("over 64 KiB");
         assert_eq!(refusal.fields(), ["export"]);

@@ -1,4 +1,4 @@
-//! DeleteExport and BatchDeleteExports: gone, whole batches or none.
+//! DeleteExport and BatchDeleteExports: deletion, dry runs, and batches.
 
 use outflow::grpc::proto as pb;
 use tonic::Code;
@@ -6,7 +6,7 @@ use tonic::Code;
 use crate::support::{Clients as _, ErrorExt as _, on_both, parent};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_export_is_gone_and_blocks_nothing() {
+async fn a_deleted_export_is_not_found_and_blocks_nothing() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.shared_connection("Partner").await.name;
@@ -14,17 +14,17 @@ async fn a_removed_export_is_gone_and_blocks_nothing() {
         let delete =
             |etag: &str| pb::DeleteExportRequest { name: export.name.clone(), etag: etag.into(), ..Default::default() };
         let other = ann.export(&connection, "Other").await;
-        let refusal = ann.exports.delete_export(delete(&other.etag)).await.expect_err("another's etag");
+        let refusal = ann.exports.delete_export(delete(&other.etag)).await.expect_err("the etag of another export");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Aborted, "ETAG_MISMATCH"));
-        let rehearsal = pb::DeleteExportRequest { validate_only: true, ..delete("") };
-        ann.exports.delete_export(rehearsal).await.expect("fine");
+        let dry_run = pb::DeleteExportRequest { validate_only: true, ..delete("") };
+        ann.exports.delete_export(dry_run).await.expect("valid");
         assert_eq!(ann.read_export(&export.name).await, export);
 
-        ann.exports.delete_export(delete(&export.etag)).await.expect("removed");
+        ann.exports.delete_export(delete(&export.etag)).await.expect("deleted");
         let get = pb::GetExportRequest { name: export.name.clone() };
-        let absent = ann.exports.get_export(get).await.expect_err("gone");
+        let absent = ann.exports.get_export(get).await.expect_err("deleted");
         assert_eq!((absent.code(), absent.reason().as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
-        let again = ann.exports.delete_export(delete("")).await.expect_err("gone");
+        let again = ann.exports.delete_export(delete("")).await.expect_err("deleted");
         assert_eq!(again.code(), Code::NotFound);
         assert_eq!(admin.read_connection(&connection).await.attached_export_count, 1);
     })
@@ -32,7 +32,7 @@ async fn a_removed_export_is_gone_and_blocks_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_whole_and_in_the_order_of_the_request() {
+async fn a_batch_is_deleted_as_a_whole_with_results_in_the_order_of_the_request() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let shared = admin.shared_connection("Shared").await.name;
@@ -61,12 +61,12 @@ async fn a_batch_is_whole_and_in_the_order_of_the_request() {
         assert_eq!(refusal.fields(), ["names"]);
         assert_eq!(admin.read_connection(&shared).await.attached_export_count, 2);
 
-        let removed = ann.exports.batch_delete_exports(batch(&[&second.name, &first.name])).await.expect("removed");
-        let removed = removed.into_inner();
-        let names: Vec<_> = removed.results.iter().map(|result| result.name.as_str()).collect();
+        let deleted = ann.exports.batch_delete_exports(batch(&[&second.name, &first.name])).await.expect("deleted");
+        let deleted = deleted.into_inner();
+        let names: Vec<_> = deleted.results.iter().map(|result| result.name.as_str()).collect();
         assert_eq!(names, [&*second.name, &*first.name]);
-        assert!(removed.results.iter().all(|result| result.etag.is_empty() && result.state == 0));
-        assert!(!removed.batch_id.is_empty());
+        assert!(deleted.results.iter().all(|result| result.etag.is_empty() && result.state == 0));
+        assert!(!deleted.batch_id.is_empty());
         assert_eq!(admin.read_connection(&shared).await.attached_export_count, 0);
         server.check_rows().await;
     })

@@ -1,4 +1,4 @@
-//! DetachExport and BatchDetachExports: inactive, nothing lost; by names, or the set that was shown.
+//! DetachExport and BatchDetachExports: one export, a list of names, or the blocking set of a connection.
 
 use outflow::grpc::proto as pb;
 use outflow::model::limits;
@@ -6,7 +6,8 @@ use tonic::Code;
 
 use crate::support::{Client, Clients as _, ErrorExt as _, Names, cron, on_both, parent};
 
-fn set(connection: &str, etag: &str) -> pb::BatchDetachExportsRequest {
+/// A request that detaches the blocking set of a connection.
+fn detach_set(connection: &str, etag: &str) -> pb::BatchDetachExportsRequest {
     let set = pb::batch_detach_exports_request::AttachedSet {
         connection: connection.to_owned(),
         blocking_set_etag: etag.to_owned(),
@@ -14,52 +15,57 @@ fn set(connection: &str, etag: &str) -> pb::BatchDetachExportsRequest {
     pb::BatchDetachExportsRequest { parent: parent(), attached_set: Some(set), ..Default::default() }
 }
 
-/// The etag that the refusal of a removal shows.
-async fn shown(admin: &mut Client, connection: &str) -> String {
+/// The etag of the blocking set, from the refused deletion of a connection.
+async fn blocking_set_etag(admin: &mut Client, connection: &str) -> String {
     let request = pb::DeleteConnectionRequest { name: connection.to_owned(), ..Default::default() };
     admin.connections.delete_connection(request).await.expect_err("in use").info("blocking_set_etag")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_detached_export_keeps_its_configuration_and_says_who_and_why() {
+async fn a_detached_export_keeps_its_configuration_and_records_who_detached_it_and_why() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.shared_connection("Partner").await.name;
         let mut request = crate::support::create_export(&connection, "Weekly");
         request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
-        let made = ann.exports.create_export(request).await.expect("created").into_inner().export.expect("answered");
+        let created =
+            ann.exports.create_export(request).await.expect("created").into_inner().export.expect("an export");
         let detach = pb::DetachExportRequest {
-            name: made.name.clone(),
+            name: created.name.clone(),
             reason: "the partner left".into(),
             ..Default::default()
         };
         let detached = admin.exports.detach_export(detach.clone()).await.expect("detached").into_inner();
-        let detached = detached.export.expect("answered");
+        let detached = detached.export.expect("an export");
         assert_eq!((detached.state(), detached.connection.as_str()), (pb::export::State::Inactive, ""));
-        assert_eq!((&detached.payload, &detached.schedule), (&made.payload, &made.schedule));
-        assert_eq!(detached.destination_settings, made.destination_settings);
+        assert_eq!((&detached.payload, &detached.schedule), (&created.payload, &created.schedule));
+        assert_eq!(detached.destination_settings, created.destination_settings);
         assert_eq!((detached.next_run_time, detached.connection_type.as_str()), (None, "connectionTypes/sftp"));
-        let detachment = detached.detachment.clone().expect("who and why");
+        let detachment = detached.detachment.clone().expect("a detachment");
         assert_eq!(
             (detachment.connection.as_str(), detachment.connection_display_name.as_str()),
             (&*connection, "Partner")
         );
         assert_eq!((detachment.principal.as_str(), detachment.reason.as_str()), ("root", "the partner left"));
         assert_eq!((detachment.batch_id.as_str(), detachment.time), ("", detached.update_time));
-        let seen = ann.read_export(&made.name).await;
-        assert_eq!(seen.caller_access(), pb::export::CallerAccess::Manage, "its creator's again");
+        let seen = ann.read_export(&created.name).await;
+        assert_eq!(
+            seen.caller_access(),
+            pb::export::CallerAccess::Manage,
+            "a detached export is managed by its creator"
+        );
 
-        // Already detached is success, and changes nothing: the first reason stays.
+        // Detaching it again succeeds and changes nothing; the first reason stays.
         let again = pb::DetachExportRequest { reason: "another".into(), ..detach };
         let again = admin.exports.detach_export(again).await.expect("no error").into_inner();
-        assert_eq!(again.export.expect("answered"), detached);
+        assert_eq!(again.export.expect("an export"), detached);
         server.check_rows().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_of_many_connections_are_one_batch() {
+async fn a_batch_may_detach_exports_of_several_connections() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let mut names = Vec::new();
@@ -91,7 +97,7 @@ async fn names_of_many_connections_are_one_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_set_is_detached_as_it_was_shown_or_not_at_all() {
+async fn a_blocking_set_is_detached_unless_an_export_was_attached_since() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -99,14 +105,14 @@ async fn a_set_is_detached_as_it_was_shown_or_not_at_all() {
         admin.export(&other, "Elsewhere").await;
         let first = admin.export(&connection, "First").await.name;
         admin.export(&connection, "Second").await;
-        let etag = shown(&mut admin, &connection).await;
+        let etag = blocking_set_etag(&mut admin, &connection).await;
         for (request, code, reason) in [
-            (set(&connection, ""), Code::InvalidArgument, "INVALID_FIELD"),
-            (set(&connection, "nonsense"), Code::Aborted, "BLOCKING_SET_CHANGED"),
-            (set(&other, &etag), Code::Aborted, "BLOCKING_SET_CHANGED"),
-            (set("organizations/acme/connections/absent", &etag), Code::NotFound, "RESOURCE_NOT_FOUND"),
+            (detach_set(&connection, ""), Code::InvalidArgument, "INVALID_FIELD"),
+            (detach_set(&connection, "nonsense"), Code::Aborted, "BLOCKING_SET_CHANGED"),
+            (detach_set(&other, &etag), Code::Aborted, "BLOCKING_SET_CHANGED"),
+            (detach_set("organizations/acme/connections/absent", &etag), Code::NotFound, "RESOURCE_NOT_FOUND"),
             (
-                pb::BatchDetachExportsRequest { names: vec![first.clone()], ..set(&connection, &etag) },
+                pb::BatchDetachExportsRequest { names: vec![first.clone()], ..detach_set(&connection, &etag) },
                 Code::InvalidArgument,
                 "INVALID_FIELD",
             ),
@@ -114,22 +120,27 @@ async fn a_set_is_detached_as_it_was_shown_or_not_at_all() {
             let refusal = admin.exports.batch_detach_exports(request).await.expect_err(reason);
             assert_eq!((refusal.code(), refusal.reason().as_str()), (code, reason));
         }
-        // One that is attached since makes the etag stale, one that went leaves it good.
+        // An attachment makes the etag stale; a release does not.
         admin.export(&connection, "Third").await;
-        let refusal = admin.exports.batch_detach_exports(set(&connection, &etag)).await.expect_err("one more");
+        let refusal = admin
+            .exports
+            .batch_detach_exports(detach_set(&connection, &etag))
+            .await
+            .expect_err("one more export is attached");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Aborted, "BLOCKING_SET_CHANGED"));
         assert_eq!(admin.read_connection(&connection).await.attached_export_count, 3);
-        let etag = shown(&mut admin, &connection).await;
+        let etag = blocking_set_etag(&mut admin, &connection).await;
         let delete = pb::DeleteExportRequest { name: first, ..Default::default() };
-        admin.exports.delete_export(delete).await.expect("removed");
-        let done = admin.exports.batch_detach_exports(set(&connection, &etag)).await.expect("detached").into_inner();
+        admin.exports.delete_export(delete).await.expect("deleted");
+        let done =
+            admin.exports.batch_detach_exports(detach_set(&connection, &etag)).await.expect("detached").into_inner();
         assert_eq!((done.detached_count, done.results.len()), (2, 0));
         let list = pb::ListExportsRequest { parent: parent(), batch_id: done.batch_id, ..Default::default() };
         let listed = admin.exports.list_exports(list).await.expect("listed").into_inner().exports;
         let names: Vec<_> = listed.iter().map(|export| export.display_name.as_str()).collect();
         assert_eq!(names, ["Second", "Third"]);
-        // The empty set is as good as any.
-        let again = admin.exports.batch_detach_exports(set(&connection, &etag)).await.expect("nothing left");
+        // An empty set can be detached too.
+        let again = admin.exports.batch_detach_exports(detach_set(&connection, &etag)).await.expect("an empty set");
         assert_eq!(again.into_inner().detached_count, 0);
         server.check_rows().await;
     })
@@ -137,22 +148,23 @@ async fn a_set_is_detached_as_it_was_shown_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_set_of_ten_thousand_goes_and_one_more_does_not() {
+async fn a_blocking_set_of_ten_thousand_is_detached_and_a_larger_one_is_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
         let one = admin.export(&connection.name, "One").await;
         server.database().await.attach_copies(&one, limits::MAX_DETACHED_SET).await;
-        let etag = shown(&mut admin, &connection.name).await;
-        let refusal = admin.exports.batch_detach_exports(set(&connection.name, &etag)).await.expect_err("too many");
+        let etag = blocking_set_etag(&mut admin, &connection.name).await;
+        let refusal =
+            admin.exports.batch_detach_exports(detach_set(&connection.name, &etag)).await.expect_err("too many");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::FailedPrecondition, "BLOCKING_SET_TOO_LARGE"));
         assert_eq!((refusal.info("blocking_export_count"), refusal.info("limit")), ("10001".into(), "10000".into()));
         let detach = pb::DetachExportRequest { name: one.name, ..Default::default() };
         admin.exports.detach_export(detach).await.expect("detached");
-        let done = admin.exports.batch_detach_exports(set(&connection.name, &etag)).await.expect("detached");
+        let done = admin.exports.batch_detach_exports(detach_set(&connection.name, &etag)).await.expect("detached");
         assert_eq!(done.into_inner().detached_count, 10_000);
-        let remove = pb::DeleteConnectionRequest { name: connection.name, ..Default::default() };
-        admin.connections.delete_connection(remove).await.expect("nothing blocks it");
+        let delete = pb::DeleteConnectionRequest { name: connection.name, ..Default::default() };
+        admin.connections.delete_connection(delete).await.expect("nothing blocks it");
     })
     .await;
 }

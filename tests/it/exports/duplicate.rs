@@ -1,4 +1,4 @@
-//! DuplicateExport: the same again, with its schedule off.
+//! DuplicateExport: copies an export, with its schedule disabled.
 
 use outflow::grpc::proto as pb;
 use tonic::Code;
@@ -6,21 +6,21 @@ use tonic::Code;
 use crate::support::{Clients as _, ErrorExt as _, create_export, cron, on_both};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_duplicate_has_everything_but_name_and_running_schedule() {
+async fn a_duplicate_has_the_same_configuration_with_its_schedule_disabled() {
     on_both(async |server| {
         let (mut admin, mut ann, mut bob) =
             (server.admin().await, server.contributor("ann").await, server.contributor("bob").await);
         let connection = admin.shared_connection("Partner").await.name;
         let mut request = create_export(&connection, &"é".repeat(120));
         request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
-        let source = ann.exports.create_export(request).await.expect("created").into_inner().export.expect("answered");
+        let source = ann.exports.create_export(request).await.expect("created").into_inner().export.expect("an export");
 
         let duplicate =
             pb::DuplicateExportRequest { name: source.name.clone(), export_id: "copy".into(), ..Default::default() };
         let copy = bob.exports.duplicate_export(duplicate.clone()).await.expect("copied").into_inner();
-        let copy = copy.export.expect("answered");
+        let copy = copy.export.expect("an export");
         assert_eq!(copy.name, "organizations/acme/exports/copy");
-        assert_eq!(copy.display_name, format!("Copy of {}", "é".repeat(112)), "cut to 120 characters");
+        assert_eq!(copy.display_name, format!("Copy of {}", "é".repeat(112)), "truncated to 120 characters");
         assert_eq!((copy.payload, copy.destination_settings), (source.payload, source.destination_settings));
         assert_eq!((copy.connection, copy.state), (source.connection, source.state));
         let schedule = copy.schedule.expect("a schedule");
@@ -37,7 +37,7 @@ async fn a_duplicate_has_everything_but_name_and_running_schedule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_duplicate_of_a_detached_export_is_detached_and_the_callers() {
+async fn a_duplicate_of_a_detached_export_is_detached_and_belongs_to_the_caller() {
     on_both(async |server| {
         let (mut admin, mut ann, mut bob) =
             (server.admin().await, server.contributor("ann").await, server.contributor("bob").await);
@@ -50,19 +50,19 @@ async fn a_duplicate_of_a_detached_export_is_detached_and_the_callers() {
         };
         let batch_id = admin.exports.batch_detach_exports(detach).await.expect("detached").into_inner().batch_id;
         let duplicate = pb::DuplicateExportRequest { name: export, display_name: "Mine".into(), ..Default::default() };
-        let refusal = bob.exports.duplicate_export(duplicate.clone()).await.expect_err("not his");
+        let refusal = bob.exports.duplicate_export(duplicate.clone()).await.expect_err("not permitted");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
         let copy = admin.exports.duplicate_export(duplicate).await.expect("copied").into_inner();
-        let copy = copy.export.expect("answered");
+        let copy = copy.export.expect("an export");
         assert_eq!((copy.state(), copy.creator.as_str()), (pb::export::State::Inactive, "root"));
         assert_eq!(copy.display_name, "Mine");
-        let detachment = copy.detachment.expect("where it comes from");
+        let detachment = copy.detachment.expect("a detachment");
         assert_eq!(detachment.connection, connection);
-        assert_ne!(detachment.batch_id, batch_id, "the copy was part of no batch");
+        assert_ne!(detachment.batch_id, batch_id, "the copy does not belong to the batch");
         assert_eq!(admin.read_connection(&connection).await.attached_export_count, 0);
-        // It is root's own: ann, who created the source, may see it and no more.
+        // Its creator is root: ann, who created the source, may only read it.
         let delete = pb::DeleteExportRequest { name: copy.name, ..Default::default() };
-        let refusal = ann.exports.delete_export(delete).await.expect_err("not hers");
+        let refusal = ann.exports.delete_export(delete).await.expect_err("not permitted");
         assert_eq!(refusal.reason(), "NOT_PERMITTED");
         server.check_rows().await;
     })

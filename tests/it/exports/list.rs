@@ -1,4 +1,4 @@
-//! ListExports: filters, orders, pages.
+//! ListExports: filters, order, and pages.
 
 use outflow::grpc::proto as pb;
 use tonic::Code;
@@ -12,7 +12,7 @@ async fn listed(client: &mut Client, request: pb::ListExportsRequest) -> Vec<Str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_filter_narrows() {
+async fn every_filter_selects_the_matching_exports() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let shared = admin.shared_connection("Shared").await.name;
@@ -21,8 +21,9 @@ async fn every_filter_narrows() {
         admin.export(&shared, "Root_on shared").await;
         admin.export(&closed, "Root on CLOSED").await;
         let batch = {
-            let gone = ann.export(&shared, "Ann detached").await.name;
-            let request = pb::BatchDetachExportsRequest { parent: parent(), names: vec![gone], ..Default::default() };
+            let detached = ann.export(&shared, "Ann detached").await.name;
+            let request =
+                pb::BatchDetachExportsRequest { parent: parent(), names: vec![detached], ..Default::default() };
             admin.exports.batch_detach_exports(request).await.expect("detached").into_inner().batch_id
         };
         let suspend = pb::SuspendConnectionRequest { name: closed.clone(), ..Default::default() };
@@ -49,7 +50,7 @@ async fn every_filter_narrows() {
             (pb::ListExportsRequest { detached_from: shared, ..empty() }, &all[3..]),
             (pb::ListExportsRequest { batch_id: batch, ..empty() }, &all[3..]),
             (search("closed"), &all[2..3]),
-            // LIKE's own characters are characters here.
+            // The wildcards of LIKE have no special meaning.
             (search("0%"), &all[..1]),
             (search("t_o"), &all[1..2]),
             (search("%"), &all[..1]),
@@ -57,7 +58,7 @@ async fn every_filter_narrows() {
         ] {
             assert_eq!(listed(&mut admin, request.clone()).await, expected, "{request:?}");
         }
-        // What the caller may do is the caller's own: of detached exports, those that it created.
+        // `caller_access` depends on the caller, who manages only those detached exports that the caller created.
         let manage = access(pb::export::CallerAccess::Manage);
         let view = access(pb::export::CallerAccess::View);
         assert_eq!(listed(&mut admin, manage.clone()).await, all);
@@ -71,7 +72,7 @@ async fn every_filter_narrows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_every_order_have_every_export_once() {
+async fn every_order_lists_every_export_once_and_invalid_fields_are_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -79,7 +80,7 @@ async fn pages_of_every_order_have_every_export_once() {
         for name in names {
             admin.export(&connection, name).await;
         }
-        // In byte order; equal names by their age.
+        // In byte order; equal names in order of creation.
         let by_name = ["0", "B", "a", "a", "b", "z", "Ä"];
         for (order_by, expected) in
             [("", names), ("create_time", names), ("display_name", by_name), ("update_time", names)]

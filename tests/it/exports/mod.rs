@@ -1,11 +1,11 @@
-//! ExportService, a file for each group of RPCs.
+//! Tests of ExportService, one file per RPC or group of RPCs.
 
 mod attach;
 mod create;
 mod delete;
 mod detach;
 mod duplicate;
+mod largest_batch;
 mod list;
 mod schedules;
-mod thousand;
 mod update;

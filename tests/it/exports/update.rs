@@ -1,4 +1,4 @@
-//! UpdateExport: masks, etags, and what only other RPCs change.
+//! UpdateExport: masks, etags, size limits, and fields that only other RPCs change.
 
 use outflow::grpc::proto as pb;
 use prost_types::FieldMask;
@@ -13,48 +13,48 @@ fn request(export: pb::Export, paths: &[&str]) -> pb::UpdateExportRequest {
 }
 
 async fn update(client: &mut Client, request: pb::UpdateExportRequest) -> pb::Export {
-    client.exports.update_export(request).await.expect("updated").into_inner().export.expect("answered")
+    client.exports.update_export(request).await.expect("updated").into_inner().export.expect("an export")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_the_mask_names_changes() {
+async fn only_fields_in_the_mask_change() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.shared_connection("Partner").await.name;
-        let made = ann.export(&connection, "Before").await;
-        let mut change = made.clone();
+        let created = ann.export(&connection, "Before").await;
+        let mut change = created.clone();
         change.display_name = "After".into();
-        change.description = "not named".into();
+        change.description = "not in the mask".into();
         let updated = update(&mut ann, request(change, &["display_name"])).await;
         assert_eq!((updated.display_name.as_str(), updated.description.as_str()), ("After", ""));
-        assert_ne!(updated.etag, made.etag);
-        assert_eq!(ann.read_export(&made.name).await, updated);
+        assert_ne!(updated.etag, created.etag);
+        assert_eq!(ann.read_export(&created.name).await, updated);
 
-        // Read, changed, written back whole: what is output only is ignored.
+        // Without a mask, the whole export can be written back: output-only fields are ignored.
         let mut whole = updated.clone();
         whole.schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
         whole.state = pb::export::State::Blocked.into();
-        whole.creator = "somebody".into();
+        whole.creator = "another".into();
         let updated = update(&mut admin, request(whole, &[])).await;
         assert_eq!((updated.creator.as_str(), updated.updater.as_str()), ("ann", "root"));
         assert!(updated.next_run_time.is_some());
         assert_eq!(updated.state(), pb::export::State::Active);
 
-        // `*` replaces everything: what is absent is emptied.
-        let full = pb::Export { name: made.name.clone(), ..export_on(&connection, "Anew") };
+        // `*` replaces all fields; absent ones are cleared.
+        let full = pb::Export { name: created.name.clone(), ..export_on(&connection, "Anew") };
         let replaced = update(&mut ann, request(full, &["*"])).await;
         assert_eq!((replaced.display_name.as_str(), replaced.schedule), ("Anew", None));
-        assert_eq!((replaced.next_run_time, replaced.payload), (None, made.payload));
+        assert_eq!((replaced.next_run_time, replaced.payload), (None, created.payload));
 
-        // A change that changes nothing leaves the etag good.
-        let same = pb::Export { name: made.name.clone(), display_name: "Anew".into(), ..Default::default() };
+        // Equal values keep the etag.
+        let same = pb::Export { name: created.name.clone(), display_name: "Anew".into(), ..Default::default() };
         assert_eq!(update(&mut ann, request(same, &[])).await.etag, replaced.etag);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_about_to_start_is_not_lost_by_another_name() {
+async fn renaming_an_export_keeps_its_next_run_time() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -72,29 +72,30 @@ async fn a_run_that_is_about_to_start_is_not_lost_by_another_name() {
             jitter: Some(prost_types::Duration { seconds: 59 * 60, nanos: 0 }),
             ..Default::default()
         });
-        // One whose jitter leaves a while between its nominal time and its start.
-        let made = loop {
-            let made = admin.exports.create_export(create.clone()).await.expect("created").into_inner().export;
-            let made = made.expect("answered");
-            if time(made.next_run_time) - time(made.create_time) > hour + minute * 5 {
-                break made;
+        // Create exports until the jitter of one is more than five minutes.
+        let export = loop {
+            let export = admin.exports.create_export(create.clone()).await.expect("created").into_inner().export;
+            let export = export.expect("an export");
+            if time(export.next_run_time) - time(export.create_time) > hour + minute * 5 {
+                break export;
             }
         };
-        let (created, due) = (time(made.create_time), time(made.next_run_time));
+        let (created, due) = (time(export.create_time), time(export.next_run_time));
         server.clock.advance(due - created - minute * 2);
-        let renamed = pb::Export { name: made.name.clone(), display_name: "By the hour".into(), ..Default::default() };
-        assert_eq!(update(&mut admin, request(renamed, &[])).await.next_run_time, made.next_run_time);
-        assert_eq!(admin.read_export(&made.name).await.next_run_time, made.next_run_time);
-        // And once it was due, the next one follows at its own time.
+        let renamed =
+            pb::Export { name: export.name.clone(), display_name: "By the hour".into(), ..Default::default() };
+        assert_eq!(update(&mut admin, request(renamed, &[])).await.next_run_time, export.next_run_time);
+        assert_eq!(admin.read_export(&export.name).await.next_run_time, export.next_run_time);
+        // Once the run was due, the next one follows an hour later, plus jitter.
         server.clock.advance(minute * 2);
-        let next = time(admin.read_export(&made.name).await.next_run_time);
+        let next = time(admin.read_export(&export.name).await.next_run_time);
         assert!(next >= created + hour * 2 && next < created + hour * 3, "{created} {due} {next}");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_stays_within_its_limit_as_a_whole() {
+async fn the_size_limit_applies_to_the_export_as_a_whole() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -110,7 +111,7 @@ async fn an_export_stays_within_its_limit_as_a_whole() {
         table(&mut create, 400);
         let refusal = admin.exports.create_export(create.clone()).await.expect_err("too large");
         assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec!["export".to_owned()]));
-        // On the wire a number has eleven bytes, however short it is.
+        // On the wire every number takes eleven bytes.
         let mut numbers = crate::support::create_export(&connection, "Numbers");
         let payload = numbers.export.as_mut().and_then(|export| export.payload.as_mut()).expect("a payload");
         let number = || prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(7.0)) };
@@ -124,25 +125,26 @@ async fn an_export_stays_within_its_limit_as_a_whole() {
         let refusal = admin.exports.create_export(numbers).await.expect_err("too large");
         assert_eq!(refusal.fields(), ["export"]);
         table(&mut create, 300);
-        let made = admin.exports.create_export(create).await.expect("created").into_inner().export.expect("answered");
-        // Each part is within its own limits, and the sum is not.
+        let created =
+            admin.exports.create_export(create).await.expect("created").into_inner().export.expect("an export");
+        // Each part is within its own limit, but the whole export is too large.
         let labels = (0..64).map(|number| (format!("k{number:062}"), "v".repeat(255))).collect();
-        let labelled = pb::Export { name: made.name.clone(), labels, ..Default::default() };
+        let labelled = pb::Export { name: created.name.clone(), labels, ..Default::default() };
         let refusal = admin.exports.update_export(request(labelled, &[])).await.expect_err("too large");
         assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec!["export".to_owned()]));
-        assert_eq!(admin.read_export(&made.name).await, made);
+        assert_eq!(admin.read_export(&created.name).await, created);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_changed_here_names_the_way() {
+async fn immutable_and_unknown_paths_are_refused_with_advice() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
         let other = admin.connection("Other").await.name;
-        let made = admin.export(&connection, "Same").await;
-        for (path, reason, word) in [
+        let created = admin.export(&connection, "Same").await;
+        for (path, reason, advice) in [
             ("connection", "IMMUTABLE_FIELD", "AttachExport"),
             ("state", "IMMUTABLE_FIELD", "DetachExport"),
             ("name", "IMMUTABLE_FIELD", "immutable"),
@@ -150,61 +152,61 @@ async fn what_cannot_be_changed_here_names_the_way() {
             ("payload.tables", "INVALID_FIELD", "whole"),
             ("nonsense", "INVALID_FIELD", "display_name"),
         ] {
-            let refusal = admin.exports.update_export(request(made.clone(), &[path])).await.expect_err(path);
+            let refusal = admin.exports.update_export(request(created.clone(), &[path])).await.expect_err(path);
             assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, reason), "{path}");
-            assert!(refusal.message().contains(word), "{path}: {}", refusal.message());
+            assert!(refusal.message().contains(advice), "{path}: {}", refusal.message());
         }
-        let moved = pb::Export { connection: other, ..made.clone() };
-        let refusal = admin.exports.update_export(request(moved, &[])).await.expect_err("moved");
+        let moved = pb::Export { connection: other, ..created.clone() };
+        let refusal = admin.exports.update_export(request(moved, &[])).await.expect_err("the connection is immutable");
         assert_eq!(
             (refusal.reason().as_str(), refusal.fields()),
             ("IMMUTABLE_FIELD", vec!["export.connection".into()])
         );
-        assert_eq!(admin.read_export(&made.name).await, made);
+        assert_eq!(admin.read_export(&created.name).await, created);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_etag_and_a_rehearsal_change_nothing() {
+async fn a_stale_etag_and_a_dry_run_change_nothing() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
-        let made = admin.export(&connection, "One").await;
+        let created = admin.export(&connection, "One").await;
         let rename = |etag: &str, display_name: &str| pb::Export {
-            name: made.name.clone(),
+            name: created.name.clone(),
             display_name: display_name.into(),
             etag: etag.into(),
             ..Default::default()
         };
-        let mut rehearsal = request(rename(&made.etag, "Two"), &[]);
-        rehearsal.validate_only = true;
-        let rehearsed = update(&mut admin, rehearsal).await;
-        assert_eq!((rehearsed.display_name.as_str(), rehearsed.etag.as_str(), rehearsed.uid.as_str()), ("Two", "", ""));
-        assert_eq!(admin.read_export(&made.name).await, made);
-        let second = update(&mut admin, request(rename(&made.etag, "Two"), &[])).await;
-        let refusal = admin.exports.update_export(request(rename(&made.etag, "Three"), &[])).await;
+        let mut dry_run = request(rename(&created.etag, "Two"), &[]);
+        dry_run.validate_only = true;
+        let validated = update(&mut admin, dry_run).await;
+        assert_eq!((validated.display_name.as_str(), validated.etag.as_str(), validated.uid.as_str()), ("Two", "", ""));
+        assert_eq!(admin.read_export(&created.name).await, created);
+        let second = update(&mut admin, request(rename(&created.etag, "Two"), &[])).await;
+        let refusal = admin.exports.update_export(request(rename(&created.etag, "Three"), &[])).await;
         let refusal = refusal.expect_err("stale");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Aborted, "ETAG_MISMATCH"));
-        assert_eq!(admin.read_export(&made.name).await, second);
+        assert_eq!(admin.read_export(&created.name).await, second);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_detached_export_is_checked_against_the_type_that_it_keeps() {
+async fn a_detached_export_is_checked_against_its_last_connection_type() {
     on_both(async |server| {
         let (mut admin, mut ann, mut bob) =
             (server.admin().await, server.contributor("ann").await, server.contributor("bob").await);
         let connection = admin.shared_connection("Partner").await.name;
-        let made = ann.export(&connection, "Detached").await;
-        let detach = pb::DetachExportRequest { name: made.name.clone(), ..Default::default() };
+        let created = ann.export(&connection, "Detached").await;
+        let detach = pb::DetachExportRequest { name: created.name.clone(), ..Default::default() };
         admin.exports.detach_export(detach).await.expect("detached");
-        let remove = pb::DeleteConnectionRequest { name: connection, ..Default::default() };
-        admin.connections.delete_connection(remove).await.expect("nothing blocks it");
+        let delete = pb::DeleteConnectionRequest { name: connection, ..Default::default() };
+        admin.connections.delete_connection(delete).await.expect("nothing blocks it");
 
         let settings = |folder: &str| pb::Export {
-            name: made.name.clone(),
+            name: created.name.clone(),
             destination_settings: Some(object([("folder", text(folder)), ("file_format", text("csv"))])),
             ..Default::default()
         };
@@ -214,11 +216,12 @@ async fn a_detached_export_is_checked_against_the_type_that_it_keeps() {
             Some(text("monthly"))
         );
         assert_eq!((updated.state(), updated.connection.as_str()), (pb::export::State::Inactive, ""));
-        let refusal = ann.exports.update_export(request(settings("../up"), &[])).await.expect_err("not below");
+        let refusal =
+            ann.exports.update_export(request(settings("../up"), &[])).await.expect_err("outside of the directory");
         assert_eq!(refusal.fields(), ["export.destination_settings.folder"]);
-        let refusal = bob.exports.update_export(request(settings("bobs"), &[])).await.expect_err("not his");
+        let refusal = bob.exports.update_export(request(settings("bobs"), &[])).await.expect_err("not permitted");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
-        assert_eq!(ann.read_export(&made.name).await, updated);
+        assert_eq!(ann.read_export(&created.name).await, updated);
     })
     .await;
 }

@@ -1,16 +1,16 @@
-//! What an answer says, the same for the product and the reference: what only the product can know (uids, times, etags)
-//! is left out, or reduced to whether it is there.
+//! Views of responses that the product and the reference have in common. Values that only the product knows (uids,
+//! times, etags) are cleared, or replaced by whether they are set.
 
 use outflow::grpc::proto as pb;
 use prost_types::Timestamp;
 
-use super::operations::{Op, Who};
-use super::reference::{Connection, Effect, Export, NEVER, Reference};
+use super::operations::{Caller, Op};
+use super::reference::{Affected, Connection, Export, NEVER, Reference};
 use crate::support::{object, sftp, text};
 
-/// An answer, or as much of it as can be foretold.
+/// The part of a response that the reference can predict.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum ResponseView {
     Nothing,
     Connection(Box<pb::Connection>, i64),
     Export(Box<pb::Export>),
@@ -20,7 +20,7 @@ pub enum Answer {
     Stream(Vec<(String, String, String, i32)>, i64),
 }
 
-/// The organization of a sequence, and what is in it.
+/// The organization of a sequence; builds the names of its resources.
 #[derive(Clone, Debug)]
 pub struct Organization(pub String);
 
@@ -42,23 +42,23 @@ impl Organization {
     }
 }
 
-fn subject(who: Who) -> String {
-    match who {
-        Who::Root => "root",
-        Who::Ann => "ann",
-        Who::Bob => "bob",
-        Who::Vera => "vera",
+fn subject(caller: Caller) -> String {
+    match caller {
+        Caller::Root => "root",
+        Caller::Ann => "ann",
+        Caller::Bob => "bob",
+        Caller::Vera => "vera",
     }
     .to_owned()
 }
 
-/// That there is a time.
-fn some_time(there: bool) -> Option<Timestamp> {
-    there.then(Timestamp::default)
+/// A placeholder for a time that is set.
+fn some_time(is_set: bool) -> Option<Timestamp> {
+    is_set.then(Timestamp::default)
 }
 
-/// A connection of the product, as it can be foretold.
-pub fn seen_connection(mut connection: pb::Connection) -> pb::Connection {
+/// Reduces a connection to the fields that the reference can predict.
+pub fn comparable_connection(mut connection: pb::Connection) -> pb::Connection {
     let host = connection.properties.as_mut().and_then(|properties| properties.fields.remove("host"));
     let host = host.and_then(|host| host.kind).expect("a host");
     let status = connection.credential_status.as_mut().expect("a status");
@@ -74,8 +74,8 @@ pub fn seen_connection(mut connection: pb::Connection) -> pb::Connection {
     }
 }
 
-/// An export of the product, as it can be foretold.
-pub fn seen_export(mut export: pb::Export) -> pb::Export {
+/// Reduces an export to the fields that the reference can predict.
+pub fn comparable_export(mut export: pb::Export) -> pb::Export {
     if let Some(detachment) = &mut export.detachment {
         detachment.time = None;
         if !detachment.batch_id.is_empty() {
@@ -97,10 +97,10 @@ pub fn seen_export(mut export: pb::Export) -> pb::Export {
 }
 
 impl Reference {
-    /// A connection, as the product should show it.
+    /// A connection, as the product should return it.
     pub fn connection(&self, organization: &Organization, id: &str, connection: &Connection) -> pb::Connection {
         use pb::connection::{State, StateReason};
-        let (state, reason) = match connection.condition(self.hour) {
+        let (state, reason) = match connection.state(self.hour) {
             "ACTIVE" => (State::Active, StateReason::Unspecified),
             "SUSPENDED" => (State::Suspended, StateReason::Unspecified),
             "CREDENTIAL_MISSING" => (State::CredentialRequired, StateReason::CredentialMissing),
@@ -117,7 +117,7 @@ impl Reference {
                 set_fields: if stored { vec!["password".to_owned()] } else { Vec::new() },
                 revision: connection.credential_revision,
                 set_time: some_time(stored),
-                expire_time: some_time(connection.credential.is_some_and(|end| end != NEVER)),
+                expire_time: some_time(connection.credential.is_some_and(|hour| hour != NEVER)),
             }),
             sharing: Some(pb::Sharing {
                 all_contributors: connection.all,
@@ -126,15 +126,15 @@ impl Reference {
             state: state.into(),
             state_reason: reason.into(),
             suspend_reason: connection.suspended.clone().unwrap_or_default(),
-            attached_export_count: i64::try_from(connection.attached.len()).expect("few"),
+            attached_export_count: i64::try_from(connection.attached.len()).expect("a small number"),
             creator: "root".to_owned(),
             updater: "root".to_owned(),
             ..sftp(&format!("Connection {id}"))
         }
     }
 
-    /// An export, as the product should show it to somebody.
-    pub fn export(&self, organization: &Organization, who: Who, id: &str, export: &Export) -> pb::Export {
+    /// An export, as the product should return it to a caller.
+    pub fn export(&self, organization: &Organization, caller: Caller, id: &str, export: &Export) -> pb::Export {
         use pb::export::{CallerAccess, Detachment, State, StateReason};
         let (state, reason) = self.export_state(export);
         let (connection, detachment) = match &export.connection {
@@ -151,7 +151,7 @@ impl Reference {
                 (None, Some(detachment))
             }
         };
-        let access = if self.manages(who, export) { CallerAccess::Manage } else { CallerAccess::View };
+        let access = if self.manages(caller, export) { CallerAccess::Manage } else { CallerAccess::View };
         pb::Export {
             name: organization.export(id),
             display_name: export.display_name.clone(),
@@ -181,92 +181,98 @@ impl Reference {
         }
     }
 
+    /// The state of an export, with the reason if it is blocked.
     fn export_state(&self, export: &Export) -> (pb::export::State, &'static str) {
         let Ok(connection) = &export.connection else { return (pb::export::State::Inactive, "") };
-        match self.connections[connection].condition(self.hour) {
+        match self.connections[connection].state(self.hour) {
             "ACTIVE" => (pb::export::State::Active, "ACTIVE"),
             reason => (pb::export::State::Blocked, reason),
         }
     }
 
-    /// All connections, by age.
+    /// All connections, in order of creation.
     pub fn all_connections(&self, organization: &Organization) -> Vec<pb::Connection> {
         let mut all: Vec<_> = self.connections.iter().collect();
         all.sort_by_key(|(_, connection)| connection.incarnation);
         all.into_iter().map(|(id, connection)| self.connection(organization, id, connection)).collect()
     }
 
-    /// All exports by age, as somebody sees them.
-    pub fn all_exports(&self, organization: &Organization, who: Who) -> Vec<pb::Export> {
+    /// All exports in order of creation, as a caller reads them.
+    pub fn all_exports(&self, organization: &Organization, caller: Caller) -> Vec<pb::Export> {
         let mut all: Vec<_> = self.exports.iter().collect();
         all.sort_by_key(|(_, export)| export.incarnation);
-        all.into_iter().map(|(id, export)| self.export(organization, who, id, export)).collect()
+        all.into_iter().map(|(id, export)| self.export(organization, caller, id, export)).collect()
     }
 
-    /// What a call answers that had this effect, now or when it is repeated.
-    pub fn answer(
+    /// The response of a call that changed these resources, for the call itself and for its repetition.
+    pub fn response(
         &self,
         organization: &Organization,
-        who: Who,
+        caller: Caller,
         op: &Op,
-        effect: &Effect,
-    ) -> Result<Answer, &'static str> {
-        let alive =
+        affected: &Affected,
+    ) -> Result<ResponseView, &'static str> {
+        // The export, unless it was deleted since.
+        let find =
             |id: &String, incarnation: u64| self.exports.get(id).filter(|found| found.incarnation == incarnation);
         Ok(match op {
-            Op::DeleteConnection { .. } | Op::DeleteExport { .. } | Op::Later { .. } => Answer::Nothing,
+            Op::DeleteConnection { .. } | Op::DeleteExport { .. } | Op::AdvanceClock { .. } => ResponseView::Nothing,
             Op::SearchUsable => {
-                let mut usable: Vec<_> = self.connections.iter().filter(|(_, one)| one.is_usable(who)).collect();
+                let mut usable: Vec<_> =
+                    self.connections.iter().filter(|(_, connection)| connection.is_usable(caller)).collect();
                 usable.sort_by_key(|(_, connection)| connection.incarnation);
-                let shown = |(id, _): (&String, _)| pb::UsableConnection {
+                let view = |(id, _): (&String, _)| pb::UsableConnection {
                     name: organization.connection(id),
                     display_name: format!("Connection {id}"),
                     connection_type: "connectionTypes/sftp".to_owned(),
                 };
-                Answer::Usable(usable.into_iter().map(shown).collect())
+                ResponseView::Usable(usable.into_iter().map(view).collect())
             }
             Op::ListExports { manage } => {
                 let access: i32 =
                     if *manage { pb::export::CallerAccess::Manage } else { pb::export::CallerAccess::View }.into();
-                let all = self.all_exports(organization, who).into_iter();
-                Answer::Exports(all.filter(|export| export.caller_access == access).collect())
+                let all = self.all_exports(organization, caller).into_iter();
+                ResponseView::Exports(all.filter(|export| export.caller_access == access).collect())
             }
             Op::Stream { id } => {
                 let attached = &self.connections[id].attached;
-                let shown = |id: &String| {
+                let view = |id: &String| {
                     let export = &self.exports[id];
                     let state = self.export_state(export).0.into();
                     (organization.export(id), export.display_name.clone(), subject(export.creator), state)
                 };
-                Answer::Stream(attached.iter().map(shown).collect(), i64::try_from(attached.len()).expect("few"))
+                ResponseView::Stream(
+                    attached.iter().map(view).collect(),
+                    i64::try_from(attached.len()).expect("a small number"),
+                )
             }
-            Op::DeleteExports { .. }
-            | Op::AttachMany { .. }
-            | Op::DetachMany { .. }
+            Op::BatchDelete { .. }
+            | Op::BatchAttach { .. }
+            | Op::BatchDetach { .. }
             | Op::DetachSet { .. }
-            | Op::Switch { .. } => {
+            | Op::SetEnabled { .. } => {
                 let result = |(id, incarnation): &(String, u64)| {
-                    let state = alive(id, *incarnation).map_or(0, |export| self.export_state(export).0.into());
+                    let state = find(id, *incarnation).map_or(0, |export| self.export_state(export).0.into());
                     (organization.export(id), state)
                 };
-                let count = i64::try_from(effect.count).expect("few");
-                Answer::Batch(effect.resources.iter().map(result).collect(), count)
+                let count = i64::try_from(affected.count).expect("a small number");
+                ResponseView::Batch(affected.resources.iter().map(result).collect(), count)
             }
             Op::CreateExport { .. }
             | Op::DescribeExport { .. }
             | Op::Duplicate { .. }
             | Op::Attach { .. }
             | Op::Detach { .. } => {
-                let (id, incarnation) = &effect.resources[0];
-                let export = alive(id, *incarnation).ok_or("RESOURCE_NOT_FOUND")?;
-                Answer::Export(Box::new(self.export(organization, who, id, export)))
+                let (id, incarnation) = &affected.resources[0];
+                let export = find(id, *incarnation).ok_or("RESOURCE_NOT_FOUND")?;
+                ResponseView::Export(Box::new(self.export(organization, caller, id, export)))
             }
             _ => {
-                let (id, incarnation) = &effect.resources[0];
+                let (id, incarnation) = &affected.resources[0];
                 let found = self.connections.get(id).filter(|found| found.incarnation == *incarnation);
                 let found = found.ok_or("RESOURCE_NOT_FOUND")?;
-                let count = i64::try_from(effect.count).expect("few");
-                Answer::Connection(Box::new(self.connection(organization, id, found)), count)
+                let count = i64::try_from(affected.count).expect("a small number");
+                ResponseView::Connection(Box::new(self.connection(organization, id, found)), count)
             }
         })
     }

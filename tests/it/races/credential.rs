@@ -1,4 +1,4 @@
-//! A new endpoint ∥ a new credential: no secret that was stored before the endpoint changed is kept for the new one.
+//! New endpoint ∥ new credential: a credential that was stored for the old endpoint is never kept for the new one.
 
 use outflow::grpc::proto as pb;
 
@@ -6,11 +6,11 @@ use super::{Racers, outcome, race};
 use crate::support::{host, password, with_host};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_endpoint_against_new_credential() {
+async fn an_endpoint_change_never_keeps_a_credential_stored_before_it() {
     race("new endpoint ∥ new credential", async |server, racers, round| {
         let Racers { mut admin, mut second, .. } = racers;
         let connection = admin.connection(&format!("Connection {round}")).await;
-        // Every second round nothing is stored: then the endpoint may change without a credential.
+        // In every second round no credential is stored, and the endpoint may change without one.
         let stored = round % 2 == 0;
         if !stored {
             let revoke = pb::RevokeConnectionCredentialRequest { name: connection.name.clone(), ..Default::default() };
@@ -32,11 +32,11 @@ async fn new_endpoint_against_new_credential() {
             admin.connections.update_connection(update),
             second.connections.rotate_connection_credential(rotate),
         );
-        let rotated = rotated.expect("rotated").into_inner().connection.expect("answered");
+        let rotated = rotated.expect("rotated").into_inner().connection.expect("a connection");
         let rotated_first = host(&rotated) == "sftp.partner.example";
-        let now = admin.read_connection(&connection.name).await;
-        let kept = server.stored_password(&now).await;
-        let found = (outcome(&updated), host(&now), kept.as_str());
+        let connection = admin.read_connection(&connection.name).await;
+        let kept = server.stored_password(&connection).await;
+        let found = (outcome(&updated), host(&connection), kept.as_str());
         let (ok, refused) = ("OK".to_owned(), "CREDENTIAL_REENTRY_REQUIRED".to_owned());
         let expected = match (stored, rotated_first) {
             (true, true) => (ok, "moved.example", "for the new endpoint"),

@@ -1,4 +1,4 @@
-//! Migrate ∥ migrate ∥ serve on an empty database: one schema, whole, and everybody succeeds.
+//! Migrate ∥ migrate ∥ serve on an empty database: all three succeed, and the schema is the same in every round.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,10 @@ use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 use crate::support::{Backend, Gate, Process, new_database, outflow};
 
-/// Rounds on each database.
+/// The number of rounds on each database.
 const ROUNDS: u64 = 20;
 
-/// Tables, columns and indexes, as the database describes them.
+/// Describes the tables, columns, indexes and constraints of a database.
 async fn schema(backend: Backend, url: &str) -> String {
     let schema: Result<String, _> = match backend {
         Backend::Sqlite => {
@@ -32,44 +32,46 @@ async fn schema(backend: Backend, url: &str) -> String {
     schema.expect("a schema")
 }
 
-fn on(folder: &Path, url: &str, arguments: &[&str]) -> Command {
-    let mut command = outflow(folder);
+/// The command of the binary for a database.
+fn command(directory: &Path, url: &str, arguments: &[&str]) -> Command {
+    let mut command = outflow(directory);
     command.args(["--database-url", url]).args(arguments);
     command
 }
 
+/// Runs both migrations and the server on a new database, and returns its schema.
 async fn round(backend: Backend) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    outflow::vault::generate_first(&folder.path().join("keys")).expect("a key");
+    let directory = tempfile::tempdir().expect("a directory");
+    outflow::vault::generate_first(&directory.path().join("keys")).expect("a key");
     let url = match backend {
-        Backend::Sqlite => format!("sqlite://{}", folder.path().join("raced.db").display()),
+        Backend::Sqlite => format!("sqlite://{}", directory.path().join("raced.db").display()),
         Backend::Postgres => tokio::task::spawn_blocking(new_database).await.expect("a database"),
     };
     let migrate = || {
-        let mut migrate = on(folder.path(), &url, &["migrate", "up"]);
-        tokio::task::spawn_blocking(move || migrate.output().expect("it runs"))
+        let mut migrate = command(directory.path(), &url, &["migrate", "up"]);
+        tokio::task::spawn_blocking(move || migrate.output().expect("the binary runs"))
     };
-    let mut serve = on(folder.path(), &url, &["serve"]);
+    let mut serve = command(directory.path(), &url, &["serve"]);
     let serve = tokio::task::spawn_blocking(move || Process::start(&mut serve));
     let (first, second, served) = tokio::join!(migrate(), migrate(), serve);
-    for migrated in [first.expect("it ran"), second.expect("it ran")] {
+    for migrated in [first.expect("the task ends"), second.expect("the task ends")] {
         let errors = String::from_utf8_lossy(&migrated.stderr).into_owned();
         assert!(migrated.status.success(), "{errors}");
     }
-    drop(served.expect("it serves"));
-    let check = on(folder.path(), &url, &["migrate", "check"]).output().expect("it runs");
+    drop(served.expect("the server starts"));
+    let check = command(directory.path(), &url, &["migrate", "check"]).output().expect("the binary runs");
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
     schema(backend, &url).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_against_migrate_against_serve() {
+async fn concurrent_migrations_and_a_server_create_one_schema() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let gate = Gate::new(format!("RACES migrate ∥ migrate ∥ serve, {backend:?}"), ROUNDS);
         let expected = round(backend).await;
         while gate.next().is_some() {
             assert_eq!(round(backend).await, expected);
         }
-        gate.tell("");
+        gate.report("");
     }
 }

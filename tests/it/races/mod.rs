@@ -1,11 +1,11 @@
-//! Two calls at once, many times: whichever comes first, no forbidden outcome, and no fault of ours.
+//! RACES: runs two or three conflicting calls concurrently, many times, and asserts that only permitted outcomes occur.
 
+mod blocking_set;
+mod conflicts;
 mod credential;
+mod delete;
 mod migrate;
-mod removal;
-mod set;
 mod sharing;
-mod twins;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,44 +13,44 @@ use tonic::{Response, Status};
 
 use crate::support::{Client, Clients as _, ErrorExt as _, Gate, TestServer, on_both};
 
-/// Rounds of each race on each database.
+/// The number of rounds of each race on each database.
 const ROUNDS: u64 = 500;
 
-/// Who races, each over a connection of its own.
+/// The clients of a race, each with an HTTP/2 connection of its own.
 #[derive(Clone)]
 struct Racers {
     admin: Client,
     second: Client,
     ann: Client,
-    /// A connection that everybody may use, where exports are that move.
+    /// A connection shared with all contributors, for exports that are moved.
     home: String,
 }
 
-/// Runs a race on both databases. A round says whether the first of the two came first; both numbers are told, for a race
-/// that goes one way every time shows little.
+/// Runs a race on both databases. A round returns whether the first call won. Both counts are printed, because a race
+/// that has the same winner every time proves little.
 async fn race(name: &str, round: impl AsyncFn(&TestServer, Racers, u64) -> bool) {
     on_both(async |server: TestServer| {
         let (mut admin, second, ann) = (server.admin().await, server.admin().await, server.contributor("ann").await);
         let home = admin.shared_connection("Home").await.name;
         let racers = Racers { admin, second, ann, home };
-        let first = AtomicU64::new(0);
+        let first_wins = AtomicU64::new(0);
         let gate = Gate::new(format!("RACES {name}, {:?}", server.backend), ROUNDS);
         let reached = gate
             .run(async |number| {
-                let came_first = round(&server, racers.clone(), number).await;
-                first.fetch_add(u64::from(came_first), Ordering::Relaxed);
+                let first_won = round(&server, racers.clone(), number).await;
+                first_wins.fetch_add(u64::from(first_won), Ordering::Relaxed);
             })
             .await;
-        let first = first.into_inner();
-        gate.tell(&format!(", {first} times the one came first, {} times the other", reached - first));
+        let first_wins = first_wins.into_inner();
+        gate.report(&format!(", the first call won {first_wins} times, another {} times", reached - first_wins));
         server.check_rows().await;
     })
     .await;
 }
 
-/// `OK`, or the reason of the refusal.
-fn outcome<T>(answer: &Result<Response<T>, Status>) -> String {
-    match answer {
+/// Returns `OK`, or the reason of the error.
+fn outcome<T>(response: &Result<Response<T>, Status>) -> String {
+    match response {
         Ok(_) => "OK".to_owned(),
         Err(status) if status.reason().is_empty() => format!("{status:?}"),
         Err(status) => status.reason(),

@@ -1,4 +1,4 @@
-//! Unshare ∥ create, attach: nothing is made, after the unshare, by somebody who may no longer use the connection.
+//! Unshare ∥ create or attach: after the unshare, a caller without a share cannot attach an export.
 
 use outflow::grpc::proto as pb;
 
@@ -23,18 +23,19 @@ async fn share(admin: &mut Client, connection: &str) {
     admin.connections.share_connection(request).await.expect("shared");
 }
 
-/// What came before the unshare is in its count, and nothing came behind it.
+/// Checks that the count of the unshare includes the export if and only if it was attached. Returns whether the unshare
+/// was first.
 async fn unshared_first(admin: &mut Client, connection: &str, outcome: &str, affected: i64) -> bool {
     let count = admin.read_connection(connection).await.attached_export_count;
     match (outcome, affected, count) {
         ("NOT_PERMITTED", 0, 0) => true,
         ("OK", 1, 1) => false,
-        forbidden => panic!("{forbidden:?}"),
+        forbidden => panic!("forbidden outcome: {forbidden:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unshare_against_create() {
+async fn no_export_is_created_after_an_unshare() {
     race("unshare ∥ create", async |_, racers, round| {
         let Racers { mut admin, mut ann, .. } = racers;
         let connection = admin.connection(&format!("Connection {round}")).await.name;
@@ -51,7 +52,7 @@ async fn unshare_against_create() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unshare_against_attach() {
+async fn no_export_is_attached_after_an_unshare() {
     race("unshare ∥ attach", async |_, racers, round| {
         let Racers { mut admin, mut ann, home, .. } = racers;
         let connection = admin.connection(&format!("Connection {round}")).await.name;

@@ -14,7 +14,9 @@ use outflow::server::{Observability, Server};
 use outflow::telemetry::Metrics;
 use tokio::sync::mpsc;
 
-use crate::support::{Backend, Clients as _, TestServer, awaited, create_connection, on_both};
+use crate::support::{
+    Backend, Clients as _, Issuer, TestServer, create_connection, issuer_settings, on_both, with_timeout,
+};
 
 /// A task whose first run panics, and which runs without pause otherwise. Reports the start of its third run, when the
 /// second one is recorded.
@@ -64,21 +66,10 @@ impl Task for Broken {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_background_task_survives_a_panic() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let key_set = folder.path().join("jwks.json");
-    // The public key of RFC 8037, appendix A.2.
-    let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-    std::fs::write(&key_set, keys).expect("written");
-    let settings = vec![
-        ("identity_mode", "jwt".to_owned()),
-        ("jwt_issuer", "https://issuer.example".to_owned()),
-        ("jwt_audience", "outflow".to_owned()),
-        ("jwt_jwks_file", key_set.to_str().expect("a path").to_owned()),
-        ("jwt_principal_prefix", String::new()),
-        ("jwt_organization_claim", "org".to_owned()),
-        ("jwt_roles_claim", "roles".to_owned()),
-        ("jwt_groups_claim", "groups".to_owned()),
-    ];
+    let directory = tempfile::tempdir().expect("a directory");
+    let key_set = directory.path().join("jwks.json");
+    std::fs::write(&key_set, Issuer::generate().key_set()).expect("written");
+    let settings = issuer_settings("jwt_jwks_file", key_set.to_str().expect("a path"));
     let metrics = Metrics::install().expect("the only recorder of the process");
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let (recovered, mut recoveries) = mpsc::unbounded_channel();
@@ -110,7 +101,7 @@ async fn each_background_task_survives_a_panic() {
         assert_eq!(names, expected);
         let mut found = Vec::new();
         while found.len() < names.len() {
-            found.push(awaited("the third run of each task", recoveries.recv()).await.expect("a name"));
+            found.push(with_timeout("the third run of each task", recoveries.recv()).await.expect("a name"));
         }
         found.sort_unstable();
         assert_eq!(found, names);
@@ -133,7 +124,7 @@ async fn a_server_ends_when_its_supervisor_ends() {
         server.tasks().push(Arc::new(Broken));
     })
     .await;
-    let end = awaited("the end of the server", server.ended()).await;
+    let end = with_timeout("the end of the server", server.ended()).await;
     assert!(end.to_string().contains("supervisor of background tasks"), "{end}");
 }
 
@@ -148,7 +139,7 @@ async fn a_server_ends_when_its_listener_ends() {
     admin.connections.list_connections(list_connections()).await.expect("it serves");
     // The standard library has no `shutdown` for listeners; it is the same call on any socket.
     TcpStream::from(socket.expect("the server started")).shutdown(Shutdown::Both).expect("the socket is shut down");
-    let end = awaited("the end of the server", server.ended()).await;
+    let end = with_timeout("the end of the server", server.ended()).await;
     assert!(end.to_string().contains("API listener"), "{end}");
 }
 

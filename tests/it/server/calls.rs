@@ -1,4 +1,4 @@
-//! What every call gets: an id, a deadline, a status that says why.
+//! The middleware (request ids, deadlines, limits, the status of calls that reach no handler), and the retention job.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -19,35 +19,39 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use tower::Service;
 
-use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, hold_connections, on_both};
+use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, lock_connections, on_both};
 
 async fn channel(server: &TestServer) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
     endpoint.connect().await.expect("the server listens")
 }
 
-/// Sends a message of one type to any method.
+/// Sends a ListConnectionTypesRequest to a method, which must refuse it.
 async fn send(server: &TestServer, path: &'static str, token: &str) -> Status {
     let mut client = tonic::client::Grpc::new(channel(server).await);
     client.ready().await.expect("connected");
     let mut request = Request::new(pb::ListConnectionTypesRequest { page_size: 5, page_token: String::new() });
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
     let codec = tonic_prost::ProstCodec::<_, pb::GetConnectionResponse>::default();
-    client.unary(request, PathAndQuery::from_static(path), codec).await.expect_err("no such call")
+    client.unary(request, PathAndQuery::from_static(path), codec).await.expect_err("refused")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_have_a_limit() {
+async fn oversized_headers_are_refused() {
     let server = TestServer::start(Backend::Sqlite).await;
     let mut viewer = server.viewer().await;
     let mut request = Request::new(pb::ListConnectionTypesRequest::default());
     request.metadata_mut().insert("x-padding", "a".repeat(17 * 1024).parse().expect("ASCII"));
-    viewer.connections.list_connection_types(request).await.expect_err("too much of it");
-    viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await.expect("it serves on");
+    viewer.connections.list_connection_types(request).await.expect_err("too large");
+    viewer
+        .connections
+        .list_connection_types(pb::ListConnectionTypesRequest::default())
+        .await
+        .expect("the connection still works");
 }
 
-/// A connection without a clock: tonic's own ends a call by the `grpc-timeout` that it sends.
-async fn clockless(
+/// An HTTP/2 client that leaves `grpc-timeout` to the server. tonic's client enforces the timeout itself.
+async fn client_without_timeout(
     server: &TestServer,
 ) -> impl Service<http::Request<Body>, Response = http::Response<Incoming>, Error = hyper::Error, Future: Send> {
     let stream = tokio::net::TcpStream::connect(server.address).await.expect("the server listens");
@@ -61,25 +65,25 @@ async fn clockless(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_bears_the_id_of_its_call() {
+async fn every_response_has_a_request_id_header() {
     let server = TestServer::start(Backend::Sqlite).await;
     let mut viewer = server.viewer().await;
-    for (given, kept) in [("order-66.a_b", true), ("white space", false), (&"x".repeat(65), false)] {
+    for (sent, is_accepted) in [("order-66.a_b", true), ("white space", false), (&"x".repeat(65), false)] {
         let mut request = Request::new(pb::ListConnectionTypesRequest::default());
-        request.metadata_mut().insert("x-request-id", given.parse().expect("ASCII"));
-        let answer = viewer.connections.list_connection_types(request).await.expect("answered");
-        let id = answer.metadata().get("x-request-id").expect("an id").to_str().expect("ASCII").to_owned();
-        assert_eq!(id == given, kept, "{given} became {id}");
+        request.metadata_mut().insert("x-request-id", sent.parse().expect("ASCII"));
+        let response = viewer.connections.list_connection_types(request).await.expect("a response");
+        let id = response.metadata().get("x-request-id").expect("an id").to_str().expect("ASCII").to_owned();
+        assert_eq!(id == sent, is_accepted, "{sent} became {id}");
     }
-    let mut nobody = server.anonymous().await;
-    let refusal = nobody.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await;
-    let refusal = refusal.expect_err("nobody");
+    let mut anonymous = server.anonymous().await;
+    let refusal = anonymous.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await;
+    let refusal = refusal.expect_err("no token");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unauthenticated, "UNAUTHENTICATED"));
     assert!(refusal.metadata().contains_key("x-request-id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_and_methods_that_are_none_are_the_callers_mistake() {
+async fn undecodable_body_and_unknown_method_are_client_errors() {
     let server = TestServer::start(Backend::Sqlite).await;
     let token = server.token("acme", "root", &[outflow::model::Role::Admin], &[]);
     let refusal = send(&server, "/outflow.v1.ConnectionService/GetConnection", &token).await;
@@ -97,16 +101,16 @@ async fn send_bytes(server: &TestServer, body: Vec<u8>, compression: &str) -> St
         .header("grpc-encoding", compression)
         .body(Body::new(Full::new(Bytes::from(body))))
         .expect("a request");
-    let response = clockless(server).await.call(request).await.expect("answered");
+    let response = client_without_timeout(server).await.call(request).await.expect("a response");
     Status::from_header_map(response.headers()).expect("a status in the headers")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_refused_with_a_reason() {
+async fn undecodable_bodies_are_refused_with_a_reason() {
     let server = TestServer::start(Backend::Sqlite).await;
     let framed = |flag: u8, length: u32, bytes: &[u8]| [&[flag], &length.to_be_bytes()[..], bytes].concat();
     let large = vec![0; 5 * 1024 * 1024];
-    for (body, compression, code, reason, words) in [
+    for (body, compression, code, reason, message) in [
         (framed(0, 5_242_880, &large), "identity", Code::InvalidArgument, "UNDECODABLE", "limit is: 4194304"),
         (framed(0, 10, b"short"), "identity", Code::InvalidArgument, "UNDECODABLE", "EOF"),
         (framed(7, 0, b""), "identity", Code::InvalidArgument, "UNDECODABLE", "flag"),
@@ -122,11 +126,11 @@ async fn what_cannot_be_read_is_refused_with_a_reason() {
         (framed(1, 5, b"plain"), "br", Code::Unimplemented, "UNIMPLEMENTED", "br"),
     ] {
         let refusal = send_bytes(&server, body, compression).await;
-        assert_eq!((refusal.code(), refusal.reason().as_str()), (code, reason), "{words}: {refusal:?}");
-        assert!(refusal.message().contains(words), "{words}: {}", refusal.message());
+        assert_eq!((refusal.code(), refusal.reason().as_str()), (code, reason), "{message}: {refusal:?}");
+        assert!(refusal.message().contains(message), "{message}: {}", refusal.message());
         assert!(refusal.metadata().contains_key("x-request-id"));
     }
-    // One mebibyte of nothing, in a kibibyte: what comes out of it counts, too.
+    // 64 MiB of zeros, compressed: the limit applies to the decompressed size too.
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::copy(&mut std::io::repeat(0).take(64 * 1024 * 1024), &mut bomb).expect("compressed");
     let bomb = bomb.finish().expect("compressed");
@@ -135,11 +139,11 @@ async fn what_cannot_be_read_is_refused_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_ends_at_its_deadline_and_leaves_nothing() {
+async fn a_call_ends_at_its_deadline_and_changes_nothing() {
     let server = TestServer::start(Backend::Postgres).await;
     let mut admin = server.admin().await;
-    let connection = admin.connection("Held").await;
-    let holder = hold_connections(&server.database_url).await;
+    let connection = admin.connection("Locked").await;
+    let lock = lock_connections(&server.database_url).await;
 
     let mut request = Request::new(pb::SuspendConnectionRequest {
         name: connection.name.clone(),
@@ -150,40 +154,40 @@ async fn a_call_ends_at_its_deadline_and_leaves_nothing() {
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
     request.metadata_mut().insert("grpc-timeout", "200m".parse().expect("ASCII"));
     let origin = format!("http://{}", server.address).parse().expect("an origin");
-    let mut patient = ConnectionServiceClient::with_origin(clockless(&server).await, origin);
-    let refusal = patient.suspend_connection(request).await.expect_err("the row is held");
+    let mut client = ConnectionServiceClient::with_origin(client_without_timeout(&server).await, origin);
+    let refusal = client.suspend_connection(request).await.expect_err("the row is locked");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
-    holder.rollback().await.expect("the row is free");
-    // Whoever comes next waits for the abandoned transaction to give the row up, and finds it unchanged.
+    lock.rollback().await.expect("rolled back");
+    // The next call waits until the abandoned transaction releases the row, which is unchanged.
     let resume = pb::ResumeConnectionRequest { name: connection.name.clone(), ..Default::default() };
-    let resumed = admin.connections.resume_connection(resume).await.expect("answered").into_inner();
-    assert_eq!(resumed.connection.expect("answered"), connection);
+    let resumed = admin.connections.resume_connection(resume).await.expect("a response").into_inner();
+    assert_eq!(resumed.connection.expect("a connection"), connection);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_that_is_not_given_up_is_a_conflict() {
+async fn a_lock_timeout_is_a_conflict() {
     let server = TestServer::start(Backend::Postgres).await;
     let mut admin = server.admin().await;
-    let connection = admin.connection("Held").await;
-    let holder = hold_connections(&server.database_url).await;
+    let connection = admin.connection("Locked").await;
+    let lock = lock_connections(&server.database_url).await;
     let request = pb::ResumeConnectionRequest { name: connection.name, ..Default::default() };
-    let refusal = admin.connections.resume_connection(request).await.expect_err("the row is held");
+    let refusal = admin.connections.resume_connection(request).await.expect_err("the row is locked");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Aborted, "CONFLICT"));
-    holder.rollback().await.expect("the row is free");
+    lock.rollback().await.expect("rolled back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_beyond_the_places_are_refused_at_once_and_say_when_to_come_back() {
+async fn calls_beyond_the_limit_are_refused_with_a_retry_delay() {
     let server = TestServer::start(Backend::Postgres).await;
     let mut admin = server.admin().await;
-    let connection = admin.connection("Held").await;
-    let holder = hold_connections(&server.database_url).await;
-    let mut held = tokio::task::JoinSet::new();
+    let connection = admin.connection("Locked").await;
+    let lock = lock_connections(&server.database_url).await;
+    let mut blocked = tokio::task::JoinSet::new();
     for _ in 0..2 {
         let admin = server.admin().await;
         for _ in 0..160 {
             let (mut admin, name) = (admin.clone(), connection.name.clone());
-            held.spawn(async move {
+            blocked.spawn(async move {
                 let request = pb::ResumeConnectionRequest { name, ..Default::default() };
                 admin.connections.resume_connection(request).await.map(drop)
             });
@@ -198,34 +202,34 @@ async fn calls_beyond_the_places_are_refused_at_once_and_say_when_to_come_back()
     };
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::ResourceExhausted, "OVERLOADED"));
     assert!(refusal.get_error_details().retry_info().is_some());
-    holder.rollback().await.expect("the row is free");
-    while let Some(ended) = held.join_next().await {
-        if let Err(refusal) = ended.expect("it ended") {
+    lock.rollback().await.expect("rolled back");
+    while let Some(ended) = blocked.join_next().await {
+        if let Err(refusal) = ended.expect("the task ends") {
             let reason = refusal.reason();
             assert!(["OVERLOADED", "CONFLICT"].contains(&reason.as_str()), "{reason}");
         }
     }
-    // The places are free again.
-    viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await.expect("answered");
+    // The permits are released.
+    viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await.expect("a response");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_needs_no_identity() {
+async fn health_checks_need_no_token() {
     on_both(async |server| {
         let file = server.data_dir.join("outflow.db");
         assert_eq!(file.exists(), server.backend == Backend::Sqlite);
         let mut health = HealthClient::new(channel(&server).await);
         for service in ["", "outflow.v1.ConnectionService", "outflow.v1.ExportService", "outflow.v1.AuditService"] {
             let request = HealthCheckRequest { service: service.into() };
-            let answer = health.check(request).await.expect("answered").into_inner();
-            assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
+            let response = health.check(request).await.expect("a response").into_inner();
+            assert_eq!(response.status(), ServingStatus::Serving, "{service}");
         }
     })
     .await;
 }
 
 /// Deletes a batch of expired rows, and returns how many were deleted.
-async fn deleted(server: &TestServer) -> u64 {
+async fn delete_expired(server: &TestServer) -> u64 {
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
     let retention = outflow::store::Retention {
         request_ids: hours(24),
@@ -244,11 +248,11 @@ async fn expired_rows_are_deleted_and_the_others_stay() {
         let mut request = crate::support::create_connection("Once");
         request.request_id = "01931f6e-7c4b-7000-8000-000000000001".into();
         let first = admin.connections.create_connection(request.clone()).await.expect("created").into_inner();
-        assert_eq!(deleted(&server).await, 0);
+        assert_eq!(delete_expired(&server).await, 0);
         let again = admin.connections.create_connection(request.clone()).await.expect("replayed").into_inner();
         assert_eq!(again, first);
-        // A release, for those who follow, and a denied attempt.
-        let connection = first.connection.clone().expect("answered").name;
+        // A release, which is kept for streams that follow, and a denied attempt.
+        let connection = first.connection.clone().expect("a connection").name;
         let export = admin.export(&connection, "Detached").await.name;
         let detach = pb::DetachExportRequest { name: export, ..Default::default() };
         admin.exports.detach_export(detach).await.expect("detached");
@@ -256,19 +260,20 @@ async fn expired_rows_are_deleted_and_the_others_stay() {
         server.viewer().await.connections.get_connection(get).await.expect_err("no role");
         let list = || pb::ListAuditEventsRequest { parent: crate::support::parent(), ..Default::default() };
         let events = admin.audit.list_audit_events(list()).await.expect("listed").into_inner().audit_events;
-        assert_eq!((events.len(), deleted(&server).await), (4, 0));
+        assert_eq!((events.len(), delete_expired(&server).await), (4, 0));
         server.clock.advance(chrono::TimeDelta::hours(25));
         let mut admin = server.admin().await;
-        assert_eq!(deleted(&server).await, 2, "an id and a release");
-        let other = admin.connections.create_connection(request).await.expect("the id is free again").into_inner();
+        assert_eq!(delete_expired(&server).await, 2, "a request id and a release");
+        let other =
+            admin.connections.create_connection(request).await.expect("the request id has expired").into_inner();
         assert_ne!(other, first);
         server.clock.advance(chrono::TimeDelta::days(30));
-        assert_eq!(deleted(&server).await, 2, "another id, and the denied attempt");
+        assert_eq!(delete_expired(&server).await, 2, "a request id and the denied attempt");
         let mut admin = server.admin().await;
         let events = admin.audit.list_audit_events(list()).await.expect("listed").into_inner().audit_events;
-        assert_eq!(events.len(), 4, "every change");
+        assert_eq!(events.len(), 4, "one for each change");
         server.clock.advance(chrono::TimeDelta::days(400));
-        assert_eq!(deleted(&server).await, 4);
+        assert_eq!(delete_expired(&server).await, 4);
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! The operator's own connection types: read at start, refused with file, line and reason, missed when they are gone.
+//! Connection types of the operator: read at start, validated with file, line and reason, and removed.
 
 use std::path::Path;
 use std::process::Output;
@@ -32,13 +32,13 @@ binding = true
 "#;
 
 /// Runs the binary with one file in its catalog directory.
-fn with_file(folder: &Path, content: &str) -> Output {
-    std::fs::write(folder.join("drop_box.toml"), content).expect("written");
-    outflow(folder).env("OUTFLOW_CATALOG_DIR", folder).output().expect("it runs")
+fn start_with_file(directory: &Path, content: &str) -> Output {
+    std::fs::write(directory.join("drop_box.toml"), content).expect("written");
+    outflow(directory).env("OUTFLOW_CATALOG_DIR", directory).output().expect("the binary runs")
 }
 
 #[test]
-fn a_file_that_is_wrong_is_refused_with_file_line_and_reason() {
+fn an_invalid_type_file_is_refused_with_file_line_and_reason() {
     for (from, to, line, word) in [
         ("binding = true", "", 16, "binding"),
         ("binding = true", "binding = false", 21, "HOST"),
@@ -46,8 +46,8 @@ fn a_file_that_is_wrong_is_refused_with_file_line_and_reason() {
         ("category", "kategory", 5, "kategory"),
         ("display_name = \"Host\"", "display_name = ", 17, ""),
     ] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let output = with_file(folder.path(), &TYPE.replacen(from, to, 1));
+        let directory = tempfile::tempdir().expect("a directory");
+        let output = start_with_file(directory.path(), &TYPE.replacen(from, to, 1));
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success(), "{to}");
         assert!(errors.contains(&format!("drop_box.toml:{line}:")), "line {line}: {errors}");
@@ -56,42 +56,46 @@ fn a_file_that_is_wrong_is_refused_with_file_line_and_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_of_a_type_that_is_gone_stay_and_are_blocked() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("drop_box.toml"), TYPE).expect("written");
-    let server = Process::start(outflow(folder.path()).env("OUTFLOW_CATALOG_DIR", folder.path()));
+async fn connections_of_a_removed_type_are_kept_and_their_exports_blocked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("drop_box.toml"), TYPE).expect("written");
+    let server = Process::start(outflow(directory.path()).env("OUTFLOW_CATALOG_DIR", directory.path()));
     let mut admin = server.admin().await;
     let mut create = create_connection("Box");
     create.credential = None;
     let connection = create.connection.as_mut().expect("a connection");
     connection.connection_type = "connectionTypes/drop_box".into();
     connection.properties = Some(object([("host", text("drop.example"))]));
-    let made = admin.connections.create_connection(create.clone()).await.expect("created").into_inner();
-    let made = made.connection.expect("answered");
-    let mut request = create_export(&made.name, "Weekly");
+    let created = admin.connections.create_connection(create.clone()).await.expect("created").into_inner();
+    let created = created.connection.expect("a connection");
+    let mut request = create_export(&created.name, "Weekly");
     request.export.as_mut().expect("an export").destination_settings = None;
-    let export = admin.exports.create_export(request).await.expect("created").into_inner().export.expect("answered");
-    assert_eq!((made.state(), export.state()), (State::Active, pb::export::State::Active));
+    let export = admin.exports.create_export(request).await.expect("created").into_inner().export.expect("an export");
+    assert_eq!((created.state(), export.state()), (State::Active, pb::export::State::Active));
     drop(server);
 
-    let server = Process::start(&mut outflow(folder.path()));
+    let server = Process::start(&mut outflow(directory.path()));
     let mut admin = server.admin().await;
-    let seen = admin.read_connection(&made.name).await;
+    let seen = admin.read_connection(&created.name).await;
     assert_eq!((seen.state(), seen.state_reason()), (State::CredentialRequired, StateReason::TypeUnknown));
-    assert_eq!((&seen.properties, &seen.etag), (&made.properties, &made.etag));
+    assert_eq!((&seen.properties, &seen.etag), (&created.properties, &created.etag));
     let blocked = admin.read_export(&export.name).await;
     assert_eq!(blocked.state(), pb::export::State::Blocked);
     assert_eq!(blocked.state_reason(), pb::export::StateReason::CredentialRequired);
     let refusal = admin.connections.create_connection(create).await.expect_err("no such type");
     assert_eq!(refusal.fields(), ["connection.connection_type"]);
-    // It can still be described, emptied and removed.
-    let described = pb::UpdateConnectionRequest {
-        connection: Some(pb::Connection { name: made.name.clone(), description: "gone".into(), ..Default::default() }),
+    // It can still be updated, and deleted once it is not in use.
+    let update = pb::UpdateConnectionRequest {
+        connection: Some(pb::Connection {
+            name: created.name.clone(),
+            description: "unknown type".into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
-    admin.connections.update_connection(described).await.expect("described");
+    admin.connections.update_connection(update).await.expect("updated");
     let delete = pb::DeleteExportRequest { name: export.name, ..Default::default() };
-    admin.exports.delete_export(delete).await.expect("removed");
-    let delete = pb::DeleteConnectionRequest { name: made.name, ..Default::default() };
-    admin.connections.delete_connection(delete).await.expect("removed");
+    admin.exports.delete_export(delete).await.expect("deleted");
+    let delete = pb::DeleteConnectionRequest { name: created.name, ..Default::default() };
+    admin.connections.delete_connection(delete).await.expect("deleted");
 }

@@ -6,18 +6,18 @@ use crate::support::outflow;
 
 #[test]
 fn config_print_shows_every_setting_with_its_source_and_no_secrets() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         std::fs::write(&path, text).expect("written");
         path.to_str().expect("a path").to_owned()
     };
     let config = write("outflow.toml", "log = \"warn\"\n\n[audit]\nretention_days = 7\n");
     let url = write("url", "postgres://ann:hunter2@127.0.0.1:1/outflow\n");
-    let mut command = outflow(folder.path());
+    let mut command = outflow(directory.path());
     command.env("OUTFLOW_CONFIG", &config).env("OUTFLOW_DATABASE_URL_FILE", &url);
     command.env("OUTFLOW_KEYS", "k1=hunter2").env("OUTFLOW_PRIMARY_KEY", "k1").env("OUTFLOW_LOG", "debug");
-    let output = command.args(["config", "print", "--listen", "127.0.0.1:1234"]).output().expect("it runs");
+    let output = command.args(["config", "print", "--listen", "127.0.0.1:1234"]).output().expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8(output.stdout).expect("text");
     for line in [
@@ -37,7 +37,8 @@ fn config_print_shows_every_setting_with_its_source_and_no_secrets() {
     }
     // What it prints is a configuration file; secrets must be set again.
     let printed = write("printed.toml", &printed.replace("\"<redacted>\"", "\"\""));
-    let output = outflow(folder.path()).args(["config", "print", "--config", &printed]).output().expect("it runs");
+    let output =
+        outflow(directory.path()).args(["config", "print", "--config", &printed]).output().expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!folder.path().join("keys").exists(), "nothing is created");
+    assert!(!directory.path().join("keys").exists(), "nothing is created");
 }

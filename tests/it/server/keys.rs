@@ -1,67 +1,74 @@
-//! The key ring at start: whoever lost, swapped, cut or mixed up a key is told its id before the port opens.
+//! The key ring at start: a missing, swapped or truncated key is reported with its id before the server listens.
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::{Clients as _, Database, Process, create_connection, outflow};
 
+/// Generates a key with an id.
 fn generate(data_dir: &Path, id: &str) {
-    let output = outflow(data_dir).args(["keys", "generate", "--id", id]).output().expect("it runs");
+    let output = outflow(data_dir).args(["keys", "generate", "--id", id]).output().expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// How a start that is refused explains itself.
-fn refusal(data_dir: &Path) -> String {
-    let output = outflow(data_dir).output().expect("it runs");
+/// Standard error of a start that must fail.
+fn start_error(data_dir: &Path) -> String {
+    let output = outflow(data_dir).output().expect("the binary runs");
     assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_swapped_cut_or_foreign_key_refuses_to_start_and_the_right_one_serves_again() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data_dir = folder.path();
+async fn a_missing_swapped_or_truncated_key_prevents_the_start_until_it_is_restored() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data_dir = directory.path();
     let keys = data_dir.join("keys");
     let server = Process::start(&mut outflow(data_dir));
-    server.admin().await.connections.create_connection(create_connection("Sealed with the first")).await.expect("made");
+    server
+        .admin()
+        .await
+        .connections
+        .create_connection(create_connection("Sealed with the first"))
+        .await
+        .expect("created");
     drop(server);
     let first = fs::read(keys.join("k0001")).expect("the key");
 
-    // Lost, and another made in its place under the next id.
+    // The key is missing, and there is another with the next id.
     generate(data_dir, "k0002");
     fs::remove_file(keys.join("k0001")).expect("removed");
-    let said = refusal(data_dir);
-    assert!(said.contains("k0001") && said.contains("lacks"), "{said}");
-    // Swapped for another of the same name.
+    let error = start_error(data_dir);
+    assert!(error.contains("k0001") && error.contains("lacks"), "{error}");
+    // Another key has the id of the first.
     fs::rename(keys.join("k0002"), keys.join("k0001")).expect("renamed");
-    let said = refusal(data_dir);
-    assert!(said.contains("k0001") && said.contains("wrong or swapped"), "{said}");
-    // Not even a schema that lacks a step is brought up by a server that cannot open what is there.
+    let error = start_error(data_dir);
+    assert!(error.contains("k0001") && error.contains("wrong or swapped"), "{error}");
+    // A server that cannot open the stored credentials does not migrate the schema either.
     let database = Database::open(&format!("sqlite://{}", data_dir.join("outflow.db").display())).await;
     let (table, last) = ("seaql_migrations", "(SELECT max(version) FROM seaql_migrations)");
     database.execute(&format!("CREATE TABLE kept AS SELECT * FROM {table} WHERE version = {last}")).await;
     database.execute(&format!("DELETE FROM {table} WHERE version = {last}")).await;
-    let said = refusal(data_dir);
-    assert!(said.contains("wrong or swapped") && !said.contains("migration"), "{said}");
+    let error = start_error(data_dir);
+    assert!(error.contains("wrong or swapped") && !error.contains("migration"), "{error}");
     database.execute(&format!("INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept")).await;
-    // Cut.
+    // The key is truncated.
     fs::write(keys.join("k0001"), &first[..20]).expect("written");
-    let said = refusal(data_dir);
-    assert!(said.contains("k0001") && said.contains("truncated"), "{said}");
-    // Gone with its directory: nothing makes a key where there is something to open.
+    let error = start_error(data_dir);
+    assert!(error.contains("k0001") && error.contains("truncated"), "{error}");
+    // There is no key: the server generates one only if nothing is sealed.
     fs::remove_file(keys.join("k0001")).expect("removed");
-    assert!(refusal(data_dir).contains("keys generate"));
+    assert!(start_error(data_dir).contains("keys generate"));
 
-    // None of these starts left a trace: the first key and a second of any content serve.
+    // None of these starts changed anything: the server starts with the first key and a new second one.
     fs::write(keys.join("k0001"), &first).expect("written");
     generate(data_dir, "k0002");
     drop(Process::start(&mut outflow(data_dir)));
-    // From now on the second key is known as well.
+    // The database now knows the second key, too.
     fs::remove_file(keys.join("k0002")).expect("removed");
     generate(data_dir, "k0002");
-    let said = refusal(data_dir);
-    assert!(said.contains("k0002") && said.contains("wrong or swapped"), "{said}");
-    // It sealed nothing yet: without it the server starts.
+    let error = start_error(data_dir);
+    assert!(error.contains("k0002") && error.contains("wrong or swapped"), "{error}");
+    // No credential is sealed with it, so the server starts without it.
     fs::remove_file(keys.join("k0002")).expect("removed");
     drop(Process::start(&mut outflow(data_dir)));
 }

@@ -1,4 +1,4 @@
-//! The server itself: what every call gets, who is let in, how it starts and stops.
+//! Tests of the server: middleware, authentication, settings, keys, start and shutdown.
 
 mod background;
 mod binary;

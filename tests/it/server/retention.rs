@@ -7,7 +7,7 @@ use outflow::background::{RetentionJob, Task as _};
 use outflow::store::Retention;
 use sqlx::sqlite::SqlitePool;
 
-use crate::support::{Backend, Clients as _, TestServer, create_connection, say};
+use crate::support::{Backend, Clients as _, TestServer, create_connection, print_line};
 
 const EXPIRED_ROWS: i64 = 5_000;
 
@@ -41,5 +41,7 @@ async fn calls_write_while_many_expired_rows_are_deleted() {
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(&pool).await.expect("a count");
     assert_eq!(left, calls, "the events of the calls");
     assert!(calls > 10, "{calls} calls during the run");
-    say(&format!("retention: {calls} calls while {EXPIRED_ROWS} rows were deleted; the longest took {longest:?}"));
+    print_line(&format!(
+        "retention: {calls} calls while {EXPIRED_ROWS} rows were deleted; the longest took {longest:?}"
+    ));
 }

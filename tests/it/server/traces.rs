@@ -5,8 +5,6 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -15,13 +13,14 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use outflow::grpc::proto as pb;
 use outflow::model::Clock;
-use serde_json::json;
 use tokio::sync::mpsc;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
 
-use crate::support::{Backend, Client, Clients as _, Process, create_connection, new_database, outflow, signal};
+use crate::support::{
+    Backend, Client, Clients as _, Issuer, Process, create_connection, issuer_settings, new_database, outflow, signal,
+};
 
 /// A sampled trace of a client, whose span calls the server.
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -100,19 +99,19 @@ fn children<'a>(spans: &'a [Span], parent: &[u8]) -> Vec<&'a Span> {
 async fn a_trace_leads_from_the_client_to_the_statements() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let (collector, mut received) = receive_spans();
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut command = outflow(folder.path());
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut command = outflow(directory.path());
         command.env("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}")).env("OUTFLOW_LOG_FORMAT", "json");
         if backend == Backend::Postgres {
             let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
-            outflow::vault::generate_first(&folder.path().join("keys")).expect("a key");
+            outflow::vault::generate_first(&directory.path().join("keys")).expect("a key");
             command.env("OUTFLOW_DATABASE_URL", url);
         }
         let server = Process::start(&mut command);
         traced_calls(&mut server.admin().await).await;
         // The server exports the last spans before it ends.
         server.signal("TERM");
-        let log = server.ended();
+        let log = server.wait_for_output();
         let mut spans = Vec::new();
         while let Ok(span) = received.try_recv() {
             spans.push(span);
@@ -179,7 +178,7 @@ async fn requests_to_the_issuer_carry_the_trace_context() {
     let address = issuer.local_addr().expect("an address");
     let (sender, mut requests) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
-        let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        let keys = Issuer::generate().key_set();
         for stream in issuer.incoming() {
             let mut stream = stream.expect("a connection");
             let mut request = [0; 4096];
@@ -192,22 +191,13 @@ async fn requests_to_the_issuer_carry_the_trace_context() {
             }
         }
     });
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut command = outflow(folder.path());
-    for (variable, value) in [
-        ("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}")),
-        ("OUTFLOW_IDENTITY_MODE", "jwt".to_owned()),
-        ("OUTFLOW_JWT_ISSUER", "https://issuer.example".to_owned()),
-        ("OUTFLOW_JWT_AUDIENCE", "outflow".to_owned()),
-        ("OUTFLOW_JWT_JWKS_URL", format!("http://{address}/keys")),
-        ("OUTFLOW_JWT_PRINCIPAL_PREFIX", String::new()),
-        ("OUTFLOW_JWT_ORGANIZATION_CLAIM", "org".to_owned()),
-        ("OUTFLOW_JWT_ROLES_CLAIM", "roles".to_owned()),
-        ("OUTFLOW_JWT_GROUPS_CLAIM", "groups".to_owned()),
-    ] {
-        command.env(variable, value);
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = outflow(directory.path());
+    command.env("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}"));
+    for (key, value) in issuer_settings("jwt_jwks_url", &format!("http://{address}/keys")) {
+        command.env(format!("OUTFLOW_{}", key.to_uppercase()), value);
     }
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines().map(|line| line.expect("text"));
     let serving = lines.find(|line| line.contains(" serving ")).expect("it serves");
     std::thread::spawn(move || lines.for_each(drop));
@@ -216,7 +206,8 @@ async fn requests_to_the_issuer_carry_the_trace_context() {
     assert!(first.starts_with("GET /keys "), "{first}");
 
     // A token with an unknown key id makes the server refresh the keys.
-    let mut client = Client::connect(address.expect("an address"), Some(&token_with_unknown_key())).await;
+    let token = Issuer::generate().token_with_unknown_key(Clock::default().now().timestamp());
+    let mut client = Client::connect(address.expect("an address"), Some(&token)).await;
     let get = pb::GetConnectionRequest { name: "organizations/acme/connections/partner".into() };
     let rejected = client.connections.get_connection(get).await.expect_err("the key is unknown");
     assert_eq!(rejected.code(), Code::Unauthenticated);
@@ -231,18 +222,6 @@ async fn requests_to_the_issuer_carry_the_trace_context() {
     };
     assert_eq!((version, flags), ("00", "01"));
     assert_eq!((hex(trace_id), hex(span_id)), (refresh.trace_id, refresh.span_id));
-}
-
-fn token_with_unknown_key() -> String {
-    let pair = Ed25519KeyPair::generate().expect("a key pair");
-    let key = EncodingKey::from_ed_der(pair.to_pkcs8v1().expect("it is written out").as_ref());
-    let header = Header { kid: Some("unknown".to_owned()), ..Header::new(Algorithm::EdDSA) };
-    let now = Clock::default().now().timestamp();
-    let claims = json!({
-        "iss": "https://issuer.example", "aud": "outflow", "sub": "ann", "iat": now, "exp": now + 600,
-        "org": "acme", "groups": [], "roles": ["viewer"],
-    });
-    jsonwebtoken::encode(&header, &claims, &key).expect("a token")
 }
 
 fn hex(text: &str) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! The binary as operators run it.
+//! Runs the binary as operators do.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use outflow::model::{Clock, Role};
 
 use super::{Clients, client};
 
-/// The binary with nothing of the shell's settings, on ports of its own.
+/// The command of the binary, on free ports and without the `OUTFLOW_…` variables of the environment.
 pub fn outflow(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outflow"));
     let inherited = std::env::vars_os().map(|(key, _)| key);
@@ -25,68 +25,68 @@ pub fn outflow(data_dir: &Path) -> Command {
     command
 }
 
-/// A server in a process of its own; it is killed when dropped.
+/// A server in a process of its own, killed when dropped.
 pub struct Process {
     /// The process.
     pub child: Child,
-    /// Where it listens.
+    /// The address of the API.
     pub address: SocketAddr,
-    /// What it says about how to reach it.
-    pub hint: String,
-    /// What it has said so far, on both of its outputs.
-    pub said: Arc<Mutex<String>>,
+    /// The example call that it printed.
+    pub example: String,
+    /// What it has printed so far, on standard output and standard error.
+    pub output: Arc<Mutex<String>>,
     data_dir: PathBuf,
-    listening: Vec<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
-    /// Starts it, and waits for the line that says how to reach it.
+    /// Starts it, and waits until it prints the example call.
     pub fn start(command: &mut Command) -> Self {
-        Self::start_after(command, || ())
+        Self::start_with(command, || ())
     }
 
-    /// The same where something has to be done before it serves.
-    pub fn start_after(command: &mut Command, meanwhile: impl FnOnce()) -> Self {
-        let data_dir = command.get_current_dir().expect("the data directory").to_owned();
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let said = Arc::new(Mutex::new(String::new()));
-        let (sender, hints) = mpsc::channel();
-        let listening = vec![
-            listen(child.stdout.take().expect("its output"), &said, sender.clone()),
-            listen(child.stderr.take().expect("its errors"), &said, sender),
+    /// Starts it, runs `setup`, which it needs before it serves, and waits until it prints the example call.
+    pub fn start_with(command: &mut Command, setup: impl FnOnce()) -> Self {
+        let data_dir = command.get_current_dir().expect("a data directory").to_owned();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let output = Arc::new(Mutex::new(String::new()));
+        let (sender, examples) = mpsc::channel();
+        let readers = vec![
+            read_lines(child.stdout.take().expect("standard output"), &output, sender.clone()),
+            read_lines(child.stderr.take().expect("standard error"), &output, sender),
         ];
-        meanwhile();
-        let Ok(hint) = hints.recv() else {
-            panic!("the server ended: {:?}: {}", child.wait(), said.lock().expect("what it said"));
+        setup();
+        let Ok(example) = examples.recv() else {
+            panic!("the server ended: {:?}: {}", child.wait(), output.lock().expect("its output"));
         };
-        let address = hint.split_whitespace().find_map(|word| word.parse().ok());
-        Self { child, address: address.expect("the hint holds the address"), hint, said, data_dir, listening }
+        let address = example.split_whitespace().find_map(|word| word.parse().ok());
+        Self { child, address: address.expect("an address in the example"), example, output, data_dir, readers }
     }
 
-    /// A figure of its memory, by the kernel's name for it.
-    pub fn memory_kib(&self, figure: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with(figure)).expect("the kernel tells");
+    /// Reads a field of `/proc/<pid>/status`, such as `VmRSS`, in KiB.
+    pub fn memory_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("the field is known");
         line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
     }
 
-    /// Lets the peak of its memory begin anew.
-    pub fn forget_peak(&self) {
-        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("it is ours");
+    /// Resets the peak of its memory, `VmHWM`.
+    pub fn reset_peak_memory(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("written");
     }
 
-    /// What it said, once it has ended well.
-    pub fn ended(mut self) -> String {
-        assert!(self.child.wait().expect("it ends").success());
-        for listening in self.listening.drain(..) {
-            listening.join().expect("it was heard to its end");
+    /// Waits until it has exited successfully, and returns all of its output.
+    pub fn wait_for_output(mut self) -> String {
+        assert!(self.child.wait().expect("the process exits").success());
+        for reader in self.readers.drain(..) {
+            reader.join().expect("all lines were read");
         }
-        self.said.lock().expect("what it said").clone()
+        self.output.lock().expect("its output").clone()
     }
 
-    /// Where it answers probes.
-    pub fn probes(&self) -> SocketAddr {
-        address_of_probes(&self.said.lock().expect("what it said")).expect("it says where")
+    /// The address of its admin listener.
+    pub fn admin_address(&self) -> SocketAddr {
+        admin_address(&self.output.lock().expect("its output")).expect("a line with the address")
     }
 
     /// Sends a signal.
@@ -95,31 +95,35 @@ impl Process {
     }
 }
 
-/// Where a server answers probes, by a line of its log.
-pub fn address_of_probes(said: &str) -> Option<SocketAddr> {
-    let line = said.lines().find(|line| line.contains("admin listener started"))?;
+/// The address of the admin listener of a server, from its log.
+pub fn admin_address(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("admin listener started"))?;
     line.split("address=").nth(1)?.trim().parse().ok()
 }
 
 /// Sends a signal to a process.
 pub fn signal(child: &Child, name: &str) {
-    let told = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
-    assert!(told.expect("kill runs").success());
+    let status = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+    assert!(status.expect("kill runs").success());
 }
 
-/// Keeps what comes, to its end: nobody may leave a pipe full. The line that says how to reach the server is sent.
-fn listen(pipe: impl Read + Send + 'static, said: &Arc<Mutex<String>>, hints: mpsc::Sender<String>) -> JoinHandle<()> {
-    let said = Arc::clone(said);
+/// Appends all lines of a pipe to `output`, so that the process never blocks on a full pipe. Sends the example call.
+fn read_lines(
+    pipe: impl Read + Send + 'static,
+    output: &Arc<Mutex<String>>,
+    examples: mpsc::Sender<String>,
+) -> JoinHandle<()> {
+    let output = Arc::clone(output);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines() {
             let line = line.expect("text");
             if line.contains("grpcurl") {
-                // Whoever waited may have given up.
-                let _ = hints.send(line.clone());
+                // The receiver may have been dropped.
+                let _ = examples.send(line.clone());
             }
-            let mut said = said.lock().expect("what it said");
-            said.push_str(&line);
-            said.push('\n');
+            let mut output = output.lock().expect("its output");
+            output.push_str(&line);
+            output.push('\n');
         }
     })
 }
@@ -130,15 +134,15 @@ impl Clients for Process {
     }
 
     fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String {
-        let identity = DevelopmentIdentity::open(&self.data_dir).expect("its identity");
-        let who = (organization, subject);
-        client::mint(&identity, Clock::default().now(), who, roles, groups, TimeDelta::hours(12))
+        let identity = DevelopmentIdentity::open(&self.data_dir).expect("a development identity");
+        let caller = (organization, subject);
+        client::mint(&identity, Clock::default().now(), caller, roles, groups, TimeDelta::hours(12))
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -17,69 +17,69 @@ use tonic_types::StatusExt as _;
 
 use super::dynamic::DynamicClient;
 
-/// The organization of every caller that does not say otherwise.
+/// The organization of callers by default.
 pub const ORGANIZATION: &str = "acme";
 
-/// Puts a token on every call.
+/// Sends a token with every call.
 #[derive(Clone)]
 pub struct Bearer(Option<MetadataValue<tonic::metadata::Ascii>>);
 
-/// Sends calls with the token of the caller.
-pub type Wire = InterceptedService<Channel, Bearer>;
+/// A channel that sends the token of the caller.
+pub type AuthenticatedChannel = InterceptedService<Channel, Bearer>;
 
-/// One caller's clients.
+/// The clients of one caller, one for each service.
 #[derive(Clone)]
 pub struct Client {
-    /// ConnectionService.
-    pub connections: ConnectionServiceClient<Wire>,
-    /// ExportService.
-    pub exports: ExportServiceClient<Wire>,
-    /// AuditService.
-    pub audit: AuditServiceClient<Wire>,
+    /// Client of ConnectionService.
+    pub connections: ConnectionServiceClient<AuthenticatedChannel>,
+    /// Client of ExportService.
+    pub exports: ExportServiceClient<AuthenticatedChannel>,
+    /// Client of AuditService.
+    pub audit: AuditServiceClient<AuthenticatedChannel>,
     /// Calls the methods of every service by their descriptors.
     pub dynamic: DynamicClient,
 }
 
-/// Clients for the kinds of callers of a server.
+/// Connects clients to a server, for each kind of caller.
 pub trait Clients {
-    /// Where it listens.
+    /// The address of the API.
     fn address(&self) -> SocketAddr;
-    /// A token of its development identity.
+    /// Mints a token with its development identity, valid for 12 hours.
     fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String;
 
-    /// An administrator of `acme`.
+    /// Connects as an administrator of `acme`.
     async fn admin(&self) -> Client {
         self.caller(ORGANIZATION, "root", &[Role::Admin], &[]).await
     }
 
-    /// A contributor of `acme`.
+    /// Connects as a contributor of `acme`.
     async fn contributor(&self, subject: &str) -> Client {
         self.caller(ORGANIZATION, subject, &[Role::Contributor], &[]).await
     }
 
-    /// A viewer of `acme`.
+    /// Connects as a viewer of `acme`.
     async fn viewer(&self) -> Client {
         self.caller(ORGANIZATION, "vera", &[Role::Viewer], &[]).await
     }
 
-    /// Nobody.
+    /// Connects without a token.
     async fn anonymous(&self) -> Client {
         self.bearer(None).await
     }
 
-    /// Anybody.
+    /// Connects as any caller.
     async fn caller(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> Client {
         self.bearer(Some(&self.token(organization, subject, roles, groups))).await
     }
 
-    /// Whoever bears this token.
+    /// Connects with this token.
     async fn bearer(&self, token: Option<&str>) -> Client {
         Client::connect(self.address(), token).await
     }
 }
 
 impl Client {
-    /// Clients over one connection of their own.
+    /// Connects; all clients share one HTTP/2 connection.
     pub async fn connect(address: SocketAddr, token: Option<&str>) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
         let channel = endpoint.connect().await.expect("the server listens");
@@ -93,7 +93,7 @@ impl Client {
     }
 }
 
-/// A token of a development identity.
+/// Mints a token with a development identity.
 pub fn mint(
     identity: &DevelopmentIdentity,
     now: DateTime<Utc>,
@@ -102,14 +102,14 @@ pub fn mint(
     groups: &[&str],
     ttl: TimeDelta,
 ) -> String {
-    let mint = TokenClaims {
+    let claims = TokenClaims {
         organization: organization.to_owned(),
         subject: subject.to_owned(),
         roles: roles.to_vec(),
         groups: groups.iter().map(ToString::to_string).collect(),
         ttl,
     };
-    identity.mint(&mint, now).expect("a token")
+    identity.mint(&claims, now).expect("a token")
 }
 
 impl Interceptor for Bearer {
@@ -121,13 +121,13 @@ impl Interceptor for Bearer {
     }
 }
 
-/// What tests ask of a status.
+/// Access to the error details of a status.
 pub trait ErrorExt {
-    /// `ErrorInfo.reason`
+    /// Returns `ErrorInfo.reason`; empty if there is none.
     fn reason(&self) -> String;
-    /// An entry of `ErrorInfo.metadata`.
+    /// Returns an entry of `ErrorInfo.metadata`; empty if there is none.
     fn info(&self, key: &str) -> String;
-    /// The fields of `BadRequest`.
+    /// Returns the fields of the violations of `BadRequest`.
     fn fields(&self) -> Vec<String>;
 }
 

@@ -10,19 +10,19 @@ use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic::{Request, Status};
 use tonic_prost::ProstEncoder;
 
-use super::client::Wire;
+use super::client::AuthenticatedChannel;
 
 static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTOR_SET).expect("a descriptor set"));
 
 /// Holds the messages that a method answered, one unless it streams, or the status that ended the call.
-pub type Answered = Result<Vec<DynamicMessage>, Status>;
+pub type DynamicResponses = Result<Vec<DynamicMessage>, Status>;
 
 /// Calls methods by their descriptors.
 #[derive(Clone)]
-pub struct DynamicClient(Wire);
+pub struct DynamicClient(AuthenticatedChannel);
 
-/// Encodes requests and decodes answers of one method.
+/// Encodes requests and decodes responses of one method.
 struct DynamicCodec {
     output: MessageDescriptor,
 }
@@ -47,13 +47,13 @@ fn name(method: &MethodDescriptor) -> String {
 }
 
 impl DynamicClient {
-    /// Creates a client that calls over `wire`.
-    pub fn new(wire: Wire) -> Self {
-        Self(wire)
+    /// Creates a client that calls over `channel`.
+    pub fn new(channel: AuthenticatedChannel) -> Self {
+        Self(channel)
     }
 
-    /// Calls a method and reads its answer to the end.
-    pub async fn call(self, method: &MethodDescriptor, request: DynamicMessage) -> Answered {
+    /// Calls a method and reads its responses to the end.
+    pub async fn call(self, method: &MethodDescriptor, request: DynamicMessage) -> DynamicResponses {
         let mut grpc = Grpc::new(self.0);
         grpc.ready().await.map_err(|error| Status::unknown(format!("the channel failed: {error}")))?;
         let path = format!("/{}", name(method)).parse::<PathAndQuery>().expect("a path");

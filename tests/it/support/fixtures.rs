@@ -1,4 +1,4 @@
-//! Things to send: a connection that is fine, an export that is fine.
+//! Valid sample requests, and shorthands for calls that must succeed.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use prost_types::{Struct, Value};
 
 use super::{Client, client};
 
-/// `organizations/acme`
+/// The name of the default organization, `organizations/acme`.
 pub fn parent() -> String {
     format!("organizations/{}", client::ORGANIZATION)
 }
 
-/// A Struct of texts and numbers.
+/// Builds a Struct from its fields.
 pub fn object<const N: usize>(fields: [(&str, Kind); N]) -> Struct {
     let fields = fields.map(|(key, kind)| (key.to_owned(), Value { kind: Some(kind) }));
     Struct { fields: BTreeMap::from(fields) }
 }
 
-/// A text in a Struct.
+/// A string value of a Struct.
 pub fn text(value: &str) -> Kind {
     Kind::StringValue(value.to_owned())
 }
 
-/// An SFTP connection.
+/// A valid SFTP connection.
 pub fn sftp(display_name: &str) -> pb::Connection {
     pb::Connection {
         display_name: display_name.to_owned(),
@@ -40,7 +40,7 @@ pub fn sftp(display_name: &str) -> pb::Connection {
     }
 }
 
-/// The same connection with another host.
+/// A copy of a connection with another host.
 pub fn with_host(connection: &pb::Connection, host: &str) -> pb::Connection {
     let mut changed = connection.clone();
     let properties = changed.properties.as_mut().expect("properties");
@@ -48,15 +48,15 @@ pub fn with_host(connection: &pb::Connection, host: &str) -> pb::Connection {
     changed
 }
 
-/// The host that a connection leads to.
+/// The host in the properties of a connection.
 pub fn host(connection: &pb::Connection) -> &str {
     match &connection.properties.as_ref().expect("properties").fields["host"].kind {
         Some(Kind::StringValue(host)) => host,
-        other => panic!("{other:?} is no host"),
+        other => panic!("{other:?} is not a host"),
     }
 }
 
-/// A password.
+/// A credential with a password.
 pub fn password(secret: &str) -> pb::CredentialInput {
     let values = BTreeMap::from([("password".to_owned(), secret.to_owned())]);
     pb::CredentialInput {
@@ -76,7 +76,7 @@ pub fn create_connection(display_name: &str) -> pb::CreateConnectionRequest {
     }
 }
 
-/// An export of one table.
+/// A valid export of one table.
 pub fn export_on(connection: &str, display_name: &str) -> pb::Export {
     pb::Export {
         display_name: display_name.to_owned(),
@@ -102,7 +102,7 @@ pub fn create_export(connection: &str, display_name: &str) -> pb::CreateExportRe
     }
 }
 
-/// A cron schedule that is on.
+/// An enabled cron schedule.
 pub fn cron(expression: &str, time_zone: &str) -> pb::Schedule {
     pb::Schedule {
         timing: Some(pb::schedule::Timing::Cron(pb::schedule::Cron {
@@ -119,7 +119,7 @@ impl Client {
     /// Creates an SFTP connection.
     pub async fn connection(&mut self, display_name: &str) -> pb::Connection {
         let created = self.connections.create_connection(create_connection(display_name)).await;
-        created.expect("the connection is created").into_inner().connection.expect("it is answered")
+        created.expect("created").into_inner().connection.expect("a resource")
     }
 
     /// Creates an SFTP connection that all contributors may use.
@@ -128,26 +128,26 @@ impl Client {
         let sharing = pb::Sharing { all_contributors: true, members: Vec::new() };
         request.connection.as_mut().expect("a connection").sharing = Some(sharing);
         let created = self.connections.create_connection(request).await;
-        created.expect("the connection is created").into_inner().connection.expect("it is answered")
+        created.expect("created").into_inner().connection.expect("a resource")
     }
 
     /// Creates an export.
     pub async fn export(&mut self, connection: &str, display_name: &str) -> pb::Export {
         let created = self.exports.create_export(create_export(connection, display_name)).await;
-        created.expect("the export is created").into_inner().export.expect("it is answered")
+        created.expect("created").into_inner().export.expect("a resource")
     }
 
     /// Reads a connection.
     pub async fn read_connection(&mut self, name: &str) -> pb::Connection {
         let request = pb::GetConnectionRequest { name: name.to_owned() };
-        let found = self.connections.get_connection(request).await.expect("the connection is there");
-        found.into_inner().connection.expect("it is answered")
+        let found = self.connections.get_connection(request).await.expect("found");
+        found.into_inner().connection.expect("a resource")
     }
 
     /// Reads an export.
     pub async fn read_export(&mut self, name: &str) -> pb::Export {
         let request = pb::GetExportRequest { name: name.to_owned() };
-        let found = self.exports.get_export(request).await.expect("the export is there");
-        found.into_inner().export.expect("it is answered")
+        let found = self.exports.get_export(request).await.expect("found");
+        found.into_inner().export.expect("a resource")
     }
 }

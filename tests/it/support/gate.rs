@@ -1,42 +1,43 @@
-//! Gates: a count to reach, and the figure that was reached.
+//! Gates: tests that run many rounds and print how many they ran.
 //!
-//! A gate ends at its count, or after 45 s unless `TEST_FULL` is set, so that the whole suite ends in time.
+//! A gate ends after its number of rounds, or after 45 s unless `TEST_FULL` is set, which limits the time of the suite.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a gate may take, save in a full run.
-const PATIENCE: Duration = Duration::from_secs(45);
-/// Counts rounds.
+/// How long a gate may take, except in a full run.
+const MAX_DURATION: Duration = Duration::from_secs(45);
+
+/// Counts the rounds of a test.
 pub struct Gate {
     name: String,
     wanted: u64,
-    begun: AtomicU64,
-    since: Instant,
+    started: AtomicU64,
+    start: Instant,
 }
 
 impl Gate {
-    /// A gate of `wanted` rounds.
+    /// Starts a gate of `wanted` rounds.
     pub fn new(name: impl Into<String>, wanted: u64) -> Self {
-        Self { name: name.into(), wanted, begun: AtomicU64::new(0), since: Instant::now() }
+        Self { name: name.into(), wanted, started: AtomicU64::new(0), start: Instant::now() }
     }
 
-    /// Whether this run is one of whole counts.
+    /// Whether every gate runs all of its rounds: `TEST_FULL` is set.
     pub fn is_full() -> bool {
         std::env::var_os("TEST_FULL").is_some()
     }
 
-    /// The number of the next round; `None`: it is enough.
+    /// The number of the next round; `None` if all rounds were started or the time is up.
     pub fn next(&self) -> Option<u64> {
-        if !Self::is_full() && self.since.elapsed() >= PATIENCE {
+        if !Self::is_full() && self.start.elapsed() >= MAX_DURATION {
             return None;
         }
-        let round = self.begun.fetch_add(1, Ordering::Relaxed);
+        let round = self.started.fetch_add(1, Ordering::Relaxed);
         (round < self.wanted).then_some(round)
     }
 
-    /// Runs the rounds, four at a time, and gives how many there were.
+    /// Runs the rounds, four at a time, and returns how many were run.
     pub async fn run(&self, round: impl AsyncFn(u64)) -> u64 {
         let worker = async || {
             while let Some(number) = self.next() {
@@ -47,20 +48,21 @@ impl Gate {
         self.reached()
     }
 
-    /// How many rounds there were.
+    /// How many rounds were started.
     pub fn reached(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed).min(self.wanted)
+        self.started.load(Ordering::Relaxed).min(self.wanted)
     }
 
-    /// Tells what was reached. Every round that is told was passed: one that fails ends its test.
-    pub fn tell(&self, more: &str) {
+    /// Prints how many rounds were run, followed by `figures`. All of them passed: a failed round ends its test.
+    pub fn report(&self, figures: &str) {
         let (name, reached, wanted) = (&self.name, self.reached(), self.wanted);
-        assert!(reached > 0, "{name} reached nothing");
-        say(&format!("gate {name}: {reached} of {wanted} in {:.1} s, 0 bad{more}", self.since.elapsed().as_secs_f64()));
+        assert!(reached > 0, "{name} ran no round");
+        let seconds = self.start.elapsed().as_secs_f64();
+        print_line(&format!("gate {name}: {reached} of {wanted} in {seconds:.1} s, 0 bad{figures}"));
     }
 }
 
-/// Prints a line past the capture of passing tests: figures are for whoever reads the run.
-pub fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
+/// Prints a line to standard error directly: the test harness captures what `eprintln!` prints in passing tests.
+pub fn print_line(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("standard error is open");
 }

@@ -1,4 +1,4 @@
-//! What tests stand on: servers on both databases, clients for every kind of caller, things to send.
+//! Support of the tests: servers on both databases, clients for every kind of caller, sample requests.
 
 mod binary;
 mod calls;
@@ -7,24 +7,30 @@ mod database;
 mod dynamic;
 mod fixtures;
 mod gate;
+mod issuer;
 mod postgres;
 mod proxy;
 mod server;
 mod vault;
 
-pub use binary::{Process, address_of_probes, outflow, signal};
+use std::time::Duration;
+
+pub use binary::{Process, admin_address, outflow, signal};
 pub use calls::{CALLERS, CallOptions, Names, OK, SAMPLES, Sample, Slot};
 pub use client::{Client, Clients, ErrorExt};
-pub use database::{Database, hold_connections};
+pub use database::{Database, lock_connections};
 pub use dynamic::declared_methods;
 pub use fixtures::*;
-pub use gate::{Gate, say};
+pub use gate::{Gate, print_line};
+pub use issuer::{Issuer, issuer_settings};
 pub use postgres::{new_database, program, server_log_lines};
 pub use proxy::Proxy;
 pub use server::{Backend, TestServer, on_both};
 
-/// Waits for something that must come, and says what it was if it does not.
-pub async fn awaited<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let patience = std::time::Duration::from_mins(1);
-    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+/// How long a test waits for something that must happen.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Waits for a future with a timeout; panics with `what` if the timeout elapses.
+pub async fn with_timeout<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TIMEOUT, work).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }

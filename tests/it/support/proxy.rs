@@ -1,4 +1,4 @@
-//! A network that can fall silent: nothing is refused or closed, nothing comes through any more.
+//! A TCP proxy that can stop forwarding without closing connections, as a failed network does.
 
 use std::net::SocketAddr;
 
@@ -6,56 +6,60 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Stands before a server. It carries on for as long as the test runs.
+/// Forwards connections to a server for as long as the test runs.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     network: watch::Sender<Network>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Network {
-    /// Connections of another age are lost.
-    age: u64,
-    /// Whether new ones get through.
-    sound: bool,
+    /// Connections of an earlier generation are no longer forwarded.
+    generation: u64,
+    /// Whether new connections are forwarded.
+    forwards: bool,
 }
 
 impl Proxy {
-    /// Before the server of that address.
-    pub async fn before(server: String) -> Self {
+    /// Starts a proxy to the server of that address.
+    pub async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (network, seen) = watch::channel(Network { age: 0, sound: true });
+        let (network, receiver) = watch::channel(Network { generation: 0, forwards: true });
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.expect("a connection");
-                tokio::spawn(carry(client, server.clone(), seen.clone()));
+                tokio::spawn(forward(client, server.clone(), receiver.clone()));
             }
         });
         Self { address, network }
     }
 
-    /// From now on nothing comes through.
-    pub fn fall_silent(&self) {
-        self.network.send_modify(|network| *network = Network { age: network.age + 1, sound: false });
+    /// Stops forwarding, for existing and for new connections.
+    pub fn stop_forwarding(&self) {
+        self.start_generation(false);
     }
 
-    /// New connections get through again; those of before do not.
-    pub fn heal(&self) {
-        self.network.send_modify(|network| *network = Network { age: network.age + 1, sound: true });
+    /// Forwards new connections again; existing connections stay silent.
+    pub fn resume_forwarding(&self) {
+        self.start_generation(true);
+    }
+
+    fn start_generation(&self, forwards: bool) {
+        self.network.send_modify(|network| *network = Network { generation: network.generation + 1, forwards });
     }
 }
 
-async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>) {
-    let born = *network.borrow_and_update();
-    if born.sound {
+async fn forward(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>) {
+    let accepted = *network.borrow_and_update();
+    if accepted.forwards {
         let mut server = TcpStream::connect(server).await.expect("the server listens");
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut server) => return,
-            _ = network.wait_for(|network| network.age != born.age) => {}
+            _ = network.wait_for(|network| network.generation != accepted.generation) => {}
         }
-        // Both sockets stay open.
+        // Both sockets stay open: the peers see no error.
         std::future::pending::<()>().await;
         drop(server);
     }

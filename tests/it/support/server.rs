@@ -1,4 +1,4 @@
-//! A server under test: the real one, on a socket of its own, over a database of its own.
+//! A server under test, in the process of the tests: it listens on a free port and has a database of its own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,36 +14,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Clients, client, postgres};
 
-/// Which database.
+/// The database of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// A file.
+    /// An SQLite file.
     Sqlite,
-    /// A database of the throw-away cluster.
+    /// A database of the temporary PostgreSQL cluster.
     Postgres,
 }
 
 /// A server under test; it stops when dropped.
 pub struct TestServer {
-    /// Where it listens.
+    /// The address of the API.
     pub address: SocketAddr,
-    /// Which database it stands on.
+    /// The kind of its database.
     pub backend: Backend,
-    /// That database.
+    /// The URL of its database.
     pub database_url: String,
-    /// The clock that it tells the time by.
+    /// Its clock, which tests can advance.
     pub clock: Clock,
-    /// Its files.
+    /// The directory of its files.
     pub data_dir: PathBuf,
-    /// The application behind it.
+    /// Its application.
     pub app: App,
     identity: DevelopmentIdentity,
     stop: CancellationToken,
     running: Option<JoinHandle<Result<(), UnexpectedEnd>>>,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
-/// One body, two databases: SQLite first, then PostgreSQL.
+/// Runs a test on both databases, each with a server of its own: first SQLite, then PostgreSQL.
 pub async fn on_both(body: impl AsyncFn(TestServer)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         eprintln!("on {backend:?}");
@@ -52,25 +52,25 @@ pub async fn on_both(body: impl AsyncFn(TestServer)) {
 }
 
 impl TestServer {
-    /// Starts a server over a new database.
+    /// Starts a server with a new database.
     pub async fn start(backend: Backend) -> Self {
         Self::start_with(backend, Vec::new()).await
     }
 
-    /// Starts a server with other settings.
+    /// Starts a server with a new database and these settings over the defaults of tests.
     pub async fn start_with(backend: Backend, settings: Vec<(&'static str, String)>) -> Self {
         Self::start_prepared(backend, settings, Observability::default(), |_| ()).await
     }
 
-    /// Starts a server with other settings; `prepare` can change it before it runs.
+    /// Starts a server as `start_with`; `prepare` can change it before it runs.
     pub async fn start_prepared(
         backend: Backend,
         settings: Vec<(&'static str, String)>,
         observability: Observability,
         prepare: impl FnOnce(&mut Server),
     ) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data_dir = folder.path().to_owned();
+        let directory = tempfile::tempdir().expect("a directory");
+        let data_dir = directory.path().to_owned();
         let mut values = vec![
             ("listen", "127.0.0.1:0".to_owned()),
             ("admin_listen", "127.0.0.1:0".to_owned()),
@@ -92,25 +92,25 @@ impl TestServer {
         let app = server.app().clone();
         let stop = CancellationToken::new();
         let running = Some(tokio::spawn(server.run(stop.clone())));
-        Self { address, backend, database_url, clock, data_dir, app, identity, stop, running, _folder: folder }
+        Self { address, backend, database_url, clock, data_dir, app, identity, stop, running, _directory: directory }
     }
 
-    /// A token of the development identity that lives so long.
-    pub fn brief_token(&self, subject: &str, roles: &[Role], ttl: TimeDelta) -> String {
+    /// Mints a token with the development identity, valid for `ttl`.
+    pub fn token_with_ttl(&self, subject: &str, roles: &[Role], ttl: TimeDelta) -> String {
         client::mint(&self.identity, self.clock.now(), (client::ORGANIZATION, subject), roles, &[], ttl)
     }
 
     /// Waits until the server ends without having been stopped.
     pub async fn ended(mut self) -> UnexpectedEnd {
-        let running = self.running.take().expect("it was not stopped");
-        running.await.expect("the server does not panic").expect_err("a part ended")
+        let running = self.running.take().expect("the server was not stopped");
+        running.await.expect("the server does not panic").expect_err("a part of the server ended")
     }
 
-    /// Stops the server and waits until it has.
+    /// Stops the server and waits until it has stopped.
     pub async fn stop(mut self) {
         self.stop.cancel();
         if let Some(running) = self.running.take() {
-            running.await.expect("the server stops").expect("nothing ended before");
+            running.await.expect("the server stops").expect("no part of it ended before");
         }
     }
 }
@@ -121,8 +121,8 @@ impl Clients for TestServer {
     }
 
     fn token(&self, organization: &str, subject: &str, roles: &[Role], groups: &[&str]) -> String {
-        let who = (organization, subject);
-        client::mint(&self.identity, self.clock.now(), who, roles, groups, TimeDelta::hours(12))
+        let caller = (organization, subject);
+        client::mint(&self.identity, self.clock.now(), caller, roles, groups, TimeDelta::hours(12))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a delivery would find: the stored secret of a connection, opened for where the connection leads.
+//! Opens stored credentials with the properties of their connection, as a delivery would.
 
 use outflow::grpc::proto as pb;
 use outflow::vault::{CredentialSecret, KeyRing, SealContext, Vault, VaultError};
@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{Database, TestServer};
 
-/// A sealed credential, as it stands in the database.
+/// A sealed credential, as stored in the database.
 pub struct StoredCredential {
-    /// What the connection leads to, by its own row.
+    /// The properties in the row of the connection.
     pub properties: serde_json::Map<String, Value>,
     /// The revision that it was sealed under.
     pub revision: i64,
@@ -21,7 +21,7 @@ const QUERY: &str = "SELECT CAST(c.properties AS text), s.revision, s.envelope F
      JOIN credentials s ON s.organization = c.organization AND s.connection_uid = c.uid WHERE c.id = $1";
 
 impl TestServer {
-    /// The stored credential of a connection.
+    /// Reads the stored credential of a connection.
     pub async fn stored_credential(&self, name: &str) -> StoredCredential {
         let id = name.rsplit('/').next().expect("a name");
         let row: Result<(String, i64, Vec<u8>), _> = match self.database().await {
@@ -44,10 +44,10 @@ impl TestServer {
         Vault::new(ring).open(&context, &stored.properties, &stored.envelope)
     }
 
-    /// The password that a delivery over a connection would use.
+    /// Returns the password that a delivery over a connection would use.
     pub async fn stored_password(&self, connection: &pb::Connection) -> String {
         let stored = self.stored_credential(&connection.name).await;
-        let secret = self.open(connection, &stored).expect("it opens for where the connection leads");
+        let secret = self.open(connection, &stored).expect("it opens with the properties of the connection");
         secret.fields["password"].expose().to_owned()
     }
 }

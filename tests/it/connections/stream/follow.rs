@@ -1,4 +1,4 @@
-//! With `follow`: who comes and who goes, until nothing keeps the connection from being removed.
+//! Streams with `follow`: they report attachments and releases until nothing blocks the deletion of the connection.
 
 use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::released::Cause;
@@ -20,11 +20,11 @@ async fn attach(admin: &mut Client, name: &str, connection: &str) {
 
 async fn delete(admin: &mut Client, name: &str) {
     let delete = pb::DeleteExportRequest { name: name.to_owned(), ..Default::default() };
-    admin.exports.delete_export(delete).await.expect("removed");
+    admin.exports.delete_export(delete).await.expect("deleted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_tells_of_each_that_comes_or_goes_and_ends_with_the_last() {
+async fn each_attachment_and_release_is_reported_and_the_last_release_ends_the_stream() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let (connection, other) = (admin.connection("Partner").await.name, admin.connection("Other").await.name);
@@ -45,42 +45,44 @@ async fn it_tells_of_each_that_comes_or_goes_and_ends_with_the_last() {
             let released = reader.released().await;
             assert_eq!((&released.name, released.cause()), (name, cause));
         }
-        // Gone and back between two looks: both are told, in their order.
+        // Detached and attached again between two polls: both are reported, in order.
         detach(&mut admin, &new).await;
         attach(&mut admin, &new, &connection).await;
         assert_eq!(reader.released().await.name, new);
         assert_eq!(reader.blocking().await, new);
 
-        let before_the_end = reader.cursor.clone();
+        let cursor_before_end = reader.cursor.clone();
         let mut other_reader = Reader::open(&mut admin, &other, "", false).await.expect("opened");
         other_reader.blocking().await;
-        let elsewhere = other_reader.cursor.clone();
+        let other_cursor = other_reader.cursor.clone();
         detach(&mut admin, &new).await;
         assert_eq!(reader.released().await.name, new);
-        let last = reader.summary().await;
-        assert_eq!(last.blocking_export_count, 0);
+        let summary = reader.summary().await;
+        assert_eq!(summary.blocking_export_count, 0);
         reader.end().await;
-        let remove = pb::DeleteConnectionRequest { name: connection.clone(), ..Default::default() };
-        admin.connections.delete_connection(remove).await.expect("nothing blocks it");
+        let delete = pb::DeleteConnectionRequest { name: connection.clone(), ..Default::default() };
+        admin.connections.delete_connection(delete).await.expect("nothing blocks it");
 
-        // Whoever was cut off before the end learns of it, though the connection is gone by now.
-        let mut reader = Reader::open(&mut admin, &connection, &before_the_end, true).await.expect("resumed");
+        // A stream that was interrupted before the end can be resumed, although the connection is deleted by now.
+        let mut reader = Reader::open(&mut admin, &connection, &cursor_before_end, true).await.expect("resumed");
         assert_eq!(reader.released().await.name, new);
         assert_eq!(reader.summary().await.blocking_export_count, 0);
         reader.end().await;
-        for (cursor, follow) in [("", true), (&*before_the_end, false)] {
-            let refusal = Reader::open(&mut admin, &connection, cursor, follow).await.err().expect("it is gone");
+        for (cursor, follow) in [("", true), (&*cursor_before_end, false)] {
+            let refusal =
+                Reader::open(&mut admin, &connection, cursor, follow).await.err().expect("the connection is deleted");
             assert_eq!(refusal.code(), Code::NotFound);
         }
-        // A cursor of a connection that is there does not belong to one that is not.
-        let refusal = Reader::open(&mut admin, &connection, &elsewhere, true).await.err().expect("it is gone");
+        // A cursor of an existing connection is refused for the deleted one.
+        let refusal =
+            Reader::open(&mut admin, &connection, &other_cursor, true).await.err().expect("the connection is deleted");
         assert_eq!(refusal.code(), Code::NotFound);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_stream_goes_on_with_what_went_in_between() {
+async fn a_resumed_stream_reports_what_was_released_in_between() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -92,7 +94,7 @@ async fn a_cut_stream_goes_on_with_what_went_in_between() {
         assert_eq!(reader.blocking().await, names[0]);
         let cursor = reader.cursor.clone();
         drop(reader);
-        // What was shown and what was not: both are told of, for the stream had begun.
+        // Both releases are reported, of an export that was listed and of one that was not: the stream had started.
         detach(&mut admin, &names[0]).await;
         detach(&mut admin, &names[2]).await;
         let new = admin.export(&connection, "New").await.name;
@@ -105,7 +107,7 @@ async fn a_cut_stream_goes_on_with_what_went_in_between() {
         let cursor = reader.cursor.clone();
         drop(reader);
 
-        // It ends by itself, too, when all of it went while nobody watched.
+        // A resumed stream also ends if all exports were released while it was interrupted.
         detach(&mut admin, &names[1]).await;
         detach(&mut admin, &new).await;
         let mut reader = Reader::open(&mut admin, &connection, &cursor, true).await.expect("resumed");
@@ -118,7 +120,7 @@ async fn a_cut_stream_goes_on_with_what_went_in_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ends_when_the_connection_itself_goes() {
+async fn a_stream_ends_when_its_connection_is_deleted() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -126,8 +128,8 @@ async fn it_ends_when_the_connection_itself_goes() {
         let mut reader = Reader::open(&mut admin, &connection, "", true).await.expect("opened");
         assert_eq!(reader.listing().await.0, [&*export]);
         delete(&mut admin, &export).await;
-        let remove = pb::DeleteConnectionRequest { name: connection, ..Default::default() };
-        admin.connections.delete_connection(remove).await.expect("nothing blocks it");
+        let delete = pb::DeleteConnectionRequest { name: connection, ..Default::default() };
+        admin.connections.delete_connection(delete).await.expect("nothing blocks it");
         assert_eq!(reader.released().await.cause(), Cause::Removed);
         assert_eq!(reader.summary().await.blocking_export_count, 0);
         reader.end().await;
@@ -136,7 +138,7 @@ async fn it_ends_when_the_connection_itself_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_is_good_for_twenty_three_hours() {
+async fn a_cursor_expires_after_twenty_three_hours() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -145,13 +147,13 @@ async fn a_cursor_is_good_for_twenty_three_hours() {
         reader.listing().await;
         server.clock.advance(chrono::TimeDelta::minutes(22 * 60 + 59));
         let mut admin = server.admin().await;
-        let mut good = Reader::open(&mut admin, &connection, &reader.cursor, true).await.expect("good still");
-        assert_eq!(good.summary().await.blocking_export_count, 1);
+        let mut resumed = Reader::open(&mut admin, &connection, &reader.cursor, true).await.expect("not expired");
+        assert_eq!(resumed.summary().await.blocking_export_count, 1);
         server.clock.advance(chrono::TimeDelta::minutes(2));
-        let refusal = Reader::open(&mut admin, &connection, &reader.cursor, true).await.err().expect("too old");
+        let refusal = Reader::open(&mut admin, &connection, &reader.cursor, true).await.err().expect("expired");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::OutOfRange, "CURSOR_EXPIRED"));
-        // Without `follow` no release is asked for, so none can be missed.
-        let mut listing = Reader::open(&mut admin, &connection, &reader.cursor, false).await.expect("good still");
+        // Without `follow` no releases are reported, so none can be missed and the cursor does not expire.
+        let mut listing = Reader::open(&mut admin, &connection, &reader.cursor, false).await.expect("not expired");
         assert_eq!(listing.listing().await.0, [""; 0]);
     })
     .await;

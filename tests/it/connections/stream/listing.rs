@@ -1,4 +1,4 @@
-//! The listing: in order of attachment, complete, with a summary that names the set; resumed behind any message.
+//! The listing: complete, in order of attachment, with a summary and its etag; it can be resumed after any message.
 
 use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::Event;
@@ -8,7 +8,7 @@ use super::Reader;
 use crate::support::{Clients as _, ErrorExt as _, TestServer, create_export, cron, on_both};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_shows_each_export_in_order_of_attachment_and_then_the_set() {
+async fn exports_are_listed_in_order_of_attachment_before_the_summary() {
     on_both(async |server: TestServer| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let connection = admin.shared_connection("Partner").await.name;
@@ -20,7 +20,8 @@ async fn it_shows_each_export_in_order_of_attachment_and_then_the_set() {
 
         let mut scheduled = create_export(&connection, "Scheduled");
         scheduled.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
-        let first = ann.exports.create_export(scheduled).await.expect("created").into_inner().export.expect("answered");
+        let first =
+            ann.exports.create_export(scheduled).await.expect("created").into_inner().export.expect("an export");
         let moved = ann.export(&other, "Moved here last").await.name;
         let second = ann.export(&connection, "By hand").await.name;
         let attach =
@@ -28,11 +29,11 @@ async fn it_shows_each_export_in_order_of_attachment_and_then_the_set() {
         ann.exports.attach_export(attach).await.expect("moved");
 
         let mut reader = Reader::open(&mut admin, &connection, "", false).await.expect("opened");
-        let Event::Blocking(shown) = reader.event().await else { panic!("an export") };
-        assert_eq!((&shown.name, &shown.display_name, &*shown.creator), (&first.name, &first.display_name, "ann"));
-        assert_eq!((shown.state(), shown.next_run_time), (pb::export::State::Active, first.next_run_time));
-        let Event::Blocking(shown) = reader.event().await else { panic!("an export") };
-        assert_eq!((shown.name, shown.next_run_time), (second, None));
+        let Event::Blocking(listed) = reader.event().await else { panic!("not an export") };
+        assert_eq!((&listed.name, &listed.display_name, &*listed.creator), (&first.name, &first.display_name, "ann"));
+        assert_eq!((listed.state(), listed.next_run_time), (pb::export::State::Active, first.next_run_time));
+        let Event::Blocking(listed) = reader.event().await else { panic!("not an export") };
+        assert_eq!((listed.name, listed.next_run_time), (second, None));
         assert_eq!(reader.blocking().await, moved);
         let summary = reader.summary().await;
         reader.end().await;
@@ -44,19 +45,19 @@ async fn it_shows_each_export_in_order_of_attachment_and_then_the_set() {
         let suspend = pb::SuspendConnectionRequest { name: connection.clone(), ..Default::default() };
         admin.connections.suspend_connection(suspend).await.expect("suspended");
         let mut reader = Reader::open(&mut admin, &connection, "", false).await.expect("opened");
-        let Event::Blocking(shown) = reader.event().await else { panic!("an export") };
-        assert_eq!((shown.state(), shown.next_run_time), (pb::export::State::Blocked, None));
+        let Event::Blocking(listed) = reader.event().await else { panic!("not an export") };
+        assert_eq!((listed.state(), listed.next_run_time), (pb::export::State::Blocked, None));
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_any_message_the_rest_follows_exactly() {
+async fn a_stream_resumes_after_any_message_without_gaps_or_repeats() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
         let first = admin.export(&connection, "First").await;
-        // More than a page of the server's.
+        // More than one page of the server.
         server.database().await.attach_copies(&first, 520).await;
         let mut reader = Reader::open(&mut admin, &connection, "", false).await.expect("opened");
         let (mut names, mut cursors) = (Vec::new(), Vec::new());
@@ -71,11 +72,11 @@ async fn behind_any_message_the_rest_follows_exactly() {
             }
         };
         assert_eq!((names.len(), summary.blocking_export_count), (521, 521));
-        for (seen, cursor) in cursors.iter().enumerate() {
+        for (index, cursor) in cursors.iter().enumerate() {
             let mut rest = Reader::open(&mut admin, &connection, cursor, false).await.expect("resumed");
-            assert_eq!(rest.listing().await, (names[seen + 1..].to_vec(), summary.clone()));
+            assert_eq!(rest.listing().await, (names[index + 1..].to_vec(), summary.clone()));
         }
-        // Behind the summary there is nothing new, and the summary again.
+        // After the summary, only the summary is sent again.
         let mut rest = Reader::open(&mut admin, &connection, &reader.cursor, false).await.expect("resumed");
         assert_eq!(rest.listing().await, (Vec::new(), summary));
     })
@@ -83,7 +84,7 @@ async fn behind_any_message_the_rest_follows_exactly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_between_a_cut_and_its_resumption_is_told_right() {
+async fn a_resumed_listing_reflects_the_changes_in_between() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
@@ -95,14 +96,14 @@ async fn what_changes_between_a_cut_and_its_resumption_is_told_right() {
         for name in &names[..3] {
             assert_eq!(reader.blocking().await, *name);
         }
-        // One that was shown leaves and comes back, one that was not leaves, a new one comes.
+        // A listed export is detached and attached again, an unlisted one is detached, a new one is created.
         for name in [&names[1], &names[4]] {
             let detach = pb::DetachExportRequest { name: name.clone(), ..Default::default() };
             admin.exports.detach_export(detach).await.expect("detached");
         }
-        let back =
+        let attach =
             pb::AttachExportRequest { name: names[1].clone(), connection: connection.clone(), ..Default::default() };
-        admin.exports.attach_export(back).await.expect("attached");
+        admin.exports.attach_export(attach).await.expect("attached");
         let new = admin.export(&connection, "New").await.name;
         let mut rest = Reader::open(&mut admin, &connection, &reader.cursor, false).await.expect("resumed");
         let (rest, summary) = rest.listing().await;
@@ -119,8 +120,8 @@ async fn a_cursor_of_another_stream_is_refused() {
         let (connection, other) = (admin.connection("Partner").await.name, admin.connection("Other").await.name);
         let mut reader = Reader::open(&mut admin, &other, "", false).await.expect("opened");
         reader.summary().await;
-        let page = "AwAAAAAAAAAA";
-        for cursor in [reader.cursor.as_str(), &reader.cursor[..20], "nonsense", page] {
+        let page_token = "AwAAAAAAAAAA";
+        for cursor in [reader.cursor.as_str(), &reader.cursor[..20], "nonsense", page_token] {
             let refusal = Reader::open(&mut admin, &connection, cursor, true).await.err().expect("refused");
             assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, "CURSOR_INVALID"));
             assert_eq!(refusal.fields(), ["cursor"]);

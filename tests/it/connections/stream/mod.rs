@@ -1,9 +1,9 @@
-//! StreamBlockingExports: everything that keeps a connection from being removed, however much that is.
+//! StreamBlockingExports: lists and follows the exports that block the deletion of a connection.
 
 mod ends;
 mod follow;
 mod listing;
-mod million;
+mod memory;
 
 use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::{Event, Released, Summary};
@@ -11,14 +11,15 @@ use tonic::{Status, Streaming};
 
 use crate::support::Client;
 
-/// A stream as tests read it.
+/// A stream of blocking exports, with assertions about its messages.
 struct Reader {
     stream: Streaming<pb::StreamBlockingExportsResponse>,
-    /// Of the last message.
+    /// The cursor of the last message.
     cursor: String,
 }
 
 impl Reader {
+    /// Opens a stream; an empty cursor starts from the beginning.
     async fn open(client: &mut Client, connection: &str, cursor: &str, follow: bool) -> Result<Self, Status> {
         let request =
             pb::StreamBlockingExportsRequest { name: connection.to_owned(), cursor: cursor.to_owned(), follow };
@@ -26,7 +27,7 @@ impl Reader {
         Ok(Self { stream, cursor: cursor.to_owned() })
     }
 
-    /// What the next message tells; `None`: the stream has ended well.
+    /// The event of the next message; `None` if the stream has ended with OK.
     async fn next(&mut self) -> Result<Option<Event>, Status> {
         let Some(message) = self.stream.message().await? else { return Ok(None) };
         assert!(!message.cursor.is_empty(), "every message has a cursor");
@@ -34,34 +35,36 @@ impl Reader {
         Ok(Some(message.event.expect("an event")))
     }
 
-    /// The next message, which must be there.
+    /// The event of the next message. Panics if the stream has ended.
     async fn event(&mut self) -> Event {
         self.next().await.expect("a message").expect("not the end")
     }
 
-    /// The name of the export that the next message shows.
+    /// The name of the export in the next message, which must be a blocking export.
     async fn blocking(&mut self) -> String {
         match self.event().await {
             Event::Blocking(blocking) => blocking.name,
-            other => panic!("{other:?} and no export"),
+            other => panic!("not an export: {other:?}"),
         }
     }
 
+    /// The release in the next message.
     async fn released(&mut self) -> Released {
         match self.event().await {
             Event::Released(released) => released,
-            other => panic!("{other:?} and no release"),
+            other => panic!("not a release: {other:?}"),
         }
     }
 
+    /// The summary in the next message.
     async fn summary(&mut self) -> Summary {
         match self.event().await {
             Event::Summary(summary) => summary,
-            other => panic!("{other:?} and no summary"),
+            other => panic!("not a summary: {other:?}"),
         }
     }
 
-    /// The names of all exports up to the summary, and the summary.
+    /// Reads up to the summary; returns the names of the exports and the summary.
     async fn listing(&mut self) -> (Vec<String>, Summary) {
         let mut names = Vec::new();
         loop {
@@ -73,7 +76,7 @@ impl Reader {
         }
     }
 
-    /// The stream must be at its end.
+    /// Panics unless the stream has ended with OK.
     async fn end(mut self) {
         assert_eq!(self.next().await.expect("no error"), None);
     }

@@ -1,20 +1,20 @@
-//! What administrators do with connections.
+//! The operations of administrators on connections.
 
-use super::{ABSENT, Connection, Effect, NEVER, Outcome, Reference, check};
+use super::{Affected, Connection, NEVER, NOT_FOUND, Outcome, Reference, check};
 use crate::lifecycle_model::operations::{Expiry, Op};
 
 impl Reference {
-    pub(super) fn administer(&mut self, op: &Op) -> Outcome<Effect> {
+    pub(super) fn administer(&mut self, op: &Op) -> Outcome<Affected> {
         if let Op::CreateConnection { id, all, members, secret, expiry } = op {
             return self.create_connection(id, (*all, members), *secret, expiry.as_ref());
         }
-        let id = op.connection().unwrap_or_else(|| panic!("{op:?} is no administrator's"));
+        let id = op.connection().unwrap_or_else(|| panic!("not an operation on a connection: {op:?}"));
         let hour = self.hour;
-        let before = self.connections.get(id).ok_or(ABSENT)?.clone();
+        let before = self.connections.get(id).ok_or(NOT_FOUND)?.clone();
         let mut after = before.clone();
         let mut count = 0;
-        // A credential is given anew even if it is the same.
-        let mut touched = false;
+        // Storing a credential counts as a change even if it is the same.
+        let mut credential_changed = false;
         match op {
             Op::Describe { description, etag, .. } => {
                 check(etag)?;
@@ -26,7 +26,7 @@ impl Reference {
                 }
                 after.host.clone_from(host);
                 if *secret {
-                    touched = true;
+                    credential_changed = true;
                     after.credential = Some(NEVER);
                 }
             }
@@ -36,7 +36,7 @@ impl Reference {
                     return Err("CONNECTION_IN_USE");
                 }
                 self.connections.remove(id);
-                return Ok(Effect { resources: vec![(id.clone(), before.incarnation)], count: 0 });
+                return Ok(Affected { resources: vec![(id.clone(), before.incarnation)], count: 0 });
             }
             Op::Share { all, members, .. } => {
                 after.all |= all;
@@ -52,21 +52,21 @@ impl Reference {
             Op::Suspend { reason, .. } => after.suspended = Some(reason.clone()),
             Op::Resume { .. } => after.suspended = None,
             Op::Rotate { expiry, .. } => {
-                touched = true;
-                after.credential = Some(end(hour, expiry.as_ref()));
+                credential_changed = true;
+                after.credential = Some(expiry_hour(hour, expiry.as_ref()));
             }
             Op::Revoke { .. } => {
-                touched = after.credential.is_some();
+                credential_changed = after.credential.is_some();
                 after.credential = None;
             }
             _ => {}
         }
-        after.credential_revision += i64::from(touched);
+        after.credential_revision += i64::from(credential_changed);
         if after != before {
             after.revision += 1;
         }
         self.connections.insert(id.clone(), after);
-        Ok(self.effect_of_connection(id, count))
+        Ok(self.affected_connection(id, count))
     }
 
     fn create_connection(
@@ -75,7 +75,7 @@ impl Reference {
         (all, members): (bool, &[String]),
         secret: bool,
         expiry: Option<&Expiry>,
-    ) -> Outcome<Effect> {
+    ) -> Outcome<Affected> {
         if !secret {
             return Err("INVALID_FIELD");
         }
@@ -89,17 +89,18 @@ impl Reference {
             all,
             members: members.iter().cloned().collect(),
             suspended: None,
-            credential: Some(end(self.hour, expiry)),
+            credential: Some(expiry_hour(self.hour, expiry)),
             credential_revision: 1,
             attached: Vec::new(),
             attachments: 0,
             revision: 1,
         };
         self.connections.insert(id.to_owned(), connection);
-        Ok(self.effect_of_connection(id, 0))
+        Ok(self.affected_connection(id, 0))
     }
 }
 
-fn end(hour: u64, expiry: Option<&Expiry>) -> u64 {
+/// The hour in which a credential expires.
+fn expiry_hour(hour: u64, expiry: Option<&Expiry>) -> u64 {
     expiry.map_or(NEVER, |expiry| hour + expiry.hours)
 }

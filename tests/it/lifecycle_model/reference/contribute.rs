@@ -1,54 +1,54 @@
-//! What contributors do with exports, and what happens to these.
+//! The operations of contributors on exports, and attachment.
 
-use super::{ABSENT, Detached, Effect, Export, Outcome, RIGHT, Reference, check};
-use crate::lifecycle_model::operations::{Op, Who};
+use super::{Affected, Detached, Export, NOT_FOUND, NOT_PERMITTED, Outcome, Reference, check};
+use crate::lifecycle_model::operations::{Caller, Op};
 
 impl Reference {
-    pub(super) fn contribute(&mut self, who: Who, op: &Op) -> Outcome<Effect> {
+    pub(super) fn contribute(&mut self, caller: Caller, op: &Op) -> Outcome<Affected> {
         match op {
-            Op::CreateExport { id, connection, enabled } => self.create(who, id, connection, *enabled),
+            Op::CreateExport { id, connection, enabled } => self.create(caller, id, connection, *enabled),
             Op::DescribeExport { id, description, etag } => {
-                self.find_managed(who, std::slice::from_ref(id))?;
+                self.check_managed(caller, std::slice::from_ref(id))?;
                 check(etag)?;
-                self.change(who, id, |export| export.description.clone_from(description));
-                Ok(self.effect([id]))
+                self.change(caller, id, |export| export.description.clone_from(description));
+                Ok(self.affected([id]))
             }
             Op::DeleteExport { id, etag } => {
-                self.find_managed(who, std::slice::from_ref(id))?;
+                self.check_managed(caller, std::slice::from_ref(id))?;
                 check(etag)?;
                 Ok(self.remove(std::slice::from_ref(id)))
             }
-            Op::DeleteExports { ids } => {
-                self.find_managed(who, ids)?;
+            Op::BatchDelete { ids } => {
+                self.check_managed(caller, ids)?;
                 Ok(self.remove(ids))
             }
-            Op::Duplicate { id, copy } => self.duplicate(who, id, copy),
+            Op::Duplicate { id, copy } => self.duplicate(caller, id, copy),
             Op::Attach { id, connection, etag } => {
-                self.find_managed(who, std::slice::from_ref(id))?;
-                self.target(who, connection)?;
+                self.check_managed(caller, std::slice::from_ref(id))?;
+                self.check_usable(caller, connection)?;
                 check(etag)?;
-                self.attach(who, std::slice::from_ref(id), connection);
-                Ok(self.effect([id]))
+                self.attach(caller, std::slice::from_ref(id), connection);
+                Ok(self.affected([id]))
             }
-            Op::AttachMany { ids, connection } => {
-                self.find_managed(who, ids)?;
-                self.target(who, connection)?;
-                self.attach(who, ids, connection);
-                Ok(self.effect(ids))
+            Op::BatchAttach { ids, connection } => {
+                self.check_managed(caller, ids)?;
+                self.check_usable(caller, connection)?;
+                self.attach(caller, ids, connection);
+                Ok(self.affected(ids))
             }
-            Op::Switch { ids, enabled } => {
-                self.find_managed(who, ids)?;
+            Op::SetEnabled { ids, enabled } => {
+                self.check_managed(caller, ids)?;
                 for id in ids {
-                    self.change(who, id, |export| export.enabled = *enabled);
+                    self.change(caller, id, |export| export.enabled = *enabled);
                 }
-                Ok(self.effect(ids))
+                Ok(self.affected(ids))
             }
-            _ => panic!("{op:?} is no contributor's"),
+            _ => panic!("not an operation of contributors: {op:?}"),
         }
     }
 
-    fn create(&mut self, who: Who, id: &str, connection: &str, enabled: bool) -> Outcome<Effect> {
-        self.target(who, connection)?;
+    fn create(&mut self, caller: Caller, id: &str, connection: &str, enabled: bool) -> Outcome<Affected> {
+        self.check_usable(caller, connection)?;
         if self.exports.contains_key(id) {
             return Err("RESOURCE_EXISTS");
         }
@@ -56,106 +56,113 @@ impl Reference {
             incarnation: self.next(),
             display_name: format!("Export {id}"),
             description: String::new(),
-            creator: who,
-            updater: who,
+            creator: caller,
+            updater: caller,
             connection: Ok(connection.to_owned()),
             enabled,
             revision: 1,
         };
         self.exports.insert(id.to_owned(), export);
-        self.arrive(connection, id);
-        Ok(self.effect([&id.to_owned()]))
+        self.add_attachment(connection, id);
+        Ok(self.affected([&id.to_owned()]))
     }
 
-    fn duplicate(&mut self, who: Who, id: &String, copy: &String) -> Outcome<Effect> {
-        self.find_managed(who, std::slice::from_ref(id))?;
+    fn duplicate(&mut self, caller: Caller, id: &String, copy: &String) -> Outcome<Affected> {
+        self.check_managed(caller, std::slice::from_ref(id))?;
         if self.exports.contains_key(copy) {
             return Err("RESOURCE_EXISTS");
         }
         let mut export = self.exports[id].clone();
         export.incarnation = self.next();
         export.display_name = format!("Copy of {}", export.display_name).chars().take(120).collect();
-        (export.creator, export.updater, export.enabled, export.revision) = (who, who, false, 1);
+        (export.creator, export.updater, export.enabled, export.revision) = (caller, caller, false, 1);
         if let Err(detached) = &mut export.connection {
             detached.batch = false;
         }
         let connection = export.connection.clone().ok();
         self.exports.insert(copy.clone(), export);
         if let Some(connection) = connection {
-            self.arrive(&connection, copy);
+            self.add_attachment(&connection, copy);
         }
-        Ok(self.effect([copy]))
+        Ok(self.affected([copy]))
     }
 
-    fn target(&self, who: Who, id: &str) -> Outcome<()> {
+    /// Checks that a caller may use a connection.
+    fn check_usable(&self, caller: Caller, id: &str) -> Outcome<()> {
         match self.connections.get(id) {
-            Some(connection) if connection.is_usable(who) => Ok(()),
-            None if who == Who::Root => Err(ABSENT),
-            _ => Err(RIGHT),
+            Some(connection) if connection.is_usable(caller) => Ok(()),
+            None if caller == Caller::Root => Err(NOT_FOUND),
+            _ => Err(NOT_PERMITTED),
         }
     }
 
-    pub(super) fn find(&self, ids: &[String]) -> Outcome<()> {
-        if ids.iter().all(|id| self.exports.contains_key(id)) { Ok(()) } else { Err(ABSENT) }
+    /// Checks that exports exist.
+    pub(super) fn check_exist(&self, ids: &[String]) -> Outcome<()> {
+        if ids.iter().all(|id| self.exports.contains_key(id)) { Ok(()) } else { Err(NOT_FOUND) }
     }
 
-    fn find_managed(&self, who: Who, ids: &[String]) -> Outcome<()> {
-        self.find(ids)?;
-        if ids.iter().all(|id| self.manages(who, &self.exports[id])) { Ok(()) } else { Err(RIGHT) }
+    /// Checks that exports exist and that a caller may change them.
+    fn check_managed(&self, caller: Caller, ids: &[String]) -> Outcome<()> {
+        self.check_exist(ids)?;
+        if ids.iter().all(|id| self.manages(caller, &self.exports[id])) { Ok(()) } else { Err(NOT_PERMITTED) }
     }
 
-    fn change(&mut self, who: Who, id: &str, change: impl FnOnce(&mut Export)) {
+    /// Changes an export; its revision increases if a value differs.
+    fn change(&mut self, caller: Caller, id: &str, change: impl FnOnce(&mut Export)) {
         let before = self.exports[id].clone();
-        let after = self.exports.get_mut(id).expect("it was found");
+        let after = self.exports.get_mut(id).expect("the export exists");
         change(after);
         if *after != before {
             after.revision += 1;
-            after.updater = who;
+            after.updater = caller;
         }
     }
 
-    fn arrive(&mut self, connection: &str, id: &str) {
-        let connection = self.connections.get_mut(connection).expect("it was found");
+    /// Adds an export to the attached exports of a connection.
+    fn add_attachment(&mut self, connection: &str, id: &str) {
+        let connection = self.connections.get_mut(connection).expect("the connection exists");
         connection.attached.push(id.to_owned());
         connection.attachments += 1;
     }
 
-    fn leave(&mut self, id: &str) {
+    /// Removes an export from the attached exports of its connection, if it is attached.
+    fn remove_attachment(&mut self, id: &str) {
         if let Ok(connection) = &self.exports[id].connection {
-            let connection = self.connections.get_mut(connection).expect("it is attached there");
+            let connection = self.connections.get_mut(connection).expect("the connection exists");
             connection.attached.retain(|attached| attached != id);
         }
     }
 
-    fn attach(&mut self, who: Who, ids: &[String], connection: &str) {
+    fn attach(&mut self, caller: Caller, ids: &[String], connection: &str) {
         for id in ids {
             if self.exports[id].connection.as_deref() != Ok(connection) {
-                self.leave(id);
-                self.change(who, id, |export| export.connection = Ok(connection.to_owned()));
-                self.arrive(connection, id);
+                self.remove_attachment(id);
+                self.change(caller, id, |export| export.connection = Ok(connection.to_owned()));
+                self.add_attachment(connection, id);
             }
         }
     }
 
+    /// Detaches exports, and returns how many were attached.
     pub(super) fn detach(&mut self, ids: &[String], reason: &str, batch: bool) -> u64 {
         let mut count = 0;
         for id in ids {
             if let Ok(from) = self.exports[id].connection.clone() {
-                self.leave(id);
+                self.remove_attachment(id);
                 let detached = Detached { from, reason: reason.to_owned(), batch };
-                self.change(Who::Root, id, |export| export.connection = Err(detached));
+                self.change(Caller::Root, id, |export| export.connection = Err(detached));
                 count += 1;
             }
         }
         count
     }
 
-    fn remove(&mut self, ids: &[String]) -> Effect {
-        let effect = self.effect(ids);
+    fn remove(&mut self, ids: &[String]) -> Affected {
+        let affected = self.affected(ids);
         for id in ids {
-            self.leave(id);
+            self.remove_attachment(id);
             self.exports.remove(id);
         }
-        effect
+        affected
     }
 }

@@ -1,26 +1,27 @@
-//! The rules once more, written apart from the product: small, slow, and in memory.
+//! The reference: a second implementation of the rules, small and in memory, independent of the product.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::operations::{Etag, Op, Who};
+use super::operations::{Caller, Etag, Op};
 
 mod administer;
 mod contribute;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
-    /// Another for each connection that ever had the id.
+    /// A number that distinguishes the connections that have had this id.
     pub incarnation: u64,
     pub description: String,
     pub host: String,
     pub all: bool,
     pub members: BTreeSet<String>,
     pub suspended: Option<String>,
-    /// In which hour the stored credential ends.
+    /// The hour in which the stored credential expires.
     pub credential: Option<u64>,
     pub credential_revision: i64,
-    /// In order of attachment.
+    /// The ids of the attached exports, in order of attachment.
     pub attached: Vec<String>,
+    /// How many exports have ever been attached.
     pub attachments: u64,
     pub revision: u64,
 }
@@ -29,25 +30,27 @@ pub struct Connection {
 pub struct Detached {
     pub from: String,
     pub reason: String,
-    /// Whether it was one of a batch.
+    /// Whether it was detached by a batch.
     pub batch: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Export {
+    /// A number that distinguishes the exports that have had this id.
     pub incarnation: u64,
     pub display_name: String,
     pub description: String,
-    pub creator: Who,
-    pub updater: Who,
+    pub creator: Caller,
+    pub updater: Caller,
+    /// The connection that it is attached to, or what is known of the last one.
     pub connection: Result<String, Detached>,
     pub enabled: bool,
     pub revision: u64,
 }
 
-/// What a change was about, so that its answer can be told again.
+/// The resources that a change affected, from which its response is built again when it is repeated.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Effect {
+pub struct Affected {
     /// Ids and incarnations.
     pub resources: Vec<(String, u64)>,
     pub count: u64,
@@ -58,109 +61,112 @@ pub struct Reference {
     pub connections: BTreeMap<String, Connection>,
     pub exports: BTreeMap<String, Export>,
     pub hour: u64,
-    made: u64,
+    /// How many resources were created.
+    created: u64,
 }
 
-/// When a credential ends that does not.
+/// The expiry hour of a credential that does not expire.
 pub const NEVER: u64 = u64::MAX;
-const ROLE: &str = "ROLE_REQUIRED";
-const RIGHT: &str = "NOT_PERMITTED";
-const ABSENT: &str = "RESOURCE_NOT_FOUND";
+const ROLE_REQUIRED: &str = "ROLE_REQUIRED";
+const NOT_PERMITTED: &str = "NOT_PERMITTED";
+const NOT_FOUND: &str = "RESOURCE_NOT_FOUND";
 
 type Outcome<T> = Result<T, &'static str>;
 
 impl Connection {
-    pub fn is_usable(&self, who: Who) -> bool {
+    pub fn is_usable(&self, caller: Caller) -> bool {
         let has = |member: &str| self.members.contains(member);
-        match who {
-            Who::Root => true,
-            Who::Ann => self.all || has("user:ann") || has("group:team"),
-            Who::Bob => self.all || has("user:bob"),
-            Who::Vera => false,
+        match caller {
+            Caller::Root => true,
+            Caller::Ann => self.all || has("user:ann") || has("group:team"),
+            Caller::Bob => self.all || has("user:bob"),
+            Caller::Vera => false,
         }
     }
 
-    /// `ACTIVE`, or why not.
-    pub fn condition(&self, hour: u64) -> &'static str {
+    /// `ACTIVE`, or why the connection cannot be used.
+    pub fn state(&self, hour: u64) -> &'static str {
         match (&self.suspended, self.credential) {
             (Some(_), _) => "SUSPENDED",
             (None, None) => "CREDENTIAL_MISSING",
-            (None, Some(end)) if end <= hour => "CREDENTIAL_EXPIRED",
+            (None, Some(expiry)) if expiry <= hour => "CREDENTIAL_EXPIRED",
             (None, Some(_)) => "ACTIVE",
         }
     }
 }
 
 impl Reference {
-    pub fn manages(&self, who: Who, export: &Export) -> bool {
+    /// Whether a caller may change an export.
+    pub fn manages(&self, caller: Caller, export: &Export) -> bool {
         match &export.connection {
-            _ if who == Who::Root => true,
-            Ok(connection) => self.connections[connection].is_usable(who),
-            Err(_) => who == export.creator && who != Who::Vera,
+            _ if caller == Caller::Root => true,
+            Ok(connection) => self.connections[connection].is_usable(caller),
+            Err(_) => caller == export.creator && caller != Caller::Vera,
         }
     }
 
-    /// What a call does, or the reason for which it is refused.
-    pub fn apply(&mut self, who: Who, op: &Op) -> Outcome<Effect> {
+    /// Applies a call; returns the reason if it is refused.
+    pub fn apply(&mut self, caller: Caller, op: &Op) -> Outcome<Affected> {
         match op {
-            Op::Later { hours } => {
+            Op::AdvanceClock { hours } => {
                 self.hour += hours;
-                Ok(Effect::default())
+                Ok(Affected::default())
             }
-            Op::SearchUsable if who == Who::Vera => Err(ROLE),
-            Op::SearchUsable | Op::ListExports { .. } => Ok(Effect::default()),
+            Op::SearchUsable if caller == Caller::Vera => Err(ROLE_REQUIRED),
+            Op::SearchUsable | Op::ListExports { .. } => Ok(Affected::default()),
             Op::CreateExport { .. }
             | Op::DescribeExport { .. }
             | Op::DeleteExport { .. }
-            | Op::DeleteExports { .. }
+            | Op::BatchDelete { .. }
             | Op::Duplicate { .. }
             | Op::Attach { .. }
-            | Op::AttachMany { .. }
-            | Op::Switch { .. } => {
-                if who == Who::Vera {
-                    return Err(ROLE);
+            | Op::BatchAttach { .. }
+            | Op::SetEnabled { .. } => {
+                if caller == Caller::Vera {
+                    return Err(ROLE_REQUIRED);
                 }
-                self.contribute(who, op)
+                self.contribute(caller, op)
             }
-            _ if who != Who::Root => Err(ROLE),
+            _ if caller != Caller::Root => Err(ROLE_REQUIRED),
             Op::Detach { id, reason, etag } => {
-                self.find(std::slice::from_ref(id))?;
+                self.check_exist(std::slice::from_ref(id))?;
                 check(etag)?;
                 self.detach(std::slice::from_ref(id), reason, false);
-                Ok(self.effect([id]))
+                Ok(self.affected([id]))
             }
-            Op::DetachMany { ids, reason } => {
-                self.find(ids)?;
+            Op::BatchDetach { ids, reason } => {
+                self.check_exist(ids)?;
                 let count = self.detach(ids, reason, true);
-                Ok(Effect { count, ..self.effect(ids) })
+                Ok(Affected { count, ..self.affected(ids) })
             }
-            Op::DetachSet { id, shown } => {
-                let connection = self.connections.get(id).ok_or(ABSENT)?;
-                if (connection.incarnation, connection.attachments) != (shown.incarnation, shown.attachments) {
+            Op::DetachSet { id, listed } => {
+                let connection = self.connections.get(id).ok_or(NOT_FOUND)?;
+                if (connection.incarnation, connection.attachments) != (listed.incarnation, listed.attachments) {
                     return Err("BLOCKING_SET_CHANGED");
                 }
                 let count = self.detach(&connection.attached.clone(), "", true);
-                Ok(Effect { resources: Vec::new(), count })
+                Ok(Affected { resources: Vec::new(), count })
             }
             _ => self.administer(op),
         }
     }
 
+    /// The next incarnation.
     fn next(&mut self) -> u64 {
-        self.made += 1;
-        self.made
+        self.created += 1;
+        self.created
     }
 
-    fn effect<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> Effect {
+    fn affected<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> Affected {
         let resources = ids.into_iter().map(|id| (id.clone(), self.exports[id].incarnation)).collect();
-        Effect { resources, count: 0 }
+        Affected { resources, count: 0 }
     }
 
-    fn effect_of_connection(&self, id: &str, count: u64) -> Effect {
-        Effect { resources: vec![(id.to_owned(), self.connections[id].incarnation)], count }
+    fn affected_connection(&self, id: &str, count: u64) -> Affected {
+        Affected { resources: vec![(id.to_owned(), self.connections[id].incarnation)], count }
     }
 }
 
 fn check(etag: &Etag) -> Outcome<()> {
-    if etag.good { Ok(()) } else { Err("ETAG_MISMATCH") }
+    if etag.is_valid { Ok(()) } else { Err("ETAG_MISMATCH") }
 }

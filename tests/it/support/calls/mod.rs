@@ -2,7 +2,7 @@
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
 
-use super::dynamic::{Answered, method};
+use super::dynamic::{DynamicResponses, method};
 use super::{Client, password};
 
 mod access;
@@ -53,7 +53,7 @@ impl Sample {
         client: &Client,
         names: &Names,
         options: &CallOptions,
-    ) -> impl Future<Output = Answered> + Send + use<> {
+    ) -> impl Future<Output = DynamicResponses> + Send + use<> {
         let (client, method, request) = (client.dynamic.clone(), self.descriptor(), self.request(names, options));
         async move { client.call(&method, request).await }
     }

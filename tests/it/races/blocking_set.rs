@@ -1,13 +1,13 @@
-//! Detach of the set that was shown ∥ attach: never a detached export that was not shown. And exports that are moved
-//! to and fro while they are detached: whoever locks them, nobody waits for ever.
+//! Detach of a listed blocking set ∥ attach: an export that was not listed is never detached. Moves in opposite
+//! directions ∥ detach: the calls never deadlock.
 
 use outflow::grpc::proto as pb;
 
 use super::{Racers, outcome, race};
 use crate::support::{Client, create_export, parent};
 
-/// The names that the stream shows, and the etag of the set.
-async fn shown(admin: &mut Client, connection: &str) -> (Vec<String>, String) {
+/// Lists the blocking set of a connection; returns the names of the exports and the etag.
+async fn list_blocking(admin: &mut Client, connection: &str) -> (Vec<String>, String) {
     use pb::stream_blocking_exports_response::Event;
     let request = pb::StreamBlockingExportsRequest { name: connection.to_owned(), ..Default::default() };
     let mut stream = admin.connections.stream_blocking_exports(request).await.expect("streamed").into_inner();
@@ -23,15 +23,15 @@ async fn shown(admin: &mut Client, connection: &str) -> (Vec<String>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn detach_of_the_shown_set_against_attach() {
+async fn detaching_a_listed_set_never_detaches_an_export_attached_since() {
     race("detach of the shown set ∥ attach", async |_, racers, round| {
         let Racers { mut admin, mut ann, home, .. } = racers;
         let connection = admin.shared_connection(&format!("Connection {round}")).await.name;
         for number in 0..2 {
-            ann.export(&connection, &format!("Shown {number}")).await;
+            ann.export(&connection, &format!("Listed {number}")).await;
         }
         let moving = ann.export(&home, "Moving").await.name;
-        let (names, etag) = shown(&mut admin, &connection).await;
+        let (names, etag) = list_blocking(&mut admin, &connection).await;
         assert_eq!(names.len(), 2);
         let detach = pb::BatchDetachExportsRequest {
             parent: parent(),
@@ -41,7 +41,7 @@ async fn detach_of_the_shown_set_against_attach() {
             }),
             ..Default::default()
         };
-        // Every second round the export comes new, in the others it is moved there.
+        // In every second round the export is created, in the others it is moved to the connection.
         let (detached, attached) = if round % 2 == 0 {
             let create = ann.exports.create_export(create_export(&connection, "New"));
             let (detached, created) = tokio::join!(admin.exports.batch_detach_exports(detach), create);
@@ -52,23 +52,23 @@ async fn detach_of_the_shown_set_against_attach() {
             let (detached, moved) = tokio::join!(admin.exports.batch_detach_exports(detach), attach);
             (detached, moved.map(|moved| moved.into_inner().export))
         };
-        let attached = attached.expect("attached, before or behind the others").expect("answered");
-        let now = ann.read_export(&attached.name).await;
-        assert_eq!((now.connection, now.etag), (connection.clone(), attached.etag), "it was not shown");
-        let left = admin.read_connection(&connection).await.attached_export_count;
+        let attached = attached.expect("attached, before or after the detach").expect("an export");
+        let current = ann.read_export(&attached.name).await;
+        assert_eq!((current.connection, current.etag), (connection.clone(), attached.etag), "it was not listed");
+        let remaining = admin.read_connection(&connection).await.attached_export_count;
         let outcome = outcome(&detached);
         let count = detached.map_or(0, |detached| detached.into_inner().detached_count);
-        match (outcome.as_str(), count, left) {
+        match (outcome.as_str(), count, remaining) {
             ("OK", 2, 1) => true,
             ("BLOCKING_SET_CHANGED", 0, 3) => false,
-            forbidden => panic!("{forbidden:?}"),
+            forbidden => panic!("forbidden outcome: {forbidden:?}"),
         }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn moves_to_and_fro_against_detaches() {
+async fn opposite_moves_and_detaches_do_not_deadlock() {
     race("move ∥ move back ∥ detach", async |_, racers, round| {
         let Racers { mut admin, mut second, .. } = racers;
         let mut third = admin.clone();
@@ -86,22 +86,23 @@ async fn moves_to_and_fro_against_detaches() {
             connection: connection.to_owned(),
             ..Default::default()
         };
-        let there = attach(&connections[0], names.clone());
+        let forth = attach(&connections[0], names.clone());
         let back = attach(&connections[1], names.iter().rev().cloned().collect());
         let detach = pb::BatchDetachExportsRequest { parent: parent(), names: names.clone(), ..Default::default() };
-        let (there, back, detached) = tokio::join!(
-            admin.exports.batch_attach_exports(there),
+        let (forth, back, detached) = tokio::join!(
+            admin.exports.batch_attach_exports(forth),
             second.exports.batch_attach_exports(back),
             third.exports.batch_detach_exports(detach),
         );
-        assert_eq!([outcome(&there), outcome(&back), outcome(&detached)], ["OK", "OK", "OK"]);
-        let mut ends = Vec::new();
+        assert_eq!([outcome(&forth), outcome(&back), outcome(&detached)], ["OK", "OK", "OK"]);
+        let mut connections_after = Vec::new();
         for name in &names {
-            ends.push(admin.read_export(name).await.connection);
+            connections_after.push(admin.read_export(name).await.connection);
         }
-        assert!(ends.iter().all(|end| *end == ends[0]), "a batch is whole: {ends:?}");
-        // Not who came first of three, but who came last.
-        ends[0].is_empty()
+        let last = &connections_after[0];
+        assert!(connections_after.iter().all(|name| name == last), "a batch is atomic: {connections_after:?}");
+        // Of three calls, count whether the detach was the last one.
+        last.is_empty()
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Batches of as many as a batch may have: each within the deadline of a call.
+//! Batches of the largest size: each succeeds within the deadline of a call.
 
 use outflow::grpc::proto as pb;
 use outflow::model::limits;
@@ -7,21 +7,21 @@ use pb::batch_update_export_schedules_request::Change;
 use crate::support::{Clients as _, create_export, cron, on_both, parent};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_are_scheduled_moved_detached_and_removed_at_once() {
+async fn a_batch_of_a_thousand_exports_is_scheduled_moved_detached_and_deleted() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let (first, second) = (admin.connection("First").await.name, admin.connection("Second").await.name);
         let mut request = create_export(&first, "One");
         request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * *", "Europe/Berlin"));
-        let one = admin.exports.create_export(request).await.expect("created").into_inner().export.expect("answered");
+        let one = admin.exports.create_export(request).await.expect("created").into_inner().export.expect("an export");
         server.database().await.attach_copies(&one, limits::MAX_BATCH_NAMES as u64 - 1).await;
         let list = pb::ListExportsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
         let all = admin.exports.list_exports(list.clone()).await.expect("listed").into_inner().exports;
         let names: Vec<String> = all.into_iter().map(|export| export.name).collect();
         assert_eq!(names.len(), limits::MAX_BATCH_NAMES);
 
-        let replaced = Change::Schedule(cron("*/30 * * * *", "America/New_York"));
-        for change in [replaced, Change::Enabled(false), Change::Enabled(true)] {
+        let replace = Change::Schedule(cron("*/30 * * * *", "America/New_York"));
+        for change in [replace, Change::Enabled(false), Change::Enabled(true)] {
             let (parent, names, change) = (parent(), names.clone(), Some(change));
             let batch = pb::BatchUpdateExportSchedulesRequest { parent, names, change, ..Default::default() };
             let done = admin.exports.batch_update_export_schedules(batch).await.expect("scheduled").into_inner();
@@ -37,7 +37,7 @@ async fn a_thousand_are_scheduled_moved_detached_and_removed_at_once() {
         let done = admin.exports.batch_detach_exports(batch).await.expect("detached").into_inner();
         assert_eq!(done.detached_count, 1_000);
         let batch = pb::BatchDeleteExportsRequest { parent: parent(), names, ..Default::default() };
-        admin.exports.batch_delete_exports(batch).await.expect("removed");
+        admin.exports.batch_delete_exports(batch).await.expect("deleted");
         assert_eq!(admin.exports.list_exports(list).await.expect("listed").into_inner().exports, []);
         server.check_rows().await;
     })
