@@ -1,43 +1,44 @@
-//! Outflow governs what data leaves a platform: administrators decide where it may go, contributors decide what goes and
-//! how often, and nothing that is in use can be removed.
+//! Outflow governs what data leaves a platform. Administrators configure connections to external services, contributors
+//! create exports that use them, and a connection cannot be deleted while an export uses it.
 //!
 //! # Modules
 //!
-//! | Module | What it does |
+//! | Module | Contents |
 //! |---|---|
 //! | [`model`] | plain data and pure rules: ids, callers, contexts, connections, exports, schedules, errors |
 //! | [`catalog`] | the connection types, one data file each, and the checks against them |
 //! | [`vault`] | seals and opens credentials |
 //! | [`identity`] | verifies tokens |
-//! | [`store`] | the database; the only module that names SeaORM |
-//! | [`app`] | the operations, one file per RPC, where the rules of the domain are enforced |
+//! | [`store`] | the database; the only module that uses SeaORM |
+//! | [`app`] | the operations, one file per RPC; enforces the rules of the domain |
 //! | [`background`] | background tasks and their supervisor |
-//! | [`grpc`] | middleware, services, conversions; names tonic and prost, as `server` and `telemetry` do |
-//! | [`server`] | wiring: the configuration becomes a server that can be stopped |
+//! | [`grpc`] | middleware, services and conversions of the gRPC API |
+//! | [`server`] | builds a server from the configuration, runs it and shuts it down |
 //! | [`config`], [`telemetry`], [`cli`] | settings; logs, metrics and traces; the subcommands of the binary |
 //!
 //! # Dependencies
 //!
 //! `cli → server → {grpc, background}`, `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`,
-//! `app → {store, vault, catalog}`. Every module may read `model`; `config` and `telemetry` are read by `server` and `cli`
-//! alone. There is no import cycle between files. A test reads the imports and enforces both.
+//! `app → {store, vault, catalog}`. Every module may depend on `model`; only `server` and `cli` depend on
+//! `config` and `telemetry`. Files do not import each other in cycles. `tests/it/architecture` enforces both.
 //!
 //! # A call
 //!
-//! The middleware logs the call, authenticates its caller, checks the role of the method and acquires a permit. The
-//! interceptor makes an [`OpContext`](model::OpContext) of it. The handler converts the request and calls one operation of
-//! the [`App`](app::App). A change is a [`Mutation`](app::Mutation): one transaction with its idempotency key, its audit
-//! events and its response.
+//! The middleware logs the call, authenticates the caller, checks the role that the RPC requires and acquires a
+//! concurrency permit. The interceptor creates an [`OpContext`](model::OpContext) for the call. The handler converts the
+//! request and calls one operation of the [`App`](app::App). An operation that changes something is a
+//! [`Mutation`](app::Mutation): one transaction that includes its idempotency key, its audit events and its response.
 //!
 //! # Invariants
 //!
-//! - A connection in use cannot be deleted: the lock of its row orders deletion against every attachment, and a foreign key
-//!   backs it.
-//! - A change of a connection, of its sharing, of its credential or of what is attached to it locks the row of the
-//!   connection first; then those of exports, by ascending uid. Guarded data is read in a later statement.
-//! - A change is one transaction, with its audit events and its idempotency key, in its own task.
-//! - No row is read or written without its organization; every foreign key includes the organization.
-//! - A secret is sealed before it is stored and bound to where it may be sent; no response can hold it.
+//! - A connection in use cannot be deleted: deletion and attachment lock the row of the connection, and a foreign key
+//!   prevents it as well.
+//! - Changing a connection, its sharing, its credential or its attachments locks the row of the connection first, then
+//!   the rows of exports by ascending uid. Data guarded by a lock is read in a later statement.
+//! - A mutation is one transaction, including its audit events and its idempotency key, and runs in its own task.
+//! - Every query filters by organization; every foreign key includes the organization.
+//! - A credential is sealed before it is stored, and bound to the destination that it may be sent to. No response message
+//!   has a field for it.
 //!
 //! # Glossary
 //!
@@ -47,11 +48,11 @@
 //! | connection | a configured link to one external service, with a sealed credential |
 //! | export | a payload, a schedule and destination settings that use a connection |
 //! | attached, detached | an attached export has a connection; a detached one keeps its configuration and does not run |
-//! | usable connection | one that a contributor may use: shared with all contributors, with it, or with one of its groups |
-//! | manager | who may change an export: an administrator, or a contributor who can use its connection |
+//! | usable connection | one that a contributor may use: shared with all contributors, with this one, or with one of its groups |
+//! | manager | may change an export: an administrator, or a contributor who may use its connection or created it and it is detached |
 //! | blocking export | an export attached to a connection that is to be deleted |
-//! | blocking set | all of them, as of an attachment revision, which `blocking_set_etag` names |
-//! | binding field | a field of a connection that decides where or as whom the service connects |
+//! | blocking set | all blocking exports of a connection at one time, identified by `blocking_set_etag` |
+//! | binding field | a field of a connection that determines the destination or the identity used there |
 
 pub mod app;
 pub mod background;

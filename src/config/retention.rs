@@ -8,8 +8,8 @@ use super::source::Values;
 
 /// The settings of this concern.
 pub const SETTINGS: &[Setting] = &[
-    Setting::new("audit_retention_days", "Days that changes stay on the audit log.").default("400"),
-    Setting::new("denied_retention_days", "Days that denied attempts stay on the audit log.").default("30"),
+    Setting::new("audit_retention_days", "Days that audit events about changes are kept.").default("400"),
+    Setting::new("denied_retention_days", "Days that denied attempts are kept in the audit log.").default("30"),
 ];
 
 const DAY: Duration = Duration::from_hours(24);

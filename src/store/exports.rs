@@ -230,13 +230,13 @@ fn filtered(
 
 /// Bytes of an export on a page: its limited size, its names and its detachment.
 fn size(export: &Export) -> usize {
-    let told = match &export.attachment_state {
+    let detachment = match &export.attachment_state {
         AttachmentState::Attached(attachment) => attachment.display_name.len(),
         AttachmentState::Detached(detachment) => {
             detachment.reason.len() + detachment.connection_display_name.len() + detachment.principal.len()
         }
     };
-    512 + export.bytes() + export.creator.len() + export.updater.len() + told
+    512 + export.bytes() + export.creator.len() + export.updater.len() + detachment
 }
 
 fn row_of(export: &Export) -> Result<export::Model> {

@@ -15,7 +15,7 @@ import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BINARY") or os.path.join(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"), "debug/outflow")
-NOBODY = 65534  # PostgreSQL does not run as root
+UNPRIVILEGED_ID = 65534  # PostgreSQL does not run as root
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("OUTFLOW_")}
 
 
@@ -107,8 +107,8 @@ def postgresql():
     folder = tempfile.mkdtemp(prefix="outflow-postgresql-")
     as_user = {}
     if os.getuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-        as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        os.chown(folder, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        as_user = {"user": UNPRIVILEGED_ID, "group": UNPRIVILEGED_ID, "extra_groups": []}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     script = f"""

@@ -119,8 +119,8 @@ def violations_are_whole(exports, caller, connection):
     request = exports_pb.CreateExportRequest(parent=PARENT, export=export)
     code, unpacked = refusal(exports.CreateExport, request, caller)
     assert code == grpc.StatusCode.INVALID_ARGUMENT, code
-    shown, told = unpacked["BadRequest"].field_violations, int(unpacked["ErrorInfo"].metadata["violation_count"])
-    assert 10 < len(shown) < told and told >= 900, (len(shown), told)
+    shown, total = unpacked["BadRequest"].field_violations, int(unpacked["ErrorInfo"].metadata["violation_count"])
+    assert 10 < len(shown) < total and total >= 900, (len(shown), total)
 
 
 def page_is_whole(exports, caller, connection):

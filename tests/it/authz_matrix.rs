@@ -16,7 +16,7 @@ fn every_declared_method_has_its_row_its_call_and_its_role() {
     let declared: BTreeSet<String> = declared_methods().collect();
     let named = |names: Vec<&str>| {
         let unique: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
-        assert_eq!(unique.len(), names.len(), "a method is there twice");
+        assert_eq!(unique.len(), names.len(), "a method is listed more than once");
         unique
     };
     assert_eq!(named(METHODS.iter().map(|method| method.name).collect()), declared);
