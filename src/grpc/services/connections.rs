@@ -46,6 +46,16 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         Ok(Response::new(pb::GetConnectionTypeResponse { connection_type }))
     }
 
+    async fn create_connection(
+        &self,
+        request: Request<pb::CreateConnectionRequest>,
+    ) -> Result<Response<pb::CreateConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::create_connection)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::CreateConnectionResponse { connection }))
+    }
+
     async fn get_connection(
         &self,
         request: Request<pb::GetConnectionRequest>,
@@ -66,35 +76,14 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         Ok(Response::new(pb::ListConnectionsResponse { connections, next_page_token }))
     }
 
-    async fn search_usable_connections(
+    async fn update_connection(
         &self,
-        request: Request<pb::SearchUsableConnectionsRequest>,
-    ) -> Result<Response<pb::SearchUsableConnectionsResponse>, Status> {
-        let (context, list) = accept(request, convert::search_usable_connections)?;
-        let page = self.0.search_usable_connections(&context, &list.filter, &list.page).await?;
-        let next_page_token = list.next_page_token(&page);
-        let usable_connections = page.items.into_iter().map(convert::usable_to_proto).collect();
-        Ok(Response::new(pb::SearchUsableConnectionsResponse { usable_connections, next_page_token }))
-    }
-
-    async fn stream_blocking_exports(
-        &self,
-        request: Request<pb::StreamBlockingExportsRequest>,
-    ) -> Result<Response<Self::StreamBlockingExportsStream>, Status> {
-        let (context, (name, cursor, follow)) = accept(request, convert::stream_blocking_exports)?;
-        let messages = self.0.stream_blocking_exports(&context, &name, cursor, follow).await?;
-        Ok(Response::new(Box::pin(messages.map(|message| Ok(convert::message_to_proto(message?))))))
-    }
-
-    async fn unshare_connection(
-        &self,
-        request: Request<pb::UnshareConnectionRequest>,
-    ) -> Result<Response<pb::UnshareConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::unshare_connection)?;
-        let unshared = self.0.execute(&context, mutation).await?;
-        let affected_export_count = i64::try_from(unshared.affected_export_count).unwrap_or(i64::MAX);
-        let connection = Some(connection_to_proto(unshared.connection, context.validate_only));
-        Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
+        request: Request<pb::UpdateConnectionRequest>,
+    ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::update_connection)?;
+        let connection = self.0.execute(&context, mutation).await?;
+        let connection = Some(connection_to_proto(connection, context.validate_only));
+        Ok(Response::new(pb::UpdateConnectionResponse { connection }))
     }
 
     async fn delete_connection(
@@ -106,24 +95,24 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         Ok(Response::new(pb::DeleteConnectionResponse {}))
     }
 
-    async fn create_connection(
+    async fn stream_blocking_exports(
         &self,
-        request: Request<pb::CreateConnectionRequest>,
-    ) -> Result<Response<pb::CreateConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::create_connection)?;
-        let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
-        Ok(Response::new(pb::CreateConnectionResponse { connection }))
+        request: Request<pb::StreamBlockingExportsRequest>,
+    ) -> Result<Response<Self::StreamBlockingExportsStream>, Status> {
+        let (context, (name, cursor, follow)) = accept(request, convert::stream_blocking_exports)?;
+        let messages = self.0.stream_blocking_exports(&context, &name, cursor, follow).await?;
+        Ok(Response::new(Box::pin(messages.map(|message| Ok(convert::message_to_proto(message?))))))
     }
 
-    async fn update_connection(
+    async fn search_usable_connections(
         &self,
-        request: Request<pb::UpdateConnectionRequest>,
-    ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::update_connection)?;
-        let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
-        Ok(Response::new(pb::UpdateConnectionResponse { connection }))
+        request: Request<pb::SearchUsableConnectionsRequest>,
+    ) -> Result<Response<pb::SearchUsableConnectionsResponse>, Status> {
+        let (context, list) = accept(request, convert::search_usable_connections)?;
+        let page = self.0.search_usable_connections(&context, &list.filter, &list.page).await?;
+        let next_page_token = list.next_page_token(&page);
+        let usable_connections = page.items.into_iter().map(convert::usable_to_proto).collect();
+        Ok(Response::new(pb::SearchUsableConnectionsResponse { usable_connections, next_page_token }))
     }
 
     async fn share_connection(
@@ -134,6 +123,17 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         let connection = self.0.execute(&context, mutation).await?;
         let connection = Some(connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::ShareConnectionResponse { connection }))
+    }
+
+    async fn unshare_connection(
+        &self,
+        request: Request<pb::UnshareConnectionRequest>,
+    ) -> Result<Response<pb::UnshareConnectionResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::unshare_connection)?;
+        let unshared = self.0.execute(&context, mutation).await?;
+        let affected_export_count = i64::try_from(unshared.affected_export_count).unwrap_or(i64::MAX);
+        let connection = Some(connection_to_proto(unshared.connection, context.validate_only));
+        Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
     }
 
     async fn rotate_connection_credential(

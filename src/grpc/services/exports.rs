@@ -19,6 +19,15 @@ impl ExportApi {
 
 #[tonic::async_trait]
 impl pb::export_service_server::ExportService for ExportApi {
+    async fn create_export(
+        &self,
+        request: Request<pb::CreateExportRequest>,
+    ) -> Result<Response<pb::CreateExportResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::create_export)?;
+        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        Ok(Response::new(pb::CreateExportResponse { export }))
+    }
+
     async fn get_export(
         &self,
         request: Request<pb::GetExportRequest>,
@@ -39,14 +48,13 @@ impl pb::export_service_server::ExportService for ExportApi {
         Ok(Response::new(pb::ListExportsResponse { exports, next_page_token }))
     }
 
-    async fn preview_schedule(
+    async fn update_export(
         &self,
-        request: Request<pb::PreviewScheduleRequest>,
-    ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
-        let (_, (schedule, count)) = accept(request, convert::preview_schedule)?;
-        let occurrences = self.0.preview_schedule(&schedule, count)?;
-        let occurrences = occurrences.into_iter().map(convert::occurrence_to_proto).collect();
-        Ok(Response::new(pb::PreviewScheduleResponse { occurrences }))
+        request: Request<pb::UpdateExportRequest>,
+    ) -> Result<Response<pb::UpdateExportResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::update_export)?;
+        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        Ok(Response::new(pb::UpdateExportResponse { export }))
     }
 
     async fn delete_export(
@@ -58,33 +66,14 @@ impl pb::export_service_server::ExportService for ExportApi {
         Ok(Response::new(pb::DeleteExportResponse {}))
     }
 
-    async fn batch_detach_exports(
+    async fn batch_delete_exports(
         &self,
-        request: Request<pb::BatchDetachExportsRequest>,
-    ) -> Result<Response<pb::BatchDetachExportsResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_detach_exports)?;
-        let detached = self.0.execute(&context, mutation).await?;
-        let detached_count = i64::try_from(detached.detached_count).unwrap_or(i64::MAX);
-        let (results, batch_id) = outcome_to_proto(detached.outcome, context.validate_only);
-        Ok(Response::new(pb::BatchDetachExportsResponse { results, batch_id, detached_count }))
-    }
-
-    async fn create_export(
-        &self,
-        request: Request<pb::CreateExportRequest>,
-    ) -> Result<Response<pb::CreateExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::create_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
-        Ok(Response::new(pb::CreateExportResponse { export }))
-    }
-
-    async fn update_export(
-        &self,
-        request: Request<pb::UpdateExportRequest>,
-    ) -> Result<Response<pb::UpdateExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::update_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
-        Ok(Response::new(pb::UpdateExportResponse { export }))
+        request: Request<pb::BatchDeleteExportsRequest>,
+    ) -> Result<Response<pb::BatchDeleteExportsResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_delete_exports)?;
+        let outcome = self.0.execute(&context, mutation).await?;
+        let (results, batch_id) = outcome_to_proto(outcome, context.validate_only);
+        Ok(Response::new(pb::BatchDeleteExportsResponse { results, batch_id }))
     }
 
     async fn duplicate_export(
@@ -105,25 +94,6 @@ impl pb::export_service_server::ExportService for ExportApi {
         Ok(Response::new(pb::AttachExportResponse { export }))
     }
 
-    async fn detach_export(
-        &self,
-        request: Request<pb::DetachExportRequest>,
-    ) -> Result<Response<pb::DetachExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::detach_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
-        Ok(Response::new(pb::DetachExportResponse { export }))
-    }
-
-    async fn batch_delete_exports(
-        &self,
-        request: Request<pb::BatchDeleteExportsRequest>,
-    ) -> Result<Response<pb::BatchDeleteExportsResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_delete_exports)?;
-        let outcome = self.0.execute(&context, mutation).await?;
-        let (results, batch_id) = outcome_to_proto(outcome, context.validate_only);
-        Ok(Response::new(pb::BatchDeleteExportsResponse { results, batch_id }))
-    }
-
     async fn batch_attach_exports(
         &self,
         request: Request<pb::BatchAttachExportsRequest>,
@@ -134,6 +104,26 @@ impl pb::export_service_server::ExportService for ExportApi {
         Ok(Response::new(pb::BatchAttachExportsResponse { results, batch_id }))
     }
 
+    async fn detach_export(
+        &self,
+        request: Request<pb::DetachExportRequest>,
+    ) -> Result<Response<pb::DetachExportResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::detach_export)?;
+        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        Ok(Response::new(pb::DetachExportResponse { export }))
+    }
+
+    async fn batch_detach_exports(
+        &self,
+        request: Request<pb::BatchDetachExportsRequest>,
+    ) -> Result<Response<pb::BatchDetachExportsResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_detach_exports)?;
+        let detached = self.0.execute(&context, mutation).await?;
+        let detached_count = i64::try_from(detached.detached_count).unwrap_or(i64::MAX);
+        let (results, batch_id) = outcome_to_proto(detached.outcome, context.validate_only);
+        Ok(Response::new(pb::BatchDetachExportsResponse { results, batch_id, detached_count }))
+    }
+
     async fn batch_update_export_schedules(
         &self,
         request: Request<pb::BatchUpdateExportSchedulesRequest>,
@@ -142,5 +132,15 @@ impl pb::export_service_server::ExportService for ExportApi {
         let outcome = self.0.execute(&context, mutation).await?;
         let (results, batch_id) = outcome_to_proto(outcome, context.validate_only);
         Ok(Response::new(pb::BatchUpdateExportSchedulesResponse { results, batch_id }))
+    }
+
+    async fn preview_schedule(
+        &self,
+        request: Request<pb::PreviewScheduleRequest>,
+    ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
+        let (_, (schedule, count)) = accept(request, convert::preview_schedule)?;
+        let occurrences = self.0.preview_schedule(&schedule, count)?;
+        let occurrences = occurrences.into_iter().map(convert::occurrence_to_proto).collect();
+        Ok(Response::new(pb::PreviewScheduleResponse { occurrences }))
     }
 }
