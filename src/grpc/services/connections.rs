@@ -6,7 +6,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{self, accept, accept_mutation, connection_to_proto};
+use crate::grpc::convert::{accept, accept_mutation, blocking_exports, connection_types, connections};
 use crate::grpc::proto as pb;
 
 /// ConnectionService over the application.
@@ -29,11 +29,11 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ListConnectionTypesRequest>,
     ) -> Result<Response<pb::ListConnectionTypesResponse>, Status> {
-        let (_, (after, size)) = accept(request, convert::list_connection_types)?;
+        let (_, (after, size)) = accept(request, connection_types::list_connection_types)?;
         let (types, more) = self.0.list_connection_types(after.as_deref(), size);
         let last = types.last().filter(|_| more);
-        let next_page_token = last.map(|last| convert::types_page_token(&last.id)).unwrap_or_default();
-        let connection_types = types.into_iter().map(convert::connection_type_to_proto).collect();
+        let next_page_token = last.map(|last| connection_types::types_page_token(&last.id)).unwrap_or_default();
+        let connection_types = types.into_iter().map(connection_types::connection_type_to_proto).collect();
         Ok(Response::new(pb::ListConnectionTypesResponse { connection_types, next_page_token }))
     }
 
@@ -41,8 +41,8 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::GetConnectionTypeRequest>,
     ) -> Result<Response<pb::GetConnectionTypeResponse>, Status> {
-        let (_, id) = accept(request, convert::get_connection_type)?;
-        let connection_type = Some(convert::connection_type_to_proto(self.0.get_connection_type(&id)?));
+        let (_, id) = accept(request, connection_types::get_connection_type)?;
+        let connection_type = Some(connection_types::connection_type_to_proto(self.0.get_connection_type(&id)?));
         Ok(Response::new(pb::GetConnectionTypeResponse { connection_type }))
     }
 
@@ -50,9 +50,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::CreateConnectionRequest>,
     ) -> Result<Response<pb::CreateConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::create_connection)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::create_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::CreateConnectionResponse { connection }))
     }
 
@@ -60,8 +60,8 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::GetConnectionRequest>,
     ) -> Result<Response<pb::GetConnectionResponse>, Status> {
-        let (context, name) = accept(request, convert::get_connection)?;
-        let connection = Some(connection_to_proto(self.0.get_connection(&context, &name).await?, false));
+        let (context, name) = accept(request, connections::get_connection)?;
+        let connection = Some(connections::connection_to_proto(self.0.get_connection(&context, &name).await?, false));
         Ok(Response::new(pb::GetConnectionResponse { connection }))
     }
 
@@ -69,10 +69,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ListConnectionsRequest>,
     ) -> Result<Response<pb::ListConnectionsResponse>, Status> {
-        let (context, list) = accept(request, convert::list_connections)?;
+        let (context, list) = accept(request, connections::list_connections)?;
         let page = self.0.list_connections(&context, &list.filter, &list.page).await?;
         let next_page_token = list.next_page_token(&page);
-        let connections = page.items.into_iter().map(|found| connection_to_proto(found, false)).collect();
+        let connections = page.items.into_iter().map(|found| connections::connection_to_proto(found, false)).collect();
         Ok(Response::new(pb::ListConnectionsResponse { connections, next_page_token }))
     }
 
@@ -80,9 +80,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::UpdateConnectionRequest>,
     ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::update_connection)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::update_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::UpdateConnectionResponse { connection }))
     }
 
@@ -90,7 +90,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::DeleteConnectionRequest>,
     ) -> Result<Response<pb::DeleteConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::delete_connection)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::delete_connection)?;
         self.0.execute(&context, mutation).await?;
         Ok(Response::new(pb::DeleteConnectionResponse {}))
     }
@@ -99,19 +99,19 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::StreamBlockingExportsRequest>,
     ) -> Result<Response<Self::StreamBlockingExportsStream>, Status> {
-        let (context, (name, cursor, follow)) = accept(request, convert::stream_blocking_exports)?;
+        let (context, (name, cursor, follow)) = accept(request, blocking_exports::stream_blocking_exports)?;
         let messages = self.0.stream_blocking_exports(&context, &name, cursor, follow).await?;
-        Ok(Response::new(Box::pin(messages.map(|message| Ok(convert::message_to_proto(message?))))))
+        Ok(Response::new(Box::pin(messages.map(|message| Ok(blocking_exports::message_to_proto(message?))))))
     }
 
     async fn search_usable_connections(
         &self,
         request: Request<pb::SearchUsableConnectionsRequest>,
     ) -> Result<Response<pb::SearchUsableConnectionsResponse>, Status> {
-        let (context, list) = accept(request, convert::search_usable_connections)?;
+        let (context, list) = accept(request, connections::search_usable_connections)?;
         let page = self.0.search_usable_connections(&context, &list.filter, &list.page).await?;
         let next_page_token = list.next_page_token(&page);
-        let usable_connections = page.items.into_iter().map(convert::usable_to_proto).collect();
+        let usable_connections = page.items.into_iter().map(connections::usable_to_proto).collect();
         Ok(Response::new(pb::SearchUsableConnectionsResponse { usable_connections, next_page_token }))
     }
 
@@ -119,9 +119,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ShareConnectionRequest>,
     ) -> Result<Response<pb::ShareConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::share_connection)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::share_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::ShareConnectionResponse { connection }))
     }
 
@@ -129,10 +129,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::UnshareConnectionRequest>,
     ) -> Result<Response<pb::UnshareConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::unshare_connection)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::unshare_connection)?;
         let unshared = self.0.execute(&context, mutation).await?;
         let affected_export_count = i64::try_from(unshared.affected_export_count).unwrap_or(i64::MAX);
-        let connection = Some(connection_to_proto(unshared.connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(unshared.connection, context.validate_only));
         Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
     }
 
@@ -140,9 +140,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::RotateConnectionCredentialRequest>,
     ) -> Result<Response<pb::RotateConnectionCredentialResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::rotate_connection_credential)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::rotate_connection_credential)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::RotateConnectionCredentialResponse { connection }))
     }
 
@@ -150,9 +150,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::RevokeConnectionCredentialRequest>,
     ) -> Result<Response<pb::RevokeConnectionCredentialResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::revoke_connection_credential)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::revoke_connection_credential)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::RevokeConnectionCredentialResponse { connection }))
     }
 
@@ -160,9 +160,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::SuspendConnectionRequest>,
     ) -> Result<Response<pb::SuspendConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::suspend_connection)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::suspend_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::SuspendConnectionResponse { connection }))
     }
 
@@ -170,9 +170,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ResumeConnectionRequest>,
     ) -> Result<Response<pb::ResumeConnectionResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::resume_connection)?;
+        let (context, mutation) = accept_mutation(&self.0, request, connections::resume_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
         Ok(Response::new(pb::ResumeConnectionResponse { connection }))
     }
 }

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{self, accept, accept_mutation, export_to_proto, outcome_to_proto};
+use crate::grpc::convert::{accept, accept_mutation, exports, schedule};
 use crate::grpc::proto as pb;
 
 /// ExportService over the application.
@@ -23,8 +23,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::CreateExportRequest>,
     ) -> Result<Response<pb::CreateExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::create_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let (context, mutation) = accept_mutation(&self.0, request, exports::create_export)?;
+        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::CreateExportResponse { export }))
     }
 
@@ -32,8 +32,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::GetExportRequest>,
     ) -> Result<Response<pb::GetExportResponse>, Status> {
-        let (context, name) = accept(request, convert::get_export)?;
-        let export = Some(export_to_proto(self.0.get_export(&context, &name).await?, false));
+        let (context, name) = accept(request, exports::get_export)?;
+        let export = Some(exports::export_to_proto(self.0.get_export(&context, &name).await?, false));
         Ok(Response::new(pb::GetExportResponse { export }))
     }
 
@@ -41,10 +41,10 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::ListExportsRequest>,
     ) -> Result<Response<pb::ListExportsResponse>, Status> {
-        let (context, list) = accept(request, convert::list_exports)?;
+        let (context, list) = accept(request, exports::list_exports)?;
         let page = self.0.list_exports(&context, &list.filter, &list.page).await?;
         let next_page_token = list.next_page_token(&page);
-        let exports = page.items.into_iter().map(|found| export_to_proto(found, false)).collect();
+        let exports = page.items.into_iter().map(|found| exports::export_to_proto(found, false)).collect();
         Ok(Response::new(pb::ListExportsResponse { exports, next_page_token }))
     }
 
@@ -52,8 +52,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::UpdateExportRequest>,
     ) -> Result<Response<pb::UpdateExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::update_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let (context, mutation) = accept_mutation(&self.0, request, exports::update_export)?;
+        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::UpdateExportResponse { export }))
     }
 
@@ -61,7 +61,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::DeleteExportRequest>,
     ) -> Result<Response<pb::DeleteExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::delete_export)?;
+        let (context, mutation) = accept_mutation(&self.0, request, exports::delete_export)?;
         self.0.execute(&context, mutation).await?;
         Ok(Response::new(pb::DeleteExportResponse {}))
     }
@@ -70,9 +70,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchDeleteExportsRequest>,
     ) -> Result<Response<pb::BatchDeleteExportsResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_delete_exports)?;
+        let (context, mutation) = accept_mutation(&self.0, request, exports::batch_delete_exports)?;
         let outcome = self.0.execute(&context, mutation).await?;
-        let (results, batch_id) = outcome_to_proto(outcome, context.validate_only);
+        let (results, batch_id) = exports::outcome_to_proto(outcome, context.validate_only);
         Ok(Response::new(pb::BatchDeleteExportsResponse { results, batch_id }))
     }
 
@@ -80,8 +80,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::DuplicateExportRequest>,
     ) -> Result<Response<pb::DuplicateExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::duplicate_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let (context, mutation) = accept_mutation(&self.0, request, exports::duplicate_export)?;
+        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::DuplicateExportResponse { export }))
     }
 
@@ -89,8 +89,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::AttachExportRequest>,
     ) -> Result<Response<pb::AttachExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::attach_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let (context, mutation) = accept_mutation(&self.0, request, exports::attach_export)?;
+        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::AttachExportResponse { export }))
     }
 
@@ -98,9 +98,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchAttachExportsRequest>,
     ) -> Result<Response<pb::BatchAttachExportsResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_attach_exports)?;
+        let (context, mutation) = accept_mutation(&self.0, request, exports::batch_attach_exports)?;
         let outcome = self.0.execute(&context, mutation).await?;
-        let (results, batch_id) = outcome_to_proto(outcome, context.validate_only);
+        let (results, batch_id) = exports::outcome_to_proto(outcome, context.validate_only);
         Ok(Response::new(pb::BatchAttachExportsResponse { results, batch_id }))
     }
 
@@ -108,8 +108,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::DetachExportRequest>,
     ) -> Result<Response<pb::DetachExportResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::detach_export)?;
-        let export = Some(export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let (context, mutation) = accept_mutation(&self.0, request, exports::detach_export)?;
+        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::DetachExportResponse { export }))
     }
 
@@ -117,10 +117,10 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchDetachExportsRequest>,
     ) -> Result<Response<pb::BatchDetachExportsResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_detach_exports)?;
+        let (context, mutation) = accept_mutation(&self.0, request, exports::batch_detach_exports)?;
         let detached = self.0.execute(&context, mutation).await?;
         let detached_count = i64::try_from(detached.detached_count).unwrap_or(i64::MAX);
-        let (results, batch_id) = outcome_to_proto(detached.outcome, context.validate_only);
+        let (results, batch_id) = exports::outcome_to_proto(detached.outcome, context.validate_only);
         Ok(Response::new(pb::BatchDetachExportsResponse { results, batch_id, detached_count }))
     }
 
@@ -128,9 +128,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::BatchUpdateExportSchedulesRequest>,
     ) -> Result<Response<pb::BatchUpdateExportSchedulesResponse>, Status> {
-        let (context, mutation) = accept_mutation(&self.0, request, convert::batch_update_export_schedules)?;
+        let (context, mutation) = accept_mutation(&self.0, request, exports::batch_update_export_schedules)?;
         let outcome = self.0.execute(&context, mutation).await?;
-        let (results, batch_id) = outcome_to_proto(outcome, context.validate_only);
+        let (results, batch_id) = exports::outcome_to_proto(outcome, context.validate_only);
         Ok(Response::new(pb::BatchUpdateExportSchedulesResponse { results, batch_id }))
     }
 
@@ -138,9 +138,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::PreviewScheduleRequest>,
     ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
-        let (_, (schedule, count)) = accept(request, convert::preview_schedule)?;
+        let (_, (schedule, count)) = accept(request, schedule::preview_schedule)?;
         let occurrences = self.0.preview_schedule(&schedule, count)?;
-        let occurrences = occurrences.into_iter().map(convert::occurrence_to_proto).collect();
+        let occurrences = occurrences.into_iter().map(schedule::occurrence_to_proto).collect();
         Ok(Response::new(pb::PreviewScheduleResponse { occurrences }))
     }
 }
