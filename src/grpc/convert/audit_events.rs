@@ -29,7 +29,7 @@ pub fn list_audit_events(
 }
 
 /// An audit event.
-pub fn audit_event_to_proto(organization: &OrganizationId, event: AuditEvent) -> pb::AuditEvent {
+pub fn to_proto(organization: &OrganizationId, event: AuditEvent) -> pb::AuditEvent {
     let outcome = match event.outcome {
         Outcome::Succeeded => pb::audit_event::Outcome::Succeeded,
         Outcome::Denied => pb::audit_event::Outcome::Denied,

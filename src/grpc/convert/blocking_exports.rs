@@ -24,7 +24,7 @@ pub fn stream_blocking_exports(
 }
 
 /// A message of the stream.
-pub fn message_to_proto(message: BlockingMessage) -> pb::StreamBlockingExportsResponse {
+pub fn to_proto(message: BlockingMessage) -> pb::StreamBlockingExportsResponse {
     use pb::stream_blocking_exports_response::released::Cause;
     use pb::stream_blocking_exports_response::{Blocking, Event, Heartbeat, Released, Summary};
     let event = match message.event {

@@ -42,7 +42,7 @@ pub fn get_connection_type(
 }
 
 /// A connection type.
-pub fn connection_type_to_proto(found: &ConnectionType) -> pb::ConnectionType {
+pub fn to_proto(found: &ConnectionType) -> pb::ConnectionType {
     let stage = match found.launch_stage {
         LaunchStage::Preview => pb::connection_type::LaunchStage::Preview,
         LaunchStage::Ga => pb::connection_type::LaunchStage::Ga,

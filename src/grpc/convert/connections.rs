@@ -258,7 +258,7 @@ fn members(validator: &mut RequestValidator<'_>, field: &str, given: &[String]) 
 }
 
 /// A connection. With `validate_only` it has no uid, times and etag, for it was not stored.
-pub fn connection_to_proto(connection: Connection, validate_only: bool) -> pb::Connection {
+pub fn to_proto(connection: Connection, validate_only: bool) -> pb::Connection {
     let etag = connection.etag();
     let credential = connection.credential;
     let kept = |time| Some(time).filter(|_| !validate_only).map(time_to_proto);

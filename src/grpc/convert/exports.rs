@@ -252,7 +252,7 @@ fn batch(validator: &mut RequestValidator<'_>, parent: &str, names: &[String], o
 }
 
 /// An export. With `validate_only` it has no uid, times and etag, for it was not stored.
-pub fn export_to_proto(export: Export, validate_only: bool) -> pb::Export {
+pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
     let (state, etag) = (export.state(), export.etag());
     let next_run_time = export.next_run_time();
     let kept = |time| Some(time).filter(|_| !validate_only).map(time_to_proto);

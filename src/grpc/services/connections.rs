@@ -33,7 +33,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         let (types, more) = self.0.list_connection_types(after.as_deref(), size);
         let last = types.last().filter(|_| more);
         let next_page_token = last.map(|last| connection_types::types_page_token(&last.id)).unwrap_or_default();
-        let connection_types = types.into_iter().map(connection_types::connection_type_to_proto).collect();
+        let connection_types = types.into_iter().map(connection_types::to_proto).collect();
         Ok(Response::new(pb::ListConnectionTypesResponse { connection_types, next_page_token }))
     }
 
@@ -42,7 +42,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         request: Request<pb::GetConnectionTypeRequest>,
     ) -> Result<Response<pb::GetConnectionTypeResponse>, Status> {
         let (_, id) = accept(request, connection_types::get_connection_type)?;
-        let connection_type = Some(connection_types::connection_type_to_proto(self.0.get_connection_type(&id)?));
+        let connection_type = Some(connection_types::to_proto(self.0.get_connection_type(&id)?));
         Ok(Response::new(pb::GetConnectionTypeResponse { connection_type }))
     }
 
@@ -52,7 +52,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::CreateConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::create_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::CreateConnectionResponse { connection }))
     }
 
@@ -61,7 +61,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         request: Request<pb::GetConnectionRequest>,
     ) -> Result<Response<pb::GetConnectionResponse>, Status> {
         let (context, name) = accept(request, connections::get_connection)?;
-        let connection = Some(connections::connection_to_proto(self.0.get_connection(&context, &name).await?, false));
+        let connection = Some(connections::to_proto(self.0.get_connection(&context, &name).await?, false));
         Ok(Response::new(pb::GetConnectionResponse { connection }))
     }
 
@@ -72,7 +72,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         let (context, list) = accept(request, connections::list_connections)?;
         let page = self.0.list_connections(&context, &list.filter, &list.page).await?;
         let next_page_token = list.next_page_token(&page);
-        let connections = page.items.into_iter().map(|found| connections::connection_to_proto(found, false)).collect();
+        let connections = page.items.into_iter().map(|found| connections::to_proto(found, false)).collect();
         Ok(Response::new(pb::ListConnectionsResponse { connections, next_page_token }))
     }
 
@@ -82,7 +82,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::update_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::UpdateConnectionResponse { connection }))
     }
 
@@ -101,7 +101,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<Self::StreamBlockingExportsStream>, Status> {
         let (context, (name, cursor, follow)) = accept(request, blocking_exports::stream_blocking_exports)?;
         let messages = self.0.stream_blocking_exports(&context, &name, cursor, follow).await?;
-        Ok(Response::new(Box::pin(messages.map(|message| Ok(blocking_exports::message_to_proto(message?))))))
+        Ok(Response::new(Box::pin(messages.map(|message| Ok(blocking_exports::to_proto(message?))))))
     }
 
     async fn search_usable_connections(
@@ -121,7 +121,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::ShareConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::share_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::ShareConnectionResponse { connection }))
     }
 
@@ -132,7 +132,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         let (context, mutation) = accept_mutation(&self.0, request, connections::unshare_connection)?;
         let unshared = self.0.execute(&context, mutation).await?;
         let affected_export_count = i64::try_from(unshared.affected_export_count).unwrap_or(i64::MAX);
-        let connection = Some(connections::connection_to_proto(unshared.connection, context.validate_only));
+        let connection = Some(connections::to_proto(unshared.connection, context.validate_only));
         Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
     }
 
@@ -142,7 +142,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::RotateConnectionCredentialResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::rotate_connection_credential)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::RotateConnectionCredentialResponse { connection }))
     }
 
@@ -152,7 +152,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::RevokeConnectionCredentialResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::revoke_connection_credential)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::RevokeConnectionCredentialResponse { connection }))
     }
 
@@ -162,7 +162,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::SuspendConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::suspend_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::SuspendConnectionResponse { connection }))
     }
 
@@ -172,7 +172,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
     ) -> Result<Response<pb::ResumeConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::resume_connection)?;
         let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::connection_to_proto(connection, context.validate_only));
+        let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::ResumeConnectionResponse { connection }))
     }
 }

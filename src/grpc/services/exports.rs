@@ -24,7 +24,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::CreateExportRequest>,
     ) -> Result<Response<pb::CreateExportResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, exports::create_export)?;
-        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let export = Some(exports::to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::CreateExportResponse { export }))
     }
 
@@ -33,7 +33,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::GetExportRequest>,
     ) -> Result<Response<pb::GetExportResponse>, Status> {
         let (context, name) = accept(request, exports::get_export)?;
-        let export = Some(exports::export_to_proto(self.0.get_export(&context, &name).await?, false));
+        let export = Some(exports::to_proto(self.0.get_export(&context, &name).await?, false));
         Ok(Response::new(pb::GetExportResponse { export }))
     }
 
@@ -44,7 +44,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         let (context, list) = accept(request, exports::list_exports)?;
         let page = self.0.list_exports(&context, &list.filter, &list.page).await?;
         let next_page_token = list.next_page_token(&page);
-        let exports = page.items.into_iter().map(|found| exports::export_to_proto(found, false)).collect();
+        let exports = page.items.into_iter().map(|found| exports::to_proto(found, false)).collect();
         Ok(Response::new(pb::ListExportsResponse { exports, next_page_token }))
     }
 
@@ -53,7 +53,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::UpdateExportRequest>,
     ) -> Result<Response<pb::UpdateExportResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, exports::update_export)?;
-        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let export = Some(exports::to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::UpdateExportResponse { export }))
     }
 
@@ -81,7 +81,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::DuplicateExportRequest>,
     ) -> Result<Response<pb::DuplicateExportResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, exports::duplicate_export)?;
-        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let export = Some(exports::to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::DuplicateExportResponse { export }))
     }
 
@@ -90,7 +90,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::AttachExportRequest>,
     ) -> Result<Response<pb::AttachExportResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, exports::attach_export)?;
-        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let export = Some(exports::to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::AttachExportResponse { export }))
     }
 
@@ -109,7 +109,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::DetachExportRequest>,
     ) -> Result<Response<pb::DetachExportResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, exports::detach_export)?;
-        let export = Some(exports::export_to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
+        let export = Some(exports::to_proto(self.0.execute(&context, mutation).await?, context.validate_only));
         Ok(Response::new(pb::DetachExportResponse { export }))
     }
 
