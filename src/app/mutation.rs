@@ -71,8 +71,11 @@ impl App {
     pub async fn execute<M: Mutation>(&self, context: &OpContext, mutation: M) -> Result<M::Response> {
         let on_success = if context.validate_only { OnSuccess::Rollback } else { OnSuccess::Commit };
         let execution = Execution { app: self.clone(), context: context.clone(), mutation };
-        let transaction =
-            self.0.store.transact(context.deadline, on_success, execution, |db, execution| Box::pin(execution.run(db)));
+        let transaction = self
+            .0
+            .parts
+            .store
+            .transact(context.deadline, on_success, execution, |db, execution| Box::pin(execution.run(db)));
         let (response, events) = transaction.await?;
         if on_success == OnSuccess::Commit {
             for event in &events {

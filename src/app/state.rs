@@ -23,18 +23,12 @@ const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub struct App(pub(super) Arc<Inner>);
 
-/// Dependencies shared by all operations.
+/// The state shared by all operations.
 pub(super) struct Inner {
-    pub(super) store: Store,
-    pub(super) catalog: Catalog,
-    pub(super) vault: Vault,
-    pub(super) hasher: RequestHasher,
-    pub(super) clock: Clock,
+    pub(super) parts: Parts,
     pub(super) denied_attempts: DeniedAttempts,
     pub(super) watcher: ConnectionWatcher,
     pub(super) streams: StreamPermits,
-    pub(super) tasks: TaskTracker,
-    pub(super) stop: CancellationToken,
 }
 
 /// The dependencies of all operations.
@@ -58,18 +52,11 @@ pub struct Parts {
 impl App {
     /// Builds the service. It starts no task.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, catalog, vault, hasher, clock, tasks, stop } = parts;
         Self(Arc::new(Inner {
-            denied_attempts: DeniedAttempts::new(store.clone(), clock.clone()),
-            watcher: ConnectionWatcher::new(store.clone()),
+            denied_attempts: DeniedAttempts::new(parts.store.clone(), parts.clock.clone()),
+            watcher: ConnectionWatcher::new(parts.store.clone()),
             streams: StreamPermits::default(),
-            store,
-            catalog,
-            vault,
-            hasher,
-            clock,
-            tasks,
-            stop,
+            parts,
         }))
     }
 
@@ -78,37 +65,37 @@ impl App {
         if let Err(error) = self.0.denied_attempts.flush().await {
             tracing::warn!(target: "audit", %error, "failed to write denied attempts before shutdown");
         }
-        self.0.store.shutdown().await;
+        self.0.parts.store.shutdown().await;
     }
 
     /// Whether the database responds and no migration is pending. A newer schema, to which other replicas are being
     /// upgraded, is ready too.
     pub async fn is_ready(&self) -> bool {
         let check = async {
-            let ready = self.0.store.is_ready().await.unwrap_or(false);
-            ready && self.0.store.schema_state().await.is_ok_and(|state| state.pending.is_empty())
+            let ready = self.0.parts.store.is_ready().await.unwrap_or(false);
+            ready && self.0.parts.store.schema_state().await.is_ok_and(|state| state.pending.is_empty())
         };
         tokio::time::timeout(READINESS_TIMEOUT, check).await.unwrap_or(false)
     }
 
     /// Resolves when the service stops.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.0.stop.clone().cancelled_owned()
+        self.0.parts.stop.clone().cancelled_owned()
     }
 
     /// The current time, for information.
     pub fn now(&self) -> DateTime<Utc> {
-        self.0.clock.now()
+        self.0.parts.clock.now()
     }
 
     /// The database.
     pub fn store(&self) -> &Store {
-        &self.0.store
+        &self.0.parts.store
     }
 
     /// A keyed digest of a request, to distinguish a retry from another request with the same id.
     pub fn digest_request(&self, content: &[u8]) -> [u8; 32] {
-        self.0.hasher.digest(content)
+        self.0.parts.hasher.digest(content)
     }
 
     /// How many streams are open.
@@ -123,18 +110,18 @@ impl App {
 
     /// Number of stored credentials per sealing key, including the keys of the ring that seal none.
     pub async fn count_credentials_by_key(&self) -> Result<BTreeMap<String, i64>> {
-        let unused = self.0.vault.ring().ids().map(|id| (id.to_owned(), 0));
-        let used = credentials::count_by_key(&self.0.store.background_reader().await?).await?;
+        let unused = self.0.parts.vault.ring().ids().map(|id| (id.to_owned(), 0));
+        let used = credentials::count_by_key(&self.0.parts.store.background_reader().await?).await?;
         Ok(unused.chain(used).collect())
     }
 
     /// The rows that an operation may read and change.
     pub(super) fn scope<'a>(&'a self, context: &'a OpContext) -> Scope<'a> {
-        Scope { organization: &context.organization, read_context: self.0.store.read_context() }
+        Scope { organization: &context.organization, read_context: self.0.parts.store.read_context() }
     }
 
     /// The type of a connection or export; `None` if the catalog does not have it any more.
     pub(super) fn connection_type(&self, id: &ConnectionTypeId) -> Option<&ConnectionType> {
-        self.0.catalog.get(id.as_str())
+        self.0.parts.catalog.get(id.as_str())
     }
 }

@@ -109,16 +109,13 @@ fn to_status(error: Error) -> StatusBuilder {
             let message = "the cursor is too old; restart without it";
             StatusBuilder::new(Code::OutOfRange, Reason::CursorExpired, message)
         }
-        Error::Exhausted(Exhausted::Overloaded) => {
-            StatusBuilder::new(Code::ResourceExhausted, Reason::Overloaded, "too many concurrent calls; retry later")
-                .retry(LONG_RETRY_DELAY)
+        Error::Exhausted(exhausted) => {
+            let (reason, message) = match exhausted {
+                Exhausted::Overloaded => (Reason::Overloaded, "too many concurrent calls; retry later"),
+                Exhausted::RateLimited => (Reason::RateLimited, "too many open streams; close one or retry later"),
+            };
+            StatusBuilder::new(Code::ResourceExhausted, reason, message).retry(LONG_RETRY_DELAY)
         }
-        Error::Exhausted(Exhausted::RateLimited) => StatusBuilder::new(
-            Code::ResourceExhausted,
-            Reason::RateLimited,
-            "too many open streams; close one or retry later",
-        )
-        .retry(LONG_RETRY_DELAY),
         Error::Unavailable(unavailable) => {
             let (reason, message) = match unavailable {
                 Unavailable::Database => (Reason::DatabaseUnavailable, "the database is unavailable; retry later"),
@@ -211,17 +208,10 @@ fn invalid_argument(invalid: Invalid, violations: &Violations) -> StatusBuilder 
         (Some(first), count) => format!("{} {} (and {} more)", first.field, first.description, count - 1),
     };
     let builder = StatusBuilder::new(Code::InvalidArgument, reason, message.trim_start()).violations(violations);
-    match invalid {
-        Invalid::ScheduleTooFrequent { min_interval_seconds } => {
-            builder.with("min_interval_seconds", &min_interval_seconds)
-        }
-        Invalid::Field
-        | Invalid::Immutable
-        | Invalid::RequestIdReused
-        | Invalid::PageToken
-        | Invalid::Cursor
-        | Invalid::ScheduleNeverFires
-        | Invalid::Undecodable => builder,
+    if let Invalid::ScheduleTooFrequent { min_interval_seconds } = invalid {
+        builder.with("min_interval_seconds", &min_interval_seconds)
+    } else {
+        builder
     }
 }
 

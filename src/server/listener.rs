@@ -3,14 +3,12 @@
 //! Uses hyper directly instead of tonic's server, which adds a timer of its own to every call (it returns CANCELLED
 //! instead of DEADLINE_EXCEEDED) and cannot close a connection that does not end after a graceful shutdown.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -20,8 +18,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
-use tower::Service;
 
 /// The most connections of a listener; more wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 1_000;
@@ -57,11 +53,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// only if the socket is unusable.
 ///
 /// On `stop`, every connection gets a GOAWAY. Dropping the future closes the remaining connections.
-pub async fn serve<S>(listener: TcpListener, protocol: Protocol, service: S, stop: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
+pub async fn serve(listener: TcpListener, protocol: Protocol, router: Router, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -72,9 +64,9 @@ where
         };
         match accepted {
             Ok((stream, permit)) => {
-                let (protocol, service, stop) = (protocol.clone(), service.clone(), stop.clone());
+                let (protocol, router, stop) = (protocol.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
-                    if let Err(error) = serve_connection(stream, protocol, service, stop).await {
+                    if let Err(error) = serve_connection(stream, protocol, router, stop).await {
                         tracing::debug!(%error, "connection failed");
                     }
                     drop(permit);
@@ -101,30 +93,24 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<
     Ok((stream, permit))
 }
 
-async fn serve_connection<S>(
+async fn serve_connection(
     stream: TcpStream,
     protocol: Protocol,
-    service: S,
+    router: Router,
     stop: CancellationToken,
-) -> Result<(), BoxError>
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
+) -> Result<(), BoxError> {
     match protocol.tls {
-        None => serve_http(stream, protocol.http1, service, stop).await,
+        None => serve_http(stream, protocol.http1, router, stop).await,
         Some(tls) => {
             let stream = with_handshake_timeout(tls.accept(stream), &stop).await?;
-            serve_http(stream, protocol.http1, service, stop).await
+            serve_http(stream, protocol.http1, router, stop).await
         }
     }
 }
 
-async fn serve_http<I, S>(stream: I, http1: bool, service: S, stop: CancellationToken) -> Result<(), BoxError>
+async fn serve_http<I>(stream: I, http1: bool, router: Router, stop: CancellationToken) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
 {
     let (read, write) = tokio::io::split(stream);
     let mut read = read;
@@ -133,9 +119,9 @@ where
     // hyper reads the first bytes again.
     let stream = tokio::io::join(io::Cursor::new(preface).chain(read), write);
     if is_http2 {
-        serve_http2(stream, service, stop).await
+        serve_http2(stream, router, stop).await
     } else if http1 {
-        serve_http1(stream, service, stop).await
+        serve_http1(stream, router, stop).await
     } else {
         Err("the client does not use HTTP/2".into())
     }
@@ -165,11 +151,9 @@ async fn with_handshake_timeout<T>(
     }
 }
 
-async fn serve_http2<I, S>(stream: I, service: S, stop: CancellationToken) -> Result<(), BoxError>
+async fn serve_http2<I>(stream: I, router: Router, stop: CancellationToken) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
 {
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
@@ -177,7 +161,7 @@ where
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
         () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
@@ -185,15 +169,13 @@ where
     Ok(serving.await?)
 }
 
-async fn serve_http1<I, S>(stream: I, service: S, stop: CancellationToken) -> Result<(), BoxError>
+async fn serve_http1<I>(stream: I, router: Router, stop: CancellationToken) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
 {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT);
-    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
         () = stop.cancelled() => serving.as_mut().graceful_shutdown(),

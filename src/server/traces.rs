@@ -3,36 +3,28 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use http_body::{Frame, SizeHint};
-use tonic::body::Body;
-use tonic::codegen::Bytes;
 use tonic::{Code, Status};
-use tower::Service;
 use tracing::{Instrument as _, Span};
 
-use crate::grpc::middleware::Middleware;
 use crate::grpc::status::code_name;
 use crate::telemetry::{rpc_span, trace_context_of};
 
-/// Traces calls.
-pub struct Traces;
-
-impl Middleware for Traces {
-    async fn handle<S>(&self, mut request: Request<Body>, mut inner: S) -> Result<Response<Body>, S::Error>
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Future: Send, Error: Send> + Send,
-    {
-        let span = rpc_span(request.uri().path(), request.headers());
-        // A call without a trace of its caller starts one; the access log names it too.
-        trace_context_of(&span, request.headers_mut());
-        let response = inner.call(request).instrument(span.clone()).await?;
-        let code = Status::from_header_map(response.headers()).map(|status| status.code());
-        if let Some(code) = code {
-            record_code(&span, code);
-        }
-        Ok(response.map(|inner| Body::new(TracedBody { inner, span })))
+/// Traces a call.
+pub async fn trace(mut request: Request, next: Next) -> Response {
+    let span = rpc_span(request.uri().path(), request.headers());
+    // A call without a trace of its caller starts one; the access log names it too.
+    trace_context_of(&span, request.headers_mut());
+    let response = next.run(request).instrument(span.clone()).await;
+    let code = Status::from_header_map(response.headers()).map(|status| status.code());
+    if let Some(code) = code {
+        record_code(&span, code);
     }
+    response.map(|inner| Body::new(TracedBody { inner, span }))
 }
 
 fn record_code(span: &Span, code: Code) {
@@ -58,11 +50,14 @@ struct TracedBody {
     span: Span,
 }
 
-impl http_body::Body for TracedBody {
+impl HttpBody for TracedBody {
     type Data = Bytes;
-    type Error = Status;
+    type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         let entered = this.span.enter();
         let frame = Pin::new(&mut this.inner).poll_frame(context);

@@ -2,33 +2,34 @@
 //! admin listener.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderValue, Method, Request, Response, header};
-use hyper::body::Incoming;
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use http::header;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
-use tower::{Service, ServiceBuilder, service_fn};
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::StartError;
 use super::listener::{self, Protocol};
 use super::metrics::Gauges;
-use super::traces::Traces;
+use super::traces::trace;
 use crate::app::App;
 use crate::config::{ApiConfig, TlsFiles};
 use crate::grpc::health::Health;
-use crate::grpc::middleware::{AccessLog, Admission, Authenticate, Drain, MiddlewareLayer};
+use crate::grpc::middleware::{Admission, Authenticator, access_log, admit, authenticate, drain};
 use crate::grpc::proto::audit_service_server::AuditServiceServer;
 use crate::grpc::proto::connection_service_server::ConnectionServiceServer;
 use crate::grpc::proto::export_service_server::ExportServiceServer;
@@ -45,17 +46,7 @@ pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
 /// The API, ready to listen.
 pub struct Api {
     protocol: Protocol,
-    routes: Routes,
-    layers: Layers,
-}
-
-/// The middleware of the API.
-struct Layers {
-    traces: Option<Arc<Traces>>,
-    drain: Arc<Drain>,
-    access_log: Arc<AccessLog>,
-    authenticate: Arc<Authenticate>,
-    admission: Arc<Admission>,
+    router: Router,
 }
 
 /// Serves health and metrics in plaintext. It starts first and is aborted last, so that a
@@ -66,23 +57,17 @@ pub async fn serve_admin(
     metrics: Option<Metrics>,
     gauges: Arc<OnceLock<Gauges>>,
 ) {
-    let routes = Routes::new(health.service());
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (mut routes, metrics, gauges) = (routes.clone(), metrics.clone(), Arc::clone(&gauges));
-        async move {
-            match metrics {
-                Some(metrics) if request.method() == Method::GET && request.uri().path() == "/metrics" => {
-                    if let Some(gauges) = gauges.get() {
-                        gauges.record();
-                    }
-                    Ok(scrape(&metrics))
-                }
-                _ => routes.call(box_body(request)).await,
+    let mut router = Routes::new(health.service()).into_axum_router();
+    if let Some(metrics) = metrics {
+        let scrape = async move || {
+            if let Some(gauges) = gauges.get() {
+                gauges.record();
             }
-        }
-    });
-    let protocol = Protocol { tls: None, http1: true };
-    listener::serve(listener, protocol, service, CancellationToken::new()).await;
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+        };
+        router = router.route("/metrics", get(scrape));
+    }
+    listener::serve(listener, Protocol { tls: None, http1: true }, router, CancellationToken::new()).await;
 }
 
 /// Binds a listener.
@@ -100,30 +85,30 @@ pub fn api(
     traces: bool,
 ) -> Result<Api, StartError> {
     let tls = config.exposure.tls().map(tls).transpose().map_err(StartError::Transport)?;
-    let routes = routes(app, health, config.reflection)?;
-    let development = config.exposure.is_development();
-    let layers = Layers {
-        traces: traces.then(|| Arc::new(Traces)),
-        drain: Arc::new(Drain::new(app.clone())),
-        access_log: Arc::new(AccessLog::new(app.clone())),
-        authenticate: Arc::new(Authenticate::new(app.clone(), verifier, development)),
-        admission,
-    };
-    Ok(Api { protocol: Protocol { tls, http1: false }, routes, layers })
+    let authenticator = Authenticator { app: app.clone(), verifier, open_reflection: config.exposure.is_development() };
+    let middleware = ServiceBuilder::new()
+        .option_layer(traces.then(|| from_fn(trace)))
+        .layer(from_fn_with_state(app.clone(), drain))
+        .layer(from_fn_with_state(app.clone(), access_log))
+        .layer(from_fn_with_state(Arc::new(authenticator), authenticate))
+        .layer(from_fn_with_state(admission, admit))
+        .layer(CatchPanicLayer::custom(panicked));
+    let router = routes(app, health, config.reflection)?.into_axum_router().layer(middleware);
+    Ok(Api { protocol: Protocol { tls, http1: false }, router })
 }
 
 fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartError> {
-    let connections = ConnectionServiceServer::new(ConnectionApi::new(app.clone()))
+    let connections = ConnectionServiceServer::new(ConnectionApi(app.clone()))
         .max_decoding_message_size(MAX_DECODED_BYTES)
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let exports = ExportServiceServer::new(ExportApi::new(app.clone()))
+    let exports = ExportServiceServer::new(ExportApi(app.clone()))
         .max_decoding_message_size(MAX_DECODED_BYTES)
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let audit = AuditServiceServer::new(AuditApi::new(app.clone()))
+    let audit = AuditServiceServer::new(AuditApi(app.clone()))
         .max_decoding_message_size(MAX_DECODED_BYTES)
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -150,39 +135,8 @@ fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartE
 impl Api {
     /// Serves until `stop` is cancelled and the last call has ended.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        let Self { protocol, routes, layers } = self;
-        listener::serve(listener, protocol, layers.into_service(routes), stop).await;
+        listener::serve(listener, self.protocol, self.router, stop).await;
     }
-}
-
-impl Layers {
-    fn into_service(
-        self,
-        routes: Routes,
-    ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
-    {
-        ServiceBuilder::new()
-            .map_request(box_body)
-            .option_layer(self.traces.map(MiddlewareLayer::new))
-            .layer(MiddlewareLayer::new(self.drain))
-            .layer(MiddlewareLayer::new(self.access_log))
-            .layer(MiddlewareLayer::new(self.authenticate))
-            .layer(MiddlewareLayer::new(self.admission))
-            .map_response(|response: Response<_>| response.map(Body::new))
-            .layer(CatchPanicLayer::custom(panicked))
-            .service(routes)
-    }
-}
-
-fn scrape(metrics: &Metrics) -> Response<Body> {
-    let mut response = Response::new(Body::new(metrics.render()));
-    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
-}
-
-fn box_body(request: Request<Incoming>) -> Request<Body> {
-    request.map(Body::new)
 }
 
 /// TLS from a certificate chain and its key, for HTTP/2 alone.
@@ -196,7 +150,7 @@ fn tls(files: &TlsFiles) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send
 
 /// The response of a call whose handler panicked: the message of the panic is logged, the caller gets an id.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the layer requires")]
-fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let message = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref().cloned());
     tracing::error!(panic = message.unwrap_or_default(), "handler panicked");
     status::panicked().into_http()
@@ -204,6 +158,8 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http::Request;
     use tonic::{Code, Status};
     use tower::ServiceExt as _;
 
@@ -211,9 +167,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_internal_and_its_message_is_not_sent() {
-        let panics = service_fn(async |_: Request<Body>| -> Result<Response<Body>, Infallible> { panic!("a secret") });
-        let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(panics);
-        let response = service.oneshot(Request::new(Body::empty())).await.unwrap();
+        let router = Router::new().fallback(async || -> Response { panic!("a secret") });
+        let router = router.layer(CatchPanicLayer::custom(panicked));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::Internal);
         assert!(status.message().starts_with("internal error "), "{}", status.message());

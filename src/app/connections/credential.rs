@@ -60,7 +60,7 @@ pub async fn store(
         revision: u64::try_from(connection.credential.revision).map_err(Error::internal)?,
     };
     let binding = connection_type.binding_paths();
-    let sealed = tx.app.0.vault.seal(&context, &binding, &connection.properties, &input.secret)?;
+    let sealed = tx.app.0.parts.vault.seal(&context, &binding, &connection.properties, &input.secret)?;
     credentials::put(tx.db, connection, sealed).await
 }
 

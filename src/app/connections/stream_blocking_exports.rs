@@ -82,8 +82,8 @@ impl App {
         let cursor = self.start_cursor(context, name, cursor, follow).await?;
         let (sender, receiver) = mpsc::channel(MESSAGE_CAPACITY);
         let task = StreamTask { app: self.clone(), context: context.clone(), cursor, follow, sender, _permit: permit };
-        let task = self.0.tasks.spawn(task.run().instrument(Span::current()));
-        let interrupted = Box::pin(streams::interrupted(context.clone(), self.now(), self.0.stop.clone()));
+        let task = self.0.parts.tasks.spawn(task.run().instrument(Span::current()));
+        let interrupted = Box::pin(streams::interrupted(context.clone(), self.now(), self.0.parts.stop.clone()));
         Ok(until_interrupted(receiver, interrupted, task))
     }
 
@@ -95,7 +95,7 @@ impl App {
         cursor: Option<Cursor>,
         follow: bool,
     ) -> Result<Cursor> {
-        let (reader, scope) = (self.0.store.reader().await?, self.scope(context));
+        let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
         let not_found = || Error::NotFound(ResourceKind::Connection, name.to_string());
         let found = store::connections::find_uid(&reader, &scope, &name.id).await?;
         // The connection of a follower's cursor may be deleted by now, or another may have its name. The releases that are
@@ -225,7 +225,7 @@ impl StreamTask {
     }
 
     async fn next_page(&self) -> Result<EventPage> {
-        let reader = self.app.0.store.reader().await?;
+        let reader = self.app.0.parts.store.reader().await?;
         blocking_exports::page(&reader, &self.app.scope(&self.context), &self.cursor, self.follow).await
     }
 

@@ -13,7 +13,7 @@ impl App {
         filter: &ExportFilter,
         page: &PageRequest,
     ) -> Result<Page<Export>> {
-        let (reader, scope) = (self.0.store.reader().await?, self.scope(context));
+        let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
         let found = store::exports::list(&reader, &scope, &context.actor, filter, page).await?;
         let now = self.now();
         let items = found.items.into_iter().map(|export| export.with_due_time_after(now)).collect();

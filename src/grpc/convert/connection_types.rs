@@ -5,18 +5,14 @@ use super::values::{duration_to_proto, json_to_proto};
 use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, FieldSpec, LaunchStage, ValueType};
 use crate::grpc::proto as pb;
 use crate::model::token::{self, TokenKind};
-use crate::model::{ConnectionTypeId, Error, Invalid, page};
+use crate::model::{ConnectionTypeId, Error, Invalid};
 
 /// ListConnectionTypes: the id after which the page starts, and its size.
 pub fn list_connection_types(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListConnectionTypesRequest,
 ) -> Option<(Option<String>, usize)> {
-    let size = page::page_size(request.page_size);
-    if size.is_none() {
-        validator.add("page_size", "must not be negative");
-    }
-    let size = size? as usize;
+    let size = validator.page_size(request.page_size)? as usize;
     if request.page_token.is_empty() {
         return Some((None, size));
     }

@@ -1,7 +1,7 @@
 //! What all lists have in common: page size, order, page token.
 
 use super::validator::RequestValidator;
-use crate::model::page::{self, ListArguments, Order, OrderKey, Page, PageRequest};
+use crate::model::page::{ListArguments, Order, OrderKey, Page, PageRequest};
 
 /// A list request, and the arguments that its page tokens belong to.
 pub struct List<F> {
@@ -32,10 +32,7 @@ impl<F> List<F> {
         filter: F,
         arguments: &[&str],
     ) -> Option<Self> {
-        let size = page::page_size(paging.page_size);
-        if size.is_none() {
-            validator.add("page_size", "must not be negative");
-        }
+        let size = validator.page_size(paging.page_size);
         let order = order(paging.order_by, keys);
         if order.is_none() {
             let known: Vec<_> = keys.iter().map(|(key, _)| format!("`{key}`")).collect();

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::grpc::mutation_request::MutationRequest;
 use crate::model::{
     ConnectionName, ConnectionTypeId, Error, ExportName, IdempotencyKey, OpContext, OrganizationId, ResourceId, Result,
-    Violations, limits, validate,
+    Violations, limits, page, validate,
 };
 
 /// The longest part of a name that an error repeats.
@@ -138,6 +138,15 @@ impl<'a> RequestValidator<'a> {
     /// [`Self::connection_type`], or nothing.
     pub fn optional_type(&mut self, field: &str, text: &str) -> Option<ConnectionTypeId> {
         if text.is_empty() { None } else { self.connection_type(field, text) }
+    }
+
+    /// How many resources a page has. A negative size is a violation.
+    pub fn page_size(&mut self, size: i32) -> Option<u32> {
+        let size = page::page_size(size);
+        if size.is_none() {
+            self.add("page_size", "must not be negative");
+        }
+        size
     }
 
     /// The id that a caller chooses for a new resource; empty: the server chooses one.

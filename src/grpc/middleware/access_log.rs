@@ -1,22 +1,20 @@
 //! Access log: one line per call, its duration as a metric, the `x-request-id` response header, and denied attempts for
 //! the audit log.
 
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt as _;
 use sha2::{Digest, Sha256};
-use tonic::body::Body;
-use tonic::codegen::Bytes;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
-use tower::Service;
 use uuid::Uuid;
 
-use super::layer::Middleware;
 use crate::app::{App, DeniedAttempt};
 use crate::grpc::methods::Route;
 use crate::grpc::status;
@@ -26,11 +24,6 @@ use crate::model::Caller;
 const REQUEST_ID: &str = "x-request-id";
 /// The longest id that a caller may choose.
 const MAX_REQUEST_ID_CHARS: usize = 64;
-
-/// Logs calls.
-pub struct AccessLog {
-    app: App,
-}
 
 /// Identifiers of a call; an extension of its request.
 #[derive(Clone)]
@@ -54,35 +47,34 @@ struct CallRecord {
     code: Code,
 }
 
-impl AccessLog {
-    /// Logs calls, and records denied attempts in the application.
-    pub fn new(app: App) -> Self {
-        Self { app }
+/// Logs a call, and records a denied attempt in the application.
+pub async fn access_log(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let route = Route::of(request.uri().path());
+    if matches!(route, Route::Health | Route::Reflection) {
+        return next.run(request).await;
     }
+    let mut record = CallRecord::new(request.uri().path(), route, request.headers());
+    request.extensions_mut().insert(record.info.clone());
+    let mut response = next.run(request).await;
+    if let Some(attempt) = record.on_response(&mut response) {
+        app.record_denied_attempt(attempt);
+    }
+    if matches!(route, Route::Method(method) if method.streams) && record.code == Code::Ok {
+        response = response.map(|body| log_at_end(body, record));
+    }
+    response
 }
 
-impl Middleware for AccessLog {
-    async fn handle<S>(&self, mut request: Request<Body>, mut inner: S) -> Result<Response<Body>, S::Error>
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Future: Send, Error: Send> + Send,
-    {
-        let route = Route::of(request.uri().path());
-        if matches!(route, Route::Health | Route::Reflection) {
-            return inner.call(request).await;
+/// Logs a stream when its body ends or is dropped.
+fn log_at_end(body: Body, mut record: CallRecord) -> Body {
+    // How the stream ends is not known yet.
+    record.code = Code::Cancelled;
+    Body::new(body.map_frame(move |frame| {
+        if let Some(trailers) = frame.trailers_ref() {
+            record.on_trailers(trailers);
         }
-        let mut record = CallRecord::new(request.uri().path(), route, request.headers());
-        request.extensions_mut().insert(record.info.clone());
-        let mut response = inner.call(request).await?;
-        if let Some(attempt) = record.on_response(&mut response) {
-            self.app.record_denied_attempt(attempt);
-        }
-        if matches!(route, Route::Method(method) if method.streams) && record.code == Code::Ok {
-            // How the stream ends is not known yet.
-            record.code = Code::Cancelled;
-            response = response.map(|inner| Body::new(LoggedBody { inner, record }));
-        }
-        Ok(response)
-    }
+        frame
+    }))
 }
 
 impl CallRecord {
@@ -93,7 +85,7 @@ impl CallRecord {
     }
 
     /// Sets the response header and the code. Returns the denied attempt, if the call was denied.
-    fn on_response(&mut self, response: &mut Response<Body>) -> Option<DeniedAttempt> {
+    fn on_response(&mut self, response: &mut Response) -> Option<DeniedAttempt> {
         if let Ok(value) = HeaderValue::from_str(&self.info.call_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -102,6 +94,10 @@ impl CallRecord {
         self.code = status.as_ref().map_or(Code::Ok, Status::code);
         let (status, caller) = (status?, self.info.caller.get()?);
         (self.code == Code::PermissionDenied).then(|| self.denied_attempt(&status, caller))
+    }
+
+    fn on_trailers(&mut self, trailers: &HeaderMap) {
+        self.code = Status::from_header_map(trailers).map_or(Code::Unknown, |status| status.code());
     }
 
     fn denied_attempt(&self, status: &Status, caller: &Arc<Caller>) -> DeniedAttempt {
@@ -141,39 +137,6 @@ impl Drop for CallRecord {
             trace_id = self.info.trace_id.as_deref(),
             "call"
         );
-    }
-}
-
-/// The body of a stream, which logs its call when it ends or is dropped.
-struct LoggedBody {
-    inner: Body,
-    record: CallRecord,
-}
-
-impl http_body::Body for LoggedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(trailers) = frame.trailers_ref() {
-                    self.record.code = Status::from_header_map(trailers).map_or(Code::Unknown, |status| status.code());
-                }
-            }
-            Some(Err(status)) => self.record.code = status.code(),
-            None => {}
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 

@@ -4,14 +4,13 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Request, Response};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::Service;
 
 use super::access_log::CallInfo;
-use super::layer::Middleware;
 use crate::grpc::methods::{Method, Route};
 use crate::grpc::{deadline, status};
 use crate::model::{Caller, Error, Exhausted};
@@ -47,7 +46,7 @@ impl Admission {
     }
 
     /// Admits a call of an authenticated caller with the role of the method.
-    fn admit(&self, request: &Request<Body>, method: &'static Method) -> Result<Admitted, Error> {
+    fn admit(&self, request: &Request, method: &'static Method) -> Result<Admitted, Error> {
         let caller = request.extensions().get::<Arc<Caller>>().ok_or(Error::Unauthenticated)?;
         if !caller.has(method.role) {
             return Err(Error::RoleRequired(method.role));
@@ -73,31 +72,27 @@ impl Default for Admission {
     }
 }
 
-impl Middleware for Admission {
-    async fn handle<S>(&self, mut request: Request<Body>, mut inner: S) -> Result<Response<Body>, S::Error>
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Future: Send, Error: Send> + Send,
-    {
-        let method = match Route::of(request.uri().path()) {
-            Route::Method(method) => method,
-            Route::Health | Route::Reflection => return inner.call(request).await,
-            Route::Unknown => return Ok(status::unknown_method().into_http()),
-        };
-        let admitted = match self.admit(&request, method) {
-            Ok(admitted) => admitted,
-            Err(error) => return Ok(Status::from(error).into_http()),
-        };
-        let deadline = admitted.deadline;
-        request.extensions_mut().insert(admitted);
-        match tokio::time::timeout_at(deadline.into(), inner.call(request)).await {
-            Ok(response) => Ok(with_reason(response?)),
-            Err(_) => Ok(Status::from(Error::DeadlineExceeded).into_http()),
-        }
+/// Admits a call or refuses it, and applies its deadline.
+pub async fn admit(State(admission): State<Arc<Admission>>, mut request: Request, next: Next) -> Response {
+    let method = match Route::of(request.uri().path()) {
+        Route::Method(method) => method,
+        Route::Health | Route::Reflection => return next.run(request).await,
+        Route::Unknown => return status::unknown_method().into_http(),
+    };
+    let admitted = match admission.admit(&request, method) {
+        Ok(admitted) => admitted,
+        Err(error) => return Status::from(error).into_http(),
+    };
+    let deadline = admitted.deadline;
+    request.extensions_mut().insert(admitted);
+    match tokio::time::timeout_at(deadline.into(), next.run(request)).await {
+        Ok(response) => with_reason(response),
+        Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
     }
 }
 
 /// Adds a reason to a status that tonic returned before a handler was called.
-fn with_reason(response: Response<Body>) -> Response<Body> {
+fn with_reason(response: Response) -> Response {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
             status::from_tonic(&status).into_http()

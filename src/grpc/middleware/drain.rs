@@ -1,78 +1,46 @@
 //! Drain: ends the response streams that have no shutdown signal of their own, those of health and reflection.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response};
-use http_body::{Frame, SizeHint};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::{FutureExt as _, stream};
+use http::HeaderMap;
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
 use tonic::Status;
-use tonic::body::Body;
-use tonic::codegen::Bytes;
-use tower::Service;
 
-use super::layer::Middleware;
 use crate::app::App;
 use crate::grpc::methods::Route;
 use crate::model::{Error, Unavailable};
 
 /// Ends streams of health and reflection on shutdown.
-pub struct Drain {
-    app: App,
-}
-
-impl Drain {
-    /// Drains when the application stops.
-    pub fn new(app: App) -> Self {
-        Self { app }
+pub async fn drain(State(app): State<App>, request: Request, next: Next) -> Response {
+    let drained = matches!(Route::of(request.uri().path()), Route::Health | Route::Reflection);
+    let response = next.run(request).await;
+    // A response without a body has its status in the headers already.
+    if !drained || response.body().is_end_stream() {
+        return response;
     }
-}
-
-impl Middleware for Drain {
-    async fn handle<S>(&self, request: Request<Body>, mut inner: S) -> Result<Response<Body>, S::Error>
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Future: Send, Error: Send> + Send,
-    {
-        let drained = matches!(Route::of(request.uri().path()), Route::Health | Route::Reflection);
-        let response = inner.call(request).await?;
-        if !drained {
-            return Ok(response);
-        }
-        let stopping: BoxFuture<'static, ()> = Box::pin(self.app.stopping());
-        Ok(response.map(|body| Body::new(DrainBody { inner: Some(body), stopping })))
-    }
+    response.map(|body| until_shutdown(body, &app))
 }
 
 /// A body that ends with UNAVAILABLE on shutdown.
-struct DrainBody {
-    /// `None` once it has ended.
-    inner: Option<Body>,
-    stopping: BoxFuture<'static, ()>,
+fn until_shutdown(body: Body, app: &App) -> Body {
+    let state = Some((body, app.stopping().boxed()));
+    Body::new(StreamBody::new(stream::unfold(state, async |state| {
+        let (mut body, mut stopping) = state?;
+        tokio::select! {
+            // Frames that are ready are sent first, so that a health watch still reports NOT_SERVING.
+            biased;
+            frame = body.frame() => Some((frame?, Some((body, stopping)))),
+            () = &mut stopping => Some((unavailable(), None)),
+        }
+    })))
 }
 
-impl http_body::Body for DrainBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = &mut *self;
-        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        // Messages that are ready are sent first, so that a health watch still reports NOT_SERVING.
-        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
-            return Poll::Ready(frame);
-        }
-        ready!(this.stopping.as_mut().poll(context));
-        this.inner = None;
-        let mut trailers = HeaderMap::new();
-        Status::from(Error::Unavailable(Unavailable::Draining)).add_header(&mut trailers)?;
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
+fn unavailable<D>() -> Result<Frame<D>, axum::Error> {
+    let mut trailers = HeaderMap::new();
+    Status::from(Error::Unavailable(Unavailable::Draining)).add_header(&mut trailers).map_err(axum::Error::new)?;
+    Ok(Frame::trailers(trailers))
 }

@@ -5,10 +5,8 @@ mod access_log;
 mod admission;
 mod authenticate;
 mod drain;
-mod layer;
 
-pub use access_log::{AccessLog, CallInfo};
-pub use admission::{Admission, Admitted, MAX_UNARY_CALLS};
-pub use authenticate::Authenticate;
-pub use drain::Drain;
-pub use layer::{Middleware, MiddlewareLayer};
+pub use access_log::{CallInfo, access_log};
+pub use admission::{Admission, Admitted, MAX_UNARY_CALLS, admit};
+pub use authenticate::{Authenticator, authenticate};
+pub use drain::drain;

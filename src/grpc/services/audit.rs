@@ -8,14 +8,7 @@ use crate::grpc::proto as pb;
 
 /// AuditService over the application.
 #[derive(Clone)]
-pub struct AuditApi(App);
-
-impl AuditApi {
-    /// The service of an application.
-    pub fn new(app: App) -> Self {
-        Self(app)
-    }
-}
+pub struct AuditApi(pub App);
 
 #[tonic::async_trait]
 impl pb::audit_service_server::AuditService for AuditApi {

@@ -11,14 +11,7 @@ use crate::grpc::proto as pb;
 
 /// ConnectionService over the application.
 #[derive(Clone)]
-pub struct ConnectionApi(App);
-
-impl ConnectionApi {
-    /// The service of an application.
-    pub fn new(app: App) -> Self {
-        Self(app)
-    }
-}
+pub struct ConnectionApi(pub App);
 
 #[tonic::async_trait]
 impl pb::connection_service_server::ConnectionService for ConnectionApi {

@@ -8,14 +8,7 @@ use crate::grpc::proto as pb;
 
 /// ExportService over the application.
 #[derive(Clone)]
-pub struct ExportApi(App);
-
-impl ExportApi {
-    /// The service of an application.
-    pub fn new(app: App) -> Self {
-        Self(app)
-    }
-}
+pub struct ExportApi(pub App);
 
 #[tonic::async_trait]
 impl pb::export_service_server::ExportService for ExportApi {

@@ -38,6 +38,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic_types", &["grpc", "server"]),
     ("prost", &["grpc", "server", "telemetry"]),
     ("prost_types", &["grpc", "server", "telemetry"]),
+    ("axum", &["grpc", "server"]),
     ("hyper", &["server"]),
     ("metrics_exporter_prometheus", &["telemetry"]),
     ("opentelemetry", &["telemetry"]),
