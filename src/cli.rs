@@ -59,7 +59,7 @@ enum MigrateCommand {
     Up,
     /// Print which migrations are applied and which are pending.
     Status,
-    /// Exit 0 if the schema is what this build needs.
+    /// Check whether the schema is the one that this build needs; exits with 0 if it is.
     Check,
 }
 
@@ -99,7 +99,7 @@ enum TokenCommand {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Exit 0 if the settings and the connection types are valid.
+    /// Check whether the settings and the connection types are valid; exits with 0 if they are.
     Check,
     /// Print every setting with its value and its source; secrets are redacted.
     Print,
@@ -119,7 +119,7 @@ pub fn run() -> ExitCode {
     let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     let result = result.and_then(|runtime| {
         let result = runtime.block_on(execute(cli));
-        // Do not wait for blocked threads.
+        // Wait no longer for blocked threads.
         runtime.shutdown_timeout(Duration::from_secs(1));
         result
     });

@@ -10,7 +10,7 @@
 //! | [`vault`] | seals and opens credentials |
 //! | [`identity`] | verifies tokens |
 //! | [`store`] | the database; the only module that uses SeaORM |
-//! | [`app`] | the operations, one file per RPC; enforces the rules of the domain |
+//! | [`app`] | the operations, one file per RPC or per pair of RPCs; enforces the rules of the domain |
 //! | [`background`] | background tasks and their supervisor |
 //! | [`grpc`] | middleware, services and conversions of the gRPC API |
 //! | [`server`] | builds a server from the configuration, runs it and shuts it down |
@@ -18,15 +18,16 @@
 //!
 //! # Dependencies
 //!
-//! `cli → server → {grpc, background}`, `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`,
-//! `app → {store, vault, catalog}`. Every module may depend on `model`; only `server` and `cli` depend on
-//! `config` and `telemetry`. Files do not import each other in cycles. `tests/it/architecture` enforces both.
+//! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog}`.
+//! Every module may depend on `model`. `server` and `cli` wire all modules together, and no module depends on them;
+//! only they and `telemetry` depend on `config`, and only they on `telemetry`. Files do not import each other in
+//! cycles. `tests/it/architecture` enforces all of this.
 //!
 //! # A call
 //!
-//! The middleware logs the call, authenticates the caller, checks the role that the RPC requires and acquires a
-//! concurrency permit. The interceptor creates an [`OpContext`](model::OpContext) for the call. The handler converts the
-//! request and calls one operation of the [`App`](app::App). An operation that changes something is a
+//! The middleware logs the call, authenticates the caller, checks the role that the RPC requires and, for a unary call,
+//! acquires a concurrency permit. The interceptor creates an [`OpContext`](model::OpContext) for the call. The handler
+//! converts the request and calls one operation of the [`App`](app::App). An operation that changes something is a
 //! [`Mutation`](app::Mutation): one transaction that includes its idempotency key, its audit events and its response.
 //!
 //! # Invariants
@@ -36,7 +37,8 @@
 //! - Changing a connection, its sharing, its credential or its attachments locks the row of the connection first, then
 //!   the rows of exports by ascending uid. Data guarded by a lock is read in a later statement.
 //! - A mutation is one transaction, including its audit events and its idempotency key, and runs in its own task.
-//! - Every query filters by organization; every foreign key includes the organization.
+//! - Every query of a call filters by organization, and every foreign key includes it. Only retention, the checks of
+//!   the keys and metrics read all organizations.
 //! - A credential is sealed before it is stored, and bound to the destination that it may be sent to. No response message
 //!   has a field for it.
 //!
@@ -48,11 +50,13 @@
 //! | connection | a configured link to one external service, with a sealed credential |
 //! | export | a payload, a schedule and destination settings that use a connection |
 //! | attached, detached | an attached export has a connection; a detached one keeps its configuration and does not run |
-//! | usable connection | one that a contributor may use: shared with all contributors, with this one, or with one of its groups |
-//! | manager | may change an export: an administrator, or a contributor who may use its connection or created it and it is detached |
+//! | usable connection | one on which the caller may create exports: administrators may use every connection, a
+//! contributor one that is shared with all contributors, with them, or with one of their groups |
+//! | manager | may change an export: an administrator; if it is attached, a contributor who may use its connection; if
+//! it is detached, the contributor who created it |
 //! | blocking export | an export attached to a connection that is to be deleted |
 //! | blocking set | all blocking exports of a connection at one time, identified by `blocking_set_etag` |
-//! | binding field | a field of a connection that determines the destination or the identity used there |
+//! | binding field | a property of a connection that determines the destination or the identity used there |
 
 pub mod app;
 pub mod background;

@@ -7,7 +7,7 @@ use crate::model::{OpContext, Result};
 use crate::store;
 
 impl App {
-    /// Lists audit events, the denied attempts included that are still counted in memory.
+    /// Lists audit events, including denied attempts that are still in memory.
     pub async fn list_audit_events(
         &self,
         context: &OpContext,

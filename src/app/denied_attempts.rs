@@ -1,7 +1,8 @@
 //! Denied attempts: counted in memory and written by a background task, so that a denied call never waits for the audit
 //! log.
 //!
-//! They are aggregated per principal, method, code and minute; one row per attempt would let any token fill the disk.
+//! They are aggregated per principal, method, code and minute; with one row per attempt, any caller could fill the
+//! disk.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,11 +20,11 @@ use crate::store::{Scope, Store};
 
 /// The name of the background task that writes them.
 pub const TASK: &str = "denied_attempts";
-/// The most aggregated attempts that wait to be written. Further ones are dropped, and counted in `denied.dropped`.
+/// Maximum number of aggregates that wait to be written. Further attempts are dropped, and counted in `denied.dropped`.
 const MAX_PENDING: usize = 1_000;
-/// The most resource names that a row keeps.
+/// Maximum number of resource names of a row.
 const MAX_NAMES: usize = 5;
-/// The most rows of one transaction.
+/// Maximum number of rows of a transaction.
 const MAX_ROWS_PER_TRANSACTION: usize = 100;
 /// How long one transaction may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

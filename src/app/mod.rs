@@ -1,7 +1,7 @@
-//! The operations of the service, where the rules of the domain are enforced: one file per RPC.
+//! The operations of the service, where the rules of the domain are enforced: one file per RPC or per pair of RPCs.
 //!
-//! The role of the method was checked before. An operation checks the right on the resource, decides, and changes within
-//! one transaction. It contains neither SQL nor gRPC types.
+//! The middleware has checked the role of the caller. An operation checks the permission on the resource and makes its
+//! change in one transaction. It contains neither SQL nor gRPC types.
 
 mod audit;
 mod audit_events;

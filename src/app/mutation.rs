@@ -1,4 +1,5 @@
-//! Mutations: one transaction each, with its idempotency key, its audit events, and its response read back within.
+//! Mutations. Each is one transaction, which also records its idempotency key and its audit events, and reads its
+//! response.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,8 @@ pub trait Mutation: Send + Sync + 'static {
     /// The result.
     type Response: ReadBack;
 
-    /// Authorises the change on its resources, decides, and makes it. It runs again if the transaction lost against
-    /// another.
+    /// Locks its resources, checks permissions and preconditions, and makes the change. It runs again if the
+    /// transaction is retried after a conflict.
     fn apply(&self, tx: &mut MutationTx<'_>) -> impl Future<Output = Result<Affected>> + Send;
 }
 
@@ -25,10 +26,10 @@ pub trait ReadBack: Sized + Send + 'static {
     fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> impl Future<Output = Result<Self>> + Send;
 }
 
-/// The resource that a mutation affected, from which the response is read, now or when the request is retried.
+/// The resources that a mutation affected. The response is read from them, also when the request is repeated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Affected {
-    /// Uids and names of resources; none where a whole set was changed.
+    /// Uids and names of resources; empty if a whole blocking set was detached.
     pub resources: Vec<(Uuid, String)>,
     /// Shared by the audit events of a batch.
     pub batch_id: Option<Uuid>,
@@ -38,9 +39,9 @@ pub struct Affected {
 
 /// The transaction of a change.
 pub struct MutationTx<'a> {
-    /// The service.
+    /// The application.
     pub app: &'a App,
-    /// Who acts and within what.
+    /// The actor, the organization and the limits of the operation.
     pub context: &'a OpContext,
     /// The organization's rows.
     pub scope: Scope<'a>,

@@ -19,7 +19,7 @@ use crate::vault::{RequestHasher, Vault};
 /// How long a readiness check waits for the database.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The service. Cheap to clone.
+/// The application. Cheap to clone.
 #[derive(Clone)]
 pub struct App(pub(super) Arc<Inner>);
 
@@ -50,7 +50,7 @@ pub struct Parts {
 }
 
 impl App {
-    /// Builds the service. It starts no task.
+    /// Builds the application. It starts no task.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             denied_attempts: DeniedAttempts::new(parts.store.clone(), parts.clock.clone()),
@@ -68,8 +68,8 @@ impl App {
         self.0.parts.store.shutdown().await;
     }
 
-    /// Whether the database responds and no migration is pending. A newer schema, to which other replicas are being
-    /// upgraded, is ready too.
+    /// Whether the database responds and no migration is pending. A newer schema is ready too: a newer replica may have
+    /// migrated it.
     pub async fn is_ready(&self) -> bool {
         let check = async {
             let ready = self.0.parts.store.is_ready().await.unwrap_or(false);

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Actor, Error, Exhausted, OpContext, Result, Unavailable};
 
-/// The most open streams of one principal.
+/// Maximum number of open streams of a principal.
 pub const MAX_STREAMS_PER_PRINCIPAL: usize = 20;
-/// The most open streams.
+/// Maximum number of open streams of the server.
 pub const MAX_STREAMS: usize = 1_000;
 
 /// Counts the open streams.
@@ -25,7 +25,8 @@ pub struct StreamPermit {
 }
 
 impl StreamPermits {
-    /// Acquires a permit. Fails with `RATE_LIMITED` at the limit of the principal, with `OVERLOADED` at that of all.
+    /// Acquires a permit. Fails with `RATE_LIMITED` at the limit of the principal, with `OVERLOADED` at the limit of
+    /// the server.
     pub fn acquire(&self, context: &OpContext) -> Result<StreamPermit> {
         // The key includes the organization: principals of two organizations may have equal names.
         let principal = format!("{}/{}", context.organization, context.actor.principal());

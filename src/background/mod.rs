@@ -16,20 +16,21 @@ use crate::identity::KeySet;
 use crate::store::Retention;
 
 pub use readiness::Readiness;
-pub use retention::RetentionJob;
+pub use retention::RetentionTask;
 pub use supervisor::{Supervisor, TaskStatus};
 pub use task::{Task, TaskError};
 
 /// The tasks of a server.
 ///
-/// `issuer_keys` are the key sets that are refreshed; `readiness` publishes whether the server is ready.
+/// `issuer_keys` is the key set that is refreshed, if there is an issuer; `readiness` publishes whether the server is
+/// ready.
 pub fn tasks(app: &App, issuer_keys: Option<KeySet>, retention: Retention, readiness: Readiness) -> Vec<Arc<dyn Task>> {
     let mut tasks: Vec<Arc<dyn Task>> = vec![
         Arc::new(connection_watch::ConnectionWatch::new(app.clone())),
         Arc::new(denied_attempts::DeniedAttempts::new(app.clone())),
         Arc::new(key_usage::KeyUsage::new(app.clone())),
         Arc::new(readiness),
-        Arc::new(retention::RetentionJob::new(app.store().clone(), retention)),
+        Arc::new(retention::RetentionTask::new(app.store().clone(), retention)),
     ];
     if let Some(keys) = issuer_keys {
         tasks.push(Arc::new(key_refresh::KeyRefresh::new(keys)));

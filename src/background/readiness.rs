@@ -14,7 +14,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Consecutive failures after which the server is not ready any more.
 const MAX_FAILURES: u32 = 2;
 
-/// Publishes whether the server is ready: the database responds and has the schema, and the issuer's keys are good.
+/// Publishes whether the server is ready: the database responds and has the schema, and the issuer's keys are
+/// available.
 pub struct Readiness {
     app: App,
     /// The keys of an issuer; those of the development identity are always available.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::task::{Task, TaskError};
 use crate::model::Result;
-use crate::store::retention::{Expiring, sweep};
+use crate::store::retention::{ExpiringRows, delete_expired};
 use crate::store::{ReadContext, Retention, Store};
 
 /// The time between two runs.
@@ -15,12 +15,12 @@ const BATCH_PAUSE: Duration = Duration::from_millis(100);
 const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Deletes rows that are older than their retention.
-pub struct RetentionJob {
+pub struct RetentionTask {
     store: Store,
     retention: Retention,
 }
 
-impl RetentionJob {
+impl RetentionTask {
     /// Deletes rows of a store.
     pub fn new(store: Store, retention: Retention) -> Self {
         Self { store, retention }
@@ -29,13 +29,13 @@ impl RetentionJob {
     /// Deletes one batch of expired rows of each kind, and returns how many were deleted.
     pub async fn delete_batch(&self) -> Result<u64> {
         let mut deleted = 0;
-        for kind in Expiring::ALL {
+        for kind in ExpiringRows::ALL {
             let state = (self.store.read_context().clone(), self.retention);
             let batch = self.store.transact_in_background(
                 Instant::now() + BATCH_TIMEOUT,
                 state,
                 move |db, (read_context, retention): &(ReadContext, Retention)| {
-                    Box::pin(sweep(db, read_context, kind, retention))
+                    Box::pin(delete_expired(db, read_context, kind, retention))
                 },
             );
             deleted += batch.await?;
@@ -45,7 +45,7 @@ impl RetentionJob {
 }
 
 #[async_trait::async_trait]
-impl Task for RetentionJob {
+impl Task for RetentionTask {
     fn name(&self) -> &'static str {
         "retention"
     }

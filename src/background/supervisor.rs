@@ -26,7 +26,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const SUCCESS: &str = "success";
 const FAILURE: &str = "failure";
 
-/// Runs tasks. A clone shows the same statuses.
+/// Runs tasks. Clones share their statuses.
 #[derive(Clone)]
 pub struct Supervisor {
     clock: Clock,
@@ -57,8 +57,8 @@ impl Supervisor {
         self.statuses.lock().clone()
     }
 
-    /// Runs tasks until `stop` is cancelled. It returns before that only if the loop of a task panicked, which must not
-    /// happen: the panics of a run are caught.
+    /// Runs tasks until `stop` is cancelled. It returns earlier only if the loop of a task itself panicked; the panics
+    /// of a run are caught.
     pub async fn run(self, tasks: Vec<Arc<dyn Task>>, stop: CancellationToken) {
         let mut loops = JoinSet::new();
         for task in tasks {
@@ -71,7 +71,7 @@ impl Supervisor {
         }
         while let Some(ended) = loops.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "the loop of a background task ended");
+                tracing::error!(%error, "the loop of a background task panicked");
                 return;
             }
         }

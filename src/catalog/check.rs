@@ -10,7 +10,7 @@ use super::spec::{ConnectionType, FieldSpec};
 use super::value::{check_secret, check_value, is_blank, same_value};
 use crate::model::{Violations, limits};
 
-/// The most characters of a caller's key that a violation shows.
+/// Maximum number of characters of a caller's key that a violation shows.
 const MAX_SHOWN_KEY_CHARS: usize = 64;
 
 impl ConnectionType {
@@ -109,7 +109,7 @@ impl ConnectionType {
 
     fn allowed_methods(&self) -> String {
         if self.auth_methods.is_empty() {
-            return format!("connection type {} takes no credential", self.id);
+            return format!("must be absent; connections of type {} take none", self.id);
         }
         let ids: Vec<&str> = self.auth_methods.iter().map(|method| method.id.as_str()).collect();
         format!("must be one of: {}", ids.join(", "))

@@ -110,7 +110,7 @@ pub enum LaunchStage {
     Preview,
     /// Generally available.
     Ga,
-    /// Will be removed.
+    /// Existing connections continue to work; new ones should not be created.
     Deprecated,
 }
 

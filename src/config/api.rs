@@ -27,7 +27,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "reflection",
-        "Whether server reflection is available to authenticated callers; by default only in development mode.",
+        "Whether server reflection is available; by default only in development mode, where it needs no token.",
     ),
 ];
 

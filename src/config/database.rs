@@ -20,7 +20,7 @@ pub const SETTINGS: &[Setting] = &[
         .default("20"),
     Setting::new(
         "migrate",
-        "`auto`: migrate the schema at start, under a lock. `check`: not ready until another process has migrated it.",
+        "`auto`: migrate the schema at start, under a lock. `check`: wait at start until another process has migrated it.",
     )
     .default("auto"),
     Setting::new("data_dir", "Directory in which the embedded default keeps its files.")
@@ -30,7 +30,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// The file of the embedded default, in the data directory.
 const EMBEDDED_FILE: &str = "outflow.db";
-/// Connections below which readers and writers cannot both have one.
+/// Minimum: one connection for reads and one for writes.
 const MIN_CONNECTIONS: u32 = 2;
 
 /// The database and its schema.

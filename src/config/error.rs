@@ -15,7 +15,7 @@ pub enum ConfigError {
         location: String,
     },
     /// A value that cannot be parsed.
-    #[error("configuration: `{key}` must be {expected} (set by {location})")]
+    #[error("configuration: `{key}` must be {expected} (from {location})")]
     BadValue {
         /// Key of the setting.
         key: &'static str,

@@ -12,7 +12,7 @@ use crate::model::Role;
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "identity_mode",
-        "`development`: tokens of `outflow token mint`, on loopback only and the default there. `jwt`: tokens of an issuer.",
+        "`development`: tokens of `outflow token mint`, only on loopback, where it is the default. `jwt`: tokens of an issuer.",
     ),
     Setting::new("jwt_issuer", "The `iss` of accepted tokens."),
     Setting::new("jwt_audience", "The `aud` of accepted tokens."),
@@ -20,10 +20,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("jwt_jwks_file", "File with the issuer's key set, instead of a URL."),
     Setting::new(
         "jwt_principal_prefix",
-        "Prefix that makes a principal of `sub`; required in mode `jwt`, may be empty.",
+        "Prefix of principals: a principal is the prefix followed by `sub`. Required in mode `jwt`; may be empty.",
     ),
-    Setting::new("jwt_organization_claim", "Claim with the organization. Dotted paths go into objects.")
-        .default("organization"),
+    Setting::new(
+        "jwt_organization_claim",
+        "Claim with the organization. A dotted path, such as `realm_access.organization`, selects a nested claim.",
+    )
+    .default("organization"),
     Setting::new("jwt_roles_claim", "Claim with the roles.").default("roles"),
     Setting::new(
         "jwt_role_values",
@@ -36,7 +39,7 @@ pub const SETTINGS: &[Setting] = &[
 
 /// How callers are identified.
 pub enum Identity {
-    /// By tokens of this server's own key pair.
+    /// By tokens signed with this server's own key pair.
     Development {
         /// The directory that holds the key pair.
         data_dir: PathBuf,

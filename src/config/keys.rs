@@ -12,7 +12,7 @@ use crate::model::Secret;
 pub const SETTINGS: &[Setting] = &[
     Setting::new("key_dir", "Directory with the keys, one per file; by default `keys` in the data directory.").flag(),
     Setting::new("keys", "Keys for development without files: `id=base64` pairs between commas.").secret(),
-    Setting::new("primary_key", "Id of the key that seals; by default the one that sorts last."),
+    Setting::new("primary_key", "Id of the key that seals new credentials; by default the id that sorts last."),
     Setting::new("catalog_dir", "Directory with more connection types, one TOML file each."),
 ];
 

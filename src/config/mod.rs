@@ -1,7 +1,7 @@
-//! The configuration: parsed once into types, so that what it cannot mean cannot be represented.
+//! The configuration: parsed once into types that cannot represent invalid combinations.
 //!
-//! A setting is defined in the file of its concern, with its default and its documentation. Flags win over environment
-//! variables, these over the file, this over defaults.
+//! A setting is defined in the file of its concern, with its default and its documentation. Flags take precedence over
+//! environment variables, environment variables over the file, and the file over defaults.
 
 mod api;
 mod database;

@@ -8,7 +8,11 @@ use super::source::Values;
 
 /// The settings of this concern.
 pub const SETTINGS: &[Setting] = &[
-    Setting::new("audit_retention_days", "Days that audit events about changes are kept.").default("400"),
+    Setting::new(
+        "audit_retention_days",
+        "Days that audit events are kept; denied attempts are kept no longer than that.",
+    )
+    .default("400"),
     Setting::new("denied_retention_days", "Days that denied attempts are kept in the audit log.").default("30"),
 ];
 

@@ -39,7 +39,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// The defaults, with these values over them.
+    /// The defaults, overridden by these values.
     pub fn of<'a>(
         settings: Vec<&'static Setting>,
         values: impl IntoIterator<Item = (&'a str, String)>,
@@ -51,7 +51,7 @@ impl Values {
         Ok(loaded)
     }
 
-    /// Reads flags, by their settings, over the environment over the file over the defaults.
+    /// Reads all sources: flags override the environment, which overrides the file, which overrides the defaults.
     pub fn read(
         settings: Vec<&'static Setting>,
         flags: &BTreeMap<&'static str, String>,
@@ -91,8 +91,11 @@ impl Values {
 
     /// The parsed value of a setting that has a default.
     pub fn require<T: SettingValue>(&self, key: &'static str) -> Result<T, ConfigError> {
-        let missing =
-            || ConfigError::BadValue { key, expected: T::EXPECTED, location: "nothing: it has no default".to_owned() };
+        let missing = || ConfigError::BadValue {
+            key,
+            expected: T::EXPECTED,
+            location: "no source: it has no default".to_owned(),
+        };
         self.get(key)?.ok_or_else(missing)
     }
 

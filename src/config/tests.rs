@@ -114,7 +114,7 @@ fn a_bad_value_is_named_and_never_shown() {
         ("key_dir", "", "a path"),
     ] {
         let error = parse(&[(key, value)]).err().unwrap().to_string();
-        assert_eq!(error, format!("configuration: `{key}` must be {expected} (set by code)"));
+        assert_eq!(error, format!("configuration: `{key}` must be {expected} (from code)"));
     }
 }
 

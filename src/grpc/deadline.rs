@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 /// The longest timeout of a unary call.
 pub const MAX_UNARY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The timeout of a stream without one; longer than any stream lives.
+/// The timeout of a stream whose caller set none.
 const NO_TIMEOUT: Duration = Duration::from_hours(365 * 24);
 
 /// The deadline of a call, from its `grpc-timeout` and, for unary calls, the cap.

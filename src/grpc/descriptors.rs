@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::{DescriptorProto, FileDescriptorSet, MethodDescriptorProto};
 
-/// The message that holds a credential. It and every message that reaches it must not implement Debug.
+/// The message that holds a credential. It, and every message that contains it at any depth, must not implement Debug.
 pub const SECRET_MESSAGE: &str = ".outflow.v1.CredentialInput";
 
 /// The message of this full name, all messages below it, and all messages that contain one of them at any depth.
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_half_of_what_a_mutation_needs_fails_the_build() {
+    fn a_request_with_only_one_of_request_id_and_validate_only_is_an_error() {
         let mut files = files();
         assert!(mutation_requests(&files).unwrap().contains(&"CreateConnectionRequest".to_owned()));
         let requests = files.file.iter_mut().flat_map(|file| &mut file.message_type);

@@ -1,4 +1,4 @@
-//! The interceptor: makes the context of an operation from what the middleware found out about the call.
+//! The interceptor: makes the context of an operation from the extensions that the middleware added to the request.
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use crate::model::Role;
 pub struct Method {
     /// `package.Service/Method`
     pub name: &'static str,
-    /// The role that it needs; the right on the resource is checked by the application.
+    /// The required role. The application checks permissions on resources.
     pub role: Role,
     /// Whether its response is a stream, which has no maximum duration.
     pub streams: bool,

@@ -17,15 +17,15 @@ use crate::model::{
 
 /// `ErrorInfo.domain` of every status.
 pub const DOMAIN: &str = "outflow";
-/// The most bytes of all violations of a status; with the rest, and in base64, they stay under 6 KiB.
+/// Maximum size of all violations of a status in bytes. With the other details and in base64, they stay under 6 KiB.
 const MAX_VIOLATIONS_BYTES: usize = 3_700;
 /// The longest display name in a status.
 const MAX_DISPLAY_NAME_CHARS: usize = 60;
 /// The longest message of a status.
 const MAX_MESSAGE_CHARS: usize = 300;
-/// The most binding fields that a refusal names.
+/// Maximum number of binding fields that an error names.
 const MAX_NAMED_FIELDS: usize = 20;
-/// RetryInfo for a lost race.
+/// RetryInfo after a conflict.
 const SHORT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// RetryInfo for an overload or an outage.
 const LONG_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -84,14 +84,14 @@ fn to_status(error: Error) -> StatusBuilder {
     use ErrorReason as Reason;
     match error {
         Error::Unauthenticated => {
-            StatusBuilder::new(Code::Unauthenticated, Reason::Unauthenticated, "valid credentials are required")
+            StatusBuilder::new(Code::Unauthenticated, Reason::Unauthenticated, "a valid bearer token is required")
         }
         Error::RoleRequired(role) => {
             let message = format!("this method requires the role {}", role.as_str());
             StatusBuilder::new(Code::PermissionDenied, Reason::RoleRequired, message).with("role", &role.as_str())
         }
         Error::NotPermitted(name) => {
-            let message = format!("not permitted on {name} (or it might not exist)");
+            let message = format!("permission denied on {name} (or it might not exist)");
             StatusBuilder::new(Code::PermissionDenied, Reason::NotPermitted, message).resource("", &name)
         }
         Error::NotFound(kind, name) => {
@@ -122,7 +122,7 @@ fn to_status(error: Error) -> StatusBuilder {
                 Unavailable::IdentityKeys => {
                     (Reason::IdentityKeysUnavailable, "tokens cannot be verified at the moment; retry later")
                 }
-                Unavailable::Draining => (Reason::Draining, "the server is shutting down; retry"),
+                Unavailable::Draining => (Reason::Draining, "the server is shutting down; retry on another server"),
             };
             StatusBuilder::new(Code::Unavailable, reason, message).retry(LONG_RETRY_DELAY)
         }
@@ -176,7 +176,8 @@ pub fn unknown_method() -> Status {
     StatusBuilder::new(Code::Unimplemented, ErrorReason::Unimplemented, "unknown method").into_status()
 }
 
-/// Adds a reason to a status that tonic returned before a handler was called, because of a malformed request.
+/// Replaces a status that tonic returned before a handler was called: with UNIMPLEMENTED, or with INVALID_ARGUMENT for
+/// a malformed request, and with details.
 pub fn from_tonic(status: &Status) -> Status {
     let message = status.message();
     let builder = if status.code() == Code::Unimplemented {
@@ -247,12 +248,15 @@ fn failed_precondition(precondition: Precondition) -> StatusBuilder {
         }
         Precondition::CredentialReentryRequired { changed_binding_fields } => {
             let fields = truncate(&changed_binding_fields.join(","), MAX_MESSAGE_CHARS);
-            let message =
-                format!("{fields} decide where or as whom the service connects; set `credential` in the same request");
+            let message = format!("the binding fields {fields} change; set `credential` in the same request");
             let mut builder =
                 new(ErrorReason::CredentialReentryRequired, message).with("changed_binding_fields", &fields);
             let violation = |field: &String| {
-                PreconditionViolation::new("CREDENTIAL_REENTRY_REQUIRED", field, "changed without the credential")
+                PreconditionViolation::new(
+                    "CREDENTIAL_REENTRY_REQUIRED",
+                    field,
+                    "is a binding field; set `credential` in the same request",
+                )
             };
             builder.details.set_precondition_failure(
                 changed_binding_fields.iter().take(MAX_NAMED_FIELDS).map(violation).collect::<Vec<_>>(),
@@ -261,7 +265,7 @@ fn failed_precondition(precondition: Precondition) -> StatusBuilder {
         }
         Precondition::ConnectionTypeMismatch { export, export_type, connection_type, violations } => {
             let message = format!(
-                "the settings of {export} are for {export_type} and do not fit {connection_type}; set \
+                "the destination settings of {export} are for {export_type} and are not valid for {connection_type}; set \
                  `destination_settings` in AttachExport"
             );
             new(ErrorReason::ConnectionTypeMismatch, message)
@@ -286,7 +290,7 @@ fn aborted(abort: Abort) -> StatusBuilder {
                 .resource(kind_name(ResourceKind::Connection), &connection)
         }
         Abort::Conflict => {
-            let message = "conflicted with a concurrent change; retry";
+            let message = "the call conflicted with a concurrent change; retry it";
             StatusBuilder::new(Code::Aborted, ErrorReason::Conflict, message).retry(SHORT_RETRY_DELAY)
         }
     }

@@ -20,7 +20,7 @@ pub const MAX_LIFETIME_SECONDS: i64 = 24 * 60 * 60;
 /// The longest principal in bytes, prefix included.
 pub const MAX_PRINCIPAL_BYTES: usize = 256;
 
-/// The most groups of a caller. A token with more is refused.
+/// Maximum number of groups of a caller. A token with more is refused.
 pub const MAX_GROUPS: usize = 200;
 
 /// The longest name of a group in bytes.

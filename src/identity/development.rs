@@ -53,7 +53,7 @@ pub enum DevelopmentError {
     #[error("cannot generate the development key")]
     Generation,
     /// The server would refuse the token.
-    #[error("cannot mint the token: the server would refuse its {}", .0.reason())]
+    #[error("cannot mint the token: the server would refuse it: {}", .0.reason())]
     Refused(AuthnError),
     /// The token cannot be signed.
     #[error("cannot sign the token")]

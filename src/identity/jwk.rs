@@ -8,7 +8,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
-/// The most keys of a set. A larger set is refused.
+/// Maximum number of keys of a set. A larger set is refused.
 pub const MAX_KEYS: usize = 100;
 
 /// A public key and the algorithms that it may verify.

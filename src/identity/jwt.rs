@@ -22,7 +22,7 @@ use crate::model::Caller;
 
 /// The longest token in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// The most verified tokens in the cache.
+/// Maximum number of verified tokens in the cache.
 pub(super) const MAX_CACHED_TOKENS: u64 = 2048;
 
 /// An issuer whose tokens are accepted.

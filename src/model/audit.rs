@@ -11,7 +11,7 @@ use super::json::Object;
 pub enum Outcome {
     /// The change was made.
     Succeeded,
-    /// The call was denied for lack of rights.
+    /// The call was denied because a permission is missing.
     Denied,
 }
 
@@ -32,7 +32,7 @@ pub struct AuditEvent {
     pub resource: String,
     /// Uid of the resource; absent for denied attempts.
     pub resource_uid: Option<Uuid>,
-    /// Display name of the resource at the time of the call.
+    /// Display name of the resource after the change; before it, for a deletion.
     pub resource_display_name: String,
     /// Changed fields with their values before and after the change.
     pub diff: AuditDiff,
@@ -98,7 +98,7 @@ impl AuditDiff {
     /// Records a field of a resource that existed before, exists after, or both. Empty values of a new or a deleted
     /// resource are left out.
     #[must_use]
-    pub fn diff<T>(self, name: &str, before: Option<&T>, after: Option<&T>, value: impl Fn(&T) -> Value) -> Self {
+    pub fn compare<T>(self, name: &str, before: Option<&T>, after: Option<&T>, value: impl Fn(&T) -> Value) -> Self {
         let filled = |resource: Option<&T>| resource.map(&value).filter(|value| !is_empty(value));
         match (before, after) {
             (Some(before), Some(after)) => self.field(name, value(before), value(after)),
@@ -106,7 +106,7 @@ impl AuditDiff {
         }
     }
 
-    /// Records that a field changed without its values.
+    /// Records that a field changed, but not its values.
     #[must_use]
     pub fn redacted(mut self, name: &str) -> Self {
         self.fields.push(name.to_owned());

@@ -7,7 +7,7 @@ use super::OrganizationId;
 /// A role of a caller in its organization; `ADMIN` includes `CONTRIBUTOR`, which includes `VIEWER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Reads the catalog, exports and runs.
+    /// Reads the catalog and exports.
     Viewer,
     /// Creates and manages exports on connections that are shared with it.
     Contributor,

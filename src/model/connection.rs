@@ -93,7 +93,7 @@ pub struct Sharing {
 
 impl Sharing {
     /// Whether the connection is shared with no one.
-    pub fn is_nobody(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         !self.all_contributors && self.members.is_empty()
     }
 }
@@ -146,7 +146,7 @@ pub struct Connection {
     pub attached_export_count: u64,
     /// Incremented with every attachment and release, without gaps, in commit order.
     pub attachment_revision: i64,
-    /// Value of `export_revision` at the last attachment.
+    /// Value of `attachment_revision` at the last attachment.
     pub last_attached_revision: i64,
     /// Labels by key.
     pub labels: Labels,
@@ -196,10 +196,13 @@ pub struct ConnectionFilter {
     pub search: Option<String>,
 }
 
-/// What the members of a connection would be, refused when too many.
+/// Refuses more members than a connection may have.
 pub fn check_member_count(members: usize) -> Result<()> {
     if members > limits::MAX_MEMBERS {
-        return Err(Error::invalid("members", format!("a connection has at most {} members", limits::MAX_MEMBERS)));
+        return Err(Error::invalid(
+            "members",
+            format!("must have at most {} members, those before the change included", limits::MAX_MEMBERS),
+        ));
     }
     Ok(())
 }

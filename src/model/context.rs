@@ -35,7 +35,7 @@ pub struct OpContext {
     pub organization: OrganizationId,
     /// Full name of the RPC, such as `outflow.v1.ConnectionService/DeleteConnection`, or name of the background task.
     pub operation: &'static str,
-    /// Request id of the call (`x-request-id`); a background task generates one per run.
+    /// Request id of the call (`x-request-id`); a background task generates one per context.
     pub call_id: String,
     /// W3C trace id.
     pub trace_id: Option<String>,
@@ -67,7 +67,7 @@ impl Actor {
         }
     }
 
-    /// Whether the actor has the role or one that includes it. A system actor has all rights.
+    /// Whether the actor has the role or one that includes it. A system actor has all permissions.
     pub fn has(&self, role: Role) -> bool {
         match self {
             Self::Caller(caller) => caller.has(role),

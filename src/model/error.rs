@@ -1,13 +1,13 @@
 //! The error type shared by all layers.
 //!
-//! All layers below gRPC return this type; `grpc/status.rs` converts it to a status with details. Errors made by the
+//! Operations and the store return this type; `grpc/status.rs` converts it to a status with details. Errors made by the
 //! caller are described to the caller; internal causes are logged and not returned.
 
 use std::fmt;
 
 use super::Role;
 
-/// The result of every fallible function below gRPC.
+/// A result with the shared error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A problem with one field of a request.
@@ -159,7 +159,7 @@ pub enum Abort {
         /// Resource name of the connection.
         connection: String,
     },
-    /// A lock or serialization failure persisted after all retries.
+    /// A lock or serialization failure, for which a transaction is retried first.
     Conflict,
 }
 
@@ -190,7 +190,7 @@ pub enum Error {
     Unauthenticated,
     /// The method needs a role that the caller lacks.
     RoleRequired(Role),
-    /// The caller has no rights on the resource, or it does not exist; the two are not distinguished.
+    /// The caller has no permission on the resource, or it does not exist; the two are not distinguished.
     NotPermitted(String),
     /// The resource does not exist; returned only to callers who may know that.
     NotFound(ResourceKind, String),
@@ -227,7 +227,7 @@ impl Error {
         Self::Invalid(reason, violations)
     }
 
-    /// The caller has no rights on the resource, or it does not exist.
+    /// The caller has no permission on the resource, or it does not exist.
     pub fn not_permitted(name: impl fmt::Display) -> Self {
         Self::NotPermitted(name.to_string())
     }

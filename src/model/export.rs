@@ -90,7 +90,7 @@ pub struct Export {
     pub attachment_state: AttachmentState,
     /// The data to export.
     pub payload: Payload,
-    /// When it runs; `None` if only on request.
+    /// When it runs; `None` if it has no schedule.
     pub schedule: Option<Schedule>,
     /// Values of the type's export settings.
     pub destination_settings: Object,

@@ -37,7 +37,7 @@ pub const MAX_MEMBER_BYTES: usize = 256;
 /// Names in a batch request.
 pub const MAX_BATCH_NAMES: usize = 1_000;
 /// Exports that one call detaches when it names the whole set.
-pub const MAX_DETACHED_SET: u64 = 10_000;
+pub const MAX_BLOCKING_SET: u64 = 10_000;
 /// Entries per page by default.
 pub const DEFAULT_PAGE_SIZE: u32 = 50;
 /// Entries per page.
@@ -46,10 +46,10 @@ pub const MAX_PAGE_SIZE: u32 = 1_000;
 pub const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Blocking exports listed in the error of a rejected deletion.
 pub const MAX_NAMED_BLOCKERS: u64 = 20;
-/// Times in a preview.
-pub const MAX_PREVIEW_TIMES: u32 = 100;
-/// Times in a preview by default.
-pub const DEFAULT_PREVIEW_TIMES: u32 = 10;
+/// Occurrences in a preview.
+pub const MAX_PREVIEW_OCCURRENCES: u32 = 100;
+/// Occurrences in a preview by default.
+pub const DEFAULT_PREVIEW_OCCURRENCES: u32 = 10;
 /// Characters of a resource name or principal in a filter.
 pub const MAX_FILTER_CHARS: usize = 256;
 /// Characters of a search text.

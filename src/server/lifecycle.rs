@@ -22,7 +22,7 @@ impl Lifecycle {
         &self.stop
     }
 
-    /// Tracks tasks that end by themselves, those of streams.
+    /// Tracks tasks that end by themselves, such as those of streams.
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
@@ -34,7 +34,7 @@ impl Lifecycle {
     }
 
     /// Waits until a critical part ends, and returns its name.
-    pub async fn critical_end(&mut self) -> Option<&'static str> {
+    pub async fn next_critical_end(&mut self) -> Option<&'static str> {
         let ended = self.critical.join_next_with_id().await?;
         let id = match ended {
             Ok((id, ())) => id,
@@ -55,11 +55,11 @@ impl Lifecycle {
         self.tasks.close();
         let tasks = self.tasks.clone();
         let ended = async {
-            while self.parts.values().any(|(name, _)| *name == last) && self.critical_end().await.is_some() {}
+            while self.parts.values().any(|(name, _)| *name == last) && self.next_critical_end().await.is_some() {}
             tasks.wait().await;
         };
         if tokio::time::timeout(timeout, ended).await.is_err() {
-            tracing::warn!(part = last, "did not stop in time; aborting it");
+            tracing::warn!(part = last, "a part of the server did not stop in time; aborting it");
             self.parts.values().filter(|(name, _)| *name == last).for_each(|(_, part)| part.abort());
         }
     }

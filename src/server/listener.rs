@@ -19,13 +19,13 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// The most connections of a listener; more wait to be accepted.
+/// Maximum number of connections of a listener; others wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 1_000;
-/// The most concurrent calls of a connection.
+/// Maximum number of concurrent calls of a connection.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 200;
-/// The most bytes of the headers of a call.
+/// Maximum size of the headers of a call in bytes.
 pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
-/// How often a silent connection is pinged.
+/// The interval of HTTP/2 keep-alive pings.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
 /// Maximum wait for the response to a ping.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -33,7 +33,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The pause after a failed accept: without file handles, for one, until some are closed.
+/// The pause after a failed accept, for example while no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// `accept` fails with these if the socket itself is unusable: EBADF, EINVAL (not listening), ENOTSOCK.
 const FATAL_ACCEPT_ERRORS: [i32; 3] = [9, 22, 88];
@@ -67,7 +67,7 @@ pub async fn serve(listener: TcpListener, protocol: Protocol, router: Router, st
                 let (protocol, router, stop) = (protocol.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
                     if let Err(error) = serve_connection(stream, protocol, router, stop).await {
-                        tracing::debug!(%error, "connection failed");
+                        tracing::debug!(%error, "client connection failed");
                     }
                     drop(permit);
                 });

@@ -33,7 +33,8 @@ pub use listener::MAX_CONNECTIONS;
 
 /// How long unary calls have to finish once the server stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
-/// How long transactions and audit events have after that. Together they stay below the 30 s of a Kubernetes pod.
+/// How long transactions and pending denied attempts have after that. Both timeouts together stay below 30 s, the
+/// default grace period of Kubernetes.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long request ids and releases are kept.
 const REPLAY_RETENTION: Duration = Duration::from_hours(24);
@@ -135,7 +136,8 @@ impl Server {
     }
 
     /// Serves until `stop` is cancelled, then drains: readiness is withdrawn, streams end, calls finish or are aborted,
-    /// and pending data is written. A component that ends unexpectedly also stops the server and is an error.
+    /// and pending data is written. If a part of it ends unexpectedly, the server stops too, and the result is an
+    /// error.
     pub async fn run(self, stop: CancellationToken) -> Result<(), UnexpectedEnd> {
         let Self { app, health, mut ready, listener, api, supervisor, tasks, mut lifecycle, .. } = self;
         let token = lifecycle.stop_token().clone();
@@ -144,7 +146,7 @@ impl Server {
         let result = loop {
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
-                Some(part) = lifecycle.critical_end() => break Err(UnexpectedEnd(part)),
+                Some(part) = lifecycle.next_critical_end() => break Err(UnexpectedEnd(part)),
                 Ok(()) = ready.changed() => {
                     let is_ready = *ready.borrow_and_update();
                     health.set_ready(is_ready).await;
@@ -153,7 +155,7 @@ impl Server {
         };
         match &result {
             Ok(()) => tracing::info!("stopping"),
-            Err(error) => tracing::error!(%error, "stopping"),
+            Err(error) => tracing::error!(%error, "stopping because of an error"),
         }
         health.set_ready(false).await;
         lifecycle.shut_down(API_LISTENER, DRAIN_TIMEOUT).await;

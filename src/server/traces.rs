@@ -12,13 +12,13 @@ use tonic::{Code, Status};
 use tracing::{Instrument as _, Span};
 
 use crate::grpc::status::code_name;
-use crate::telemetry::{rpc_span, trace_context_of};
+use crate::telemetry::{inject_span_context, rpc_span};
 
 /// Traces a call.
 pub async fn trace(mut request: Request, next: Next) -> Response {
     let span = rpc_span(request.uri().path(), request.headers());
-    // A call without a trace of its caller starts one; the access log names it too.
-    trace_context_of(&span, request.headers_mut());
+    // If the caller sent no trace context, a new trace starts; the access log has its id too.
+    inject_span_context(&span, request.headers_mut());
     let response = next.run(request).instrument(span.clone()).await;
     let code = Status::from_header_map(response.headers()).map(|status| status.code());
     if let Some(code) = code {
@@ -29,7 +29,7 @@ pub async fn trace(mut request: Request, next: Next) -> Response {
 
 fn record_code(span: &Span, code: Code) {
     span.record("rpc.response.status_code", code_name(code));
-    // The codes that are errors of the server, by the conventions of OpenTelemetry.
+    // The codes that mark the span of a server as an error, by the semantic conventions of OpenTelemetry.
     let failed = matches!(
         code,
         Code::Unknown

@@ -38,9 +38,9 @@ use crate::grpc::{caller_context, proto, status};
 use crate::identity::Verifier;
 use crate::telemetry::Metrics;
 
-/// The most bytes of a request message.
+/// Maximum size of a request message in bytes.
 pub const MAX_DECODED_BYTES: usize = 4 * 1024 * 1024;
-/// The most bytes of a response message.
+/// Maximum size of a response message in bytes.
 pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The API, ready to listen.
@@ -85,7 +85,8 @@ pub fn api(
     traces: bool,
 ) -> Result<Api, StartError> {
     let tls = config.exposure.tls().map(tls).transpose().map_err(StartError::Transport)?;
-    let authenticator = Authenticator { app: app.clone(), verifier, open_reflection: config.exposure.is_development() };
+    let authenticator =
+        Authenticator { app: app.clone(), verifier, public_reflection: config.exposure.is_development() };
     let middleware = ServiceBuilder::new()
         .option_layer(traces.then(|| from_fn(trace)))
         .layer(from_fn_with_state(app.clone(), drain))

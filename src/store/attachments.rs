@@ -49,7 +49,8 @@ impl ReleaseCause {
     }
 }
 
-/// Reserves `count` revisions of a connection for attachments; returns the revision before the first.
+/// Reserves `count` revisions of a connection for attachments, and adds them to its number of attached exports. Returns
+/// the revision before the first.
 pub async fn reserve_revisions(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,

@@ -39,14 +39,14 @@ pub struct Blocking {
     pub uid: ExportUid,
     /// Creation time.
     pub create_time: DateTime<Utc>,
-    /// When it runs; `None` if only on request.
+    /// When it runs; `None` if it has no schedule.
     pub schedule: Option<Schedule>,
     /// Stored due time; it may have passed.
     pub next_due_time: Option<DateTime<Utc>>,
 }
 
 impl Blocking {
-    /// Next time at which it runs after `now`; `None` if it will not run.
+    /// Next time after `time` at which it runs; `None` if it will not run.
     pub fn next_run_time_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let due = self.next_due_time.filter(|_| self.state == ExportState::Active)?;
         due_time_after(due, self.schedule.as_ref(), self.uid, self.create_time, time)

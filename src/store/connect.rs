@@ -56,7 +56,7 @@ pub struct OpenedPools {
     pub background: Option<OpenedPool>,
 }
 
-/// An error on opening the database; it never contains the URL.
+/// An error while opening the database; it never contains the URL.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The scheme of the URL is not supported.
@@ -65,8 +65,8 @@ pub enum ConnectError {
     /// The URL is malformed.
     #[error("the database URL is malformed")]
     Malformed,
-    /// An SQLite database in memory would be lost with the process.
-    #[error("an SQLite database must be a file, not in memory")]
+    /// A SQLite database in memory would be lost with the process.
+    #[error("a SQLite database must be a file, not in memory")]
     SqliteInMemory,
     /// The directory of the SQLite file cannot be created.
     #[error("cannot create the directory of the SQLite file: {0}")]

@@ -103,7 +103,8 @@ pub async fn get_usable(
     found.map(|row| row.into_model(scope)).transpose()
 }
 
-/// Lists a page of the connections that the caller may use, in any state: usable refers to rights only.
+/// Lists a page of the connections that the caller may use, in any state: usable refers to permission, not to the
+/// state.
 pub async fn search_usable(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,

@@ -1,4 +1,4 @@
-//! Maps database errors to errors of the product.
+//! Maps database errors to errors of the application.
 
 use sea_orm::{DbErr, RuntimeErr};
 

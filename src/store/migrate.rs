@@ -32,7 +32,7 @@ pub struct SchemaState {
 }
 
 impl SchemaState {
-    /// Whether this build can use the schema.
+    /// Whether the schema is exactly the one of this build.
     pub fn is_current(&self) -> bool {
         self.pending.is_empty() && self.unknown.is_empty()
     }

@@ -10,7 +10,7 @@ use super::entities::request_id;
 use super::query::lookup;
 use crate::model::{Abort, Error, Result};
 
-/// Key of a request id.
+/// A request id with its scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Principal of the caller; request ids are scoped to it.
@@ -26,7 +26,7 @@ pub struct Key {
 pub struct Earlier {
     /// Keyed digest of the request.
     pub digest: Vec<u8>,
-    /// The resource that it created or changed.
+    /// The resources that it affected, as JSON.
     pub affected: Value,
 }
 

@@ -26,30 +26,35 @@ pub struct Retention {
     pub releases: Duration,
     /// Denied attempts in the audit log.
     pub denied: Duration,
-    /// All other audit events.
+    /// All audit events, denied attempts included.
     pub audit: Duration,
 }
 
-/// A kind of rows with a retention of its own.
+/// A kind of rows with its own retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiring {
+pub enum ExpiringRows {
     /// Request ids.
     RequestIds,
     /// Releases.
     Releases,
     /// Denied attempts in the audit log.
     DeniedAttempts,
-    /// All other audit events.
+    /// Any audit event.
     AuditEvents,
 }
 
-impl Expiring {
+impl ExpiringRows {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::RequestIds, Self::Releases, Self::DeniedAttempts, Self::AuditEvents];
 }
 
-/// Deletes a batch of expired rows of a kind and returns their number; 0 also if another replica is doing so.
-pub async fn sweep(db: &Transaction, read_context: &ReadContext, kind: Expiring, retention: &Retention) -> Result<u64> {
+/// Deletes a batch of expired rows of a kind and returns their number; also 0 if another replica holds the lock.
+pub async fn delete_expired(
+    db: &Transaction,
+    read_context: &ReadContext,
+    kind: ExpiringRows,
+    retention: &Retention,
+) -> Result<u64> {
     let backend = db.get_database_backend();
     if backend == DbBackend::Postgres {
         let sql = format!("SELECT pg_try_advisory_xact_lock({ADVISORY_LOCK}) AS locked");
@@ -61,19 +66,19 @@ pub async fn sweep(db: &Transaction, read_context: &ReadContext, kind: Expiring,
     let before = |age: Duration| expired_before(backend, read_context, age);
     let time = audit_event::Column::Time.into_expr();
     match kind {
-        Expiring::RequestIds => {
+        ExpiringRows::RequestIds => {
             let expired = request_id::Column::CreateTime.into_expr().lt(before(retention.request_ids));
             delete::<request_id::Entity>(db, &expired).await
         }
-        Expiring::Releases => {
+        ExpiringRows::Releases => {
             let expired = attachment_release::Column::ReleaseTime.into_expr().lt(before(retention.releases));
             delete::<attachment_release::Entity>(db, &expired).await
         }
-        Expiring::DeniedAttempts => {
+        ExpiringRows::DeniedAttempts => {
             let denied = audit_event::Column::DeniedCode.is_not_null();
             delete::<audit_event::Entity>(db, &denied.and(time.lt(before(retention.denied)))).await
         }
-        Expiring::AuditEvents => delete::<audit_event::Entity>(db, &time.lt(before(retention.audit))).await,
+        ExpiringRows::AuditEvents => delete::<audit_event::Entity>(db, &time.lt(before(retention.audit))).await,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Transactions: each runs in its own task, is retried after a conflict and rolled back after its deadline.
 //!
 //! When a client cancels a call, the call's future is dropped at any await. If the transaction were part of that
-//! future, its connection could return to the pool with an open transaction (sqlx #4385, #4409). A task always runs to
-//! its end.
+//! future, its connection could return to the pool with an open transaction (sqlx #4385, #4409). A spawned task is not
+//! dropped when the call is.
 
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,8 @@ pub enum OnSuccess {
 impl Store {
     /// Runs `work` in a transaction for a call and commits it; retries it after a conflict with another transaction.
     ///
-    /// `state` is owned by the transaction's task and passed to `work`. It is dropped after the transaction has ended,
-    /// so it also holds the concurrency permit of the call.
+    /// `state` is owned by the transaction's task and passed to `work`. It is dropped after the transaction has ended.
+    /// It holds the concurrency permit of the call, which is thus kept until then.
     pub async fn transact<S, T>(
         &self,
         deadline: Instant,

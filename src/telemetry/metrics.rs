@@ -1,4 +1,4 @@
-//! Metrics: recorded by the facade, rendered in the format of Prometheus.
+//! Metrics: recorded through the `metrics` facade, rendered in the Prometheus text format.
 
 use std::sync::LazyLock;
 
@@ -50,7 +50,7 @@ struct List {
     metric: Vec<Metric>,
 }
 
-/// The recorded metrics. A clone renders the same.
+/// The recorded metrics. Clones render the same metrics.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
@@ -79,7 +79,7 @@ impl Metrics {
                 Kind::Gauge => metrics::describe_gauge!(name.clone(), unit, description.clone()),
                 Kind::Histogram => metrics::describe_histogram!(name.clone(), unit, description.clone()),
             }
-            // Known from the start, so that the first increment is seen as one.
+            // Starts at 0, so that the first increment is visible in a rate.
             if *kind == Kind::Counter && labels.is_empty() {
                 metrics::counter!(name.clone()).increment(0);
             }

@@ -6,4 +6,4 @@ mod traces;
 
 pub use logs::{LogOutput, filter, start};
 pub use metrics::{Kind, METRICS, Metric, Metrics};
-pub use traces::{Telemetry, inject_trace_context, rpc_span, trace_context_of};
+pub use traces::{Telemetry, inject_span_context, inject_trace_context, rpc_span};

@@ -12,7 +12,7 @@ use tracing::field::Empty;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::TracesConfig;
@@ -42,29 +42,33 @@ impl Telemetry {
     }
 }
 
-/// The layer that exports traces, if they are configured.
-pub fn layer<S>(
-    config: Option<&TracesConfig>,
-) -> Result<(Option<impl Layer<S> + use<S>>, Telemetry), ExporterBuildError>
+/// The layer that exports traces, if they are configured. Otherwise it disables their spans: no other layer does, since a
+/// filter of the log applies to the log alone.
+pub fn layer<S>(config: Option<&TracesConfig>) -> Result<(impl Layer<S> + use<S>, Telemetry), ExporterBuildError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let Some(TracesConfig { endpoint, sample_ratio }) = config else { return Ok((None, Telemetry::default())) };
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(*sample_ratio)));
-    let resource = Resource::builder().with_service_name("outflow").build();
+    let provider = config.map(provider).transpose()?;
+    let layer = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("outflow"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+    });
+    let level = if provider.is_some() { LevelFilter::INFO } else { LevelFilter::OFF };
+    let filter = filter_fn(move |metadata| metadata.target() == TARGET && *metadata.level() <= level);
+    Ok((layer.with_filter(filter.with_max_level_hint(level)), Telemetry { provider }))
+}
+
+fn provider(config: &TracesConfig) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(&config.endpoint).build()?;
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_sampler(sampler)
-        .with_resource(resource)
-        .build();
-    let layer = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("outflow"))
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_filter(filter_fn(|metadata| metadata.target() == TARGET));
-    Ok((Some(layer), Telemetry { provider: Some(provider) }))
+        .with_resource(Resource::builder().with_service_name("outflow").build());
+    Ok(provider.build())
 }
 
 /// The span of a call, in the trace of the caller. `path` is `/package.Service/Method`.
@@ -81,17 +85,37 @@ pub fn rpc_span(path: &str, headers: &HeaderMap) -> Span {
         rpc.response.status_code = Empty
     );
     let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
-    // Fails only without the layer, and then there is no trace.
+    // Fails only if traces are not exported.
     let _ = span.set_parent(parent);
     span
 }
 
 /// Writes the trace context of a span into headers.
-pub fn trace_context_of(span: &Span, headers: &mut HeaderMap) {
+pub fn inject_span_context(span: &Span, headers: &mut HeaderMap) {
     TraceContextPropagator::new().inject_context(&span.context(), &mut HeaderInjector(headers));
 }
 
 /// Writes the current trace context into the headers of an outgoing request.
 pub fn inject_trace_context(headers: &mut HeaderMap) {
-    trace_context_of(&Span::current(), headers);
+    inject_span_context(&Span::current(), headers);
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::{Registry, fmt, registry};
+
+    use super::*;
+
+    #[test]
+    fn spans_are_disabled_unless_traces_are_exported() {
+        let (traces, telemetry) = layer::<Registry>(None).unwrap();
+        assert!(!telemetry.has_traces());
+        let logs =
+            fmt::layer().with_writer(std::io::sink).with_filter(filter_fn(|metadata| metadata.target() != TARGET));
+        tracing::subscriber::with_default(registry().with(traces).with(logs), || {
+            assert!(rpc_span("/outflow.v1.ConnectionService/GetConnection", &HeaderMap::new()).is_disabled());
+            assert!(!tracing::info_span!("another").is_disabled());
+        });
+    }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::encoding;
 use super::error::VaultError;
 
-/// The most binding paths of an envelope.
+/// Maximum number of binding paths of an envelope.
 pub const MAX_BINDING_PATHS: usize = 64;
 
 /// The longest binding path, in bytes.

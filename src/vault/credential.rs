@@ -8,8 +8,8 @@ use super::encoding;
 use super::error::VaultError;
 use crate::model::Secret;
 
-/// The largest credential in bytes of its encoded form. It is more than callers may send.
-pub const MAX_CREDENTIAL_BYTES: usize = 64 * 1024;
+/// Maximum size of a credential in its encoded form in bytes. It is more than callers may send.
+pub const MAX_ENCODED_CREDENTIAL_BYTES: usize = 64 * 1024;
 
 /// The secret part of a connection: the auth method and the values of its fields.
 ///
@@ -25,11 +25,11 @@ impl CredentialSecret {
     /// Encodes the credential into a buffer that is wiped and never reallocated: a reallocation would leave a copy in
     /// memory.
     ///
-    /// Fails with [`VaultError::TooLarge`] above [`MAX_CREDENTIAL_BYTES`].
+    /// Fails with [`VaultError::TooLarge`] above [`MAX_ENCODED_CREDENTIAL_BYTES`].
     pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let fields: usize = self.fields.iter().map(|(key, value)| 8 + key.len() + value.expose().len()).sum();
         let size = 4 + self.auth_method.len() + 4 + fields;
-        if size > MAX_CREDENTIAL_BYTES {
+        if size > MAX_ENCODED_CREDENTIAL_BYTES {
             return Err(VaultError::TooLarge);
         }
         let mut buffer = encoding::plaintext_buffer(size);

@@ -20,7 +20,7 @@ use crate::model::Secret;
 /// The length of a key in bytes.
 pub const KEY_BYTES: usize = 32;
 
-/// The most keys in a ring.
+/// Maximum number of keys in a ring.
 pub const MAX_KEYS: usize = 64;
 
 /// The longest key id in bytes.
@@ -48,7 +48,7 @@ pub enum KeyError {
     },
     /// A file name, or an id in the setting, is not a valid key id.
     #[error(
-        "invalid key id: {0}; an id is 1 to {MAX_KEY_ID_BYTES} of A-Z a-z 0-9 . _ : - and starts with a letter or digit"
+        "invalid key id: {0}; an id has 1 to {MAX_KEY_ID_BYTES} characters of A-Z a-z 0-9 . _ : - and starts with a letter or digit"
     )]
     BadId(String),
     /// A key is not base64.

@@ -1,4 +1,5 @@
-//! The vault seals credentials before they are stored, and opens them only for delivery.
+//! The vault seals credentials before they are stored, and opens them for deliveries alone; no operation of this
+//! version does.
 //!
 //! An envelope is bound to its organization, connection, revision and the properties that decide where the connection
 //! leads, so that a row that was moved, copied or retargeted in the database does not open.
@@ -18,7 +19,7 @@ mod seal;
 mod tests;
 
 pub use binding::{MAX_BINDING_PATH_BYTES, MAX_BINDING_PATHS};
-pub use credential::{CredentialSecret, MAX_CREDENTIAL_BYTES};
+pub use credential::{CredentialSecret, MAX_ENCODED_CREDENTIAL_BYTES};
 pub use envelope::MAX_ENVELOPE_BYTES;
 pub use error::VaultError;
 pub use key_files::{KeyListing, generate, generate_first, list};

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::credential::{CredentialSecret, MAX_CREDENTIAL_BYTES};
+use super::credential::{CredentialSecret, MAX_ENCODED_CREDENTIAL_BYTES};
 use super::error::VaultError;
 use super::key_ring::KeyRing;
 use super::{binding, encoding, envelope};
@@ -47,7 +47,7 @@ impl Vault {
     /// Seals a credential and binds it to its connection and to the properties that `binding_paths` (`properties.host`)
     /// name.
     ///
-    /// Fails with [`VaultError::BindingPath`], [`VaultError::TooLarge`] above [`MAX_CREDENTIAL_BYTES`], and
+    /// Fails with [`VaultError::BindingPath`], [`VaultError::TooLarge`] above [`MAX_ENCODED_CREDENTIAL_BYTES`], and
     /// [`VaultError::Random`].
     pub fn seal(
         &self,
@@ -79,7 +79,7 @@ impl Vault {
 
     /// Seals internal data and binds it to its purpose.
     ///
-    /// Fails with [`VaultError::TooLarge`] above [`MAX_CREDENTIAL_BYTES`], and with [`VaultError::Random`].
+    /// Fails with [`VaultError::TooLarge`] above [`MAX_ENCODED_CREDENTIAL_BYTES`], and with [`VaultError::Random`].
     pub fn seal_purpose(&self, purpose: &str, content: &[u8]) -> Result<SealedSecret, VaultError> {
         self.seal_purpose_with(self.ring.primary(), purpose, content)
     }
@@ -113,7 +113,7 @@ impl Vault {
     }
 
     fn seal_purpose_with(&self, key_id: &str, purpose: &str, content: &[u8]) -> Result<SealedSecret, VaultError> {
-        if content.len() > MAX_CREDENTIAL_BYTES {
+        if content.len() > MAX_ENCODED_CREDENTIAL_BYTES {
             return Err(VaultError::TooLarge);
         }
         let mut plaintext = encoding::plaintext_buffer(content.len());

@@ -206,8 +206,8 @@ fn a_credential_above_the_size_limit_is_refused() {
     let (vault, here) = (vault(), properties("a.example", 22));
     let seal = |size| vault.seal(&context("acme", 7, 1), &[], &here, &credential(&"x".repeat(size)));
     let frame = credential("").encode().unwrap().len();
-    assert!(seal(MAX_CREDENTIAL_BYTES - frame).is_ok());
-    assert!(matches!(seal(MAX_CREDENTIAL_BYTES - frame + 1), Err(VaultError::TooLarge)));
+    assert!(seal(MAX_ENCODED_CREDENTIAL_BYTES - frame).is_ok());
+    assert!(matches!(seal(MAX_ENCODED_CREDENTIAL_BYTES - frame + 1), Err(VaultError::TooLarge)));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_sealed_value_opens_only_for_its_purpose() {
     }
     assert!(!opens(&vault, &context("acme", 7, 1), &properties("a.example", 22), &envelope));
     assert!(vault.open_purpose("credential", &sealed(&vault).envelope).is_err());
-    assert!(vault.seal_purpose("big", &vec![0; MAX_CREDENTIAL_BYTES + 1]).is_err());
+    assert!(vault.seal_purpose("big", &vec![0; MAX_ENCODED_CREDENTIAL_BYTES + 1]).is_err());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! AUTHZ: every RPC × every kind of caller. A caller without a valid token is UNAUTHENTICATED in every call; the
+//! AUTHZ: calls every RPC as every kind of caller. A caller without a valid token is UNAUTHENTICATED in every call; the
 //! outcomes of the others are stated in `support/calls/samples.rs`. A new RPC fails here until it is in that table.
 
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ async fn clients(server: &TestServer) -> Vec<Client> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_rpc_for_every_kind_of_caller() {
+async fn every_rpc_has_the_stated_outcome_for_every_kind_of_caller() {
     on_both(async |server: TestServer| {
         let mut admin = server.admin().await;
         let (clients, database) = (clients(&server).await, server.database().await);

@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use crate::model::audit::{AuditDiff, AuditResource};
 use crate::model::{Connection, Member};
 
-/// The differences between two states of a connection. A created one has no state before, a deleted one none after.
+/// The differences between two states of a connection. `before` is `None` for a creation, `after` for a deletion.
 pub fn diff(before: Option<&Connection>, after: Option<&Connection>) -> AuditDiff {
     AuditDiff::new()
-        .diff("display_name", before, after, |found| json!(found.display_name))
-        .diff("description", before, after, |found| json!(found.description))
-        .diff("connection_type", before, after, |found| json!(found.connection_type.name()))
-        .diff("properties", before, after, |found| json!(found.properties))
-        .diff("sharing", before, after, sharing)
-        .diff("suspended", before, after, |found| json!(found.suspended))
-        .diff("suspend_reason", before, after, |found| json!(found.suspend_reason))
-        .diff("labels", before, after, |found| json!(found.labels))
+        .compare("display_name", before, after, |found| json!(found.display_name))
+        .compare("description", before, after, |found| json!(found.description))
+        .compare("connection_type", before, after, |found| json!(found.connection_type.name()))
+        .compare("properties", before, after, |found| json!(found.properties))
+        .compare("sharing", before, after, sharing)
+        .compare("suspended", before, after, |found| json!(found.suspended))
+        .compare("suspend_reason", before, after, |found| json!(found.suspend_reason))
+        .compare("labels", before, after, |found| json!(found.labels))
 }
 
 /// The connection as the subject of an audit event.
@@ -29,7 +29,7 @@ pub fn resource(connection: &Connection) -> AuditResource {
 
 fn sharing(connection: &Connection) -> Value {
     let sharing = &connection.sharing;
-    if sharing.is_nobody() {
+    if sharing.is_empty() {
         return Value::Null;
     }
     let members: Vec<_> = sharing.members.iter().map(Member::as_str).collect();

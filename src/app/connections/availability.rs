@@ -1,4 +1,4 @@
-//! Makes a connection unusable for its exports. No other code does.
+//! Suspends a connection or erases its credential, which blocks its exports. The only code that does.
 
 use super::{audit, credential, stored};
 use crate::app::MutationTx;
@@ -6,8 +6,8 @@ use crate::model::audit::AuditDiff;
 use crate::model::{Connection, Result};
 use crate::store;
 
-/// Why a connection becomes unusable.
-pub enum Withdrawal<'a> {
+/// Why a connection becomes unavailable to its exports.
+pub enum Cause<'a> {
     /// An administrator suspends it.
     Suspend {
         /// The administrator's reason.
@@ -17,19 +17,19 @@ pub enum Withdrawal<'a> {
     RevokeCredential,
 }
 
-/// Makes a locked connection unusable. Its exports stay attached and are blocked. Nothing changes if it is unusable for
-/// this reason already.
-pub async fn withdraw(tx: &mut MutationTx<'_>, before: &Connection, withdrawal: Withdrawal<'_>) -> Result<()> {
+/// Makes a locked connection unavailable. Its exports stay attached and are blocked. Nothing changes if it is already
+/// suspended with the same reason, or has no credential.
+pub async fn make_unavailable(tx: &mut MutationTx<'_>, before: &Connection, cause: Cause<'_>) -> Result<()> {
     let mut after = before.clone();
-    match withdrawal {
-        Withdrawal::Suspend { reason } => {
+    match cause {
+        Cause::Suspend { reason } => {
             after.suspended = true;
             reason.clone_into(&mut after.suspend_reason);
             if after != *before {
                 stored::save(tx, before, &mut after, reason).await?;
             }
         }
-        Withdrawal::RevokeCredential => {
+        Cause::RevokeCredential => {
             if before.credential.auth_method.is_some() {
                 stored::touch(tx, &mut after);
                 store::connections::update(tx.db, &after).await?;

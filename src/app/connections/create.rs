@@ -11,7 +11,7 @@ use crate::store;
 
 /// Creates a connection and seals its credential.
 pub struct CreateConnection {
-    /// The id that the caller chose; `None`: its uid.
+    /// The id that the caller chose; `None` to use the uid.
     pub id: Option<ResourceId>,
     /// The new connection.
     pub draft: ConnectionDraft,

@@ -25,7 +25,7 @@ pub fn check(
 ) {
     let Some(credential) = credential else { return };
     if !connection_type.needs_credential() {
-        violations.add("credential", format!("connections of type {} take no credential", connection_type.id));
+        violations.add("credential", format!("must be absent; connections of type {} take none", connection_type.id));
         return;
     }
     let secret = &credential.secret;

@@ -10,7 +10,7 @@ use crate::store::locks::LockMode;
 pub struct DeleteConnection {
     /// Id of the connection.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
 }
 

@@ -1,6 +1,6 @@
 //! Implements RevokeConnectionCredential.
 
-use super::availability::{Withdrawal, withdraw};
+use super::availability::{Cause, make_unavailable};
 use super::stored;
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::{Connection, ResourceId, Result};
@@ -10,7 +10,7 @@ use crate::store::locks::LockMode;
 pub struct RevokeConnectionCredential {
     /// Id of the connection.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
 }
 
@@ -19,7 +19,7 @@ impl Mutation for RevokeConnectionCredential {
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
-        withdraw(tx, &connection, Withdrawal::RevokeCredential).await?;
+        make_unavailable(tx, &connection, Cause::RevokeCredential).await?;
         Ok(stored::affected(&connection))
     }
 }

@@ -11,7 +11,7 @@ use crate::store::locks::LockMode;
 pub struct RotateConnectionCredential {
     /// Id of the connection.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// The new credential.
     pub credential: CredentialInput,

@@ -13,7 +13,7 @@ use crate::store::locks::LockMode;
 pub struct ShareConnection {
     /// Id of the connection.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// Whether every contributor may use it.
     pub all_contributors: bool,

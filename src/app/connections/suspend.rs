@@ -1,16 +1,16 @@
 //! Implements SuspendConnection.
 
-use super::availability::{Withdrawal, withdraw};
+use super::availability::{Cause, make_unavailable};
 use super::stored;
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::{Connection, ResourceId, Result};
 use crate::store::locks::LockMode;
 
-/// Stops all exports of a connection without changing their schedules.
+/// Suspends a connection, which blocks its exports without changing their schedules.
 pub struct SuspendConnection {
     /// Id of the connection.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// The administrator's reason.
     pub reason: String,
@@ -21,7 +21,7 @@ impl Mutation for SuspendConnection {
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
-        withdraw(tx, &connection, Withdrawal::Suspend { reason: &self.reason }).await?;
+        make_unavailable(tx, &connection, Cause::Suspend { reason: &self.reason }).await?;
         Ok(stored::affected(&connection))
     }
 }

@@ -8,12 +8,12 @@ use crate::model::{Connection, Member, ResourceId, Result};
 use crate::store;
 use crate::store::locks::LockMode;
 
-/// Takes shares of a connection away. Its exports stay and continue to run.
+/// Removes shares of a connection. Its exports stay attached and continue to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnshareConnection {
     /// Id of the connection.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// Whether to remove the share with all contributors.
     pub all_contributors: bool,

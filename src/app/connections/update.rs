@@ -11,7 +11,7 @@ use crate::store::locks::LockMode;
 pub struct UpdateConnection {
     /// Id of the connection.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// Fields to update.
     pub update: ConnectionUpdate,
@@ -26,7 +26,7 @@ pub struct ConnectionUpdate {
     pub display_name: Option<String>,
     /// Free-form description.
     pub description: Option<String>,
-    /// The type as the request has it; it cannot change.
+    /// The type in the request, which must be the stored one.
     pub connection_type: Option<ConnectionTypeId>,
     /// The fields of the type, all of them.
     pub properties: Option<Object>,
@@ -79,8 +79,8 @@ impl UpdateConnection {
         Ok(after)
     }
 
-    /// Checks new properties and a new credential against the type. A changed binding field without the credential would
-    /// send the stored secret to another destination.
+    /// Checks new properties and a new credential against the type. If a binding field changed without a new
+    /// credential, the stored secret could be sent to another destination.
     fn update_properties(&self, tx: &MutationTx<'_>, before: &Connection, after: &mut Connection) -> Result<()> {
         let connection_type = stored::known_type(tx.app, "connection.connection_type", &before.connection_type)?;
         let mut violations = Violations::new();

@@ -1,5 +1,5 @@
-//! Watches connections for streams with `follow`: one query per second and organization, independent of the number of
-//! streams.
+//! Watches connections for streams with `follow`: one query per second for each organization, independent of the number
+//! of streams.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

@@ -13,7 +13,7 @@ use crate::model::{Connection, ConnectionName, Error, Export, Invalid, ResourceI
 pub struct AttachExport {
     /// Id of the export.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// Name of the connection.
     pub connection: ConnectionName,
@@ -54,8 +54,8 @@ impl Mutation for BatchAttachExports {
     }
 }
 
-/// Locks exports that the caller manages, and the connection, which it must be able to use. A caller who does not manage
-/// the exports learns nothing of the connection.
+/// Locks exports that the caller manages, and the connection, which the caller must be allowed to use. A caller who
+/// does not manage the exports learns nothing of the connection.
 async fn lock(
     tx: &MutationTx<'_>,
     ids: &[ResourceId],
@@ -81,17 +81,19 @@ async fn attach(
     let (staying, moving): (Vec<_>, Vec<_>) = exports.into_iter().partition(is_there);
     for before in staying {
         // It is attached there already; only given settings change anything.
-        let mut after = fit(tx, &before, connection, given, &mut checked)?;
+        let mut after = adapt(tx, &before, connection, given, &mut checked)?;
         if after != before {
             stored::save(tx, &before, &mut after, batch_id).await?;
         }
     }
-    attachment::attach(tx, connection, moving, batch_id, |tx, export| fit(tx, export, connection, given, &mut checked))
-        .await
+    attachment::attach(tx, connection, moving, batch_id, |tx, export| {
+        adapt(tx, export, connection, given, &mut checked)
+    })
+    .await
 }
 
 /// The export with settings and a schedule that fit the type of the connection.
-fn fit(
+fn adapt(
     tx: &MutationTx<'_>,
     export: &Export,
     connection: &Connection,
@@ -99,16 +101,16 @@ fn fit(
     checked: &mut CheckedSchedules,
 ) -> Result<Export> {
     let (own, target) = (&export.connection_type, &connection.connection_type);
-    let mut fitted = export.clone();
-    fitted.destination_settings = settings::refit(tx.app, export, target, given)?;
-    fitted.connection_type = target.clone();
-    settings::check_size(&fitted, Some(export), "destination_settings")?;
+    let mut adapted = export.clone();
+    adapted.destination_settings = settings::adapt(tx.app, export, target, given)?;
+    adapted.connection_type = target.clone();
+    settings::check_size(&adapted, Some(export), "destination_settings")?;
     if settings::shortest_interval(tx.app, target) > settings::shortest_interval(tx.app, own) {
-        match checked.check(tx, &fitted, "schedule") {
+        match checked.check(tx, &adapted, "schedule") {
             // A schedule that has ended may move; one that fires too often for the new type may not.
             Err(Error::Invalid(Invalid::ScheduleNeverFires, _)) => {}
             checked => checked?,
         }
     }
-    Ok(fitted)
+    Ok(adapted)
 }

@@ -1,4 +1,4 @@
-//! Attaches exports to connections and releases them. No other code does either.
+//! The only code that attaches exports to connections and releases them.
 //!
 //! The connection is locked, then the exports. Each attachment and each release takes the next revision of the
 //! connection.
@@ -38,7 +38,7 @@ pub async fn read_target(tx: &MutationTx<'_>, name: &ConnectionName, uid: Connec
     found.ok_or_else(|| not_usable(tx, name))
 }
 
-/// The state of an export that is attached to a connection. Its revision is given when it is stored.
+/// The state of an export that is attached to a connection. Its revision is assigned when it is stored.
 pub fn attached_to(connection: &Connection) -> AttachmentState {
     AttachmentState::Attached(Attachment {
         uid: connection.uid,
@@ -59,14 +59,14 @@ pub async fn insert(tx: &mut MutationTx<'_>, export: &mut Export) -> Result<()> 
     Ok(())
 }
 
-/// Attaches detached exports to a connection, and moves attached ones there. `fit` gives each its settings and schedule
-/// for the new connection.
+/// Attaches detached exports to a connection, and moves attached ones there. `adapt` returns each export with settings
+/// and a schedule for the new connection.
 pub async fn attach(
     tx: &mut MutationTx<'_>,
     connection: &Connection,
     exports: Vec<Export>,
     batch_id: Option<Uuid>,
-    mut fit: impl FnMut(&MutationTx<'_>, &Export) -> Result<Export> + Send,
+    mut adapt: impl FnMut(&MutationTx<'_>, &Export) -> Result<Export> + Send,
 ) -> Result<()> {
     release(tx, &exports, ReleaseCause::Moved).await?;
     if exports.is_empty() {
@@ -75,7 +75,7 @@ pub async fn attach(
     let count = exports.len() as u64;
     let last = attachments::reserve_revisions(tx.db, &tx.scope, connection.uid, count).await?;
     for (before, revision) in exports.into_iter().zip(last + 1..) {
-        let mut after = fit(tx, &before)?;
+        let mut after = adapt(tx, &before)?;
         after.attachment_state = attached_to(connection);
         if let AttachmentState::Attached(attachment) = &mut after.attachment_state {
             attachment.revision = revision;
@@ -99,7 +99,7 @@ pub async fn delete(tx: &mut MutationTx<'_>, exports: &[Export], batch_id: Optio
     Ok(())
 }
 
-/// Detaches those of these exports that are attached, and returns how many they were. Their configuration is kept.
+/// Detaches the attached ones of these exports, and returns their number. Their configuration is kept.
 pub async fn detach(tx: &mut MutationTx<'_>, exports: &[Export], batch_id: Option<Uuid>, reason: &str) -> Result<u64> {
     let mut count = 0;
     for group in by_connection(exports).into_values() {
@@ -144,7 +144,7 @@ pub async fn detach_from(
     Ok(())
 }
 
-/// Releases those of these exports that are attached from their connections.
+/// Releases the attached ones of these exports from their connections.
 async fn release(tx: &MutationTx<'_>, exports: &[Export], cause: ReleaseCause) -> Result<()> {
     for (connection, group) in by_connection(exports) {
         let group: Vec<_> = group.into_iter().map(released).collect();

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use crate::model::audit::{AuditDiff, AuditResource};
 use crate::model::{Export, PayloadFilter};
 
-/// The differences between two states of an export. A created one has no state before, a deleted one none after.
+/// The differences between two states of an export. `before` is `None` for a creation, `after` for a deletion.
 pub fn diff(before: Option<&Export>, after: Option<&Export>) -> AuditDiff {
     let diff = AuditDiff::new()
-        .diff("display_name", before, after, |export| json!(export.display_name))
-        .diff("description", before, after, |export| json!(export.description))
-        .diff("connection", before, after, connection)
-        .diff("payload", before, after, payload)
-        .diff("schedule", before, after, |export| json!(export.schedule))
-        .diff("destination_settings", before, after, |export| json!(export.destination_settings))
-        .diff("labels", before, after, |export| json!(export.labels));
+        .compare("display_name", before, after, |export| json!(export.display_name))
+        .compare("description", before, after, |export| json!(export.description))
+        .compare("connection", before, after, connection)
+        .compare("payload", before, after, payload)
+        .compare("schedule", before, after, |export| json!(export.schedule))
+        .compare("destination_settings", before, after, |export| json!(export.destination_settings))
+        .compare("labels", before, after, |export| json!(export.labels));
     if filters(before) == filters(after) { diff } else { diff.redacted("payload.filters") }
 }
 

@@ -11,7 +11,7 @@ use crate::model::{
 /// Creates an export on a connection that the caller may use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateExport {
-    /// The id that the caller chose; `None`: its uid.
+    /// The id that the caller chose; `None` to use the uid.
     pub id: Option<ResourceId>,
     /// The new export.
     pub draft: ExportDraft,
@@ -28,7 +28,7 @@ pub struct ExportDraft {
     pub connection: ConnectionName,
     /// Data to export.
     pub payload: Payload,
-    /// How often; `None`: only when it is run by hand.
+    /// The schedule; `None`: no scheduled runs.
     pub schedule: Option<Schedule>,
     /// The settings of the connection type for exports.
     pub destination_settings: Object,

@@ -11,7 +11,7 @@ use crate::model::{ResourceId, Result};
 pub struct DeleteExport {
     /// Id of the export.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
 }
 

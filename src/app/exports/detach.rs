@@ -1,4 +1,4 @@
-//! DetachExport and BatchDetachExports: an administrator takes exports off their connection. They keep their
+//! DetachExport and BatchDetachExports: an administrator detaches exports from their connections. They keep their
 //! configuration.
 
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::store::locks::{self, LockMode};
 pub struct DetachExport {
     /// Id of the export.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// The administrator's reason.
     pub reason: String,
@@ -110,15 +110,15 @@ async fn lock_set(
     if current.is_none() {
         return Err(Abort::BlockingSetChanged { connection: name.to_string() }.into());
     }
-    if connection.attached_export_count > limits::MAX_DETACHED_SET {
+    if connection.attached_export_count > limits::MAX_BLOCKING_SET {
         return Err(Precondition::BlockingSetTooLarge {
             connection: name.to_string(),
             blocking_export_count: connection.attached_export_count,
-            limit: limits::MAX_DETACHED_SET,
+            limit: limits::MAX_BLOCKING_SET,
         }
         .into());
     }
-    let exports = store::attachments::attached(tx.db, &tx.scope, uid, limits::MAX_DETACHED_SET).await?;
+    let exports = store::attachments::attached(tx.db, &tx.scope, uid, limits::MAX_BLOCKING_SET).await?;
     locks::exports(tx.db, &tx.scope, &exports.iter().map(|export| export.uid).collect()).await?;
     Ok((connection, exports))
 }

@@ -9,7 +9,7 @@ use crate::model::{AttachmentState, Export, ExportUid, ResourceId, Result, limit
 pub struct DuplicateExport {
     /// The export to copy.
     pub source: ResourceId,
-    /// The id that the caller chose for the copy; `None`: its uid.
+    /// The id that the caller chose for the copy; `None` to use its uid.
     pub id: Option<ResourceId>,
     /// The display name of the copy; empty: "Copy of" and that of the source.
     pub display_name: String,

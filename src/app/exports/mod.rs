@@ -1,4 +1,5 @@
-//! Exports: what leaves and how often. The manager of an export may do everything but detach it.
+//! Exports: which data is exported, and how often. A contributor who manages an export may do everything except detach
+//! it, which only administrators may.
 
 mod attach;
 mod attachment;

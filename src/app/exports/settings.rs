@@ -11,13 +11,13 @@ use crate::model::{ConnectionTypeId, Error, Export, Invalid, Precondition, Resul
 /// Checks settings against a type and fills in its defaults.
 pub fn check(app: &App, connection_type: &ConnectionTypeId, settings: &Object, path: &str) -> Result<Object> {
     let known = app.connection_type(connection_type).ok_or_else(|| {
-        Error::invalid(path, format!("cannot be checked: {} is not in the catalog any more", connection_type.name()))
+        Error::invalid(path, format!("cannot be checked: {} is no longer in the catalog", connection_type.name()))
     })?;
     known.check_export_settings(settings, path).map_err(|found| Error::Invalid(Invalid::Field, found))
 }
 
 /// Settings of an export for a new connection: the given ones, or its own if they fit the type.
-pub fn refit(app: &App, export: &Export, target: &ConnectionTypeId, given: Option<&Object>) -> Result<Object> {
+pub fn adapt(app: &App, export: &Export, target: &ConnectionTypeId, given: Option<&Object>) -> Result<Object> {
     if let Some(given) = given {
         return check(app, target, given, "destination_settings");
     }
@@ -32,7 +32,7 @@ pub fn refit(app: &App, export: &Export, target: &ConnectionTypeId, given: Optio
             violations,
         }
         .into()),
-        fitted => fitted,
+        adapted => adapted,
     }
 }
 
@@ -42,7 +42,10 @@ pub fn check_size(export: &Export, before: Option<&Export>, path: &str) -> Resul
     if bytes <= limits::MAX_EXPORT_BYTES || before.is_some_and(|before| bytes <= before.bytes()) {
         return Ok(());
     }
-    Err(Error::invalid(path, format!("must not be larger than {} bytes, as a whole", limits::MAX_EXPORT_BYTES)))
+    Err(Error::invalid(
+        path,
+        format!("makes the export too large; the limit is {} bytes in total", limits::MAX_EXPORT_BYTES),
+    ))
 }
 
 /// Checks a schedule against the shortest interval of a type.

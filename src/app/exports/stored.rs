@@ -19,7 +19,7 @@ pub struct BatchResult {
     /// Resource name, as in the request.
     pub name: String,
     /// State and etag after the batch; `None` if the export does not exist any more.
-    pub now: Option<(ExportState, String)>,
+    pub state_and_etag: Option<(ExportState, String)>,
 }
 
 /// The results of a batch.
@@ -129,7 +129,7 @@ impl ReadBack for BatchOutcome {
         let exports: HashMap<_, _> = exports.into_iter().map(|export| (export.uid.0, export)).collect();
         let result = |(uid, name): &(Uuid, String)| BatchResult {
             name: name.clone(),
-            now: exports.get(uid).map(|export| (export.state(), export.etag())),
+            state_and_etag: exports.get(uid).map(|export| (export.state(), export.etag())),
         };
         Ok(Self { results: affected.resources.iter().map(result).collect(), batch_id: affected.batch_id })
     }

@@ -11,7 +11,7 @@ use crate::model::{ConnectionName, Error, Export, Invalid, Payload, ResourceId, 
 pub struct UpdateExport {
     /// Id of the export.
     pub id: ResourceId,
-    /// The etag that it must have; empty: any.
+    /// The expected etag; empty to skip the check.
     pub etag: String,
     /// Fields to update.
     pub update: ExportUpdate,
@@ -24,11 +24,11 @@ pub struct ExportUpdate {
     pub display_name: Option<String>,
     /// Free-form description.
     pub description: Option<String>,
-    /// The connection as the request has it; an update cannot change it.
+    /// The connection in the request, which must be the stored one.
     pub connection: Option<ConnectionName>,
     /// Data to export; replaces all of it.
     pub payload: Option<Payload>,
-    /// How often; `Some(None)`: only when it is run by hand.
+    /// The schedule; `Some(None)`: no scheduled runs.
     pub schedule: Option<Option<Schedule>>,
     /// The settings of the connection type for exports, all of them.
     pub destination_settings: Option<Object>,

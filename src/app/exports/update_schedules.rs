@@ -37,7 +37,8 @@ impl Mutation for BatchUpdateExportSchedules {
         let mut checked = CheckedSchedules::default();
         for (index, before) in exports.into_iter().enumerate() {
             let Some(mut after) = self.updated(&before) else {
-                violations.add(format!("names[{index}]"), "has no schedule to switch; set one with `schedule`");
+                violations
+                    .add(format!("names[{index}]"), "has no schedule to switch on or off; set one with `schedule`");
                 continue;
             };
             if after == before {

@@ -135,7 +135,7 @@ fn a_type_without_auth_method_takes_no_credential() {
     assert!(!without.needs_credential());
     let violations = without.check_credential("password", std::iter::empty(), "credential").unwrap_err();
     let violation = violations.iter().next().unwrap();
-    assert_eq!(violation.description, "connection type sample takes no credential");
+    assert_eq!(violation.description, "must be absent; connections of type sample take none");
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub fn list_audit_events(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListAuditEventsRequest,
 ) -> Option<List<AuditFilter>> {
-    validator.own_names([request.parent.as_str(), &request.resource]);
+    validator.deny_foreign_names([request.parent.as_str(), &request.resource]);
     validator.parent(&request.parent);
     let filter = AuditFilter {
         resource: validator.filter("resource", &request.resource, limits::MAX_FILTER_CHARS),

@@ -20,14 +20,14 @@ use crate::vault::CredentialSecret;
 
 /// The fields of a connection that UpdateConnection changes.
 const MUTABLE: [&str; 4] = ["display_name", "description", "properties", "labels"];
-/// The fields that another RPC changes.
-const ELSEWHERE: [(&str, &str); 6] = [
+/// The fields that UpdateConnection refuses as immutable, each with what to do instead.
+const IMMUTABLE: [(&str, &str); 6] = [
     ("sharing", "use ShareConnection or UnshareConnection"),
     ("state", "use SuspendConnection or ResumeConnection"),
     ("suspend_reason", "use SuspendConnection"),
     ("credential_status", "use RotateConnectionCredential or RevokeConnectionCredential"),
     ("connection_type", "create another connection and move its exports there with AttachExport"),
-    ("name", "a name is immutable"),
+    ("name", "names never change"),
 ];
 
 /// Converts a request of CreateConnection.
@@ -37,7 +37,7 @@ pub fn create_connection(
 ) -> Option<CreateConnection> {
     // The name is ignored, but one of another organization is denied.
     let given = request.connection.as_ref().map_or("", |connection| connection.name.as_str());
-    validator.own_names([request.parent.as_str(), given]);
+    validator.deny_foreign_names([request.parent.as_str(), given]);
     validator.parent(&request.parent);
     let id = validator.chosen_id("connection_id", &request.connection_id);
     let Some(connection) = request.connection else {
@@ -71,7 +71,7 @@ pub fn list_connections(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListConnectionsRequest,
 ) -> Option<List<ConnectionFilter>> {
-    validator.own_names([request.parent.as_str()]);
+    validator.deny_foreign_names([request.parent.as_str()]);
     validator.parent(&request.parent);
     let state = match pb::connection::State::try_from(request.state) {
         Ok(pb::connection::State::Unspecified) => None,
@@ -98,7 +98,7 @@ pub fn search_usable_connections(
     validator: &mut RequestValidator<'_>,
     request: &pb::SearchUsableConnectionsRequest,
 ) -> Option<List<ConnectionFilter>> {
-    validator.own_names([request.parent.as_str()]);
+    validator.deny_foreign_names([request.parent.as_str()]);
     validator.parent(&request.parent);
     let filter = ConnectionFilter {
         connection_type: validator.optional_type("connection_type", &request.connection_type),
@@ -115,9 +115,9 @@ pub fn update_connection(
     request: pb::UpdateConnectionRequest,
 ) -> Option<UpdateConnection> {
     let connection = request.connection.unwrap_or_default();
-    validator.own_names([connection.name.as_str()]);
+    validator.deny_foreign_names([connection.name.as_str()]);
     let name = validator.connection("connection.name", &connection.name);
-    let mask = UpdateMask::parse(validator, request.update_mask.as_ref(), &MUTABLE, &ELSEWHERE);
+    let mask = UpdateMask::parse(validator, request.update_mask.as_ref(), &MUTABLE, &IMMUTABLE);
 
     let mut update = ConnectionUpdate::default();
     if mask.takes("display_name", !connection.display_name.is_empty()) {
@@ -156,7 +156,7 @@ pub fn share_connection(
     request: pb::ShareConnectionRequest,
 ) -> Option<ShareConnection> {
     let all_contributors = request.all_contributors;
-    let (id, members) = shares(validator, &request.name, all_contributors, &request.members)?;
+    let (id, members) = share_request(validator, &request.name, all_contributors, &request.members)?;
     Some(ShareConnection { id, etag: request.etag, all_contributors, members })
 }
 
@@ -166,7 +166,7 @@ pub fn unshare_connection(
     request: pb::UnshareConnectionRequest,
 ) -> Option<UnshareConnection> {
     let all_contributors = request.all_contributors;
-    let (id, members) = shares(validator, &request.name, all_contributors, &request.members)?;
+    let (id, members) = share_request(validator, &request.name, all_contributors, &request.members)?;
     Some(UnshareConnection { id, etag: request.etag, all_contributors, members })
 }
 
@@ -211,7 +211,7 @@ pub fn resume_connection(
 
 /// The connection that a request with one name is about.
 pub fn connection_name(validator: &mut RequestValidator<'_>, name: &str) -> Option<ConnectionName> {
-    validator.own_names([name]);
+    validator.deny_foreign_names([name]);
     validator.connection("name", name)
 }
 
@@ -233,7 +233,7 @@ fn credential_input(validator: &mut RequestValidator<'_>, input: pb::CredentialI
     Some(CredentialInput { secret: CredentialSecret { auth_method: input.auth_method, fields }, expire_time })
 }
 
-fn shares(
+fn share_request(
     validator: &mut RequestValidator<'_>,
     name: &str,
     all_contributors: bool,
@@ -242,7 +242,7 @@ fn shares(
     let id = connection_id(validator, name);
     let members = members(validator, "members", given);
     if !all_contributors && given.is_empty() {
-        validator.add("members", "name members, or set `all_contributors`");
+        validator.add("members", "must not be empty, unless `all_contributors` is set");
     }
     Some((id?, members))
 }
@@ -257,7 +257,7 @@ fn members(validator: &mut RequestValidator<'_>, field: &str, given: &[String]) 
     given.iter().enumerate().filter_map(parse).collect()
 }
 
-/// A connection. With `validate_only` it has no uid, times and etag, for it was not stored.
+/// A connection. With `validate_only` uid, times and etag are left out, because nothing was stored.
 pub fn to_proto(connection: Connection, validate_only: bool) -> pb::Connection {
     let etag = connection.etag();
     let credential = connection.credential;

@@ -23,19 +23,19 @@ use crate::model::{
 
 /// The fields of an export that UpdateExport changes.
 const MUTABLE: [&str; 6] = ["display_name", "description", "payload", "schedule", "destination_settings", "labels"];
-/// The fields that another RPC changes.
-const ELSEWHERE: [(&str, &str); 4] = [
+/// The fields that UpdateExport refuses as immutable, each with what to do instead.
+const IMMUTABLE: [(&str, &str); 4] = [
     ("connection", "use AttachExport or DetachExport"),
     ("state", "use AttachExport or DetachExport"),
     ("detachment", "use AttachExport"),
-    ("name", "a name is immutable"),
+    ("name", "names never change"),
 ];
 
 /// Converts a request of CreateExport.
 pub fn create_export(validator: &mut RequestValidator<'_>, request: pb::CreateExportRequest) -> Option<CreateExport> {
     let export = request.export.unwrap_or_default();
     // The name is ignored, but one of another organization is denied.
-    validator.own_names([request.parent.as_str(), &export.connection, &export.name]);
+    validator.deny_foreign_names([request.parent.as_str(), &export.connection, &export.name]);
     validator.parent(&request.parent);
     let id = validator.chosen_id("export_id", &request.export_id);
     let connection = validator.connection("export.connection", &export.connection);
@@ -61,7 +61,7 @@ pub fn list_exports(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListExportsRequest,
 ) -> Option<List<ExportFilter>> {
-    validator.own_names([request.parent.as_str(), &request.connection, &request.detached_from]);
+    validator.deny_foreign_names([request.parent.as_str(), &request.connection, &request.detached_from]);
     validator.parent(&request.parent);
     let state = match pb::export::State::try_from(request.state) {
         Ok(pb::export::State::Active) => Some(ExportState::Active),
@@ -78,7 +78,7 @@ pub fn list_exports(
         Ok(pb::export::CallerAccess::Manage) => Some(CallerAccess::Manage),
         Ok(pb::export::CallerAccess::Unspecified) => None,
         Err(_) => {
-            validator.add("caller_access", "is not a known access");
+            validator.add("caller_access", "is not a known value");
             None
         }
     };
@@ -113,9 +113,9 @@ pub fn list_exports(
 /// UpdateExport: the fields that the mask names, or the populated ones.
 pub fn update_export(validator: &mut RequestValidator<'_>, request: pb::UpdateExportRequest) -> Option<UpdateExport> {
     let export = request.export.unwrap_or_default();
-    validator.own_names([export.name.as_str(), &export.connection]);
+    validator.deny_foreign_names([export.name.as_str(), &export.connection]);
     let name = validator.export("export.name", &export.name);
-    let mask = UpdateMask::parse(validator, request.update_mask.as_ref(), &MUTABLE, &ELSEWHERE);
+    let mask = UpdateMask::parse(validator, request.update_mask.as_ref(), &MUTABLE, &IMMUTABLE);
 
     let mut update = ExportUpdate::default();
     if mask.takes("display_name", !export.display_name.is_empty()) {
@@ -170,7 +170,7 @@ pub fn duplicate_export(
 
 /// Converts a request of AttachExport.
 pub fn attach_export(validator: &mut RequestValidator<'_>, request: pb::AttachExportRequest) -> Option<AttachExport> {
-    validator.own_names([request.name.as_str(), &request.connection]);
+    validator.deny_foreign_names([request.name.as_str(), &request.connection]);
     let name = validator.export("name", &request.name);
     let connection = validator.connection("connection", &request.connection);
     let given = request.destination_settings;
@@ -207,10 +207,10 @@ pub fn batch_detach_exports(
         return Some(BatchDetachExports { target: DetachTarget::Names(ids), reason });
     };
     let names = [request.parent.as_str(), &set.connection];
-    validator.own_names(names.into_iter().chain(request.names.iter().map(String::as_str)));
+    validator.deny_foreign_names(names.into_iter().chain(request.names.iter().map(String::as_str)));
     validator.parent(&request.parent);
     if !request.names.is_empty() {
-        validator.add("names", "set `names` or `attached_set`, not both");
+        validator.add("names", "must be empty if `attached_set` is set");
     }
     if set.blocking_set_etag.is_empty() {
         validator.add("attached_set.blocking_set_etag", "is required; StreamBlockingExports returns it");
@@ -231,7 +231,7 @@ pub fn batch_update_export_schedules(
         Some(Change::Enabled(enabled)) => ScheduleUpdate::Enabled(enabled),
         Some(Change::Schedule(given)) => ScheduleUpdate::Replace(schedule(validator, "schedule", given)?),
         None => {
-            validator.add("enabled", "set `enabled` or `schedule`");
+            validator.add("enabled", "or `schedule` must be set");
             return None;
         }
     };
@@ -240,18 +240,18 @@ pub fn batch_update_export_schedules(
 
 /// The export that a request with one name is about.
 fn export_name(validator: &mut RequestValidator<'_>, name: &str) -> Option<ExportName> {
-    validator.own_names([name]);
+    validator.deny_foreign_names([name]);
     validator.export("name", name)
 }
 
 /// The exports that a batch is about; `other` is one more name in the request.
 fn batch(validator: &mut RequestValidator<'_>, parent: &str, names: &[String], other: &str) -> Vec<ResourceId> {
-    validator.own_names([parent, other].into_iter().chain(names.iter().map(String::as_str)));
+    validator.deny_foreign_names([parent, other].into_iter().chain(names.iter().map(String::as_str)));
     validator.parent(parent);
     validator.export_names(names)
 }
 
-/// An export. With `validate_only` it has no uid, times and etag, for it was not stored.
+/// An export. With `validate_only` uid, times and etag are left out, because nothing was stored.
 pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
     let (state, etag) = (export.state(), export.etag());
     let next_run_time = export.next_run_time();
@@ -322,7 +322,8 @@ fn detachment_to_proto(detachment: &Detachment, validate_only: bool) -> pb::expo
 /// The results of a batch and its id. With `validate_only` there are no etags and no id.
 pub fn outcome_to_proto(outcome: BatchOutcome, validate_only: bool) -> (Vec<pb::BatchResult>, String) {
     let result = |result: BatchResult| {
-        let (state, etag) = result.now.map(|(state, etag)| (state_to_proto(state), etag)).unwrap_or_default();
+        let (state, etag) =
+            result.state_and_etag.map(|(state, etag)| (state_to_proto(state), etag)).unwrap_or_default();
         pb::BatchResult {
             name: result.name,
             state: state.into(),

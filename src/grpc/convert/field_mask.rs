@@ -18,12 +18,12 @@ pub enum UpdateMask {
 impl UpdateMask {
     /// Parses a mask. A path that is unknown, that goes into a message, or that this RPC cannot change is a violation.
     ///
-    /// `elsewhere` are the fields that another RPC changes, each with what to do instead.
+    /// `immutable` are the fields that are refused as immutable, each with what to do instead.
     pub fn parse(
         validator: &mut RequestValidator<'_>,
         mask: Option<&prost_types::FieldMask>,
         mutable: &[&str],
-        elsewhere: &[(&str, &str)],
+        immutable: &[(&str, &str)],
     ) -> Self {
         let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
         match paths {
@@ -33,13 +33,16 @@ impl UpdateMask {
         }
         for path in paths {
             let head = path.split('.').next().unwrap_or(path);
-            if let Some((_, instead)) = elsewhere.iter().find(|(field, _)| *field == head) {
-                let description = format!("{path} cannot be changed by an update; {instead}");
+            if let Some((_, instead)) = immutable.iter().find(|(field, _)| *field == head) {
+                let description = format!("must not contain {path}; {instead}");
                 validator.fail(Error::invalid_as(Invalid::Immutable, "update_mask", description));
             } else if !mutable.contains(&head) {
-                validator.add("update_mask", format!("{path} is not one of {}", mutable.join(", ")));
+                validator.add("update_mask", format!("must not contain {path}; it may contain {}", mutable.join(", ")));
             } else if head != path {
-                validator.add("update_mask", format!("{path} cannot be named; {head} is replaced as a whole"));
+                validator.add(
+                    "update_mask",
+                    format!("must contain {head} instead of {path}; {head} is replaced as a whole"),
+                );
             }
         }
         Self::Named(paths.iter().cloned().collect())

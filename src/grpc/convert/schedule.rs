@@ -121,13 +121,13 @@ pub fn preview_schedule(
     validator: &mut RequestValidator<'_>,
     request: &pb::PreviewScheduleRequest,
 ) -> Option<(Schedule, usize)> {
-    validator.own_names([request.parent.as_str()]);
+    validator.deny_foreign_names([request.parent.as_str()]);
     validator.parent(&request.parent);
     let count = match u32::try_from(request.count) {
-        Ok(0) => limits::DEFAULT_PREVIEW_TIMES,
-        Ok(count) if count <= limits::MAX_PREVIEW_TIMES => count,
+        Ok(0) => limits::DEFAULT_PREVIEW_OCCURRENCES,
+        Ok(count) if count <= limits::MAX_PREVIEW_OCCURRENCES => count,
         _ => {
-            validator.add("count", format!("must be 0 to {}", limits::MAX_PREVIEW_TIMES));
+            validator.add("count", format!("must be 0 to {}", limits::MAX_PREVIEW_OCCURRENCES));
             0
         }
     };

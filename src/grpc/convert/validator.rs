@@ -14,7 +14,7 @@ use crate::model::{
 /// The longest part of a name that an error repeats.
 const MAX_REPEATED_NAME_CHARS: usize = 200;
 
-/// Accepts a request that reads: its context, and its content as `parse` converts it.
+/// Accepts a request of a read: returns its context, and its content as converted by `parse`.
 pub fn accept<M, T>(
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, &M) -> Option<T>,
@@ -26,7 +26,7 @@ pub fn accept<M, T>(
     Ok((context, parsed))
 }
 
-/// Accepts a request that changes: the context also gets its idempotency key and `validate_only`.
+/// Accepts a request of a mutation: the context also gets its idempotency key and `validate_only`.
 pub fn accept_mutation<M: MutationRequest, T>(
     app: &App,
     request: Request<M>,
@@ -37,7 +37,7 @@ pub fn accept_mutation<M: MutationRequest, T>(
     let request_id = Uuid::try_parse(&given).ok();
     context.validate_only = request.validate_only();
     context.idempotency_key = request_id.map(|request_id| {
-        // Without its id, so that equal requests have equal digests. It may hold a secret.
+        // The id was taken out, so that equal requests have equal digests. The bytes may hold a secret.
         let bytes = Zeroizing::new(request.encode_to_vec());
         IdempotencyKey { request_id, digest: app.digest_request(&bytes) }
     });
@@ -79,9 +79,8 @@ impl<'a> RequestValidator<'a> {
         parsed.ok_or_else(|| Error::internal("a request was refused without a violation"))
     }
 
-    /// Denies a request with a name of another organization. It takes every name that the request holds, and is called
-    /// before anything else is checked.
-    pub fn own_names<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+    /// Denies a request with a name of another organization. It takes every resource name of the request.
+    pub fn deny_foreign_names<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
         for name in names {
             let organization = name.strip_prefix("organizations/").map(|rest| rest.split('/').next().unwrap_or(rest));
             if organization.is_some_and(|organization| organization != self.context.organization.as_str()) {
@@ -161,7 +160,7 @@ impl<'a> RequestValidator<'a> {
     /// The names of a batch: 1 to 1,000 exports, without duplicates.
     pub fn export_names(&mut self, names: &[String]) -> Vec<ResourceId> {
         if names.is_empty() || names.len() > limits::MAX_BATCH_NAMES {
-            self.add("names", format!("must be 1 to {} names", limits::MAX_BATCH_NAMES));
+            self.add("names", format!("must have 1 to {} entries", limits::MAX_BATCH_NAMES));
             return Vec::new();
         }
         let mut seen = std::collections::HashSet::new();

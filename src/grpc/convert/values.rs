@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_back_as_they_went_in() {
+    fn numbers_are_unchanged_after_two_conversions() {
         let mut violations = Violations::new();
         for (given, expected) in
             [(5432.0, Value::from(5432)), (-1.0, Value::from(-1)), (0.5, Value::from(0.5)), (1e300, Value::from(1e300))]

@@ -1,5 +1,5 @@
-//! Access log: one line per call, its duration as a metric, the `x-request-id` response header, and denied attempts for
-//! the audit log.
+//! Access log: one line per call (health and reflection excepted), its duration as a metric, the `x-request-id`
+//! response header, and denied attempts for the audit log.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::grpc::methods::Route;
 use crate::grpc::status;
 use crate::model::Caller;
 
-/// The header with the caller's id of the call, and with ours in the response.
+/// The header with the id of the call. A caller may send one; the response has the same, or a new one.
 const REQUEST_ID: &str = "x-request-id";
 /// The longest id that a caller may choose.
 const MAX_REQUEST_ID_CHARS: usize = 64;
@@ -113,7 +113,7 @@ impl CallRecord {
     }
 }
 
-/// Logs exactly one line per call, calls cancelled by the client included.
+/// Logs one line when the call has ended, or when the client has cancelled it.
 impl Drop for CallRecord {
     fn drop(&mut self) {
         let elapsed = self.info.started.elapsed();

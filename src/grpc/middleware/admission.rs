@@ -15,7 +15,7 @@ use crate::grpc::methods::{Method, Route};
 use crate::grpc::{deadline, status};
 use crate::model::{Caller, Error, Exhausted};
 
-/// The most unary calls in flight. Further calls are refused.
+/// Maximum number of concurrent unary calls. Further calls are refused.
 pub const MAX_UNARY_CALLS: usize = 256;
 
 /// Admits calls.

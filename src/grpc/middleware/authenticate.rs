@@ -21,7 +21,7 @@ pub struct Authenticator {
     /// Verifies tokens.
     pub verifier: Verifier,
     /// Whether reflection needs no token.
-    pub open_reflection: bool,
+    pub public_reflection: bool,
 }
 
 impl Authenticator {
@@ -40,7 +40,7 @@ pub async fn authenticate(
 ) -> Response {
     let open = match Route::of(request.uri().path()) {
         Route::Health => true,
-        Route::Reflection => authenticator.open_reflection,
+        Route::Reflection => authenticator.public_reflection,
         Route::Method(_) | Route::Unknown => false,
     };
     if open {

@@ -1,4 +1,4 @@
-//! Drain: ends the response streams that have no shutdown signal of their own, those of health and reflection.
+//! Drain: ends the response streams of health and reflection on shutdown, which do not end by themselves.
 
 use axum::body::Body;
 use axum::extract::{Request, State};

@@ -1,5 +1,5 @@
 //! Middleware, one concern per file. A call passes drain, access log, authentication and admission, in this order,
-//! before its message is decoded. What a middleware does not know it denies.
+//! before its message is decoded. An unknown method requires a token too, and is UNIMPLEMENTED.
 
 mod access_log;
 mod admission;

@@ -40,7 +40,7 @@ impl Schedule {
     /// between two occurrences); `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`];
     /// `SCHEDULE_TOO_FREQUENT` if two of the next [`SCANNED_OCCURRENCES`] are closer than `min_interval`.
     pub fn check(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
-        self.form(path).into_result()?;
+        self.check_fields(path).into_result()?;
         self.frequency(path, min_interval, now, &Evaluator::new(self, creation)?)
     }
 
@@ -53,7 +53,7 @@ impl Schedule {
         first(path, now, &mut Evaluator::new(self, creation)?.occurrences_after(now)).map(|_| ())
     }
 
-    fn form(&self, path: &str) -> Violations {
+    fn check_fields(&self, path: &str) -> Violations {
         let mut violations = Violations::new();
         match &self.timing {
             Timing::Cron { expression, time_zone, .. } => {
@@ -72,7 +72,7 @@ impl Schedule {
         if let (Some(start), Some(end)) = (self.start_time, self.end_time)
             && end <= start
         {
-            violations.add(format!("{path}.end_time"), "must be after start_time");
+            violations.add(format!("{path}.end_time"), "must be after `start_time`");
         }
         if let Some(jitter) = self.jitter {
             duration(&mut violations, format!("{path}.jitter"), jitter, Duration::ZERO, MAX_JITTER);
@@ -81,7 +81,7 @@ impl Schedule {
             duration(&mut violations, format!("{path}.catchup_window"), window, Duration::ZERO, MAX_CATCHUP_WINDOW);
         }
         if self.pause_after_failures.is_some_and(|failures| !(1..=MAX_PAUSE_AFTER_FAILURES).contains(&failures)) {
-            let right = format!("must be 1 to {MAX_PAUSE_AFTER_FAILURES}; leave it out to never pause");
+            let right = format!("must be at most {MAX_PAUSE_AFTER_FAILURES}; with 0 the schedule is never paused");
             violations.add(format!("{path}.pause_after_failures"), right);
         }
         violations
@@ -96,7 +96,7 @@ impl Schedule {
             if distance < min_interval {
                 let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
                 let what = format!(
-                    "fires at {} and again at {}; the connection type permits once in {min_interval_seconds} s",
+                    "fires at {} and again at {}; the connection type requires {min_interval_seconds} s between occurrences",
                     before.local_time, occurrence.local_time
                 );
                 return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));

@@ -80,9 +80,7 @@ fn to_numbers(expression: &str) -> Result<String, Vec<String>> {
     }
     if expression.trim_start().starts_with('@') {
         return Err(vec![
-            "must be five fields: macros such as @daily hide the time of day, and @reboot has no meaning here; \
-             write for example `0 6 * * *`"
-                .to_owned(),
+            "must have five fields, for example `0 6 * * *`; macros such as @daily are not supported".to_owned(),
         ]);
     }
     let written: Vec<&str> = expression.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
@@ -100,7 +98,7 @@ fn to_numbers(expression: &str) -> Result<String, Vec<String>> {
         match items {
             // In a list, `*` would be redundant and would make the field count as unset.
             Ok(items) if items.len() > 1 && items.iter().any(|item| item == "*") => {
-                problems.push(format!("{}: `*` stands alone or with a step, not in a list", field.name));
+                problems.push(format!("{}: `*` must not be an item of a list", field.name));
             }
             Ok(items) => fields.push(items.join(",")),
             Err(problem) => problems.push(format!("{}: {problem}", field.name)),
@@ -121,17 +119,17 @@ impl Field {
             }
             if let Some((day, nth)) = item.split_once('#') {
                 let nth = number(nth).filter(|nth| (1..=5).contains(nth));
-                let nth = nth.ok_or_else(|| format!("`{item}`: after # comes 1 to 5"))?;
+                let nth = nth.ok_or_else(|| format!("`{item}`: the number after # must be 1 to 5"))?;
                 return Ok(format!("{}#{nth}", self.value(day)?));
             }
         }
         if let Some((range, step)) = item.split_once('/') {
             let step = number(step).filter(|step| (1..=self.max).contains(step));
-            let step = step.ok_or_else(|| format!("`{item}`: the step is 1 to {}", self.max))?;
+            let step = step.ok_or_else(|| format!("`{item}`: the step must be 1 to {}", self.max))?;
             if range == "*" {
                 return Ok(format!("*/{step}"));
             }
-            let range = range.split_once('-').ok_or_else(|| format!("`{item}`: a step follows `*` or a range"))?;
+            let range = range.split_once('-').ok_or_else(|| format!("`{item}`: a step must follow `*` or a range"))?;
             return Ok(format!("{}/{step}", self.range(range)?));
         }
         match item.split_once('-') {
@@ -148,7 +146,9 @@ impl Field {
             to = 7;
         }
         if from > to {
-            return Err(format!("`{first}-{last}`: a range goes upwards; write two, as in `22-23,0-5`"));
+            return Err(format!(
+                "`{first}-{last}`: the start of a range must not be greater than its end; write two ranges, for example `22-23,0-5`"
+            ));
         }
         Ok(format!("{from}-{to}"))
     }
@@ -162,7 +162,7 @@ impl Field {
                 (Some(first), Some(last)) => format!(" or {first} to {last}"),
                 _ => String::new(),
             };
-            format!("`{text}` is not {} to {}{names}", self.min, self.max)
+            format!("`{text}` must be {} to {}{names}", self.min, self.max)
         })
     }
 }

@@ -14,10 +14,7 @@ use uuid::Uuid;
 use super::cron::WallCron;
 use super::data::{RepeatedTime, Schedule, SkippedTime, Timing};
 use super::zone::{self, Pass};
-use crate::model::{Error, Result};
-
-/// Maximum number of occurrences in a preview.
-pub const MAX_PREVIEW: usize = 100;
+use crate::model::{Error, Result, limits};
 
 /// An occurrence of a schedule, before jitter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,9 +108,9 @@ impl Evaluator {
         iter::successors(self.next_after(instant), |last| self.next_after(last.time))
     }
 
-    /// The next `count` occurrences (at most [`MAX_PREVIEW`]) strictly after an instant, before jitter.
+    /// The next `count` occurrences (at most [`limits::MAX_PREVIEW_OCCURRENCES`]) strictly after an instant, before jitter.
     pub fn preview(&self, after: DateTime<Utc>, count: usize) -> Vec<Occurrence> {
-        self.occurrences_after(after).take(count.min(MAX_PREVIEW)).collect()
+        self.occurrences_after(after).take(count.min(limits::MAX_PREVIEW_OCCURRENCES as usize)).collect()
     }
 
     /// The next run of the export `uid` whose nominal time is strictly after `after`.

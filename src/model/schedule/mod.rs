@@ -23,4 +23,4 @@ pub use check::{
 };
 pub use cron::MAX_EXPRESSION_CHARS;
 pub use data::{OverlapPolicy, RepeatedTime, Schedule, SkippedTime, Timing};
-pub use evaluator::{Evaluator, MAX_PREVIEW, NextRun, Occurrence, Shift};
+pub use evaluator::{Evaluator, NextRun, Occurrence, Shift};

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Error, Invalid};
+use crate::model::{Error, Invalid, limits};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -149,7 +149,7 @@ fn an_interval_is_a_grid_through_its_anchor() {
     assert_eq!(next("2025-12-31T22:59:59Z"), at("2025-12-31T23:00:00.25Z"));
     let by_creation = Evaluator::new(&interval(Duration::from_mins(1), None), at("2026-01-01T00:00:07Z")).unwrap();
     assert_eq!(by_creation.next_after(at("2026-03-29T01:00:00Z")).unwrap().time, at("2026-03-29T01:00:07Z"));
-    assert_eq!(by_creation.preview(at(NOW), 500).len(), MAX_PREVIEW);
+    assert_eq!(by_creation.preview(at(NOW), 500).len(), limits::MAX_PREVIEW_OCCURRENCES as usize);
 }
 
 #[test]

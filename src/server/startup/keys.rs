@@ -38,8 +38,8 @@ fn is_empty(file: &Path) -> bool {
     std::fs::metadata(file).map_or(true, |found| found.len() == 0)
 }
 
-/// Checks every key and what it sealed before anything is written. A new key gets a canary, and the first start makes the
-/// key that digests requests.
+/// Checks that every key opens its canary, that the hash key opens, and that the ring has the key of every credential,
+/// before anything is written. A new key gets a canary, and the first start makes the key that digests requests.
 pub async fn prepare(store: &Store, vault: &Vault) -> Result<RequestHasher, StartError> {
     let (mut hasher, missing) = verify_stored(store, vault).await?;
     let made = missing.into_iter().map(|purpose| make(vault, purpose)).collect::<Result<Vec<_>, _>>()?;

@@ -5,11 +5,11 @@ use std::path::Path;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
-/// The most lines of a file.
+/// Maximum number of lines of a file.
 const MAX_FILE_LINES: usize = 400;
-/// The most lines of a function.
+/// Maximum number of lines of a function.
 const MAX_FUNCTION_LINES: usize = 70;
-/// The most lines of a handler.
+/// Maximum number of lines of a handler.
 const MAX_HANDLER_LINES: usize = 15;
 
 /// What is too long in a file.

@@ -153,7 +153,7 @@ async fn a_blocking_set_of_ten_thousand_is_detached_and_a_larger_one_is_refused(
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
         let one = admin.export(&connection.name, "One").await;
-        server.database().await.attach_copies(&one, limits::MAX_DETACHED_SET).await;
+        server.database().await.attach_copies(&one, limits::MAX_BLOCKING_SET).await;
         let etag = blocking_set_etag(&mut admin, &connection.name).await;
         let refusal =
             admin.exports.batch_detach_exports(detach_set(&connection.name, &etag)).await.expect_err("too many");

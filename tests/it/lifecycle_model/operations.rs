@@ -121,7 +121,7 @@ pub struct Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    /// Chooses the caller, mostly one caller has the role.
+    /// Chooses the caller, mostly one that has the required role.
     pub fn choose_caller(&mut self, op: &Op) -> Caller {
         let roll = self.random.random_range(0..100);
         match op {

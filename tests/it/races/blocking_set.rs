@@ -1,5 +1,5 @@
-//! Detach of a listed blocking set ∥ attach: an export that was not listed is never detached. Moves in opposite
-//! directions ∥ detach: the calls never deadlock.
+//! Detaches a listed blocking set concurrently with an attach: an export that was not listed is never detached. Moves
+//! in opposite directions concurrently with a detach: the calls never deadlock.
 
 use outflow::grpc::proto as pb;
 

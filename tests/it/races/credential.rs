@@ -1,4 +1,4 @@
-//! New endpoint ∥ new credential: a credential that was stored for the old endpoint is never kept for the new one.
+//! Changes the endpoint concurrently with the credential: a credential that was stored for the old endpoint is never kept for the new one.
 
 use outflow::grpc::proto as pb;
 

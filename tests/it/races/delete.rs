@@ -1,4 +1,4 @@
-//! Deletion of a connection ∥ create, attach or move an export: an export never has a missing connection.
+//! Deletes a connection concurrently with creating, attaching or moving an export: an export never has a missing connection.
 
 use outflow::grpc::proto as pb;
 

@@ -1,4 +1,4 @@
-//! Migrate ∥ migrate ∥ serve on an empty database: all three succeed, and the schema is the same in every round.
+//! Two migrations and a server start concurrently on an empty database: all three succeed, and the schema is the same in every round.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Unshare ∥ create or attach: after the unshare, a caller without a share cannot attach an export.
+//! Unshares concurrently with a create or an attach: after the unshare, a caller without a share cannot attach an export.
 
 use outflow::grpc::proto as pb;
 

@@ -1,4 +1,4 @@
-//! The middleware (request ids, deadlines, limits, the status of calls that reach no handler), and the retention job.
+//! The middleware (request ids, deadlines, limits, the status of calls that reach no handler), and the retention task.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -83,7 +83,7 @@ async fn every_response_has_a_request_id_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn undecodable_body_and_unknown_method_are_client_errors() {
+async fn an_unknown_method_is_unimplemented() {
     let server = TestServer::start(Backend::Sqlite).await;
     let token = server.token("acme", "root", &[outflow::model::Role::Admin], &[]);
     let refusal = send(&server, "/outflow.v1.ConnectionService/GetConnection", &token).await;
@@ -237,8 +237,8 @@ async fn delete_expired(server: &TestServer) -> u64 {
         denied: hours(24 * 30),
         audit: hours(24 * 400),
     };
-    let job = outflow::background::RetentionJob::new(server.app.store().clone(), retention);
-    job.delete_batch().await.expect("deleted")
+    let task = outflow::background::RetentionTask::new(server.app.store().clone(), retention);
+    task.delete_batch().await.expect("deleted")
 }
 
 #[tokio::test(flavor = "multi_thread")]

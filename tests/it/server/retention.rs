@@ -1,9 +1,9 @@
-//! Retention on SQLite, where the job shares the single writer with calls.
+//! Retention on SQLite, where the task shares the single writer with calls.
 
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use outflow::background::{RetentionJob, Task as _};
+use outflow::background::{RetentionTask, Task as _};
 use outflow::store::Retention;
 use sqlx::sqlite::SqlitePool;
 
@@ -26,8 +26,8 @@ async fn calls_write_while_many_expired_rows_are_deleted() {
     let hours = Duration::from_hours;
     let retention =
         Retention { request_ids: hours(24), releases: hours(24), denied: hours(24), audit: hours(24 * 400) };
-    let job = RetentionJob::new(server.app.store().clone(), retention);
-    let running = tokio::spawn(async move { job.run_once().await.map_err(|error| error.to_string()) });
+    let task = RetentionTask::new(server.app.store().clone(), retention);
+    let running = tokio::spawn(async move { task.run_once().await.map_err(|error| error.to_string()) });
 
     let mut admin = server.admin().await;
     let (mut calls, mut longest) = (0, Duration::ZERO);

@@ -9,7 +9,7 @@ use super::TestServer;
 
 /// A pool to the database of a server, apart from the pools of the server.
 pub enum Database {
-    /// A pool to an SQLite file.
+    /// A pool to a SQLite file.
     Sqlite(SqlitePool),
     /// A pool to a PostgreSQL database.
     Postgres(PgPool),

@@ -17,7 +17,7 @@ use super::{Clients, client, postgres};
 /// The database of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// An SQLite file.
+    /// A SQLite file.
     Sqlite,
     /// A database of the temporary PostgreSQL cluster.
     Postgres,
