@@ -12,14 +12,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Exposure, Flags, Identity};
-use crate::grpc::health;
-use crate::identity::{DevelopmentIdentity, TokenClaims};
-use crate::model::{Clock, Role};
+use crate::config::{self, Config, Exposure, Flags, Identity, LogFormat, TelemetryConfig};
+use crate::model::Role;
 use crate::server::{self, Observability, Server};
-use crate::store::{DatabaseSettings, Store};
-use crate::telemetry::{self, LogOutput, Metrics};
-use crate::vault;
+use crate::telemetry::{self, LogOutput, Metrics, Telemetry, TracesSettings};
 
 /// Governs what data leaves a platform.
 #[derive(Parser)]
@@ -144,11 +140,12 @@ async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Keys(command) => keys(&config, command),
         Command::Token(command) => mint(&config, command),
         Command::Healthcheck => {
-            let ready = health::check(config.api.admin_listen).await.map_err(anyhow::Error::from_boxed)?;
+            let ready = server::is_ready(&config).await.map_err(anyhow::Error::from_boxed)?;
             Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Config(ConfigCommand::Check) => {
-            telemetry::filter(&config.telemetry).context("configuration: `log` is not a valid filter")?;
+            telemetry::check_filter(&config.telemetry.log_filter)
+                .context("configuration: `log` is not a valid filter")?;
             server::check(&config)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -163,16 +160,33 @@ async fn execute(cli: Cli) -> Result<ExitCode> {
 
 async fn serve(config: &Config) -> Result<ExitCode> {
     // First, so that a signal during the start is not missed.
-    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let telemetry = telemetry::start(&config.telemetry, LogOutput::Stdout).map_err(anyhow::Error::from_boxed)?;
+    let signals = signals().context("failed to install signal handlers")?;
+    let telemetry = start_telemetry(&config.telemetry, LogOutput::Stdout)?;
     let observability = Observability { metrics: Some(Metrics::install()?), traces: telemetry.has_traces() };
     let stop = CancellationToken::new();
-    let result = tokio::select! {
-        result = serve_until(config, observability, stop.clone()) => result,
-        never = stop_on_signal(signals, stop) => match never {},
+    let serving = async {
+        let result = serve_until(config, observability, stop.clone()).await;
+        telemetry.shutdown().await;
+        result
     };
-    telemetry.shutdown();
-    result
+    tokio::select! {
+        result = serving => result,
+        never = stop_on_signal(signals, stop.clone()) => match never {},
+    }
+}
+
+fn signals() -> std::io::Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+}
+
+fn start_telemetry(config: &TelemetryConfig, output: LogOutput) -> Result<Telemetry> {
+    let traces = config.traces.as_ref();
+    let settings = telemetry::Settings {
+        log_filter: &config.log_filter,
+        json: config.log_format == LogFormat::Json,
+        traces: traces.map(|traces| TracesSettings { endpoint: &traces.endpoint, sample_ratio: traces.sample_ratio }),
+    };
+    telemetry::start(&settings, output).map_err(anyhow::Error::from_boxed)
 }
 
 /// Serves until `stop` is cancelled. A part of the server that ended unexpectedly is an error.
@@ -221,29 +235,26 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), stop: 
 
 async fn migrate(config: &Config, command: &MigrateCommand) -> Result<ExitCode> {
     // Stdout is for the result, which scripts read.
-    let telemetry = telemetry::start(&config.telemetry, LogOutput::Stderr).map_err(anyhow::Error::from_boxed)?;
-    let settings = DatabaseSettings { url: config.database.url(), max_connections: 2 };
-    let store = Store::open(&settings, Vec::new(), Clock::default())?;
+    let telemetry = start_telemetry(&config.telemetry, LogOutput::Stderr)?;
     let state = match command {
-        MigrateCommand::Up => store.migrate().await?,
-        MigrateCommand::Status | MigrateCommand::Check => store.schema_state().await?,
+        MigrateCommand::Up => server::migrate(config).await?,
+        MigrateCommand::Status | MigrateCommand::Check => server::schema_state(config).await?,
     };
     for (word, names) in [("applied", &state.applied), ("pending", &state.pending), ("unknown", &state.unknown)] {
         for name in names {
             print_line(&format!("{word} {name}"))?;
         }
     }
-    telemetry.shutdown();
+    telemetry.shutdown().await;
     let succeeded = state.is_current() || matches!(command, MigrateCommand::Status);
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn keys(config: &Config, command: KeysCommand) -> Result<ExitCode> {
-    let directory = &config.keys.directory;
     match command {
-        KeysCommand::Generate { id } => print_line(&vault::generate(directory, id.as_deref())?)?,
+        KeysCommand::Generate { id } => print_line(&server::generate_key(config, id.as_deref())?)?,
         KeysCommand::List => {
-            for key in vault::list(directory, config.keys.primary.as_deref())? {
+            for key in server::list_keys(config)? {
                 print_line(&format!("{}{}", key.id, if key.primary { " (primary)" } else { "" }))?;
             }
         }
@@ -260,8 +271,7 @@ fn mint(config: &Config, command: TokenCommand) -> Result<ExitCode> {
         RoleName::Runner => Role::Runner,
     });
     let ttl = TimeDelta::from_std(ttl)?;
-    let claims = TokenClaims { organization, subject, roles: roles.collect(), groups: group, ttl };
-    print_line(&DevelopmentIdentity::open(&config.data_dir)?.mint(&claims, Clock::default().now())?)?;
+    print_line(&server::mint_token(config, organization, subject, roles.collect(), group, ttl)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

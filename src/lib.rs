@@ -19,9 +19,9 @@
 //! # Dependencies
 //!
 //! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog}`.
-//! Every module may depend on `model`. `server` and `cli` wire all modules together, and no module depends on them;
-//! only they and `telemetry` depend on `config`, and only they on `telemetry`. Files do not import each other in
-//! cycles. `tests/it/architecture` enforces all of this.
+//! `server` wires these modules together, and `cli → server`; no module depends on these two, and only they depend on
+//! `config` and `telemetry`. Every module may depend on `model`. Files do not import each other in cycles.
+//! `tests/it/architecture` enforces all of this.
 //!
 //! # A call
 //!

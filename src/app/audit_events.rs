@@ -1,9 +1,11 @@
 //! ListAuditEvents, and the denied attempts that are counted for it.
 
+use tracing::{Instrument as _, Span};
+
 use super::{App, DeniedAttempt};
 use crate::model::audit::{AuditEvent, AuditFilter};
 use crate::model::page::{Page, PageRequest};
-use crate::model::{OpContext, Result};
+use crate::model::{Error, OpContext, Result};
 use crate::store;
 
 impl App {
@@ -14,7 +16,7 @@ impl App {
         filter: &AuditFilter,
         page: &PageRequest,
     ) -> Result<Page<AuditEvent>> {
-        if let Err(error) = self.0.denied_attempts.flush().await {
+        if let Err(error) = self.flush_denied_attempts().await {
             tracing::warn!(target: "audit", %error, "failed to write denied attempts before a list");
         }
         store::audit_events::list(&self.0.parts.store.reader().await?, &self.scope(context), filter, page).await
@@ -27,6 +29,9 @@ impl App {
 
     /// Writes the denied attempts that were counted since the last flush.
     pub async fn flush_denied_attempts(&self) -> Result<()> {
-        self.0.denied_attempts.flush().await
+        let app = self.clone();
+        // In a task of its own: a flush that is cancelled after its commit would write the same counts again.
+        let flush = async move { app.0.denied_attempts.flush().await };
+        self.0.parts.tasks.spawn(flush.instrument(Span::current())).await.map_err(Error::internal)?
     }
 }

@@ -117,10 +117,18 @@ impl DeniedAttempts {
         let _one_at_a_time = self.flush.lock().await;
         let mut result = Ok(());
         for (organization, rows) in self.unwritten() {
-            for rows in rows.chunks(MAX_ROWS_PER_TRANSACTION) {
-                match self.write(&organization, rows).await {
-                    Ok(()) => self.mark_written(&organization, rows),
-                    Err(error) => result = Err(error),
+            let mut rows = rows.as_slice();
+            while !rows.is_empty() {
+                match self.write(&organization, &rows[..rows.len().min(MAX_ROWS_PER_TRANSACTION)]).await {
+                    Ok(count) => {
+                        let (written, others) = rows.split_at(count);
+                        self.mark_written(&organization, written);
+                        rows = others;
+                    }
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
                 }
             }
         }
@@ -136,17 +144,23 @@ impl DeniedAttempts {
         rows
     }
 
-    async fn write(&self, organization: &OrganizationId, rows: &[(Key, AuditEvent)]) -> Result<()> {
+    /// Writes the first rows, at least one, and returns how many.
+    async fn write(&self, organization: &OrganizationId, rows: &[(Key, AuditEvent)]) -> Result<usize> {
         let context = OpContext::system(TASK, organization.clone(), Instant::now() + WRITE_TIMEOUT);
         let deadline = context.deadline;
         let state = (context, self.store.read_context().clone(), rows.to_vec());
         let written = self.store.transact_in_background(deadline, state, |db, (context, read_context, rows)| {
             Box::pin(async move {
                 let scope = Scope { organization: &context.organization, read_context };
+                let mut written = 0;
                 for (key, event) in rows {
                     audit_events::count_denied(db, &scope, event, &key.denied).await?;
+                    written += 1;
+                    if !db.is_within_budget() {
+                        break;
+                    }
                 }
-                Ok(())
+                Ok(written)
             })
         });
         written.await

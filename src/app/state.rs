@@ -43,7 +43,7 @@ pub struct Parts {
     pub hasher: RequestHasher,
     /// The clock for informational times.
     pub clock: Clock,
-    /// Tracks the tasks of streams.
+    /// Tracks the tasks of streams and of flushes.
     pub tasks: TaskTracker,
     /// Streams end when it is cancelled.
     pub stop: CancellationToken,
@@ -62,7 +62,7 @@ impl App {
 
     /// Writes the denied attempts that are still counted in memory, and waits until every transaction has ended.
     pub async fn shutdown(&self) {
-        if let Err(error) = self.0.denied_attempts.flush().await {
+        if let Err(error) = self.flush_denied_attempts().await {
             tracing::warn!(target: "audit", %error, "failed to write denied attempts before shutdown");
         }
         self.0.parts.store.shutdown().await;

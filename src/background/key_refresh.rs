@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::task::{Task, TaskError};
-use crate::identity::KeySet;
+use crate::identity::{FETCH_INTERVAL, KeySet};
 
 /// The time between two refreshes that no token requested.
 const INTERVAL: Duration = Duration::from_mins(5);
@@ -28,6 +28,11 @@ impl Task for KeyRefresh {
 
     fn interval(&self) -> Duration {
         INTERVAL
+    }
+
+    fn min_backoff(&self) -> Duration {
+        // Tokens with unknown keys request refreshes, and a failed one must not cause more fetches.
+        FETCH_INTERVAL
     }
 
     async fn run_once(&self) -> Result<(), TaskError> {

@@ -16,7 +16,7 @@ use crate::identity::KeySet;
 use crate::store::Retention;
 
 pub use readiness::Readiness;
-pub use retention::RetentionTask;
+pub use retention::RetentionJob;
 pub use supervisor::{Supervisor, TaskStatus};
 pub use task::{Task, TaskError};
 
@@ -30,7 +30,7 @@ pub fn tasks(app: &App, issuer_keys: Option<KeySet>, retention: Retention, readi
         Arc::new(denied_attempts::DeniedAttempts::new(app.clone())),
         Arc::new(key_usage::KeyUsage::new(app.clone())),
         Arc::new(readiness),
-        Arc::new(retention::RetentionTask::new(app.store().clone(), retention)),
+        Arc::new(retention::RetentionJob::new(app.store().clone(), retention)),
     ];
     if let Some(keys) = issuer_keys {
         tasks.push(Arc::new(key_refresh::KeyRefresh::new(keys)));

@@ -15,20 +15,21 @@ const BATCH_PAUSE: Duration = Duration::from_millis(100);
 const BATCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Deletes rows that are older than their retention.
-pub struct RetentionTask {
+pub struct RetentionJob {
     store: Store,
     retention: Retention,
 }
 
-impl RetentionTask {
+impl RetentionJob {
     /// Deletes rows of a store.
     pub fn new(store: Store, retention: Retention) -> Self {
         Self { store, retention }
     }
 
-    /// Deletes one batch of expired rows of each kind, and returns how many were deleted.
+    /// Deletes one batch of expired rows of each kind, and returns how many were deleted. A failure of one kind does not
+    /// stop the others.
     pub async fn delete_batch(&self) -> Result<u64> {
-        let mut deleted = 0;
+        let (mut deleted, mut result) = (0, Ok(()));
         for kind in ExpiringRows::ALL {
             let state = (self.store.read_context().clone(), self.retention);
             let batch = self.store.transact_in_background(
@@ -38,14 +39,17 @@ impl RetentionTask {
                     Box::pin(delete_expired(db, read_context, kind, retention))
                 },
             );
-            deleted += batch.await?;
+            match batch.await {
+                Ok(rows) => deleted += rows,
+                Err(error) => result = Err(error),
+            }
         }
-        Ok(deleted)
+        result.map(|()| deleted)
     }
 }
 
 #[async_trait::async_trait]
-impl Task for RetentionTask {
+impl Task for RetentionJob {
     fn name(&self) -> &'static str {
         "retention"
     }

@@ -18,8 +18,6 @@ use tracing::Instrument as _;
 use super::task::{Task, TaskError};
 use crate::model::Clock;
 
-/// The pause after the first failure, doubled after each further one.
-const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest pause after a failure.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 /// Outcomes of runs, as label values.
@@ -80,7 +78,7 @@ impl Supervisor {
     async fn run_until_stopped(self, task: Arc<dyn Task>, stop: CancellationToken) {
         let mut consecutive_failures = 0;
         loop {
-            let pause = pause(task.interval(), consecutive_failures);
+            let pause = pause(&*task, consecutive_failures);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -128,10 +126,16 @@ fn runs(task: &'static str, outcome: &'static str) -> Counter {
     metrics::counter!("background.task.runs", "task" => task, "outcome" => outcome)
 }
 
-fn pause(interval: Duration, consecutive_failures: u32) -> Duration {
+/// The pause before the next run: the interval of the task, or its backoff after failures.
+fn pause(task: &dyn Task, consecutive_failures: u32) -> Duration {
+    let interval = task.interval();
     match consecutive_failures {
         0 => interval,
-        failures => INITIAL_BACKOFF.saturating_mul(2_u32.saturating_pow(failures - 1)).min(MAX_BACKOFF),
+        failures => {
+            let min = task.min_backoff();
+            let backoff = min.saturating_mul(2_u32.saturating_pow(failures - 1));
+            backoff.min(interval).min(MAX_BACKOFF.max(min))
+        }
     }
 }
 
@@ -150,6 +154,40 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+
+    /// Does nothing, at an interval and with a minimum backoff.
+    struct Idle(Duration, Duration);
+
+    #[async_trait::async_trait]
+    impl Task for Idle {
+        fn name(&self) -> &'static str {
+            "idle"
+        }
+
+        fn interval(&self) -> Duration {
+            self.0
+        }
+
+        fn min_backoff(&self) -> Duration {
+            self.1
+        }
+
+        async fn run_once(&self) -> Result<(), TaskError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_backoff_is_at_least_its_minimum_and_at_most_the_interval() {
+        let pauses = |interval, min_backoff| {
+            let task = Idle(Duration::from_secs(interval), Duration::from_secs(min_backoff));
+            [0, 1, 2, 3, 40].map(|failures| pause(&task, failures).as_secs())
+        };
+        assert_eq!(pauses(600, 1), [600, 1, 2, 4, 30]);
+        assert_eq!(pauses(1, 1), [1, 1, 1, 1, 1]);
+        assert_eq!(pauses(5, 1), [5, 1, 2, 4, 5]);
+        assert_eq!(pauses(300, 30), [300, 30, 30, 30, 30]);
+    }
 
     /// Fails or panics in turn for the first runs, and reports the start of each run.
     struct Failing {

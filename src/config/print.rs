@@ -22,10 +22,18 @@ fn line(setting: &Setting, values: &Values) -> String {
     let key = setting.key;
     match (values.text(key), values.source(key)) {
         (Some(text), Some(source)) => {
-            let text = if setting.secret { REDACTED } else { text };
+            let text = if setting.secret { REDACTED.to_owned() } else { without_query(text) };
             format!("{key} = {} # {source}", toml::Value::from(text))
         }
         _ => format!("# {key} is not set"),
+    }
+}
+
+/// The query of a URL may hold a secret.
+fn without_query(text: &str) -> String {
+    match text.split_once('?') {
+        Some((url, _)) if url.contains("://") => format!("{url}?{REDACTED}"),
+        _ => text.to_owned(),
     }
 }
 

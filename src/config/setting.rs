@@ -95,7 +95,7 @@ impl SettingValue for SocketAddr {
 }
 
 impl SettingValue for u32 {
-    const EXPECTED: &'static str = "a whole number";
+    const EXPECTED: &'static str = "an integer that is not negative";
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()

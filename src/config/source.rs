@@ -1,6 +1,6 @@
 //! Where settings come from: flags, environment variables, a file, files that hold secrets, defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 use super::setting::{Setting, SettingValue};
 
-/// The prefix of environment variables.
-const PREFIX: &str = "OUTFLOW_";
+/// The prefix of environment variables, in lower case.
+const PREFIX: &str = "outflow_";
 /// The variable of that prefix that names the file.
 const CONFIG: &str = "config";
 
@@ -65,7 +65,7 @@ impl Values {
             }
         }
         for (key, value) in variables(environment) {
-            let source = Source::Environment(format!("{PREFIX}{}", key.to_ascii_uppercase()));
+            let source = Source::Environment(format!("{PREFIX}{key}").to_ascii_uppercase());
             loaded.set_or_note(&key, value, source, &mut secret_files)?;
         }
         for (key, value) in flags {
@@ -130,7 +130,11 @@ impl Values {
         let table = table.map_err(|error| malformed(error.message().to_owned()))?;
         let mut values = Vec::new();
         self.flatten("", table, &mut values).map_err(malformed)?;
-        Ok(values)
+        let mut keys = BTreeSet::new();
+        match values.iter().find(|(key, _)| !keys.insert(key)) {
+            Some((key, _)) => Err(malformed(format!("`{key}` is set twice"))),
+            None => Ok(values),
+        }
     }
 
     fn flatten(&self, prefix: &str, table: Table, values: &mut Vec<(String, String)>) -> Result<(), String> {
@@ -191,8 +195,8 @@ impl fmt::Display for Source {
 /// The variables that are settings, without their prefix and in lower case.
 fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
     let text = |(key, value): (OsString, OsString)| {
-        let key = key.to_str()?.strip_prefix(PREFIX)?.to_ascii_lowercase();
-        Some((key, value.to_string_lossy().into_owned()))
+        let key = key.to_str()?.to_ascii_lowercase();
+        Some((key.strip_prefix(PREFIX)?.to_owned(), value.to_string_lossy().into_owned()))
     };
     let variables = environment.into_iter().filter_map(text);
     variables.filter(|(key, value)| key != CONFIG && !is_service_link(key, value)).collect()
@@ -206,9 +210,13 @@ fn is_service_link(key: &str, value: &str) -> bool {
 
 /// A table of pairs, as the environment writes it.
 fn join(pairs: &Table) -> Result<String, String> {
-    let pair = |(key, value): (&String, &Value)| Some(format!("{key}={}", scalar(value)?));
+    let is_plain = |text: &str| !text.contains([',', '=']);
+    let pair = |(key, value): (&String, &Value)| {
+        let value = scalar(value).filter(|value| is_plain(key) && is_plain(value))?;
+        Some(format!("{key}={value}"))
+    };
     let pairs: Option<Vec<String>> = pairs.iter().map(pair).collect();
-    Ok(pairs.ok_or("a table of pairs must hold strings")?.join(","))
+    Ok(pairs.ok_or("a table of pairs must hold strings without `,` and `=`")?.join(","))
 }
 
 fn scalar(value: &Value) -> Option<String> {

@@ -49,6 +49,19 @@ fn flags_win_over_the_environment_over_the_file_over_defaults() {
 }
 
 #[test]
+fn a_file_that_sets_a_key_twice_or_a_pair_with_a_separator_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, problem) in [
+        ("jwt_issuer = \"a\"\n[jwt]\nissuer = \"b\"", "`jwt_issuer` is set twice"),
+        ("[jwt.role_values]\n\"b=admin,c\" = \"viewer\"", "a table of pairs must hold strings without `,` and `=`"),
+    ] {
+        let config = file(folder.path(), "a.toml", text);
+        let error = read(&["--config", &config], &[]).err().unwrap().to_string();
+        assert!(error.ends_with(problem), "{error}");
+    }
+}
+
+#[test]
 fn a_file_may_nest_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let content = "identity_mode = 'jwt'\ndatabase_max_connections = 7\nreflection = true\n\
@@ -104,7 +117,7 @@ fn unknown_settings_are_errors_and_service_links_are_ignored() {
 fn a_bad_value_is_named_and_never_shown() {
     for (key, value, expected) in [
         ("listen", "hunter2", "an IP address with a port, such as 127.0.0.1:50051 or [::1]:50051"),
-        ("database_max_connections", "hunter2", "a whole number"),
+        ("database_max_connections", "hunter2", "an integer that is not negative"),
         ("reflection", "hunter2", "true or false"),
         ("identity_mode", "hunter2", "`development` or `jwt`"),
         ("migrate", "hunter2", "`auto` or `check`"),

@@ -50,6 +50,6 @@ impl Health {
 pub async fn check(address: SocketAddr) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?;
     let channel = endpoint.connect_timeout(PROBE_TIMEOUT).timeout(PROBE_TIMEOUT).connect().await?;
-    let answer = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await?;
-    Ok(answer.into_inner().status() == WireStatus::Serving)
+    let response = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await?;
+    Ok(response.into_inner().status() == WireStatus::Serving)
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tonic::{Request, Status};
 
-use super::middleware::{Admitted, CallInfo};
+use super::middleware::{AuthorizedCall, CallInfo};
 use crate::model::{Actor, Caller, Error, OpContext};
 
 /// Puts the context, with the caller and its roles, into the request. A call without a verified caller is refused.
 pub fn caller_context(mut request: Request<()>) -> Result<Request<()>, Status> {
     let extensions = request.extensions_mut();
-    let parts = (extensions.remove::<Arc<Caller>>(), extensions.remove::<CallInfo>(), extensions.remove::<Admitted>());
-    let (Some(caller), Some(call), Some(Admitted { method, deadline, permit })) = parts else {
+    let parts =
+        (extensions.remove::<Arc<Caller>>(), extensions.remove::<CallInfo>(), extensions.remove::<AuthorizedCall>());
+    let (Some(caller), Some(call), Some(AuthorizedCall { method, deadline, permit })) = parts else {
         return Err(Error::Unauthenticated.into());
     };
     extensions.insert(OpContext {

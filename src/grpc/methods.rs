@@ -29,6 +29,9 @@ pub enum Route {
 /// Every method of every service, sorted by name.
 pub const METHODS: &[Method] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 
+/// The name of unknown methods in metrics and traces, by OpenTelemetry's conventions.
+pub const OTHER_METHOD: &str = "_OTHER";
+
 /// The methods that probes call.
 const HEALTH: [&str; 3] =
     ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];

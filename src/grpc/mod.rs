@@ -7,8 +7,6 @@
 mod codec;
 mod convert;
 mod deadline;
-#[cfg(test)]
-mod descriptors;
 pub mod health;
 mod interceptor;
 pub mod methods;

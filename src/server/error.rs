@@ -15,7 +15,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A file of connection types is invalid.
-    #[error("connection types: {0}")]
+    #[error("connection types")]
     Catalog(#[from] CatalogError),
     /// The database settings are invalid.
     #[error(transparent)]
@@ -24,31 +24,31 @@ pub enum StartError {
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     /// The keys cannot be loaded or created.
-    #[error("keys: {0}")]
+    #[error("keys")]
     Keys(#[from] KeyError),
     /// A key differs from the one with the same id that was used before.
-    #[error("keys: {0}")]
+    #[error("keys")]
     Vault(#[from] VaultError),
     /// Keys that stored credentials are sealed with are missing from the key ring.
     #[error("keys: credentials are sealed with {}, which the key ring lacks", .0.join(", "))]
     MissingKeys(Vec<String>),
     /// A stored row cannot be read.
-    #[error("cannot read the database: {0}")]
+    #[error("cannot read the database")]
     Store(#[source] crate::model::Error),
     /// The development identity cannot be set up.
-    #[error("development identity: {0}")]
+    #[error("development identity")]
     Development(#[from] DevelopmentError),
     /// The issuer's keys cannot be loaded.
-    #[error("identity: {0}")]
+    #[error("identity")]
     KeySet(#[from] KeySetError),
     /// The issuer is misconfigured.
-    #[error("identity: {0}")]
+    #[error("identity")]
     Issuers(#[from] IssuersError),
     /// A listener cannot be bound.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The transport cannot be set up.
-    #[error("transport: {0}")]
+    #[error("transport")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

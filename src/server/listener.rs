@@ -89,7 +89,9 @@ pub async fn serve(listener: TcpListener, protocol: Protocol, router: Router, st
 async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to disable Nagle's algorithm");
+    }
     Ok((stream, permit))
 }
 

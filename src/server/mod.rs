@@ -20,6 +20,7 @@ use crate::vault::Vault;
 use lifecycle::Lifecycle;
 use metrics::{Gauges, MetricsUpkeep};
 
+mod commands;
 mod error;
 mod lifecycle;
 mod listener;
@@ -28,13 +29,14 @@ mod startup;
 mod traces;
 mod transport;
 
+pub use commands::{generate_key, is_ready, list_keys, migrate, mint_token, schema_state};
 pub use error::{StartError, UnexpectedEnd};
 pub use listener::MAX_CONNECTIONS;
 
 /// How long unary calls have to finish once the server stops.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
-/// How long transactions and pending denied attempts have after that. Both timeouts together stay below 30 s, the
-/// default grace period of Kubernetes.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(24);
+/// How long transactions and pending denied attempts have after that. With one second each for traces and blocked
+/// threads, a shutdown takes less than 30 s, the default grace period of Kubernetes.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long request ids and releases are kept.
 const REPLAY_RETENTION: Duration = Duration::from_hours(24);
@@ -85,7 +87,7 @@ impl Server {
         let clock = Clock::default();
         let app = open_app(config, &clock, &lifecycle).await?;
         let (verifier, issuer_keys) = startup::identity::verifier(&config.api.exposure).await?;
-        let admission = Arc::new(Admission::new());
+        let admission = Arc::new(Admission::default());
         // Not set before: the gauges are new.
         let _ = gauges.set(Gauges::new(app.clone(), Arc::clone(&admission)));
         let api = transport::api(&config.api, &app, verifier, admission, &health, observability.traces)?;

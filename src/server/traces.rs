@@ -11,12 +11,16 @@ use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span};
 
+use crate::grpc::methods::{OTHER_METHOD, Route};
 use crate::grpc::status::code_name;
 use crate::telemetry::{inject_span_context, rpc_span};
 
 /// Traces a call.
 pub async fn trace(mut request: Request, next: Next) -> Response {
-    let span = rpc_span(request.uri().path(), request.headers());
+    let path = request.uri().path();
+    // Any path may be called without a token, so one that is unknown is not recorded.
+    let method = if Route::of(path) == Route::Unknown { OTHER_METHOD } else { path.trim_start_matches('/') };
+    let span = rpc_span(method, request.headers());
     // If the caller sent no trace context, a new trace starts; the access log has its id too.
     inject_span_context(&span, request.headers_mut());
     let response = next.run(request).instrument(span.clone()).await;

@@ -29,7 +29,7 @@ use super::traces::trace;
 use crate::app::App;
 use crate::config::{ApiConfig, TlsFiles};
 use crate::grpc::health::Health;
-use crate::grpc::middleware::{Admission, Authenticator, access_log, admit, authenticate, drain};
+use crate::grpc::middleware::{Admission, Authenticator, access_log, authenticate, authorize, drain};
 use crate::grpc::proto::audit_service_server::AuditServiceServer;
 use crate::grpc::proto::connection_service_server::ConnectionServiceServer;
 use crate::grpc::proto::export_service_server::ExportServiceServer;
@@ -92,7 +92,7 @@ pub fn api(
         .layer(from_fn_with_state(app.clone(), drain))
         .layer(from_fn_with_state(app.clone(), access_log))
         .layer(from_fn_with_state(Arc::new(authenticator), authenticate))
-        .layer(from_fn_with_state(admission, admit))
+        .layer(from_fn_with_state(admission, authorize))
         .layer(CatchPanicLayer::custom(panicked));
     let router = routes(app, health, config.reflection)?.into_axum_router().layer(middleware);
     Ok(Api { protocol: Protocol { tls, http1: false }, router })

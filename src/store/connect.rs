@@ -69,7 +69,7 @@ pub enum ConnectError {
     #[error("a SQLite database must be a file, not in memory")]
     SqliteInMemory,
     /// The directory of the SQLite file cannot be created.
-    #[error("cannot create the directory of the SQLite file: {0}")]
+    #[error("cannot create the directory of the SQLite file")]
     Directory(#[source] std::io::Error),
 }
 
@@ -167,8 +167,8 @@ fn postgres_pool(size: u32) -> PgPoolOptions {
 }
 
 /// Closes a released connection that does not respond in time, so that the pool can replace it.
-async fn with_release_timeout(answer: impl Future<Output = Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
-    tokio::time::timeout(RELEASE_TIMEOUT, answer).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+async fn with_release_timeout(release: impl Future<Output = Result<bool, sqlx::Error>>) -> Result<bool, sqlx::Error> {
+    tokio::time::timeout(RELEASE_TIMEOUT, release).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, ConnectError> {

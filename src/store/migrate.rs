@@ -62,7 +62,7 @@ impl Store {
         loop {
             match self.migrate_once().await {
                 Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
-                answer => return answer,
+                result => return result,
             }
         }
     }
@@ -101,7 +101,7 @@ impl Store {
             let reader = self.background_reader().await.map_err(MigrateError::Unavailable)?;
             match state(&reader).await.map_err(failed) {
                 Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
-                answer => return answer,
+                result => return result,
             }
         }
     }

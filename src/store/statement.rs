@@ -37,13 +37,13 @@ pub async fn query_all(db: &impl ConnectionTrait, statement: Statement) -> Resul
 /// SQLite is a local file and has no timeout.
 pub async fn with_client_timeout<T>(
     backend: DbBackend,
-    answer: impl Future<Output = Result<T, DbErr>>,
+    response: impl Future<Output = Result<T, DbErr>>,
 ) -> Result<T, DbErr> {
     if backend == DbBackend::Sqlite {
-        return answer.await;
+        return response.await;
     }
     let timed_out = |_| Err(DbErr::Conn(RuntimeErr::Internal("no response from the database".to_owned())));
-    tokio::time::timeout(CLIENT_TIMEOUT, answer).await.unwrap_or_else(timed_out)
+    tokio::time::timeout(CLIENT_TIMEOUT, response).await.unwrap_or_else(timed_out)
 }
 
 /// The span of a statement, named by OpenTelemetry's conventions for databases. It never contains values.

@@ -96,12 +96,12 @@ impl Store {
             let result = loop {
                 match run(&pool, deadline, on_success, &state, &work).await {
                     Err(Error::Aborted(Abort::Conflict)) if attempt <= MAX_RETRIES => {
-                        metrics::counter!("txn.retry").increment(1);
                         let pause = RETRY_PAUSE * 2_u32.pow(attempt - 1);
                         let pause = pause + pause.mul_f64(rand::random::<f64>());
                         if Instant::now() + pause >= deadline {
                             break Err(Error::DeadlineExceeded);
                         }
+                        metrics::counter!("txn.retry").increment(1);
                         tokio::time::sleep(pause).await;
                         attempt += 1;
                     }

@@ -8,8 +8,8 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
+use super::Settings;
 use super::traces::{self, Telemetry};
-use crate::config::{LogFormat, TelemetryConfig};
 
 /// Directives that apply unless the setting names their targets: the lines of the migration library repeat our own.
 const DEFAULT_DIRECTIVES: &str = "sea_orm_migration=warn";
@@ -25,28 +25,31 @@ pub enum LogOutput {
 
 /// Starts logs and traces for the whole process.
 pub fn start(
-    config: &TelemetryConfig,
+    settings: &Settings<'_>,
     output: LogOutput,
 ) -> Result<Telemetry, Box<dyn std::error::Error + Send + Sync>> {
-    let filter = filter(config)?;
+    let filter = filter(settings.log_filter)?;
     let (writer, ansi) = match output {
         LogOutput::Stdout => (BoxMakeWriter::new(stdout), stdout().is_terminal()),
         LogOutput::Stderr => (BoxMakeWriter::new(stderr), stderr().is_terminal()),
     };
     let logs = fmt::layer().with_ansi(ansi).with_writer(writer);
-    let logs = match config.log_format {
-        LogFormat::Text => logs.boxed(),
-        LogFormat::Json => logs.json().flatten_event(true).boxed(),
-    };
-    let (traces, telemetry) = traces::layer::<Registry>(config.traces.as_ref())?;
+    let logs = if settings.json { logs.json().flatten_event(true).boxed() } else { logs.boxed() };
+    let (traces, telemetry) = traces::layer::<Registry>(settings.traces.as_ref())?;
     // Traces are filtered first: the log filter does not apply to their spans.
     tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).try_init()?;
     Ok(telemetry)
 }
 
-/// The filter of the log. Spans for tracing are never logged.
-pub fn filter(config: &TelemetryConfig) -> Result<EnvFilter, ParseError> {
-    let filter = EnvFilter::try_new(format!("{DEFAULT_DIRECTIVES},{}", config.log_filter))?;
+/// Whether a text is a log filter.
+pub fn check_filter(text: &str) -> Result<(), ParseError> {
+    filter(text).map(drop)
+}
+
+/// The filter of the log; without one, only errors are logged. Spans for tracing are never logged.
+fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    let given = if text.trim().is_empty() { "error" } else { text };
+    let filter = EnvFilter::try_new(format!("{DEFAULT_DIRECTIVES},{given}"))?;
     let spans = format!("{}={}", traces::TARGET, LevelFilter::OFF);
     Ok(filter.add_directive(spans.parse()?))
 }

@@ -22,7 +22,7 @@ pub struct Metric {
     /// Its name, by the conventions of OpenTelemetry.
     pub name: String,
     /// What kind of metric it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Whether it is a duration in seconds.
     #[serde(default)]
     pub seconds: bool,
@@ -36,7 +36,7 @@ pub struct Metric {
 /// A kind of metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum MetricKind {
     /// A value that only increases.
     Counter,
     /// A value that can increase and decrease.
@@ -58,10 +58,10 @@ pub struct Metrics(PrometheusHandle);
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
     /// The buckets are invalid.
-    #[error("metrics: {0}")]
+    #[error("metrics")]
     Build(#[from] BuildError),
     /// The process has a recorder already.
-    #[error("metrics: {0}")]
+    #[error("metrics")]
     Installed(#[from] SetRecorderError<PrometheusRecorder>),
 }
 
@@ -75,12 +75,12 @@ impl Metrics {
         for Metric { name, kind, seconds, labels, description } in METRICS.iter() {
             let unit = if *seconds { Unit::Seconds } else { Unit::Count };
             match kind {
-                Kind::Counter => metrics::describe_counter!(name.clone(), unit, description.clone()),
-                Kind::Gauge => metrics::describe_gauge!(name.clone(), unit, description.clone()),
-                Kind::Histogram => metrics::describe_histogram!(name.clone(), unit, description.clone()),
+                MetricKind::Counter => metrics::describe_counter!(name.clone(), unit, description.clone()),
+                MetricKind::Gauge => metrics::describe_gauge!(name.clone(), unit, description.clone()),
+                MetricKind::Histogram => metrics::describe_histogram!(name.clone(), unit, description.clone()),
             }
             // Starts at 0, so that the first increment is visible in a rate.
-            if *kind == Kind::Counter && labels.is_empty() {
+            if *kind == MetricKind::Counter && labels.is_empty() {
                 metrics::counter!(name.clone()).increment(0);
             }
         }

@@ -1,5 +1,7 @@
 //! Traces: spans of the target `otel`, exported by OTLP over gRPC, with W3C trace context.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TracerProvider as _;
@@ -15,10 +17,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::TracesConfig;
+use super::TracesSettings;
 
 /// The target of spans that belong to traces. Logs leave them out.
 pub const TARGET: &str = "otel";
+
+/// How long the export of the last spans may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The exporter of traces, to be shut down last.
 #[derive(Default)]
@@ -32,11 +37,11 @@ impl Telemetry {
         self.provider.is_some()
     }
 
-    /// Exports the spans that are still buffered.
-    pub fn shutdown(self) {
-        if let Some(provider) = self.provider
-            && let Err(error) = provider.shutdown()
-        {
+    /// Exports the spans that are still buffered, for up to a second.
+    pub async fn shutdown(self) {
+        let Some(provider) = self.provider else { return };
+        let shutdown = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+        if let Ok(Err(error)) = shutdown.await {
             tracing::warn!(%error, "failed to export the last spans");
         }
     }
@@ -44,11 +49,13 @@ impl Telemetry {
 
 /// The layer that exports traces, if they are configured. Otherwise it disables their spans: no other layer does, since a
 /// filter of the log applies to the log alone.
-pub fn layer<S>(config: Option<&TracesConfig>) -> Result<(impl Layer<S> + use<S>, Telemetry), ExporterBuildError>
+pub fn layer<S>(
+    settings: Option<&TracesSettings<'_>>,
+) -> Result<(impl Layer<S> + use<S>, Telemetry), ExporterBuildError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let provider = config.map(provider).transpose()?;
+    let provider = settings.map(provider).transpose()?;
     let layer = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("outflow"))
@@ -61,9 +68,9 @@ where
     Ok((layer.with_filter(filter.with_max_level_hint(level)), Telemetry { provider }))
 }
 
-fn provider(config: &TracesConfig) -> Result<SdkTracerProvider, ExporterBuildError> {
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(&config.endpoint).build()?;
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.sample_ratio)));
+fn provider(settings: &TracesSettings<'_>) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(settings.endpoint).build()?;
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio)));
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_sampler(sampler)
@@ -71,9 +78,8 @@ fn provider(config: &TracesConfig) -> Result<SdkTracerProvider, ExporterBuildErr
     Ok(provider.build())
 }
 
-/// The span of a call, in the trace of the caller. `path` is `/package.Service/Method`.
-pub fn rpc_span(path: &str, headers: &HeaderMap) -> Span {
-    let method = path.trim_start_matches('/');
+/// The span of a call, in the trace of the caller. `method` is `package.Service/Method`.
+pub fn rpc_span(method: &str, headers: &HeaderMap) -> Span {
     let span = tracing::info_span!(
         target: "otel",
         "rpc",
@@ -114,7 +120,7 @@ mod tests {
         let logs =
             fmt::layer().with_writer(std::io::sink).with_filter(filter_fn(|metadata| metadata.target() != TARGET));
         tracing::subscriber::with_default(registry().with(traces).with(logs), || {
-            assert!(rpc_span("/outflow.v1.ConnectionService/GetConnection", &HeaderMap::new()).is_disabled());
+            assert!(rpc_span("outflow.v1.ConnectionService/GetConnection", &HeaderMap::new()).is_disabled());
             assert!(!tracing::info_span!("another").is_disabled());
         });
     }

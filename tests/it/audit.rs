@@ -1,8 +1,11 @@
 //! ListAuditEvents: the content of events, pages, filters, and denied attempts.
 
+use std::time::Duration;
+
 use outflow::grpc::proto as pb;
 use outflow::model::Role;
 use prost_types::value::Kind;
+use tonic::Request;
 
 use crate::support::{Backend, Client, Clients as _, ErrorExt as _, TestServer, cron, on_both, parent};
 
@@ -203,4 +206,25 @@ async fn denied_calls_do_not_wait_for_the_audit_table() {
         events(&mut admin, pb::ListAuditEventsRequest { principal: "ann".into(), ..Default::default() }).await;
     let counted = counted.iter().map(|event| event.count).sum::<i64>();
     assert!((1..=3_000).contains(&counted), "{counted}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_list_writes_denied_attempts_once() {
+    let server = TestServer::start(Backend::Postgres).await;
+    let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
+    let connection = admin.connection("Partner").await.name;
+    ann.connections.get_connection(pb::GetConnectionRequest { name: connection }).await.expect_err("no role");
+    let pool = sqlx::PgPool::connect(&server.database_url).await.expect("the database");
+    let mut lock = pool.begin().await.expect("a transaction");
+    sqlx::query("LOCK TABLE audit_events IN EXCLUSIVE MODE").execute(&mut *lock).await.expect("locked");
+    // The list waits for the transaction that writes the attempt, and that one for the lock.
+    let mut list =
+        Request::new(pb::ListAuditEventsRequest { parent: parent(), principal: "ann".into(), ..Default::default() });
+    list.set_timeout(Duration::from_millis(300));
+    admin.audit.list_audit_events(list).await.expect_err("the deadline is exceeded");
+    lock.rollback().await.expect("rolled back");
+    server.app.flush_denied_attempts().await.expect("written");
+    let counted =
+        events(&mut admin, pb::ListAuditEventsRequest { principal: "ann".into(), ..Default::default() }).await;
+    assert_eq!(counted.iter().map(|event| event.count).sum::<i64>(), 1);
 }

@@ -48,7 +48,7 @@ async fn every_rpc_has_the_stated_outcome_for_every_kind_of_caller() {
             let before = database.content().await;
             for stranger in &strangers {
                 let refusal = sample.call(stranger, &names, &CallOptions::default()).await.expect_err("no valid token");
-                let expected = (Code::Unauthenticated, "UNAUTHENTICATED", "valid credentials are required");
+                let expected = (Code::Unauthenticated, "UNAUTHENTICATED", "a valid bearer token is required");
                 assert_eq!((refusal.code(), refusal.reason().as_str(), refusal.message()), expected, "{method}");
             }
             assert_eq!(database.content().await, before, "{method}");
@@ -59,9 +59,9 @@ async fn every_rpc_has_the_stated_outcome_for_every_kind_of_caller() {
                 let own = if *expected == OK { Names::make(&mut admin, "acme", number).await } else { names.clone() };
                 let before = database.content().await;
                 let options = CallOptions { secret: "x".into(), ..CallOptions::default() };
-                let answer = sample.call(client, &own, &options).await;
-                let code = answer.as_ref().map_or_else(tonic::Status::code, |_| Code::Ok);
-                let outcome = answer.map_or_else(|status| status.reason(), |_| OK.to_owned());
+                let response = sample.call(client, &own, &options).await;
+                let code = response.as_ref().map_or_else(tonic::Status::code, |_| Code::Ok);
+                let outcome = response.map_or_else(|status| status.reason(), |_| OK.to_owned());
                 assert_eq!(outcome, *expected, "{method} by {caller}");
                 assert!([Code::Ok, Code::PermissionDenied].contains(&code), "{method} by {caller}: {code:?}");
                 let same = code == Code::Ok || database.content().await == before;

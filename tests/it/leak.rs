@@ -1,7 +1,10 @@
-//! LEAK: a canary secret, sent to every method with logs at TRACE, does not occur in responses, statuses, logs, the
-//! audit log, the files of SQLite, or a dump of PostgreSQL, neither plain nor in base64, hexadecimal or URL encoding.
+//! LEAK: a canary secret, sent to every method with logs at TRACE, does not occur in responses, statuses, logs, traces,
+//! metrics, the audit log, the files of SQLite, or a dump of PostgreSQL, neither plain nor in base64, hexadecimal or URL
+//! encoding.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,7 +17,7 @@ use uuid::Uuid;
 
 use crate::support::{
     Backend, CallOptions, Client, Clients as _, Names, Process, SAMPLES, create_connection, new_database, object,
-    outflow, parent, password, print_line, program, text,
+    outflow, parent, password, print_line, program, receive_spans, text,
 };
 
 /// The encodings in which a secret could occur.
@@ -166,6 +169,15 @@ async fn send_misplaced_secrets(admin: &mut Client, names: &Names, secret: &str,
     haystack.status(&admin.connections.list_connections(list).await.expect_err("an invalid token"));
 }
 
+/// The metrics of a server.
+fn scrape(server: &Process) -> String {
+    let mut stream = TcpStream::connect(server.admin_address()).expect("a connection");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: outflow\r\nconnection: close\r\n\r\n").expect("sent");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("a response");
+    response
+}
+
 /// Dumps the database: the files of SQLite, or the output of `pg_dump`.
 fn dump(backend: Backend, directory: &Path, url: &str) -> Vec<u8> {
     if backend == Backend::Postgres {
@@ -183,7 +195,8 @@ async fn a_secret_is_in_no_response_log_or_database_file() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let directory = tempfile::tempdir().expect("a directory");
         let mut command = outflow(directory.path());
-        command.env("OUTFLOW_LOG", "trace");
+        let (collector, mut spans) = receive_spans();
+        command.env("OUTFLOW_LOG", "trace").env("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}"));
         let mut url = String::new();
         if backend == Backend::Postgres {
             outflow::vault::generate_first(&directory.path().join("keys")).expect("a key");
@@ -201,9 +214,13 @@ async fn a_secret_is_in_no_response_log_or_database_file() {
         let log = admin.audit.list_audit_events(list).await.expect("listed").into_inner();
         haystack.add("audit log", format!("{log:?}"));
         drop(admin);
+        haystack.add("metrics", scrape(&server));
         server.signal("TERM");
         assert!(server.child.wait().expect("the process exits").success());
         haystack.add("logs", server.output.lock().expect("its output").as_bytes());
+        while let Ok(span) = spans.try_recv() {
+            haystack.add("traces", span.encode_to_vec());
+        }
         haystack.add("database", dump(backend, directory.path(), &url));
 
         // Texts that must be there are found, which proves that the search works.
@@ -213,6 +230,9 @@ async fn a_secret_is_in_no_response_log_or_database_file() {
             ("audit log", "RotateConnectionCredential"),
             ("logs", "outflow.v1.ConnectionService/RotateConnectionCredential"),
             ("logs", "TRACE"),
+            ("traces", "outflow.v1.ConnectionService/RotateConnectionCredential"),
+            ("traces", "INSERT credentials"),
+            ("metrics", "outflow.v1.ConnectionService/RotateConnectionCredential"),
             ("database", "sftp.partner.example"),
         ] {
             assert!(haystack.find(what, known) > 0, "{known} is not in the {what}");

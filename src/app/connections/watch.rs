@@ -49,14 +49,22 @@ impl ConnectionWatcher {
 
     /// Reads the state of every watched connection once and notifies the streams of changed ones.
     pub async fn poll(&self) -> Result<()> {
+        let mut result = Ok(());
         for (organization, connections) in self.followed() {
-            let context = OpContext::system(TASK, organization, Instant::now() + POLL_TIMEOUT);
-            let scope = Scope { organization: &context.organization, read_context: self.store.read_context() };
-            let reader = self.store.background_reader().await?;
-            let states = blocking_exports::snapshots(&reader, &scope, &connections).await?;
-            for connection in connections {
-                self.publish(connection, states.get(&connection).copied());
+            if let Err(error) = self.poll_organization(organization, connections).await {
+                result = Err(error);
             }
+        }
+        result
+    }
+
+    async fn poll_organization(&self, organization: OrganizationId, connections: Vec<ConnectionUid>) -> Result<()> {
+        let context = OpContext::system(TASK, organization, Instant::now() + POLL_TIMEOUT);
+        let scope = Scope { organization: &context.organization, read_context: self.store.read_context() };
+        let reader = self.store.background_reader().await?;
+        let states = blocking_exports::snapshots(&reader, &scope, &connections).await?;
+        for connection in connections {
+            self.publish(connection, states.get(&connection).copied());
         }
         Ok(())
     }

@@ -42,10 +42,10 @@ pub fn accept_mutation<M: MutationRequest, T>(
         IdempotencyKey { request_id, digest: app.digest_request(&bytes) }
     });
     let mut validator = RequestValidator::new(&context);
-    let parsed = parse(&mut validator, request);
     if request_id.is_none() && !given.is_empty() {
         validator.add("request_id", "must be a UUID");
     }
+    let parsed = parse(&mut validator, request);
     let parsed = validator.into_result(parsed)?;
     Ok((context, parsed))
 }

@@ -18,14 +18,14 @@ use crate::model::{Caller, Error, Exhausted};
 /// Maximum number of concurrent unary calls. Further calls are refused.
 pub const MAX_UNARY_CALLS: usize = 256;
 
-/// Admits calls.
+/// Limits the number of concurrent unary calls.
 pub struct Admission {
     unary_calls: Arc<Semaphore>,
 }
 
-/// A call that was admitted; an extension of its request.
+/// A call that was authorized; an extension of its request.
 #[derive(Clone)]
-pub struct Admitted {
+pub struct AuthorizedCall {
     /// The method.
     pub method: &'static Method,
     /// When the call times out.
@@ -35,25 +35,20 @@ pub struct Admitted {
 }
 
 impl Admission {
-    /// Admits up to [`MAX_UNARY_CALLS`] unary calls at a time.
-    pub fn new() -> Self {
-        Self { unary_calls: Arc::new(Semaphore::new(MAX_UNARY_CALLS)) }
-    }
-
     /// How many unary calls are in flight.
     pub fn calls_in_flight(&self) -> usize {
         MAX_UNARY_CALLS - self.unary_calls.available_permits()
     }
 
-    /// Admits a call of an authenticated caller with the role of the method.
-    fn admit(&self, request: &Request, method: &'static Method) -> Result<Admitted, Error> {
+    /// Checks the role of the caller, and acquires a permit.
+    fn check(&self, request: &Request, method: &'static Method) -> Result<AuthorizedCall, Error> {
         let caller = request.extensions().get::<Arc<Caller>>().ok_or(Error::Unauthenticated)?;
         if !caller.has(method.role) {
             return Err(Error::RoleRequired(method.role));
         }
         let permit = if method.streams { None } else { Some(self.acquire_permit()?) };
         let started = request.extensions().get::<CallInfo>().map_or_else(Instant::now, |call| call.started);
-        Ok(Admitted {
+        Ok(AuthorizedCall {
             method,
             deadline: deadline::of(started, request.headers(), method.streams),
             permit: permit.map(|permit| Arc::new(permit) as Arc<dyn Any + Send + Sync>),
@@ -68,23 +63,23 @@ impl Admission {
 
 impl Default for Admission {
     fn default() -> Self {
-        Self::new()
+        Self { unary_calls: Arc::new(Semaphore::new(MAX_UNARY_CALLS)) }
     }
 }
 
-/// Admits a call or refuses it, and applies its deadline.
-pub async fn admit(State(admission): State<Arc<Admission>>, mut request: Request, next: Next) -> Response {
+/// Authorizes a call or refuses it, and applies its deadline.
+pub async fn authorize(State(admission): State<Arc<Admission>>, mut request: Request, next: Next) -> Response {
     let method = match Route::of(request.uri().path()) {
         Route::Method(method) => method,
         Route::Health | Route::Reflection => return next.run(request).await,
         Route::Unknown => return status::unknown_method().into_http(),
     };
-    let admitted = match admission.admit(&request, method) {
-        Ok(admitted) => admitted,
+    let call = match admission.check(&request, method) {
+        Ok(call) => call,
         Err(error) => return Status::from(error).into_http(),
     };
-    let deadline = admitted.deadline;
-    request.extensions_mut().insert(admitted);
+    let deadline = call.deadline;
+    request.extensions_mut().insert(call);
     match tokio::time::timeout_at(deadline.into(), next.run(request)).await {
         Ok(response) => with_reason(response),
         Err(_) => Status::from(Error::DeadlineExceeded).into_http(),

@@ -7,6 +7,6 @@ mod authenticate;
 mod drain;
 
 pub use access_log::{CallInfo, access_log};
-pub use admission::{Admission, Admitted, MAX_UNARY_CALLS, admit};
+pub use admission::{Admission, AuthorizedCall, MAX_UNARY_CALLS, authorize};
 pub use authenticate::{Authenticator, authenticate};
 pub use drain::drain;

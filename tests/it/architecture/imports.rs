@@ -44,7 +44,7 @@ impl Imports {
         let (mut edges, mut crates) = (BTreeSet::new(), BTreeSet::new());
         for (module, scope) in &scopes {
             for path in &scope.paths {
-                match resolve(&scopes, module, path, &mut Vec::new()) {
+                match resolve_own(&scopes, module, path) {
                     Some(file) if file != scope.file => {
                         edges.insert((scope.file.clone(), file));
                     }
@@ -105,7 +105,17 @@ fn module_of(file: &str) -> Module {
     if path == "lib" { Vec::new() } else { path.split('/').map(ToOwned::to_owned).collect() }
 }
 
-/// The file that a path of a module leads to; `None`: it is not of this crate.
+/// The file that a path of a module leads to; `None`: it is not of this crate. What a macro or an included file defines
+/// is not found in its module, so it counts as defined by the file of the module.
+fn resolve_own(scopes: &BTreeMap<Module, Scope>, module: &Module, path: &[String]) -> Option<String> {
+    let found = resolve(scopes, module, path, &mut Vec::new());
+    if found.is_some() || !["crate", "self", "super"].contains(&path[0].as_str()) {
+        return found;
+    }
+    (1..path.len()).rev().find_map(|length| resolve(scopes, module, &path[..length], &mut Vec::new()))
+}
+
+/// The file that a path of a module leads to; `None`: it is not found.
 fn resolve(
     scopes: &BTreeMap<Module, Scope>,
     module: &Module,

@@ -1,5 +1,6 @@
 //! Tests of ConnectionService, one file per RPC or group of RPCs.
 
+mod connection_types;
 mod create;
 mod credential;
 mod delete;
@@ -7,5 +8,4 @@ mod list;
 mod share;
 mod stream;
 mod suspend;
-mod types;
 mod update;

@@ -64,7 +64,7 @@ async fn contributors_cannot_tell_an_absent_connection_from_an_unusable_one() {
         for name in [connection.as_str(), absent] {
             let refusal = ann.exports.create_export(create_export(name, "Mine")).await.expect_err("not usable");
             assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::PermissionDenied, "NOT_PERMITTED"));
-            assert_eq!(refusal.message(), format!("not permitted on {name} (or it might not exist)"));
+            assert_eq!(refusal.message(), format!("permission denied on {name} (or it might not exist)"));
         }
         let refusal = admin.exports.create_export(create_export(absent, "Mine")).await.expect_err("absent");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));

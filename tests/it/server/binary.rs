@@ -57,6 +57,17 @@ fn unsafe_and_unknown_settings_are_refused_at_start() {
 }
 
 #[test]
+fn an_error_at_start_is_one_line_that_names_each_cause_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("an address").to_string();
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = outflow(directory.path()).env("OUTFLOW_LISTEN", &address).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("outflow: cannot listen on {address}: Address already in use (os error 98)\n");
+    assert_eq!(errors(&output), expected);
+}
+
+#[test]
 fn flags_override_the_environment_and_the_environment_overrides_the_file() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);

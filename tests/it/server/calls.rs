@@ -237,7 +237,7 @@ async fn delete_expired(server: &TestServer) -> u64 {
         denied: hours(24 * 30),
         audit: hours(24 * 400),
     };
-    let task = outflow::background::RetentionTask::new(server.app.store().clone(), retention);
+    let task = outflow::background::RetentionJob::new(server.app.store().clone(), retention);
     task.delete_batch().await.expect("deleted")
 }
 

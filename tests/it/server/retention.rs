@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use outflow::background::{RetentionTask, Task as _};
+use outflow::background::{RetentionJob, Task as _};
 use outflow::store::Retention;
 use sqlx::sqlite::SqlitePool;
 
@@ -26,7 +26,7 @@ async fn calls_write_while_many_expired_rows_are_deleted() {
     let hours = Duration::from_hours;
     let retention =
         Retention { request_ids: hours(24), releases: hours(24), denied: hours(24), audit: hours(24 * 400) };
-    let task = RetentionTask::new(server.app.store().clone(), retention);
+    let task = RetentionJob::new(server.app.store().clone(), retention);
     let running = tokio::spawn(async move { task.run_once().await.map_err(|error| error.to_string()) });
 
     let mut admin = server.admin().await;
@@ -44,4 +44,21 @@ async fn calls_write_while_many_expired_rows_are_deleted() {
     print_line(&format!(
         "retention: {calls} calls while {EXPIRED_ROWS} rows were deleted; the longest took {longest:?}"
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_background_transaction_on_sqlite_spends_its_budget_and_ends() {
+    let server = TestServer::start(Backend::Sqlite).await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let statements = server.app.store().transact_in_background(deadline, (), |transaction, ()| {
+        Box::pin(async move {
+            let mut statements = 0_u32;
+            while transaction.is_within_budget() {
+                statements += 1;
+                tokio::task::yield_now().await;
+            }
+            Ok(statements)
+        })
+    });
+    assert!(statements.await.expect("committed before the deadline") > 0);
 }

@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::SocketAddr;
 use std::process::Stdio;
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -14,12 +11,11 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use outflow::grpc::proto as pb;
 use outflow::model::Clock;
 use tokio::sync::mpsc;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request};
 
 use crate::support::{
-    Backend, Client, Clients as _, Issuer, Process, create_connection, issuer_settings, new_database, outflow, signal,
+    Backend, Client, Clients as _, Issuer, Process, create_connection, issuer_settings, new_database, outflow,
+    receive_spans, signal,
 };
 
 /// A sampled trace of a client, whose span calls the server.
@@ -27,39 +23,6 @@ const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CLIENT_SPAN_ID: &str = "00f067aa0ba902b7";
 /// A trace that its client does not sample.
 const UNSAMPLED_TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
-
-/// Receives spans by OTLP over gRPC.
-struct Receiver(mpsc::UnboundedSender<Span>);
-
-#[tonic::async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        for resource in request.into_inner().resource_spans {
-            let attributes = resource.resource.map(|resource| resource.attributes).unwrap_or_default();
-            let service = attributes.into_iter().find(|attribute| attribute.key == "service.name");
-            let service = service.and_then(|attribute| attribute.value).and_then(|value| value.value);
-            assert_eq!(service, Some(Value::StringValue("outflow".to_owned())));
-            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                self.0.send(span).map_err(|_| Status::unavailable("the test has ended"))?;
-            }
-        }
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-/// Starts a receiver. Returns its address and the received spans.
-fn receive_spans() -> (SocketAddr, mpsc::UnboundedReceiver<Span>) {
-    let (sender, spans) = mpsc::unbounded_channel();
-    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("an address")).expect("a listener");
-    let address = incoming.local_addr().expect("an address");
-    tokio::spawn(
-        Server::builder().add_service(TraceServiceServer::new(Receiver(sender))).serve_with_incoming(incoming),
-    );
-    (address, spans)
-}
 
 fn in_trace<T>(message: T, trace_id: &str, flags: &str) -> Request<T> {
     let mut request = Request::new(message);

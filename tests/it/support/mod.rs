@@ -11,6 +11,7 @@ mod issuer;
 mod postgres;
 mod proxy;
 mod server;
+mod spans;
 mod vault;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use issuer::{Issuer, issuer_settings};
 pub use postgres::{new_database, program, server_log_lines};
 pub use proxy::Proxy;
 pub use server::{Backend, TestServer, on_both};
+pub use spans::receive_spans;
 
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_mins(1);

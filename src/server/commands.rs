@@ -1,0 +1,55 @@
+//! The operations of the commands that do not serve.
+
+use chrono::TimeDelta;
+
+use crate::config::Config;
+use crate::grpc::health;
+use crate::identity::{DevelopmentError, DevelopmentIdentity, TokenClaims};
+use crate::model::{Clock, Role};
+use crate::store::{ConnectError, DatabaseSettings, SchemaState, Store};
+use crate::vault::{self, KeyError, KeyListing};
+
+use super::error::StartError;
+
+/// Applies all pending migrations.
+pub async fn migrate(config: &Config) -> Result<SchemaState, StartError> {
+    Ok(open_store(config)?.migrate().await?)
+}
+
+/// Reads the state of the schema; changes nothing.
+pub async fn schema_state(config: &Config) -> Result<SchemaState, StartError> {
+    Ok(open_store(config)?.schema_state().await?)
+}
+
+/// Whether the server with this configuration is ready.
+pub async fn is_ready(config: &Config) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    health::check(config.api.admin_listen).await
+}
+
+/// Writes a new key into the key directory and returns its id.
+pub fn generate_key(config: &Config, id: Option<&str>) -> Result<String, KeyError> {
+    vault::generate(&config.keys.directory, id)
+}
+
+/// Lists the keys of the key directory.
+pub fn list_keys(config: &Config) -> Result<Vec<KeyListing>, KeyError> {
+    vault::list(&config.keys.directory, config.keys.primary.as_deref())
+}
+
+/// Mints a token of the development identity.
+pub fn mint_token(
+    config: &Config,
+    organization: String,
+    subject: String,
+    roles: Vec<Role>,
+    groups: Vec<String>,
+    ttl: TimeDelta,
+) -> Result<String, DevelopmentError> {
+    let claims = TokenClaims { organization, subject, roles, groups, ttl };
+    DevelopmentIdentity::open(&config.data_dir)?.mint(&claims, Clock::default().now())
+}
+
+fn open_store(config: &Config) -> Result<Store, ConnectError> {
+    let settings = DatabaseSettings { url: config.database.url(), max_connections: 2 };
+    Store::open(&settings, Vec::new(), Clock::default())
+}
