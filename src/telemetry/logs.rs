@@ -8,7 +8,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
-use super::Settings;
+use super::settings::Settings;
 use super::traces::{self, Telemetry};
 
 /// Directives that apply unless the setting names their targets: the lines of the migration library repeat our own.

@@ -17,7 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::TracesSettings;
+use super::settings::TracesSettings;
 
 /// The target of spans that belong to traces. Logs leave them out.
 pub const TARGET: &str = "otel";

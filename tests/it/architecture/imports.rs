@@ -112,7 +112,7 @@ fn resolve_own(scopes: &BTreeMap<Module, Scope>, module: &Module, path: &[String
     if found.is_some() || !["crate", "self", "super"].contains(&path[0].as_str()) {
         return found;
     }
-    (1..path.len()).rev().find_map(|length| resolve(scopes, module, &path[..length], &mut Vec::new()))
+    (2..path.len()).rev().find_map(|length| resolve(scopes, module, &path[..length], &mut Vec::new()))
 }
 
 /// The file that a path of a module leads to; `None`: it is not found.

@@ -147,7 +147,7 @@ async fn immutable_and_unknown_paths_are_refused_with_advice() {
         for (path, reason, advice) in [
             ("connection", "IMMUTABLE_FIELD", "AttachExport"),
             ("state", "IMMUTABLE_FIELD", "DetachExport"),
-            ("name", "IMMUTABLE_FIELD", "immutable"),
+            ("name", "IMMUTABLE_FIELD", "never change"),
             ("creator", "INVALID_FIELD", "display_name"),
             ("payload.tables", "INVALID_FIELD", "whole"),
             ("nonsense", "INVALID_FIELD", "display_name"),
