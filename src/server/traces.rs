@@ -5,7 +5,6 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
@@ -16,14 +15,17 @@ use crate::grpc::status::code_name;
 use crate::telemetry::{inject_span_context, rpc_span};
 
 /// Traces a call.
-pub async fn trace(mut request: Request, next: Next) -> Response {
+pub async fn trace<F>(mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let path = request.uri().path();
     // Any path may be called without a token, so one that is unknown is not recorded.
     let method = if Route::of(path) == Route::Unknown { OTHER_METHOD } else { path.trim_start_matches('/') };
     let span = rpc_span(method, request.headers());
     // If the caller sent no trace context, a new trace starts; the access log has its id too.
     inject_span_context(&span, request.headers_mut());
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = next(request).instrument(span.clone()).await;
     let code = Status::from_header_map(response.headers()).map(|status| status.code());
     if let Some(code) = code {
         record_code(&span, code);

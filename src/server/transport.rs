@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use http::header;
@@ -49,6 +50,14 @@ pub struct Api {
     router: Router,
 }
 
+/// What the middleware needs.
+struct Middleware {
+    app: App,
+    authenticator: Authenticator,
+    admission: Arc<Admission>,
+    traces: bool,
+}
+
 /// Serves health and metrics in plaintext. It starts first and is aborted last, so that a
 /// draining server still reports that it is not ready.
 pub async fn serve_admin(
@@ -87,15 +96,24 @@ pub fn api(
     let tls = config.exposure.tls().map(tls).transpose().map_err(StartError::Transport)?;
     let authenticator =
         Authenticator { app: app.clone(), verifier, public_reflection: config.exposure.is_development() };
-    let middleware = ServiceBuilder::new()
-        .option_layer(traces.then(|| from_fn(trace)))
-        .layer(from_fn_with_state(app.clone(), drain))
-        .layer(from_fn_with_state(app.clone(), access_log))
-        .layer(from_fn_with_state(Arc::new(authenticator), authenticate))
-        .layer(from_fn_with_state(admission, authorize))
+    let middleware = Middleware { app: app.clone(), authenticator, admission, traces };
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(Arc::new(middleware), handle))
         .layer(CatchPanicLayer::custom(panicked));
-    let router = routes(app, health, config.reflection)?.into_axum_router().layer(middleware);
+    let router = routes(app, health, config.reflection)?.into_axum_router().layer(layers);
     Ok(Api { protocol: Protocol { tls, http1: false }, router })
+}
+
+/// Handles a call: passes it through the middleware to the services.
+///
+/// One layer for all middleware, because each layer would clone all layers below it for every call.
+async fn handle(State(middleware): State<Arc<Middleware>>, request: Request, next: Next) -> Response {
+    let Middleware { app, authenticator, admission, traces } = &*middleware;
+    let authorized = |request| authorize(admission, request, |request| next.run(request));
+    let authenticated = |request| authenticate(authenticator, request, authorized);
+    let logged = |request| access_log(app, request, authenticated);
+    let drained = |request| drain(app, request, logged);
+    if *traces { trace(request, drained).await } else { drained(request).await }
 }
 
 fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartError> {

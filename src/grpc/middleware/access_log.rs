@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt as _;
@@ -48,14 +47,17 @@ struct CallRecord {
 }
 
 /// Logs a call, and records a denied attempt in the application.
-pub async fn access_log(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub async fn access_log<F>(app: &App, mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let route = Route::of(request.uri().path());
     if matches!(route, Route::Health | Route::Reflection) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let mut record = CallRecord::new(request.uri().path(), route, request.headers());
     request.extensions_mut().insert(record.info.clone());
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if let Some(attempt) = record.on_response(&mut response) {
         app.record_denied_attempt(attempt);
     }

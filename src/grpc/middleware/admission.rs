@@ -4,8 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status};
@@ -68,10 +67,13 @@ impl Default for Admission {
 }
 
 /// Authorizes a call or refuses it, and applies its deadline.
-pub async fn authorize(State(admission): State<Arc<Admission>>, mut request: Request, next: Next) -> Response {
+pub async fn authorize<F>(admission: &Admission, mut request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let method = match Route::of(request.uri().path()) {
         Route::Method(method) => method,
-        Route::Health | Route::Reflection => return next.run(request).await,
+        Route::Health | Route::Reflection => return next(request).await,
         Route::Unknown => return status::unknown_method().into_http(),
     };
     let call = match admission.check(&request, method) {
@@ -80,7 +82,7 @@ pub async fn authorize(State(admission): State<Arc<Admission>>, mut request: Req
     };
     let deadline = call.deadline;
     request.extensions_mut().insert(call);
-    match tokio::time::timeout_at(deadline.into(), next.run(request)).await {
+    match tokio::time::timeout_at(deadline.into(), next(request)).await {
         Ok(response) => with_reason(response),
         Err(_) => Status::from(Error::DeadlineExceeded).into_http(),
     }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderMap, header};
 use tonic::Status;
@@ -33,18 +32,21 @@ impl Authenticator {
 
 /// Authenticates the caller of a call. Health checks need no authentication, nor does reflection if it is configured as
 /// public.
-pub async fn authenticate(
-    State(authenticator): State<Arc<Authenticator>>,
+pub async fn authenticate<F>(
+    authenticator: &Authenticator,
     mut request: Request,
-    next: Next,
-) -> Response {
+    next: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let open = match Route::of(request.uri().path()) {
         Route::Health => true,
         Route::Reflection => authenticator.public_reflection,
         Route::Method(_) | Route::Unknown => false,
     };
     if open {
-        return next.run(request).await;
+        return next(request).await;
     }
     let caller = match authenticator.caller(request.headers()).await {
         Ok(caller) => caller,
@@ -59,5 +61,5 @@ pub async fn authenticate(
         let _ = call.caller.set(Arc::clone(&caller));
     }
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    next(request).await
 }

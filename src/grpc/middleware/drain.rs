@@ -1,8 +1,7 @@
 //! Drain: ends the response streams of health and reflection on shutdown, which do not end by themselves.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use futures_util::{FutureExt as _, stream};
 use http::HeaderMap;
@@ -15,14 +14,17 @@ use crate::grpc::methods::Route;
 use crate::model::{Error, Unavailable};
 
 /// Ends streams of health and reflection on shutdown.
-pub async fn drain(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn drain<F>(app: &App, request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let drained = matches!(Route::of(request.uri().path()), Route::Health | Route::Reflection);
-    let response = next.run(request).await;
+    let response = next(request).await;
     // A response without a body has its status in the headers already.
     if !drained || response.body().is_end_stream() {
         return response;
     }
-    response.map(|body| until_shutdown(body, &app))
+    response.map(|body| until_shutdown(body, app))
 }
 
 /// A body that ends with UNAVAILABLE on shutdown.
