@@ -108,7 +108,7 @@ pub enum ValueType {
 pub enum LaunchStage {
     /// May still change.
     Preview,
-    /// Generally available.
+    /// Generally available: changes are compatible.
     Ga,
     /// Existing connections continue to work; new ones should not be created.
     Deprecated,

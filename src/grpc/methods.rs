@@ -29,9 +29,6 @@ pub enum Route {
 /// Every method of every service, sorted by name.
 pub const METHODS: &[Method] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 
-/// The name of unknown methods in metrics and traces, by OpenTelemetry's conventions.
-pub const OTHER_METHOD: &str = "_OTHER";
-
 /// The methods that probes call.
 const HEALTH: [&str; 3] =
     ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
@@ -60,6 +57,15 @@ impl Route {
             Self::Reflection
         } else {
             Self::Unknown
+        }
+    }
+
+    /// The name of the method in metrics and traces. It is one of a fixed set, because any path can be called without a
+    /// token: what is not a method of this service is `_OTHER`, as in OpenTelemetry's conventions.
+    pub fn method_name(self) -> &'static str {
+        match self {
+            Self::Method(method) => method.name,
+            Self::Health | Self::Reflection | Self::Unknown => "_OTHER",
         }
     }
 }

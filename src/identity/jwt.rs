@@ -27,7 +27,7 @@ pub(super) const MAX_CACHED_TOKENS: u64 = 2048;
 
 /// An issuer whose tokens are accepted.
 pub struct Issuer {
-    /// Its configuration.
+    /// Its name, audiences and claims.
     pub settings: IssuerSettings,
     /// Its key set.
     pub keys: KeySet,

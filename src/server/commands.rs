@@ -2,14 +2,13 @@
 
 use chrono::TimeDelta;
 
+use super::error::StartError;
 use crate::config::Config;
 use crate::grpc::health;
 use crate::identity::{DevelopmentError, DevelopmentIdentity, TokenClaims};
 use crate::model::{Clock, Role};
 use crate::store::{ConnectError, DatabaseSettings, SchemaState, Store};
 use crate::vault::{self, KeyError, KeyListing};
-
-use super::error::StartError;
 
 /// Applies all pending migrations.
 pub async fn migrate(config: &Config) -> Result<SchemaState, StartError> {

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
 use tracing::{Instrument as _, Span};
 
-use crate::grpc::methods::{OTHER_METHOD, Route};
+use crate::grpc::methods::Route;
 use crate::grpc::status::code_name;
 use crate::telemetry::{inject_span_context, rpc_span};
 
@@ -19,10 +19,7 @@ pub async fn trace<F>(mut request: Request, next: impl FnOnce(Request) -> F) -> 
 where
     F: Future<Output = Response>,
 {
-    let path = request.uri().path();
-    // Any path may be called without a token, so one that is unknown is not recorded.
-    let method = if Route::of(path) == Route::Unknown { OTHER_METHOD } else { path.trim_start_matches('/') };
-    let span = rpc_span(method, request.headers());
+    let span = rpc_span(Route::of(request.uri().path()).method_name(), request.headers());
     // If the caller sent no trace context, a new trace starts; the access log has its id too.
     inject_span_context(&span, request.headers_mut());
     let response = next(request).instrument(span.clone()).await;

@@ -20,7 +20,7 @@ const ADVISORY_LOCK: i64 = 0x6f75_7466_6c6f_7701;
 /// How long rows are kept, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Request ids.
+    /// Request ids of mutations.
     pub request_ids: Duration,
     /// Releases; cursors are valid for one hour less.
     pub releases: Duration,
@@ -33,9 +33,9 @@ pub struct Retention {
 /// A kind of rows with its own retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpiringRows {
-    /// Request ids.
+    /// Request ids of mutations.
     RequestIds,
-    /// Releases.
+    /// Releases, from which followers resume.
     Releases,
     /// Denied attempts in the audit log.
     DeniedAttempts,
@@ -44,7 +44,7 @@ pub enum ExpiringRows {
 }
 
 impl ExpiringRows {
-    /// All kinds.
+    /// Every kind, in the order of deletion.
     pub const ALL: [Self; 4] = [Self::RequestIds, Self::Releases, Self::DeniedAttempts, Self::AuditEvents];
 }
 

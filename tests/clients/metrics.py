@@ -13,7 +13,6 @@ import servers
 import trailers
 
 
-
 def documented():
     """Returns the kind and the labels of each documented metric, by its name in the output."""
     listed = tomllib.loads((servers.ROOT / "src/telemetry/metrics.toml").read_text())["metric"]

@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::app::{App, DeniedAttempt};
-use crate::grpc::methods::{OTHER_METHOD, Route};
+use crate::grpc::methods::Route;
 use crate::grpc::status;
 use crate::model::Caller;
 
@@ -119,14 +119,10 @@ impl CallRecord {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         let elapsed = self.info.started.elapsed();
-        let method = match self.route {
-            Route::Method(method) => method.name,
-            Route::Health | Route::Reflection | Route::Unknown => OTHER_METHOD,
-        };
         metrics::histogram!(
             "rpc.server.call.duration",
             "rpc.system.name" => "grpc",
-            "rpc.method" => method,
+            "rpc.method" => self.route.method_name(),
             "rpc.response.status_code" => status::code_name(self.code)
         )
         .record(elapsed);

@@ -13,11 +13,11 @@ use crate::grpc::methods::Route;
 use crate::identity::{AuthnError, Verifier, bearer_token};
 use crate::model::{Caller, Error};
 
-/// Authenticates callers.
+/// What the authentication of a caller needs.
 pub struct Authenticator {
     /// The application, for its clock.
     pub app: App,
-    /// Verifies tokens.
+    /// The issuers whose tokens are accepted.
     pub verifier: Verifier,
     /// Whether reflection needs no token.
     pub public_reflection: bool,
@@ -30,8 +30,7 @@ impl Authenticator {
     }
 }
 
-/// Authenticates the caller of a call. Health checks need no authentication, nor does reflection if it is configured as
-/// public.
+/// Authenticates the caller. Health checks need no token, nor does reflection in development mode.
 pub async fn authenticate<F>(
     authenticator: &Authenticator,
     mut request: Request,

@@ -7,7 +7,7 @@ use outflow::background::{RetentionJob, Task as _};
 use outflow::store::Retention;
 use sqlx::sqlite::SqlitePool;
 
-use crate::support::{Backend, Clients as _, TestServer, create_connection, print_line};
+use crate::support::{Backend, Clients as _, TestServer, create_connection, print_line, with_timeout};
 
 const EXPIRED_ROWS: i64 = 5_000;
 
@@ -60,5 +60,6 @@ async fn a_background_transaction_on_sqlite_spends_its_budget_and_ends() {
             Ok(statements)
         })
     });
-    assert!(statements.await.expect("committed before the deadline") > 0);
+    let statements = with_timeout("the end of the budget", statements).await;
+    assert!(statements.expect("committed before the deadline") > 0);
 }

@@ -35,7 +35,7 @@ pub struct TestServer {
     pub clock: Clock,
     /// The directory of its files.
     pub data_dir: PathBuf,
-    /// Its application.
+    /// The application that it serves.
     pub app: App,
     identity: DevelopmentIdentity,
     stop: CancellationToken,
