@@ -149,7 +149,7 @@ pub fn occurrence_to_proto(occurrence: Occurrence) -> pb::preview_schedule_respo
     };
     pb::preview_schedule_response::Occurrence {
         time: Some(time_to_proto(occurrence.time)),
-        local_time: occurrence.local_time,
+        local_time: occurrence.local_time.to_rfc3339(),
         shift: shift.into(),
     }
 }

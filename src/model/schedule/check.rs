@@ -97,7 +97,8 @@ impl Schedule {
                 let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
                 let what = format!(
                     "fires at {} and again at {}; the connection type requires {min_interval_seconds} s between occurrences",
-                    before.local_time, occurrence.local_time
+                    before.local_time.to_rfc3339(),
+                    occurrence.local_time.to_rfc3339()
                 );
                 return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));
             }

@@ -6,7 +6,7 @@
 use std::iter;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -21,8 +21,8 @@ use crate::model::{Error, Result, limits};
 pub struct Occurrence {
     /// The nominal instant.
     pub time: DateTime<Utc>,
-    /// The nominal instant in the schedule's time zone (UTC for an interval): RFC 3339 with its offset.
-    pub local_time: String,
+    /// The nominal instant in the schedule's time zone (UTC for an interval).
+    pub local_time: DateTime<FixedOffset>,
     /// How a change of the zone's offset affected it.
     pub shift: Shift,
 }
@@ -179,8 +179,7 @@ fn next_of_interval(every: Duration, anchor: DateTime<Utc>, after: DateTime<Utc>
 }
 
 fn occurrence(zone: Tz, time: DateTime<Utc>, shift: Shift) -> Occurrence {
-    let local = time.with_timezone(&zone).fixed_offset();
-    Occurrence { time, local_time: local.to_rfc3339_opts(SecondsFormat::AutoSi, false), shift }
+    Occurrence { time, local_time: time.with_timezone(&zone).fixed_offset(), shift }
 }
 
 /// The delay of a run: the first 8 bytes of SHA-256(uid, nominal time in microseconds), modulo the window.

@@ -145,9 +145,9 @@ impl Subject {
                     break;
                 };
                 let local = time.with_timezone(&zone).format("%Y-%m-%dT%H:%M:%S%:z").to_string();
-                let same = found
-                    .as_ref()
-                    .is_some_and(|found| found.time == *time && found.shift == *shift && found.local_time == local);
+                let same = found.as_ref().is_some_and(|found| {
+                    found.time == *time && found.shift == *shift && found.local_time.to_rfc3339() == local
+                });
                 tally.compare(same, || format!("{}: found {found:?}, expected {time} {shift:?}", what()));
                 if !same {
                     break;
