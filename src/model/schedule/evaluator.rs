@@ -17,7 +17,7 @@ use super::zone::{self, Pass};
 use crate::model::{Error, Result, limits};
 
 /// An occurrence of a schedule, before jitter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occurrence {
     /// The nominal instant.
     pub time: DateTime<Utc>,
