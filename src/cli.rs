@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Exposure, Flags, Identity, LogFormat, TelemetryConfig};
+use crate::config::{self, Config, Exposure, Flags, Identity, LogFormat, TelemetryConfig, TimeZoneData};
 use crate::model::Role;
 use crate::server::{self, Observability, Server};
 use crate::telemetry::{self, LogOutput, Metrics, Telemetry, TracesSettings};
@@ -45,7 +45,7 @@ enum Command {
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print the version.
+    /// Print the version, and the release of the time zones.
     Version,
 }
 
@@ -129,7 +129,7 @@ pub fn run() -> ExitCode {
 async fn execute(cli: Cli) -> Result<ExitCode> {
     let command = cli.command.unwrap_or(Command::Serve);
     if let Command::Version = command {
-        print_line(env!("CARGO_PKG_VERSION"))?;
+        print_line(&version(&cli.flags)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let values = cli.flags.read()?;
@@ -273,6 +273,15 @@ fn mint(config: &Config, command: TokenCommand) -> Result<ExitCode> {
     let ttl = TimeDelta::from_std(ttl)?;
     print_line(&server::mint_token(config, organization, subject, roles.collect(), group, ttl)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The version of the binary, and the release of the configured time zones, or of the bundled ones if the configuration is
+/// invalid.
+fn version(flags: &Flags) -> Result<String> {
+    let config = flags.read().and_then(|values| Config::parse(&values));
+    let data = config.map_or(TimeZoneData::Bundled, |config| config.time_zone_data);
+    let release = server::time_zone_release(&data)?;
+    Ok(format!("{}\ntime zones {release}", env!("CARGO_PKG_VERSION")))
 }
 
 fn print_line(line: &str) -> Result<()> {

@@ -12,6 +12,7 @@ use super::connections::ConnectionWatcher;
 use super::denied_attempts::DeniedAttempts;
 use super::streams::StreamPermits;
 use crate::catalog::{Catalog, ConnectionType};
+use crate::model::schedule::ScheduleCompiler;
 use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
 use crate::store::{Scope, Store, credentials};
 use crate::vault::{RequestHasher, Vault};
@@ -41,6 +42,8 @@ pub struct Parts {
     pub vault: Vault,
     /// Digests requests.
     pub hasher: RequestHasher,
+    /// Compiles and validates schedules.
+    pub schedules: ScheduleCompiler,
     /// The clock for informational times.
     pub clock: Clock,
     /// Tracks the tasks of streams and of flushes.
@@ -86,6 +89,11 @@ impl App {
     /// The current time, for information.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.parts.clock.now()
+    }
+
+    /// Compiles and validates schedules.
+    pub fn schedules(&self) -> &ScheduleCompiler {
+        &self.0.parts.schedules
     }
 
     /// The database.

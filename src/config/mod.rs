@@ -11,6 +11,7 @@ mod identity;
 mod keys;
 mod print;
 mod retention;
+mod schedules;
 mod setting;
 mod settings;
 mod source;
@@ -28,6 +29,7 @@ pub use identity::{Identity, JwtConfig, KeySetLocation};
 pub use keys::{KeyLocation, KeysConfig};
 pub use print::{effective, reference};
 pub use retention::RetentionConfig;
+pub use schedules::TimeZoneData;
 pub use setting::{Setting, SettingValue};
 pub use settings::{SETTINGS, all};
 pub use source::{Source, Values};
@@ -49,6 +51,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How long the audit log is kept.
     pub retention: RetentionConfig,
+    /// Where the rules of time zones come from.
+    pub time_zone_data: TimeZoneData,
 }
 
 impl Config {
@@ -64,6 +68,7 @@ impl Config {
             catalog_dir: values.get("catalog_dir")?,
             telemetry: TelemetryConfig::parse(values)?,
             retention: RetentionConfig::parse(values)?,
+            time_zone_data: TimeZoneData::parse(values)?,
         })
     }
 }

@@ -1,16 +1,17 @@
 //! Every setting, by concern.
 
 use super::setting::Setting;
-use super::{api, database, identity, keys, retention, telemetry};
+use super::{api, database, identity, keys, retention, schedules, telemetry};
 
 /// Every setting, by concern.
-pub const SETTINGS: [(&str, &[Setting]); 6] = [
+pub const SETTINGS: [(&str, &[Setting]); 7] = [
     ("API", api::SETTINGS),
     ("Identity", identity::SETTINGS),
     ("Database", database::SETTINGS),
     ("Keys and catalog", keys::SETTINGS),
     ("Telemetry", telemetry::SETTINGS),
     ("Retention", retention::SETTINGS),
+    ("Schedules", schedules::SETTINGS),
 ];
 
 /// Every setting.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::json::{self, Labels, Object};
-use super::schedule::{Evaluator, Schedule};
+use super::schedule::{Evaluator, Schedule, ScheduleCompiler};
 use super::token::{Etag, TokenKind};
 use super::{
     Availability, ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, Payload, ResourceId,
@@ -141,17 +141,17 @@ impl Export {
     }
 
     /// First due time of its schedule after `begin`, ignoring its state; `None` if there is none.
-    pub fn first_due_time(&self, begin: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let evaluator = evaluator(self.schedule.as_ref(), self.create_time)?;
+    pub fn first_due_time(&self, schedules: &ScheduleCompiler, begin: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let evaluator = evaluator(schedules, self.schedule.as_ref(), self.create_time)?;
         Some(evaluator.next_run_time(self.uid.0, begin)?.next_run_time)
     }
 
     /// The export with its due time advanced past `now`, if the stored one has passed.
     #[must_use]
-    pub fn with_due_time_after(mut self, now: DateTime<Utc>) -> Self {
+    pub fn with_due_time_after(mut self, schedules: &ScheduleCompiler, now: DateTime<Utc>) -> Self {
         let due = self.next_due_time;
         self.next_due_time =
-            due.and_then(|due| due_time_after(due, self.schedule.as_ref(), self.uid, self.create_time, now));
+            due.and_then(|due| due_time_after(schedules, due, self.schedule.as_ref(), self.uid, self.create_time, now));
         self
     }
 
@@ -183,6 +183,7 @@ impl Export {
 /// A stored due time that is after `now` or, once it has passed, the next due time of the schedule; `None` if the
 /// schedule is disabled or has no further occurrence.
 pub fn due_time_after(
+    schedules: &ScheduleCompiler,
     due: DateTime<Utc>,
     schedule: Option<&Schedule>,
     uid: ExportUid,
@@ -193,14 +194,18 @@ pub fn due_time_after(
         return Some(due);
     }
     // Jitter is shorter than the distance between two occurrences, so the next due time is later than this one.
-    Some(evaluator(schedule, create_time)?.next_run_due(uid.0, due, now)?.next_run_time)
+    Some(evaluator(schedules, schedule, create_time)?.next_run_due(uid.0, due, now)?.next_run_time)
 }
 
 /// The evaluator of an enabled schedule.
-fn evaluator(schedule: Option<&Schedule>, create_time: DateTime<Utc>) -> Option<Evaluator> {
+fn evaluator(
+    schedules: &ScheduleCompiler,
+    schedule: Option<&Schedule>,
+    create_time: DateTime<Utc>,
+) -> Option<Evaluator> {
     let schedule = schedule.filter(|schedule| schedule.enabled)?;
     // Stored schedules were checked when they were saved.
-    Evaluator::new(schedule, create_time).ok()
+    schedules.compile(schedule, create_time).ok()
 }
 
 /// Filter for listing exports; unset fields match everything.

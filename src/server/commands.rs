@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 
 use super::error::StartError;
-use crate::config::Config;
+use super::startup;
+use crate::config::{Config, TimeZoneData};
 use crate::grpc::health;
 use crate::identity::{DevelopmentError, DevelopmentIdentity, TokenClaims};
 use crate::model::{Clock, Role};
@@ -18,6 +19,11 @@ pub async fn migrate(config: &Config) -> Result<SchemaState, StartError> {
 /// Reads the state of the schema; changes nothing.
 pub async fn schema_state(config: &Config) -> Result<SchemaState, StartError> {
     Ok(open_store(config)?.schema_state().await?)
+}
+
+/// The release of the time zones.
+pub fn time_zone_release(data: &TimeZoneData) -> Result<String, StartError> {
+    Ok(startup::time_zones::open(data)?.release().to_owned())
 }
 
 /// Whether the server with this configuration is ready.

@@ -1,6 +1,7 @@
 //! Why a server did not start, and why it ended.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::config::ConfigError;
@@ -23,6 +24,9 @@ pub enum StartError {
     /// The schema cannot be migrated or used.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// The directory has no rules of time zones.
+    #[error("cannot read time zones in {}", .0.display())]
+    TimeZones(PathBuf, #[source] jiff::Error),
     /// The keys cannot be loaded or created.
     #[error("keys")]
     Keys(#[from] KeyError),

@@ -14,6 +14,7 @@ use crate::config::{Config, Migrate};
 use crate::grpc::health::Health;
 use crate::grpc::middleware::Admission;
 use crate::model::Clock;
+use crate::model::schedule::ScheduleCompiler;
 use crate::store::{self, DatabaseSettings, Retention, Store};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
@@ -29,7 +30,7 @@ mod startup;
 mod traces;
 mod transport;
 
-pub use commands::{generate_key, is_ready, list_keys, migrate, mint_token, schema_state};
+pub use commands::{generate_key, is_ready, list_keys, migrate, mint_token, schema_state, time_zone_release};
 pub use error::{StartError, UnexpectedEnd};
 pub use listener::MAX_CONNECTIONS;
 
@@ -173,6 +174,8 @@ impl Server {
 /// Opens catalog, database and keys, and builds the application on them.
 async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App, StartError> {
     let catalog = Catalog::load(config.catalog_dir.as_deref())?;
+    let time_zones = startup::time_zones::open(&config.time_zone_data)?;
+    tracing::info!(release = time_zones.release(), "time zones");
     let database = DatabaseSettings { url: config.database.url(), max_connections: config.database.max_connections };
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
@@ -184,5 +187,6 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     startup::schema::prepare(&store, config.database.migrate).await?;
     let hasher = startup::keys::prepare(&store, &vault).await?;
     let (tasks, stop) = (lifecycle.tasks().clone(), lifecycle.stop_token().clone());
-    Ok(App::new(Parts { store, catalog, vault, hasher, clock: clock.clone(), tasks, stop }))
+    let schedules = ScheduleCompiler::new(time_zones);
+    Ok(App::new(Parts { store, catalog, vault, hasher, schedules, clock: clock.clone(), tasks, stop }))
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
 use super::query::expressions::{availability, now};
-use crate::model::schedule::Schedule;
+use crate::model::schedule::{Schedule, ScheduleCompiler};
 use crate::model::{
     Availability, ConnectionUid, Cursor, Error, ExportName, ExportState, ExportUid, ReleaseCause, ResourceId, Result,
     due_time_after,
@@ -47,9 +47,9 @@ pub struct Blocking {
 
 impl Blocking {
     /// Next time after `time` at which it runs; `None` if it will not run.
-    pub fn next_run_time_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub fn next_run_time_after(&self, schedules: &ScheduleCompiler, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let due = self.next_due_time.filter(|_| self.state == ExportState::Active)?;
-        due_time_after(due, self.schedule.as_ref(), self.uid, self.create_time, time)
+        due_time_after(schedules, due, self.schedule.as_ref(), self.uid, self.create_time, time)
     }
 }
 

@@ -236,7 +236,7 @@ impl StreamTask {
             let event = match event {
                 Event::Released(name, cause) => BlockingEvent::Released(name, cause),
                 Event::Blocking(blocking) => BlockingEvent::Blocking {
-                    next_run_time: blocking.next_run_time_after(now),
+                    next_run_time: blocking.next_run_time_after(self.app.schedules(), now),
                     name: blocking.name,
                     display_name: blocking.display_name,
                     creator: blocking.creator,

@@ -2,11 +2,10 @@
 
 use uuid::Uuid;
 
-use super::settings::CheckedSchedules;
 use super::{BatchOutcome, attachment, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::json::Object;
-use crate::model::{Connection, ConnectionName, Error, Export, Invalid, ResourceId, Result};
+use crate::model::{Connection, ConnectionName, Error, Export, ResourceId, Result};
 
 /// Attaches a detached export, or moves an attached one.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,41 +75,31 @@ async fn attach(
     given: Option<&Object>,
     batch_id: Option<Uuid>,
 ) -> Result<()> {
-    let mut checked = CheckedSchedules::default();
     let is_there = |export: &Export| export.attachment().is_some_and(|attachment| attachment.uid == connection.uid);
     let (staying, moving): (Vec<_>, Vec<_>) = exports.into_iter().partition(is_there);
     for before in staying {
         // It is attached there already; only given settings change anything.
-        let mut after = adapt(tx, &before, connection, given, &mut checked)?;
+        let mut after = adapt(tx, &before, connection, given)?;
         if after != before {
             stored::save(tx, &before, &mut after, batch_id).await?;
         }
     }
-    attachment::attach(tx, connection, moving, batch_id, |tx, export| {
-        adapt(tx, export, connection, given, &mut checked)
-    })
-    .await
+    attachment::attach(tx, connection, moving, batch_id, |tx, export| adapt(tx, export, connection, given)).await
 }
 
 /// The export with settings and a schedule that fit the type of the connection.
-fn adapt(
-    tx: &MutationTx<'_>,
-    export: &Export,
-    connection: &Connection,
-    given: Option<&Object>,
-    checked: &mut CheckedSchedules,
-) -> Result<Export> {
+fn adapt(tx: &MutationTx<'_>, export: &Export, connection: &Connection, given: Option<&Object>) -> Result<Export> {
     let (own, target) = (&export.connection_type, &connection.connection_type);
     let mut adapted = export.clone();
     adapted.destination_settings = settings::adapt(tx.app, export, target, given)?;
     adapted.connection_type = target.clone();
     settings::check_size(&adapted, Some(export), "destination_settings")?;
-    if settings::shortest_interval(tx.app, target) > settings::shortest_interval(tx.app, own) {
-        match checked.check(tx, &adapted, "schedule") {
-            // A schedule that has ended may move; one that fires too often for the new type may not.
-            Err(Error::Invalid(Invalid::ScheduleNeverFires, _)) => {}
-            checked => checked?,
-        }
+    // A schedule that has ended may move; one that fires too often for the new type may not.
+    let shortest = settings::shortest_interval(tx.app, target);
+    if let Some(schedule) = &adapted.schedule
+        && shortest > settings::shortest_interval(tx.app, own)
+    {
+        tx.app.schedules().check_frequency(schedule, "schedule", shortest, export.create_time)?;
     }
     Ok(adapted)
 }

@@ -80,7 +80,7 @@ pub async fn attach(
         if let AttachmentState::Attached(attachment) = &mut after.attachment_state {
             attachment.revision = revision;
         }
-        after.next_due_time = after.first_due_time(tx.now);
+        after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
         stored::touch(tx, &mut after);
         attachments::attach(tx.db, &after).await?;
         tx.audit(audit::resource(&after), audit::diff(Some(&before), Some(&after)), batch_id, "");

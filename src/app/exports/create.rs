@@ -47,7 +47,7 @@ impl Mutation for CreateExport {
         let mut export = self.new_export(tx, &connection, destination_settings);
         settings::check_schedule(tx, &export, export.schedule.as_ref(), "export.schedule")?;
         settings::check_size(&export, None, "export")?;
-        export.next_due_time = export.first_due_time(tx.now);
+        export.next_due_time = export.first_due_time(tx.app.schedules(), tx.now);
         attachment::insert(tx, &mut export).await?;
         Ok(stored::affected(&export))
     }

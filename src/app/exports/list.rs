@@ -16,7 +16,7 @@ impl App {
         let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
         let found = store::exports::list(&reader, &scope, &context.actor, filter, page).await?;
         let now = self.now();
-        let items = found.items.into_iter().map(|export| export.with_due_time_after(now)).collect();
+        let items = found.items.into_iter().map(|export| export.with_due_time_after(self.schedules(), now)).collect();
         Ok(Page { items, next: found.next })
     }
 }

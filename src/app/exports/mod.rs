@@ -21,6 +21,7 @@ pub use create::{CreateExport, ExportDraft};
 pub use delete::{BatchDeleteExports, DeleteExport};
 pub use detach::{BatchDetachExports, BatchDetached, DetachExport, DetachTarget};
 pub use duplicate::DuplicateExport;
+pub use preview_schedule::SchedulePreview;
 pub use stored::{BatchOutcome, BatchResult};
 pub use update::{ExportUpdate, UpdateExport};
 pub use update_schedules::{BatchUpdateExportSchedules, ScheduleUpdate};

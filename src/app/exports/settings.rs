@@ -1,11 +1,10 @@
 //! Checks the settings and the schedule of an export against the type of its connection.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::app::{App, MutationTx};
 use crate::model::json::Object;
-use crate::model::schedule::{Schedule, Timing};
+use crate::model::schedule::Schedule;
 use crate::model::{ConnectionTypeId, Error, Export, Invalid, Precondition, Result, limits};
 
 /// Checks settings against a type and fills in its defaults.
@@ -52,31 +51,10 @@ pub fn check_size(export: &Export, before: Option<&Export>, path: &str) -> Resul
 pub fn check_schedule(tx: &MutationTx<'_>, export: &Export, schedule: Option<&Schedule>, path: &str) -> Result<()> {
     let Some(schedule) = schedule else { return Ok(()) };
     let shortest = shortest_interval(tx.app, &export.connection_type);
-    schedule.check(path, shortest, tx.now, export.create_time)
+    tx.app.schedules().check(schedule, path, shortest, tx.now, export.create_time)
 }
 
 /// Minimum interval of schedules for a connection type.
 pub fn shortest_interval(app: &App, connection_type: &ConnectionTypeId) -> Duration {
     app.connection_type(connection_type).map_or(Duration::ZERO, |known| known.min_schedule_interval)
-}
-
-/// The schedules that a batch has checked. Checking one evaluates a thousand occurrences, and the schedules of a batch are
-/// often equal.
-#[derive(Default)]
-pub struct CheckedSchedules(HashSet<(ConnectionTypeId, Schedule)>);
-
-impl CheckedSchedules {
-    /// Checks the schedule of an export for its type, unless an equal one was checked.
-    pub fn check(&mut self, tx: &MutationTx<'_>, export: &Export, path: &str) -> Result<()> {
-        let Some(schedule) = &export.schedule else { return Ok(()) };
-        let key = (export.connection_type.clone(), schedule.clone());
-        if !self.0.contains(&key) {
-            check_schedule(tx, export, Some(schedule), path)?;
-            // An interval counts from the creation of each export, and is cheap to check.
-            if matches!(schedule.timing, Timing::Cron { .. }) {
-                self.0.insert(key);
-            }
-        }
-        Ok(())
-    }
 }

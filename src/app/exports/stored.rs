@@ -118,7 +118,7 @@ impl ReadBack for Export {
         let uids = [ExportUid(*uid)];
         let found = store::exports::get_many(tx.db, &tx.scope, &tx.context.actor, uids).await?;
         let export = found.into_iter().next().ok_or_else(|| Error::NotFound(ResourceKind::Export, name.clone()))?;
-        Ok(export.with_due_time_after(tx.now))
+        Ok(export.with_due_time_after(tx.app.schedules(), tx.now))
     }
 }
 

@@ -80,7 +80,7 @@ impl UpdateExport {
         {
             settings::check_schedule(tx, &after, schedule.as_ref(), "export.schedule")?;
             after.schedule.clone_from(schedule);
-            after.next_due_time = after.first_due_time(tx.now);
+            after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
         }
         Ok(after)
     }

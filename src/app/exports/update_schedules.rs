@@ -2,11 +2,10 @@
 
 use uuid::Uuid;
 
-use super::settings::CheckedSchedules;
 use super::{BatchOutcome, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::schedule::Schedule;
-use crate::model::{Error, Export, ResourceId, Result, Violations};
+use crate::model::{Export, ResourceId, Result, Violations};
 
 /// Switches or replaces the schedules of many exports, all or none.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +33,6 @@ impl Mutation for BatchUpdateExportSchedules {
         let batch_id = Some(Uuid::now_v7());
         let affected = stored::batch_affected(&exports, batch_id);
         let mut violations = Violations::new();
-        let mut checked = CheckedSchedules::default();
         for (index, before) in exports.into_iter().enumerate() {
             let Some(mut after) = self.updated(&before) else {
                 violations
@@ -44,8 +42,8 @@ impl Mutation for BatchUpdateExportSchedules {
             if after == before {
                 continue;
             }
-            self.check(tx, &before, &after, &mut checked)?;
-            after.next_due_time = after.first_due_time(tx.now);
+            self.check(tx, &before, &after)?;
+            after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
             stored::save(tx, &before, &mut after, batch_id).await?;
         }
         violations.into_result()?;
@@ -64,22 +62,16 @@ impl BatchUpdateExportSchedules {
         Some(updated)
     }
 
-    fn check(
-        &self,
-        tx: &MutationTx<'_>,
-        before: &Export,
-        after: &Export,
-        checked: &mut CheckedSchedules,
-    ) -> Result<(), Error> {
+    fn check(&self, tx: &MutationTx<'_>, before: &Export, after: &Export) -> Result<()> {
         match (&self.update, &after.schedule) {
             // A schedule that is switched off may have ended long ago.
             (ScheduleUpdate::Enabled(false), _) | (_, None) => Ok(()),
             // How often it fires was checked when it was saved.
             (ScheduleUpdate::Enabled(true), Some(schedule)) => {
-                schedule.check_fires("enabled", tx.now, after.create_time)
+                tx.app.schedules().check_fires(schedule, "enabled", tx.now, after.create_time)
             }
-            (ScheduleUpdate::Replace(_), Some(_)) => {
-                checked.check(tx, after, "schedule")?;
+            (ScheduleUpdate::Replace(_), Some(schedule)) => {
+                settings::check_schedule(tx, after, Some(schedule), "schedule")?;
                 settings::check_size(after, Some(before), "schedule")
             }
         }

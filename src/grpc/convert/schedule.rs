@@ -2,6 +2,7 @@
 
 use super::validator::RequestValidator;
 use super::values::{duration, duration_to_proto, time, time_to_proto};
+use crate::app::exports::SchedulePreview;
 use crate::grpc::proto as pb;
 use crate::model::limits;
 use crate::model::schedule::{Occurrence, OverlapPolicy, RepeatedTime, Schedule, Shift, SkippedTime, Timing};
@@ -50,13 +51,15 @@ pub fn schedule(validator: &mut RequestValidator<'_>, path: &str, given: pb::Sch
 
 fn cron_timing(validator: &mut RequestValidator<'_>, path: &str, cron: Cron) -> Option<Timing> {
     let skipped_time = match WireSkipped::try_from(cron.skipped_time) {
-        Ok(WireSkipped::Unspecified | WireSkipped::RunAtNextValidTime) => Some(SkippedTime::RunAtNextValidTime),
-        Ok(WireSkipped::Skip) => Some(SkippedTime::Skip),
+        Ok(WireSkipped::Unspecified) => Some(None),
+        Ok(WireSkipped::RunAtNextValidTime) => Some(Some(SkippedTime::RunAtNextValidTime)),
+        Ok(WireSkipped::Skip) => Some(Some(SkippedTime::Skip)),
         Err(_) => None,
     };
     let repeated_time = match WireRepeated::try_from(cron.repeated_time) {
-        Ok(WireRepeated::Unspecified | WireRepeated::RunFirst) => Some(RepeatedTime::RunFirst),
-        Ok(WireRepeated::RunBoth) => Some(RepeatedTime::RunBoth),
+        Ok(WireRepeated::Unspecified) => Some(None),
+        Ok(WireRepeated::RunFirst) => Some(Some(RepeatedTime::RunFirst)),
+        Ok(WireRepeated::RunBoth) => Some(Some(RepeatedTime::RunBoth)),
         Err(_) => None,
     };
     if skipped_time.is_none() {
@@ -86,13 +89,15 @@ pub fn schedule_to_proto(schedule: &Schedule) -> pb::Schedule {
             expression: expression.clone(),
             time_zone: time_zone.clone(),
             skipped_time: match skipped_time {
-                SkippedTime::RunAtNextValidTime => WireSkipped::RunAtNextValidTime,
-                SkippedTime::Skip => WireSkipped::Skip,
+                None => WireSkipped::Unspecified,
+                Some(SkippedTime::RunAtNextValidTime) => WireSkipped::RunAtNextValidTime,
+                Some(SkippedTime::Skip) => WireSkipped::Skip,
             }
             .into(),
             repeated_time: match repeated_time {
-                RepeatedTime::RunFirst => WireRepeated::RunFirst,
-                RepeatedTime::RunBoth => WireRepeated::RunBoth,
+                None => WireRepeated::Unspecified,
+                Some(RepeatedTime::RunFirst) => WireRepeated::RunFirst,
+                Some(RepeatedTime::RunBoth) => WireRepeated::RunBoth,
             }
             .into(),
         }),
@@ -138,8 +143,15 @@ pub fn preview_schedule(
     Some((schedule(validator, "schedule", given)?, count as usize))
 }
 
-/// An occurrence of a schedule.
-pub fn occurrence_to_proto(occurrence: Occurrence) -> pb::preview_schedule_response::Occurrence {
+/// The preview of a schedule.
+pub fn preview_to_proto(preview: SchedulePreview) -> pb::PreviewScheduleResponse {
+    pb::PreviewScheduleResponse {
+        occurrences: preview.occurrences.into_iter().map(occurrence_to_proto).collect(),
+        time_zone_release: preview.time_zone_release,
+    }
+}
+
+fn occurrence_to_proto(occurrence: Occurrence) -> pb::preview_schedule_response::Occurrence {
     use pb::preview_schedule_response::occurrence::Shift as Wire;
     let shift = match occurrence.shift {
         Shift::None => Wire::Unspecified,

@@ -132,8 +132,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::PreviewScheduleRequest>,
     ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
         let (_, (schedule, count)) = accept(request, schedule::preview_schedule)?;
-        let occurrences = self.0.preview_schedule(&schedule, count)?;
-        let occurrences = occurrences.into_iter().map(schedule::occurrence_to_proto).collect();
-        Ok(Response::new(pb::PreviewScheduleResponse { occurrences }))
+        let preview = self.0.preview_schedule(&schedule, count)?;
+        Ok(Response::new(schedule::preview_to_proto(preview)))
     }
 }

@@ -5,11 +5,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Months, Utc};
-use chrono_tz::Tz;
 
-use super::cron::WallCron;
+use super::compiler::ScheduleCompiler;
 use super::data::{Schedule, Timing};
-use super::evaluator::{Evaluator, Occurrence};
 use crate::model::{Error, Invalid, Result, Violations};
 
 /// Minimum interval: 1 second. Connection types usually require more.
@@ -22,13 +20,11 @@ pub const MAX_JITTER: Duration = Duration::from_hours(24);
 pub const MAX_CATCHUP_WINDOW: Duration = Duration::from_hours(744);
 /// Maximum of `pause_after_failures`.
 pub const MAX_PAUSE_AFTER_FAILURES: u32 = 1_000;
-/// Number of occurrences checked for two that are too close to each other.
-pub const SCANNED_OCCURRENCES: usize = 1_000;
 /// A schedule without an occurrence within this many years never fires.
 pub const HORIZON_YEARS: u32 = 5;
 
-impl Schedule {
-    /// Validates the schedule, including how often it fires after `now`.
+impl ScheduleCompiler {
+    /// Validates a schedule, including how often it fires.
     ///
     /// `path` is the path of the schedule in the request, `min_interval` the minimum of the connection type, `creation`
     /// the creation time of the export. A disabled schedule is checked as well, because it can be enabled without being
@@ -37,11 +33,50 @@ impl Schedule {
     /// # Errors
     ///
     /// `INVALID_FIELD` with all invalid values (or, alone, with a jitter that is not shorter than the shortest distance
-    /// between two occurrences); `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`];
-    /// `SCHEDULE_TOO_FREQUENT` if two of the next [`SCANNED_OCCURRENCES`] are closer than `min_interval`.
-    pub fn check(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
-        self.check_fields(path).into_result()?;
-        self.frequency(path, min_interval, now, &Evaluator::new(self, creation)?)
+    /// between two occurrences); `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`] after `now`;
+    /// `SCHEDULE_TOO_FREQUENT` if two occurrences can be closer than `min_interval`.
+    pub fn check(
+        &self,
+        schedule: &Schedule,
+        path: &str,
+        min_interval: Duration,
+        now: DateTime<Utc>,
+        creation: DateTime<Utc>,
+    ) -> Result<()> {
+        self.check_fields(schedule, path).into_result()?;
+        self.check_fires(schedule, path, now, creation)?;
+        self.check_frequency(schedule, path, min_interval, creation)
+    }
+
+    /// Checks how often a valid schedule fires.
+    ///
+    /// # Errors
+    ///
+    /// `SCHEDULE_TOO_FREQUENT` if two occurrences can be closer than `min_interval`; `INVALID_FIELD` for a jitter that is
+    /// not shorter than the shortest distance between two occurrences.
+    pub fn check_frequency(
+        &self,
+        schedule: &Schedule,
+        path: &str,
+        min_interval: Duration,
+        creation: DateTime<Utc>,
+    ) -> Result<()> {
+        let shortest = self.compile(schedule, creation)?.shortest_distance().unwrap_or(Duration::MAX);
+        if shortest < min_interval {
+            let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
+            let what = format!(
+                "fires every {} s at its most frequent; the connection type requires {min_interval_seconds} s between occurrences",
+                shortest.as_secs_f64()
+            );
+            return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));
+        }
+        // A jitter shorter than every distance keeps runs in the order of their nominal times.
+        if schedule.jitter.is_some_and(|jitter| jitter >= shortest) {
+            let what =
+                format!("must be shorter than the shortest time between two occurrences, {} s", shortest.as_secs_f64());
+            return Err(Error::invalid(format!("{path}.jitter"), what));
+        }
+        Ok(())
     }
 
     /// Checks whether a schedule that was valid when it was saved still fires after `now`.
@@ -49,18 +84,31 @@ impl Schedule {
     /// # Errors
     ///
     /// `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`].
-    pub fn check_fires(&self, path: &str, now: DateTime<Utc>, creation: DateTime<Utc>) -> Result<()> {
-        first(path, now, &mut Evaluator::new(self, creation)?.occurrences_after(now)).map(|_| ())
+    pub fn check_fires(
+        &self,
+        schedule: &Schedule,
+        path: &str,
+        now: DateTime<Utc>,
+        creation: DateTime<Utc>,
+    ) -> Result<()> {
+        let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        match self.compile(schedule, creation)?.next_after(now) {
+            Some(first) if first.time <= horizon => Ok(()),
+            _ => {
+                let what = format!("has no occurrence in the next {HORIZON_YEARS} years");
+                Err(Error::invalid_as(Invalid::ScheduleNeverFires, path, what))
+            }
+        }
     }
 
-    fn check_fields(&self, path: &str) -> Violations {
+    fn check_fields(&self, schedule: &Schedule, path: &str) -> Violations {
         let mut violations = Violations::new();
-        match &self.timing {
+        match &schedule.timing {
             Timing::Cron { expression, time_zone, .. } => {
-                for problem in WallCron::parse(expression).err().unwrap_or_default() {
+                for problem in self.cron(expression).err().unwrap_or_default() {
                     violations.add(format!("{path}.cron.expression"), problem);
                 }
-                if time_zone.parse::<Tz>().is_err() {
+                if self.time_zones().get(time_zone).is_none() {
                     let right = "must be the IANA name of a time zone, spelled exactly, such as Europe/Berlin";
                     violations.add(format!("{path}.cron.time_zone"), right);
                 }
@@ -69,59 +117,23 @@ impl Schedule {
                 duration(&mut violations, format!("{path}.interval.every"), *every, MIN_EVERY, MAX_EVERY);
             }
         }
-        if let (Some(start), Some(end)) = (self.start_time, self.end_time)
+        if let (Some(start), Some(end)) = (schedule.start_time, schedule.end_time)
             && end <= start
         {
             violations.add(format!("{path}.end_time"), "must be after `start_time`");
         }
-        if let Some(jitter) = self.jitter {
+        if let Some(jitter) = schedule.jitter {
             duration(&mut violations, format!("{path}.jitter"), jitter, Duration::ZERO, MAX_JITTER);
         }
-        if let Some(window) = self.catchup_window {
+        if let Some(window) = schedule.catchup_window {
             duration(&mut violations, format!("{path}.catchup_window"), window, Duration::ZERO, MAX_CATCHUP_WINDOW);
         }
-        if self.pause_after_failures.is_some_and(|failures| !(1..=MAX_PAUSE_AFTER_FAILURES).contains(&failures)) {
+        if schedule.pause_after_failures.is_some_and(|failures| !(1..=MAX_PAUSE_AFTER_FAILURES).contains(&failures)) {
             let right = format!("must be at most {MAX_PAUSE_AFTER_FAILURES}; with 0 the schedule is never paused");
             violations.add(format!("{path}.pause_after_failures"), right);
         }
         violations
     }
-
-    fn frequency(&self, path: &str, min_interval: Duration, now: DateTime<Utc>, evaluator: &Evaluator) -> Result<()> {
-        let mut occurrences = evaluator.occurrences_after(now).take(SCANNED_OCCURRENCES);
-        let mut before = first(path, now, &mut occurrences)?;
-        let mut shortest = Duration::MAX;
-        for occurrence in occurrences {
-            let distance = (occurrence.time - before.time).to_std().unwrap_or_default();
-            if distance < min_interval {
-                let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
-                let what = format!(
-                    "fires at {} and again at {}; the connection type requires {min_interval_seconds} s between occurrences",
-                    before.local_time.to_rfc3339(),
-                    occurrence.local_time.to_rfc3339()
-                );
-                return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));
-            }
-            shortest = shortest.min(distance);
-            before = occurrence;
-        }
-        // A jitter shorter than every distance keeps runs in the order of their nominal times.
-        if self.jitter.is_some_and(|jitter| jitter >= shortest) {
-            let what =
-                format!("must be shorter than the shortest time between two occurrences, {} s", shortest.as_secs_f64());
-            return Err(Error::invalid(format!("{path}.jitter"), what));
-        }
-        Ok(())
-    }
-}
-
-/// The first occurrence; an error if it is later than the horizon.
-fn first(path: &str, now: DateTime<Utc>, occurrences: &mut impl Iterator<Item = Occurrence>) -> Result<Occurrence> {
-    let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
-    occurrences.next().filter(|first| first.time <= horizon).ok_or_else(|| {
-        let what = format!("has no occurrence in the next {HORIZON_YEARS} years");
-        Error::invalid_as(Invalid::ScheduleNeverFires, path, what)
-    })
 }
 
 /// Adds a violation if the duration is out of bounds or not in whole microseconds.

@@ -1,174 +1,225 @@
-//! Cron expressions: the accepted grammar and the matching of wall times.
+//! Cron expressions: which wall times match.
 //!
-//! The grammar is defined here and small, so that the meaning of a stored expression does not change with a library.
-//! croner, which accepts several other dialects, gets normalized numeric fields and computes matching wall times only;
-//! time zones are handled by the evaluator.
+//! An expression is kept as sets of bits, so that a search steps over months and not over minutes.
 
-use chrono::NaiveDateTime;
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
+use std::time::Duration;
 
-/// Maximum length of an expression in characters.
-pub const MAX_EXPRESSION_CHARS: usize = 255;
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 
-/// One of the five fields of an expression.
-struct Field {
-    name: &'static str,
-    min: usize,
-    max: usize,
-    /// Names of the values in order, starting with `min`.
-    names: &'static [&'static str],
-    kind: Kind,
+/// How far a search looks ahead. No two matching days are further apart: the fifth Sunday of a February, the rarest of
+/// all days, comes once in 28 years, or in 40 across a year such as 2100.
+const SEARCH_YEARS: i32 = 41;
+
+/// Years in which every pair of days that are less than four years apart occurs with every weekday: the calendar repeats
+/// after 28 years, as long as every fourth year is a leap year.
+const CALENDAR_CYCLE: std::ops::Range<i32> = 2000..2029;
+
+/// The days of a month that match by their number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DaysOfMonth {
+    /// Bit n: day n.
+    pub days: u64,
+    /// The last day of the month.
+    pub last: bool,
 }
 
-/// Syntax that a field accepts besides values, ranges and steps.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    /// `L`: the last day of the month.
-    DayOfMonth,
-    /// `FRI#2` and `FRIL`: the second and the last Friday of the month.
-    DayOfWeek,
+/// The days of a month that match by their weekday; 0 is Sunday.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DaysOfWeek {
+    /// Bit w: every day with weekday w.
+    pub every: u64,
+    /// A weekday, and 1 to 5: the first to the fifth of the month.
+    pub nth: Vec<(u32, u32)>,
+    /// Bit w: the last day of the month with weekday w.
+    pub last: u64,
 }
-
-const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
-const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-
-const FIELDS: [Field; 5] = [
-    Field { name: "minute", min: 0, max: 59, names: &[], kind: Kind::Plain },
-    Field { name: "hour", min: 0, max: 23, names: &[], kind: Kind::Plain },
-    Field { name: "day of month", min: 1, max: 31, names: &[], kind: Kind::DayOfMonth },
-    Field { name: "month", min: 1, max: 12, names: &MONTHS, kind: Kind::Plain },
-    Field { name: "day of week", min: 0, max: 7, names: &DAYS, kind: Kind::DayOfWeek },
-];
 
 /// A parsed expression: matches wall times.
 ///
 /// If both day fields are set, a day matches when either matches; otherwise the one that is set decides (POSIX.1-2024,
-/// crontab). A field is set unless it is `*`. `*/2` counts as set; Vixie cron treats it as unset. Days of week 0 and 7
-/// are both Sunday.
+/// crontab). A field is set unless it is `*`. `*/2` counts as set; Vixie cron treats it as unset.
 #[derive(Clone, Debug)]
-pub(super) struct WallCron(Cron);
+pub(super) struct Cron {
+    /// Bit n: minute n.
+    minutes: u64,
+    /// Bit n: hour n.
+    hours: u64,
+    days_of_month: Option<DaysOfMonth>,
+    /// Bit n: month n, from 1.
+    months: u64,
+    days_of_week: Option<DaysOfWeek>,
+    /// The hour field has a `*`: the expression is meant for elapsed time instead of certain hours of the day.
+    any_hour: bool,
+    shortest_distance: Option<Duration>,
+}
 
-impl WallCron {
-    /// Parses an expression of five fields.
-    ///
-    /// # Errors
-    ///
-    /// All problems of the expression, as texts for its author.
-    pub(super) fn parse(expression: &str) -> Result<Self, Vec<String>> {
-        let plain = to_numbers(expression)?;
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        parser.parse(&plain).map(Self).map_err(|error| vec![error.to_string()])
+impl Cron {
+    pub(super) fn new(
+        minutes: u64,
+        hours: u64,
+        days_of_month: Option<DaysOfMonth>,
+        months: u64,
+        days_of_week: Option<DaysOfWeek>,
+        any_hour: bool,
+    ) -> Self {
+        let mut cron = Self { minutes, hours, days_of_month, months, days_of_week, any_hour, shortest_distance: None };
+        cron.shortest_distance = cron.find_shortest_distance();
+        cron
     }
 
-    /// The first match after `from`, or at `from` if `inclusive`; `None` if there is none before the year 5000.
+    /// Whether the hour field has `*` or `*/n` in it.
+    pub(super) fn any_hour(&self) -> bool {
+        self.any_hour
+    }
+
+    /// The shortest time between two wall times that match; `None` if no two match.
+    pub(super) fn shortest_distance(&self) -> Option<Duration> {
+        self.shortest_distance
+    }
+
+    /// The first match after `from`, or at `from` if `inclusive`; `None` if there is none in the next 41 years.
     pub(super) fn next(&self, from: NaiveDateTime, inclusive: bool) -> Option<NaiveDateTime> {
-        self.0.find_next_occurrence(&from, inclusive).ok()
+        let minute = from.with_second(0)?.with_nanosecond(0)?;
+        let first =
+            if inclusive && minute == from { minute } else { minute.checked_add_signed(TimeDelta::minutes(1))? };
+        let date = first.date();
+        if bit(self.days_in(date.year(), date.month()), date.day())
+            && let Some(time) = self.time_from(first.hour(), first.minute())
+        {
+            return Some(date.and_time(time));
+        }
+        Some(self.date_after(date)?.and_time(self.time_from(0, 0)?))
     }
 
-    /// Whether a wall time in whole seconds matches.
+    /// Whether a wall time matches.
     pub(super) fn matches(&self, wall: NaiveDateTime) -> bool {
-        self.0.is_time_matching(&wall).unwrap_or(false)
-    }
-}
-
-/// The expression with numbers instead of names, or its problems.
-fn to_numbers(expression: &str) -> Result<String, Vec<String>> {
-    if expression.chars().count() > MAX_EXPRESSION_CHARS {
-        return Err(vec![format!("must have at most {MAX_EXPRESSION_CHARS} characters")]);
-    }
-    if expression.trim_start().starts_with('@') {
-        return Err(vec![
-            "must have five fields, for example `0 6 * * *`; macros such as @daily are not supported".to_owned(),
-        ]);
-    }
-    let written: Vec<&str> = expression.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
-    if written.len() != FIELDS.len() {
-        return Err(vec![format!(
-            "must have five fields (minute, hour, day of month, month, day of week), without seconds or years; has {}",
-            written.len()
-        )]);
-    }
-    let mut fields = Vec::with_capacity(FIELDS.len());
-    let mut problems = Vec::new();
-    for (field, text) in FIELDS.iter().zip(written) {
-        let items: Result<Vec<String>, String> =
-            text.to_ascii_uppercase().split(',').map(|item| field.item(item)).collect();
-        match items {
-            // In a list, `*` would be redundant and would make the field count as unset.
-            Ok(items) if items.len() > 1 && items.iter().any(|item| item == "*") => {
-                problems.push(format!("{}: `*` must not be an item of a list", field.name));
-            }
-            Ok(items) => fields.push(items.join(",")),
-            Err(problem) => problems.push(format!("{}: {problem}", field.name)),
-        }
-    }
-    if problems.is_empty() { Ok(fields.join(" ")) } else { Err(problems) }
-}
-
-impl Field {
-    /// One item of a list, with numbers instead of names.
-    fn item(&self, item: &str) -> Result<String, String> {
-        if self.kind == Kind::DayOfMonth && item == "L" {
-            return Ok(item.to_owned());
-        }
-        if self.kind == Kind::DayOfWeek {
-            if let Some(day) = item.strip_suffix('L') {
-                return Ok(format!("{}L", self.value(day)?));
-            }
-            if let Some((day, nth)) = item.split_once('#') {
-                let nth = number(nth).filter(|nth| (1..=5).contains(nth));
-                let nth = nth.ok_or_else(|| format!("`{item}`: the number after # must be 1 to 5"))?;
-                return Ok(format!("{}#{nth}", self.value(day)?));
-            }
-        }
-        if let Some((range, step)) = item.split_once('/') {
-            let step = number(step).filter(|step| (1..=self.max).contains(step));
-            let step = step.ok_or_else(|| format!("`{item}`: the step must be 1 to {}", self.max))?;
-            if range == "*" {
-                return Ok(format!("*/{step}"));
-            }
-            let range = range.split_once('-').ok_or_else(|| format!("`{item}`: a step must follow `*` or a range"))?;
-            return Ok(format!("{}/{step}", self.range(range)?));
-        }
-        match item.split_once('-') {
-            Some(range) => self.range(range),
-            None if item == "*" => Ok(item.to_owned()),
-            None => self.value(item).map(|value| value.to_string()),
-        }
+        self.next(wall, true) == Some(wall)
     }
 
-    /// A range with inclusive ends; Sunday at the end of a range of several days is 7.
-    fn range(&self, (first, last): (&str, &str)) -> Result<String, String> {
-        let (from, mut to) = (self.value(first)?, self.value(last)?);
-        if self.kind == Kind::DayOfWeek && last == "SUN" && from > 0 {
-            to = 7;
-        }
-        if from > to {
-            return Err(format!(
-                "`{first}-{last}`: the start of a range must not be greater than its end; write two ranges, for example `22-23,0-5`"
-            ));
-        }
-        Ok(format!("{from}-{to}"))
+    /// The first time of a day that matches, from an hour and minute on.
+    fn time_from(&self, hour: u32, minute: u32) -> Option<NaiveTime> {
+        let minutes = if bit(self.hours, hour) { self.minutes & from(minute) } else { 0 };
+        let (hour, minutes) = match minutes {
+            0 => (lowest(self.hours & from(hour + 1))?, self.minutes),
+            minutes => (hour, minutes),
+        };
+        NaiveTime::from_hms_opt(hour, lowest(minutes)?, 0)
     }
 
-    /// A number or a name, within bounds.
-    fn value(&self, text: &str) -> Result<usize, String> {
-        let by_name = self.names.iter().position(|name| *name == text).map(|index| index + self.min);
-        let value = by_name.or_else(|| number(text)).filter(|value| (self.min..=self.max).contains(value));
-        value.ok_or_else(|| {
-            let names = match (self.names.first(), self.names.last()) {
-                (Some(first), Some(last)) => format!(" or {first} to {last}"),
-                _ => String::new(),
+    /// The first date after another that matches.
+    fn date_after(&self, date: NaiveDate) -> Option<NaiveDate> {
+        let (mut year, mut month) = (date.year(), date.month());
+        let last_year = year + SEARCH_YEARS;
+        let mut days = self.days_in(year, month) & from(date.day() + 1);
+        loop {
+            if let Some(day) = lowest(days) {
+                return NaiveDate::from_ymd_opt(year, month, day);
+            }
+            month = match lowest(self.months & from(month + 1)) {
+                Some(month) => month,
+                None if year == last_year => return None,
+                None => {
+                    year += 1;
+                    lowest(self.months)?
+                }
             };
-            format!("`{text}` must be {} to {}{names}", self.min, self.max)
-        })
+            days = self.days_in(year, month);
+        }
+    }
+
+    /// The days of a month that match: bit n is day n.
+    fn days_in(&self, year: i32, month: u32) -> u64 {
+        let Some(first) = NaiveDate::from_ymd_opt(year, month, 1).filter(|_| bit(self.months, month)) else { return 0 };
+        let length = u32::from(first.num_days_in_month());
+        let all = from(1) & !from(length + 1);
+        let by_number = |set: &DaysOfMonth| set.days & all | u64::from(set.last) << length;
+        let by_weekday = |set: &DaysOfWeek| set.days_in(first.weekday().num_days_from_sunday(), length);
+        match (&self.days_of_month, &self.days_of_week) {
+            (None, None) => all,
+            (Some(numbers), None) => by_number(numbers),
+            (None, Some(weekdays)) => by_weekday(weekdays),
+            (Some(numbers), Some(weekdays)) => by_number(numbers) | by_weekday(weekdays),
+        }
+    }
+
+    /// Compares all times of a day, and the last time of a day with the first of the next day that matches.
+    fn find_shortest_distance(&self) -> Option<Duration> {
+        let (mut first, mut last, mut within_day) = (None, None, None);
+        for hour in bits(self.hours) {
+            for minute in bits(self.minutes) {
+                let time = 60 * hour + minute;
+                let distance = last.map(|last| time - last);
+                within_day = within_day.into_iter().chain(distance).min();
+                (first, last) = (first.or(Some(time)), Some(time));
+            }
+        }
+        let across_days = |days: u32| Some(days * 1_440 + first? - last?);
+        let shortest = match within_day {
+            // Even on consecutive days, the distance would not be shorter.
+            Some(distance) if across_days(1) >= Some(distance) => Some(distance),
+            distance => self.fewest_days_between().and_then(across_days).into_iter().chain(distance).min(),
+        };
+        Some(Duration::from_mins(u64::from(shortest?)))
+    }
+
+    /// The smallest number of days from a matching day to the next.
+    fn fewest_days_between(&self) -> Option<u32> {
+        let (mut fewest, mut last, mut month_start) = (None, None, 0);
+        for (year, month) in CALENDAR_CYCLE.flat_map(|year| (1..=12).map(move |month| (year, month))) {
+            for day in bits(self.days_in(year, month)) {
+                let distance = last.map(|last| month_start + day - last);
+                fewest = fewest.into_iter().chain(distance).min();
+                last = Some(month_start + day);
+            }
+            if fewest == Some(1) {
+                break;
+            }
+            month_start +=
+                NaiveDate::from_ymd_opt(year, month, 1).map_or(0, |first| u32::from(first.num_days_in_month()));
+        }
+        fewest
     }
 }
 
-/// One or two digits.
-fn number(text: &str) -> Option<usize> {
-    let digits = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
+impl DaysOfWeek {
+    /// The matching days of a month with `length` days that begins with weekday `first`: bit n is day n.
+    fn days_in(&self, first: u32, length: u32) -> u64 {
+        let first_day = |weekday: u32| 1 + (weekday + 7 - first) % 7;
+        let mut days = 0;
+        for weekday in bits(self.every) {
+            days |= (0..5).fold(0, |days, week| days | 1 << (first_day(weekday) + 7 * week));
+        }
+        for (weekday, nth) in &self.nth {
+            days |= 1 << (first_day(*weekday) + 7 * (nth - 1));
+        }
+        days &= !from(length + 1);
+        for weekday in bits(self.last) {
+            days |= 1 << (length - (length - first_day(weekday)) % 7);
+        }
+        days
+    }
+}
+
+/// Whether bit n is set.
+fn bit(set: u64, n: u32) -> bool {
+    set >> n & 1 == 1
+}
+
+/// All bits from n on.
+fn from(n: u32) -> u64 {
+    u64::MAX.checked_shl(n).unwrap_or(0)
+}
+
+/// The number of the lowest bit that is set.
+fn lowest(set: u64) -> Option<u32> {
+    (set != 0).then(|| set.trailing_zeros())
+}
+
+/// The numbers of the bits that are set, in ascending order.
+fn bits(mut set: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let next = lowest(set)?;
+        set &= set - 1;
+        Some(next)
+    })
 }

@@ -47,12 +47,12 @@ pub enum Timing {
         expression: String,
         /// IANA name of the time zone.
         time_zone: String,
-        /// How a wall time that a day does not have is handled.
+        /// How a wall time that a day does not have is handled; `None`: as the hour field suggests.
         #[serde(default)]
-        skipped_time: SkippedTime,
-        /// How a wall time that a day has twice is handled.
+        skipped_time: Option<SkippedTime>,
+        /// How a wall time that a day has twice is handled; `None`: as the hour field suggests.
         #[serde(default)]
-        repeated_time: RepeatedTime,
+        repeated_time: Option<RepeatedTime>,
     },
     /// Instants at a fixed distance, independent of time zones.
     Interval {
@@ -66,22 +66,20 @@ pub enum Timing {
 }
 
 /// How a wall time in a gap (clocks move forward) is handled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkippedTime {
     /// Run at the first instant after the gap.
-    #[default]
     RunAtNextValidTime,
     /// Do not run.
     Skip,
 }
 
 /// How a wall time that occurs twice (clocks move back) is handled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RepeatedTime {
     /// Run at the earlier instant.
-    #[default]
     RunFirst,
     /// Run at both instants.
     RunBoth,

@@ -1,20 +1,24 @@
 //! Computes the instants at which a schedule is due.
-//!
-//! Parsing an expression costs at least ten times as much as one evaluation, so an evaluator is compiled once and
-//! reused.
 
 use std::iter;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
-use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::cron::WallCron;
-use super::data::{RepeatedTime, Schedule, SkippedTime, Timing};
-use super::zone::{self, Pass};
-use crate::model::{Error, Result, limits};
+use super::cron::Cron;
+use super::data::{RepeatedTime, Schedule, SkippedTime};
+use super::zone::{Pass, Zone};
+use crate::model::limits;
+
+/// More than a transition can move a clock: 2 days. The largest changes, of 24 hours, are those of zones that changed to
+/// the other side of the date line.
+const MAX_CHANGE: TimeDelta = TimeDelta::days(2);
+
+/// How far a search looks ahead; longer than the years between any two occurrences, except those that a policy skips.
+const SEARCH: TimeDelta = TimeDelta::days(50 * 366);
 
 /// An occurrence of a schedule, before jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,37 +62,33 @@ pub struct Evaluator {
     jitter: Duration,
 }
 
+/// How the occurrences are computed.
 #[derive(Clone, Debug)]
-enum Rule {
-    Cron { cron: Box<WallCron>, zone: Tz, skipped: SkippedTime, repeated: RepeatedTime },
+pub(super) enum Rule {
+    /// Wall times of a zone.
+    Cron { cron: Arc<Cron>, zone: Zone, skipped: SkippedTime, repeated: RepeatedTime },
+    /// A grid of instants.
     Interval { every: Duration, anchor: DateTime<Utc> },
 }
 
 impl Evaluator {
-    /// Compiles a schedule that passed [`Schedule::check`]; `creation`, the creation time of the export, is the default
-    /// anchor of an interval.
-    ///
-    /// # Errors
-    ///
-    /// `Error::Internal` if the schedule is invalid: an expression that does not parse, an unknown time zone.
-    pub fn new(schedule: &Schedule, creation: DateTime<Utc>) -> Result<Self> {
-        let rule = match &schedule.timing {
-            Timing::Cron { expression, time_zone, skipped_time, repeated_time } => Rule::Cron {
-                cron: WallCron::parse(expression)
-                    .map(Box::new)
-                    .map_err(|problems| Error::internal(format!("cron expression: {}", problems.join("; "))))?,
-                zone: time_zone.parse().map_err(|_| Error::internal(format!("unknown time zone {time_zone}")))?,
-                skipped: *skipped_time,
-                repeated: *repeated_time,
-            },
-            Timing::Interval { every, anchor } => Rule::Interval { every: *every, anchor: anchor.unwrap_or(creation) },
-        };
-        Ok(Self {
+    pub(super) fn new(rule: Rule, schedule: &Schedule) -> Self {
+        Self {
             rule,
             start_time: schedule.start_time,
             end_time: schedule.end_time,
             jitter: schedule.jitter.unwrap_or_default(),
-        })
+        }
+    }
+
+    /// The shortest time between two occurrences; `None` if there is at most one.
+    ///
+    /// For an expression it is counted on the wall clock, so that it is the same at every time of the year.
+    pub(super) fn shortest_distance(&self) -> Option<Duration> {
+        match &self.rule {
+            Rule::Cron { cron, .. } => cron.shortest_distance(),
+            Rule::Interval { every, .. } => Some(*every),
+        }
     }
 
     /// The first occurrence strictly after an instant, within the start and end of the schedule.
@@ -97,7 +97,7 @@ impl Evaluator {
         let before_start = self.start_time.and_then(|start| start.checked_sub_signed(TimeDelta::nanoseconds(1)));
         let from = before_start.map_or(instant, |before_start| before_start.max(instant));
         let occurrence = match &self.rule {
-            Rule::Cron { cron, zone, skipped, repeated } => next_of_cron(cron, *zone, *skipped, *repeated, from),
+            Rule::Cron { cron, zone, skipped, repeated } => next_of_cron(cron, zone, *skipped, *repeated, from),
             Rule::Interval { every, anchor } => next_of_interval(*every, *anchor, from),
         };
         occurrence.filter(|occurrence| self.end_time.is_none_or(|end| occurrence.time < end))
@@ -137,37 +137,45 @@ impl Evaluator {
 
 /// The first occurrence of an expression after `after`.
 ///
-/// Searches from one offset transition to the next; between two transitions, wall time and instant differ by a
+/// Searches from one transition of the offset to the next; between two transitions, wall time and instant differ by a
 /// constant.
 fn next_of_cron(
-    cron: &WallCron,
-    zone: Tz,
+    cron: &Cron,
+    zone: &Zone,
     skipped: SkippedTime,
     repeated: RepeatedTime,
     after: DateTime<Utc>,
 ) -> Option<Occurrence> {
+    let until = after.checked_add_signed(SEARCH)?;
     let (mut from, mut inclusive) = (after, false);
-    loop {
-        let offset = zone::offset_at(zone, from);
+    while from < until {
+        let offset = zone.offset_at(from)?;
         let wall = cron.next(from.naive_utc().checked_add_signed(offset)?, inclusive)?;
         let instant = wall.checked_sub_signed(offset)?.and_utc();
-        if let Some(transition) = zone::next_transition(zone, from, instant) {
+        if let Some(transition) = zone.next_transition(from, instant) {
+            if transition > from + MAX_CHANGE && instant > transition + MAX_CHANGE {
+                // This transition and those up to shortly before the match repeat or skip no matching wall time.
+                (from, inclusive) = (instant - MAX_CHANGE, false);
+                continue;
+            }
             // No match before the transition. Moving forward skips the wall times up to `wall_after`.
-            let wall_after = transition.naive_utc().checked_add_signed(zone::offset_at(zone, transition))?;
+            let offset = zone.offset_at(transition)?;
+            let wall_after = transition.naive_utc().checked_add_signed(offset)?;
             let jumped_over = wall < wall_after;
             if jumped_over && skipped == SkippedTime::RunAtNextValidTime && !cron.matches(wall_after) {
-                return Some(occurrence(zone, transition, Shift::Moved));
+                return occurrence(transition, offset, Shift::Moved);
             }
             (from, inclusive) = (transition, true);
             continue;
         }
-        match (zone::pass_of(zone, &wall, instant), repeated) {
-            (Pass::Only, _) => return Some(occurrence(zone, instant, Shift::None)),
-            (Pass::First, _) => return Some(occurrence(zone, instant, Shift::RepeatedFirst)),
-            (Pass::Second, RepeatedTime::RunBoth) => return Some(occurrence(zone, instant, Shift::RepeatedSecond)),
+        match (zone.pass_of(wall, instant), repeated) {
+            (Pass::Only, _) => return occurrence(instant, offset, Shift::None),
+            (Pass::First, _) => return occurrence(instant, offset, Shift::RepeatedFirst),
+            (Pass::Second, RepeatedTime::RunBoth) => return occurrence(instant, offset, Shift::RepeatedSecond),
             (Pass::Second, RepeatedTime::RunFirst) => (from, inclusive) = (instant, false),
         }
     }
+    None
 }
 
 /// The first instant of the grid `anchor + n * every` after `after`; whole microseconds.
@@ -175,11 +183,12 @@ fn next_of_interval(every: Duration, anchor: DateTime<Utc>, after: DateTime<Utc>
     let every = i64::try_from(every.as_micros()).ok().filter(|every| *every > 0)?;
     let since_anchor = after.timestamp_micros().checked_sub(anchor.timestamp_micros())?;
     let next = after.timestamp_micros().checked_add(every - since_anchor.rem_euclid(every))?;
-    Some(occurrence(Tz::UTC, DateTime::from_timestamp_micros(next)?, Shift::None))
+    occurrence(DateTime::from_timestamp_micros(next)?, TimeDelta::zero(), Shift::None)
 }
 
-fn occurrence(zone: Tz, time: DateTime<Utc>, shift: Shift) -> Occurrence {
-    Occurrence { time, local_time: time.with_timezone(&zone).fixed_offset(), shift }
+fn occurrence(time: DateTime<Utc>, offset: TimeDelta, shift: Shift) -> Option<Occurrence> {
+    let offset = FixedOffset::east_opt(i32::try_from(offset.num_seconds()).ok()?)?;
+    Some(Occurrence { time, local_time: time.with_timezone(&offset), shift })
 }
 
 /// The delay of a run: the first 8 bytes of SHA-256(uid, nominal time in microseconds), modulo the window.

