@@ -275,11 +275,11 @@ fn mint(config: &Config, command: TokenCommand) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The version of the binary, and the release of the configured time zones, or of the bundled ones if the configuration is
-/// invalid.
+/// The version of the binary, and the release of the configured time zones, or of the bundled ones if the setting cannot
+/// be read.
 fn version(flags: &Flags) -> Result<String> {
-    let config = flags.read().and_then(|values| Config::parse(&values));
-    let data = config.map_or(TimeZoneData::Bundled, |config| config.time_zone_data);
+    let configured = flags.read().and_then(|values| TimeZoneData::parse(&values));
+    let data = configured.unwrap_or(TimeZoneData::Bundled);
     let release = server::time_zone_release(&data)?;
     Ok(format!("{}\ntime zones {release}", env!("CARGO_PKG_VERSION")))
 }

@@ -24,7 +24,8 @@ pub enum TimeZoneData {
 }
 
 impl TimeZoneData {
-    pub(super) fn parse(values: &Values) -> Result<Self, ConfigError> {
+    /// Parses the setting.
+    pub fn parse(values: &Values) -> Result<Self, ConfigError> {
         Ok(match values.require::<String>("time_zone_data")?.as_str() {
             "bundled" => Self::Bundled,
             "system" => Self::Directory(PathBuf::from("/usr/share/zoneinfo")),

@@ -193,8 +193,7 @@ pub fn due_time_after(
     if due > now {
         return Some(due);
     }
-    // Jitter is shorter than the distance between two occurrences, so the next due time is later than this one.
-    Some(evaluator(schedules, schedule, create_time)?.next_run_due(uid.0, due, now)?.next_run_time)
+    Some(evaluator(schedules, schedule, create_time)?.next_run_due(uid.0, now)?.next_run_time)
 }
 
 /// The evaluator of an enabled schedule.

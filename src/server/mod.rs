@@ -175,7 +175,7 @@ impl Server {
 async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App, StartError> {
     let catalog = Catalog::load(config.catalog_dir.as_deref())?;
     let time_zones = startup::time_zones::open(&config.time_zone_data)?;
-    tracing::info!(release = time_zones.release(), "time zones");
+    tracing::info!(release = time_zones.release(), "loaded time zone data");
     let database = DatabaseSettings { url: config.database.url(), max_connections: config.database.max_connections };
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;

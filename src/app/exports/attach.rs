@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{BatchOutcome, attachment, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::json::Object;
-use crate::model::{Connection, ConnectionName, Error, Export, ResourceId, Result};
+use crate::model::{Connection, ConnectionName, Error, Export, Invalid, ResourceId, Result};
 
 /// Attaches a detached export, or moves an attached one.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,12 +94,12 @@ fn adapt(tx: &MutationTx<'_>, export: &Export, connection: &Connection, given: O
     adapted.destination_settings = settings::adapt(tx.app, export, target, given)?;
     adapted.connection_type = target.clone();
     settings::check_size(&adapted, Some(export), "destination_settings")?;
-    // A schedule that has ended may move; one that fires too often for the new type may not.
-    let shortest = settings::shortest_interval(tx.app, target);
-    if let Some(schedule) = &adapted.schedule
-        && shortest > settings::shortest_interval(tx.app, own)
-    {
-        tx.app.schedules().check_frequency(schedule, "schedule", shortest, export.create_time)?;
+    if settings::shortest_interval(tx.app, target) > settings::shortest_interval(tx.app, own) {
+        match settings::check_schedule(tx, &adapted, adapted.schedule.as_ref(), "schedule") {
+            // A schedule that has ended may move; one that fires too often for the new type may not.
+            Err(Error::Invalid(Invalid::ScheduleNeverFires, _)) => {}
+            checked => checked?,
+        }
     }
     Ok(adapted)
 }

@@ -14,7 +14,7 @@ use crate::model::{Error, Invalid, Result, Violations};
 pub const MIN_EVERY: Duration = Duration::from_secs(1);
 /// Maximum interval: 366 days.
 pub const MAX_EVERY: Duration = Duration::from_hours(8784);
-/// Maximum jitter: 24 hours. It must also be shorter than the distance between any two occurrences.
+/// Maximum jitter: 24 hours. It must also be shorter than the shortest distance on the wall clock.
 pub const MAX_JITTER: Duration = Duration::from_hours(24);
 /// Maximum catch-up window: 31 days.
 pub const MAX_CATCHUP_WINDOW: Duration = Duration::from_hours(744);
@@ -49,12 +49,7 @@ impl ScheduleCompiler {
     }
 
     /// Checks how often a valid schedule fires.
-    ///
-    /// # Errors
-    ///
-    /// `SCHEDULE_TOO_FREQUENT` if two occurrences can be closer than `min_interval`; `INVALID_FIELD` for a jitter that is
-    /// not shorter than the shortest distance between two occurrences.
-    pub fn check_frequency(
+    fn check_frequency(
         &self,
         schedule: &Schedule,
         path: &str,
@@ -65,12 +60,12 @@ impl ScheduleCompiler {
         if shortest < min_interval {
             let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
             let what = format!(
-                "fires every {} s at its most frequent; the connection type requires {min_interval_seconds} s between occurrences",
+                "has occurrences that are only {} s apart; the connection type requires at least {min_interval_seconds} s",
                 shortest.as_secs_f64()
             );
             return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));
         }
-        // A jitter shorter than every distance keeps runs in the order of their nominal times.
+        // Runs stay in the order of their nominal times, except when clocks change.
         if schedule.jitter.is_some_and(|jitter| jitter >= shortest) {
             let what =
                 format!("must be shorter than the shortest time between two occurrences, {} s", shortest.as_secs_f64());

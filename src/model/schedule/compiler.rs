@@ -69,9 +69,9 @@ impl ScheduleCompiler {
     }
 }
 
-/// The policies of a schedule that does not specify them (the spirit of cron(8)).
+/// The policies of a schedule that does not specify them.
 ///
-/// With `*` or `*/n` as hours, the expression is meant for elapsed time: `*/15 * * * *` runs every 15 minutes while the
+/// With `*` or `*/n` in the hour field, the expression is meant for elapsed time: `*/15 * * * *` runs every 15 minutes while the
 /// clocks change. Otherwise it is meant for certain hours of the day, at each of which it runs once.
 fn default_policies(cron: &Cron) -> (SkippedTime, RepeatedTime) {
     if cron.any_hour() {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 
 /// How far a search looks ahead. No two matching days are further apart: the fifth Sunday of a February, the rarest of
-/// all days, comes once in 28 years, or in 40 across a year such as 2100.
+/// all days, comes every 28 years, or after 40 years across a year such as 2100.
 const SEARCH_YEARS: i32 = 41;
 
-/// Years in which every pair of days that are less than four years apart occurs with every weekday: the calendar repeats
-/// after 28 years, as long as every fourth year is a leap year.
-const CALENDAR_CYCLE: std::ops::Range<i32> = 2000..2029;
+/// Two rounds of the calendar, which repeats after 28 years as long as every fourth year is a leap year. Days that match
+/// in each round are at most 28 years apart.
+const CALENDAR_CYCLE: std::ops::Range<i32> = 2000..2057;
 
 /// The days of a month that match by their number.
 #[derive(Clone, Copy, Debug)]

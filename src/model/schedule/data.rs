@@ -48,10 +48,10 @@ pub enum Timing {
         /// IANA name of the time zone.
         time_zone: String,
         /// How a wall time that a day does not have is handled; `None`: as the hour field suggests.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         skipped_time: Option<SkippedTime>,
         /// How a wall time that a day has twice is handled; `None`: as the hour field suggests.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         repeated_time: Option<RepeatedTime>,
     },
     /// Instants at a fixed distance, independent of time zones.

@@ -13,7 +13,7 @@ use super::data::{RepeatedTime, Schedule, SkippedTime};
 use super::zone::{Pass, Zone};
 use crate::model::limits;
 
-/// More than a transition can move a clock: 2 days. The largest changes, of 24 hours, are those of zones that changed to
+/// More than any two offsets of a zone differ: 2 days. The largest changes, of 24 hours, are those of zones that moved to
 /// the other side of the date line.
 const MAX_CHANGE: TimeDelta = TimeDelta::days(2);
 
@@ -123,11 +123,11 @@ impl Evaluator {
         Some(NextRun { schedule_time, next_run_time: schedule_time.checked_add_signed(jitter)? })
     }
 
-    /// The first run of the export `uid` that is due after `now` and has its nominal time after `after`. This includes
-    /// a run whose nominal time has passed and whose jitter has not.
-    pub fn next_run_due(&self, uid: Uuid, after: DateTime<Utc>, now: DateTime<Utc>) -> Option<NextRun> {
+    /// The first run of the export `uid`, in the order of nominal times, that is due after `now`. This includes a run
+    /// whose nominal time has passed and whose jitter has not.
+    pub fn next_run_due(&self, uid: Uuid, now: DateTime<Utc>) -> Option<NextRun> {
         let over = now.checked_sub_signed(TimeDelta::from_std(self.jitter).ok()?)?;
-        let mut run = self.next_run_time(uid, after.max(over))?;
+        let mut run = self.next_run_time(uid, over)?;
         while run.next_run_time <= now {
             run = self.next_run_time(uid, run.schedule_time)?;
         }

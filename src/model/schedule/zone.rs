@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 
+/// Files of a directory that are not zones of the IANA database, or differ from machine to machine.
+const NOT_ZONES: [&str; 3] = ["Factory", "localtime", "posixrules"];
+
 /// The rules of all time zones, of one release of the IANA Time Zone Database.
 #[derive(Clone)]
 pub struct TimeZones {
@@ -32,6 +35,9 @@ impl TimeZones {
 
     /// The zone with an IANA name, which is compared exactly.
     pub(super) fn get(&self, name: &str) -> Option<Zone> {
+        if NOT_ZONES.contains(&name) {
+            return None;
+        }
         let zone = self.database.get(name).ok()?;
         (zone.iana_name() == Some(name)).then_some(Zone(zone))
     }

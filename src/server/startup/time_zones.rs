@@ -9,7 +9,7 @@ use crate::config::TimeZoneData;
 use crate::model::schedule::TimeZones;
 use crate::server::error::StartError;
 
-/// The release of a directory that does not tell it.
+/// The release of a directory that does not state one.
 const UNKNOWN: &str = "unknown";
 
 /// Opens the rules that the configuration names.
@@ -30,7 +30,7 @@ pub fn open(data: &TimeZoneData) -> Result<TimeZones, StartError> {
 /// The release as it is written in `+VERSION` or in the first line of `tzdata.zi`; most systems have one of these files.
 fn release(directory: &Path) -> Option<String> {
     if let Ok(version) = fs::read_to_string(directory.join("+VERSION")) {
-        return Some(version.trim().to_owned());
+        return Some(version.lines().next()?.trim().to_owned());
     }
     let rules = fs::read_to_string(directory.join("tzdata.zi")).ok()?;
     Some(rules.lines().next()?.strip_prefix("# version ")?.to_owned())
