@@ -8,6 +8,7 @@ use chrono::{DateTime, Months, Utc};
 
 use super::compiler::ScheduleCompiler;
 use super::data::{Schedule, Timing};
+use super::evaluator::Evaluator;
 use crate::model::{Error, Invalid, Result, Violations};
 
 /// Minimum interval: 1 second. Connection types usually require more.
@@ -44,41 +45,17 @@ impl ScheduleCompiler {
         creation: DateTime<Utc>,
     ) -> Result<()> {
         self.check_fields(schedule, path).into_result()?;
-        self.check_fires(schedule, path, now, creation)?;
-        self.check_frequency(schedule, path, min_interval, creation)
-    }
-
-    /// Checks how often a valid schedule fires.
-    fn check_frequency(
-        &self,
-        schedule: &Schedule,
-        path: &str,
-        min_interval: Duration,
-        creation: DateTime<Utc>,
-    ) -> Result<()> {
-        let shortest = self.compile(schedule, creation)?.shortest_distance().unwrap_or(Duration::MAX);
-        if shortest < min_interval {
-            let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
-            let what = format!(
-                "has occurrences that are only {} s apart; the connection type requires at least {min_interval_seconds} s",
-                shortest.as_secs_f64()
-            );
-            return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));
-        }
-        // Runs stay in the order of their nominal times, except when clocks change.
-        if schedule.jitter.is_some_and(|jitter| jitter >= shortest) {
-            let what =
-                format!("must be shorter than the shortest time between two occurrences, {} s", shortest.as_secs_f64());
-            return Err(Error::invalid(format!("{path}.jitter"), what));
-        }
-        Ok(())
+        let evaluator = self.compile(schedule, creation)?;
+        check_fires(&evaluator, path, now)?;
+        check_frequency(schedule, &evaluator, path, min_interval)
     }
 
     /// Checks whether a schedule that was valid when it was saved still fires after `now`.
     ///
     /// # Errors
     ///
-    /// `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`].
+    /// `SCHEDULE_NEVER_FIRES` without an occurrence within [`HORIZON_YEARS`]; `INVALID_FIELD` if the time zone data of
+    /// this server lacks its time zone.
     pub fn check_fires(
         &self,
         schedule: &Schedule,
@@ -86,14 +63,15 @@ impl ScheduleCompiler {
         now: DateTime<Utc>,
         creation: DateTime<Utc>,
     ) -> Result<()> {
-        let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        match self.compile(schedule, creation)?.next_after(now) {
-            Some(first) if first.time <= horizon => Ok(()),
-            _ => {
-                let what = format!("has no occurrence in the next {HORIZON_YEARS} years");
-                Err(Error::invalid_as(Invalid::ScheduleNeverFires, path, what))
-            }
+        if let Timing::Cron { time_zone, .. } = &schedule.timing
+            && self.time_zones().get(time_zone).is_none()
+        {
+            return Err(Error::invalid(
+                path,
+                format!("needs the time zone {time_zone}, which this server does not have"),
+            ));
         }
+        check_fires(&self.compile(schedule, creation)?, path, now)
     }
 
     fn check_fields(&self, schedule: &Schedule, path: &str) -> Violations {
@@ -129,6 +107,34 @@ impl ScheduleCompiler {
         }
         violations
     }
+}
+
+fn check_fires(evaluator: &Evaluator, path: &str, now: DateTime<Utc>) -> Result<()> {
+    let horizon = now.checked_add_months(Months::new(12 * HORIZON_YEARS)).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    if evaluator.next_after(now).is_some_and(|first| first.time <= horizon) {
+        return Ok(());
+    }
+    let what = format!("has no occurrence in the next {HORIZON_YEARS} years");
+    Err(Error::invalid_as(Invalid::ScheduleNeverFires, path, what))
+}
+
+fn check_frequency(schedule: &Schedule, evaluator: &Evaluator, path: &str, min_interval: Duration) -> Result<()> {
+    let shortest = evaluator.shortest_distance().unwrap_or(Duration::MAX);
+    if shortest < min_interval {
+        let min_interval_seconds = min_interval.as_secs() + u64::from(min_interval.subsec_nanos() > 0);
+        let what = format!(
+            "has occurrences that are only {} s apart; the connection type requires at least {min_interval_seconds} s",
+            shortest.as_secs_f64()
+        );
+        return Err(Error::invalid_as(Invalid::ScheduleTooFrequent { min_interval_seconds }, path, what));
+    }
+    // Runs stay in the order of their nominal times, except when clocks change.
+    if schedule.jitter.is_some_and(|jitter| jitter >= shortest) {
+        let what =
+            format!("must be shorter than the shortest time between two occurrences, {} s", shortest.as_secs_f64());
+        return Err(Error::invalid(format!("{path}.jitter"), what));
+    }
+    Ok(())
 }
 
 /// Adds a violation if the duration is out of bounds or not in whole microseconds.

@@ -74,7 +74,7 @@ impl ScheduleCompiler {
 /// With `*` or `*/n` in the hour field, the expression is meant for elapsed time: `*/15 * * * *` runs every 15 minutes while the
 /// clocks change. Otherwise it is meant for certain hours of the day, at each of which it runs once.
 fn default_policies(cron: &Cron) -> (SkippedTime, RepeatedTime) {
-    if cron.any_hour() {
+    if cron.star_hour {
         (SkippedTime::Skip, RepeatedTime::RunBoth)
     } else {
         (SkippedTime::RunAtNextValidTime, RepeatedTime::RunFirst)

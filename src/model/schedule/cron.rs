@@ -41,42 +41,20 @@ pub(super) struct DaysOfWeek {
 #[derive(Clone, Debug)]
 pub(super) struct Cron {
     /// Bit n: minute n.
-    minutes: u64,
+    pub minutes: u64,
     /// Bit n: hour n.
-    hours: u64,
-    days_of_month: Option<DaysOfMonth>,
+    pub hours: u64,
+    /// `None`: the field is `*`.
+    pub days_of_month: Option<DaysOfMonth>,
     /// Bit n: month n, from 1.
-    months: u64,
-    days_of_week: Option<DaysOfWeek>,
-    /// The hour field has a `*`: the expression is meant for elapsed time instead of certain hours of the day.
-    any_hour: bool,
-    shortest_distance: Option<Duration>,
+    pub months: u64,
+    /// `None`: the field is `*`.
+    pub days_of_week: Option<DaysOfWeek>,
+    /// The hour field has `*` or `*/n` in it: the expression is meant for elapsed time and not for certain hours of the day.
+    pub star_hour: bool,
 }
 
 impl Cron {
-    pub(super) fn new(
-        minutes: u64,
-        hours: u64,
-        days_of_month: Option<DaysOfMonth>,
-        months: u64,
-        days_of_week: Option<DaysOfWeek>,
-        any_hour: bool,
-    ) -> Self {
-        let mut cron = Self { minutes, hours, days_of_month, months, days_of_week, any_hour, shortest_distance: None };
-        cron.shortest_distance = cron.find_shortest_distance();
-        cron
-    }
-
-    /// Whether the hour field has `*` or `*/n` in it.
-    pub(super) fn any_hour(&self) -> bool {
-        self.any_hour
-    }
-
-    /// The shortest time between two wall times that match; `None` if no two match.
-    pub(super) fn shortest_distance(&self) -> Option<Duration> {
-        self.shortest_distance
-    }
-
     /// The first match after `from`, or at `from` if `inclusive`; `None` if there is none in the next 41 years.
     pub(super) fn next(&self, from: NaiveDateTime, inclusive: bool) -> Option<NaiveDateTime> {
         let minute = from.with_second(0)?.with_nanosecond(0)?;
@@ -142,8 +120,10 @@ impl Cron {
         }
     }
 
+    /// The shortest time between two wall times that match; `None` if no two match.
+    ///
     /// Compares all times of a day, and the last time of a day with the first of the next day that matches.
-    fn find_shortest_distance(&self) -> Option<Duration> {
+    pub(super) fn shortest_distance(&self) -> Option<Duration> {
         let (mut first, mut last, mut within_day) = (None, None, None);
         for hour in bits(self.hours) {
             for minute in bits(self.minutes) {

@@ -123,15 +123,21 @@ impl Evaluator {
         Some(NextRun { schedule_time, next_run_time: schedule_time.checked_add_signed(jitter)? })
     }
 
-    /// The first run of the export `uid`, in the order of nominal times, that is due after `now`. This includes a run
-    /// whose nominal time has passed and whose jitter has not.
+    /// The run of the export `uid` that is due first after `now`. This includes a run whose nominal time has passed and
+    /// whose jitter has not. While clocks change, a later occurrence can be due before an earlier one.
     pub fn next_run_due(&self, uid: Uuid, now: DateTime<Utc>) -> Option<NextRun> {
         let over = now.checked_sub_signed(TimeDelta::from_std(self.jitter).ok()?)?;
-        let mut run = self.next_run_time(uid, over)?;
-        while run.next_run_time <= now {
-            run = self.next_run_time(uid, run.schedule_time)?;
+        let runs = iter::successors(self.next_run_time(uid, over), |run| self.next_run_time(uid, run.schedule_time));
+        let mut first: Option<NextRun> = None;
+        for run in runs.skip_while(|run| run.next_run_time <= now) {
+            if first.is_some_and(|first| first.next_run_time <= run.schedule_time) {
+                break;
+            }
+            if run.next_run_time > now && first.is_none_or(|first| run.next_run_time < first.next_run_time) {
+                first = Some(run);
+            }
         }
-        Some(run)
+        first
     }
 }
 

@@ -89,14 +89,14 @@ pub(super) fn parse(expression: &str) -> Result<Cron, Vec<String>> {
         }
     }
     match <[ParsedField; 5]>::try_from(fields) {
-        Ok([minutes, hours, days_of_month, months, days_of_week]) => Ok(Cron::new(
-            minutes.values(),
-            hours.values(),
-            (!days_of_month.any).then(|| days_of_month.days_of_month()),
-            months.values(),
-            (!days_of_week.any).then(|| days_of_week.days_of_week()),
-            hours.star,
-        )),
+        Ok([minutes, hours, days_of_month, months, days_of_week]) => Ok(Cron {
+            minutes: minutes.values(),
+            hours: hours.values(),
+            days_of_month: (!days_of_month.any).then(|| days_of_month.days_of_month()),
+            months: months.values(),
+            days_of_week: (!days_of_week.any).then(|| days_of_week.days_of_week()),
+            star_hour: hours.star,
+        }),
         Err(_) => Err(problems),
     }
 }

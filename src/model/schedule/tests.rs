@@ -7,9 +7,11 @@ mod jitter;
 mod reference;
 mod transitions;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jiff::tz::TimeZoneDatabase;
 
 use super::*;
 use crate::model::{Error, Invalid, limits};
@@ -53,8 +55,9 @@ fn interval(every: Duration, anchor: Option<DateTime<Utc>>) -> Schedule {
     schedule(Timing::Interval { every, anchor })
 }
 
-fn compiler() -> ScheduleCompiler {
-    ScheduleCompiler::new(TimeZones::bundled())
+fn compiler() -> &'static ScheduleCompiler {
+    static COMPILER: LazyLock<ScheduleCompiler> = LazyLock::new(|| ScheduleCompiler::new(TimeZones::bundled()));
+    &COMPILER
 }
 
 fn compile(schedule: &Schedule, creation: DateTime<Utc>) -> Evaluator {
@@ -322,6 +325,22 @@ fn the_shortest_distance_is_that_of_the_sets() {
     ];
     for (expression, distance) in expected {
         assert_eq!(minutes(expression), distance, "{expression}");
+    }
+}
+
+#[test]
+fn a_zone_that_the_time_zone_data_lacks_is_refused() {
+    let without_zones = ScheduleCompiler::new(TimeZones::new(&TimeZoneDatabase::none(), "none".to_owned()));
+    let daily = cron("0 6 * * *", "Europe/Berlin");
+    let refused = |result: Result<(), Error>| match result {
+        Err(Error::Invalid(Invalid::Field, violations)) => violations.iter().map(|found| found.field.clone()).collect(),
+        other => panic!("{other:?}"),
+    };
+    let saved: Vec<String> = refused(without_zones.check(&daily, "schedule", Duration::ZERO, at(NOW), at(NOW)));
+    let enabled: Vec<String> = refused(without_zones.check_fires(&daily, "enabled", at(NOW), at(NOW)));
+    assert_eq!((saved, enabled), (vec!["schedule.cron.time_zone".to_owned()], vec!["enabled".to_owned()]));
+    for name in ["Factory", "localtime", "posixrules", "europe/berlin", "Etc/Unknown"] {
+        assert_eq!(bad_fields(&cron("0 6 * * *", name)), ["cron.time_zone"], "{name}");
     }
 }
 

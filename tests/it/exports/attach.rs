@@ -201,8 +201,23 @@ async fn attaching_to_another_type_requires_valid_settings_and_schedule() {
             destination_settings: Some(object([("file_format", text("csv"))])),
             ..attach(&created.name, &sftp)
         };
-        let refusal = ann.exports.attach_export(request).await.expect_err("too frequent for SFTP");
+        let refusal = ann.exports.attach_export(request.clone()).await.expect_err("too frequent for SFTP");
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, "SCHEDULE_TOO_FREQUENT"));
+
+        // It may move once it has ended.
+        let end = server.clock.now() + chrono::TimeDelta::minutes(10);
+        let end_time = Some(prost_types::Timestamp { seconds: end.timestamp(), nanos: 0 });
+        let ending = pb::UpdateExportRequest {
+            export: Some(pb::Export {
+                name: created.name.clone(),
+                schedule: Some(pb::Schedule { end_time, ..cron("*/5 * * * *", "UTC") }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        ann.exports.update_export(ending).await.expect("valid for a webhook");
+        server.clock.advance(chrono::TimeDelta::minutes(20));
+        assert_eq!(attached(&mut ann, request).await.next_run_time, None);
         server.check_rows().await;
     })
     .await;
