@@ -63,6 +63,8 @@ pub mod background;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod delivery;
+pub mod dialer;
 pub mod grpc;
 pub mod identity;
 pub mod model;

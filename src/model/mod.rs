@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod context;
 mod cursor;
+mod dataset;
 mod error;
 mod export;
 mod id;
@@ -15,6 +16,7 @@ pub mod json;
 pub mod limits;
 pub mod page;
 mod payload;
+mod run;
 pub mod schedule;
 mod secret;
 pub mod token;
@@ -28,6 +30,7 @@ pub use connection::{
 };
 pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX};
 pub use cursor::Cursor;
+pub use dataset::{Dataset, DatasetField, FieldType};
 pub use error::{
     Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result, Unavailable,
     Violations,
@@ -40,4 +43,5 @@ pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
-pub use secret::{SealedSecret, Secret};
+pub use run::FailureCode;
+pub use secret::{CredentialSecret, SealedSecret, Secret};

@@ -19,7 +19,7 @@ mod seal;
 mod tests;
 
 pub use binding::{MAX_BINDING_PATH_BYTES, MAX_BINDING_PATHS};
-pub use credential::{CredentialSecret, MAX_ENCODED_CREDENTIAL_BYTES};
+pub use credential::MAX_ENCODED_CREDENTIAL_BYTES;
 pub use envelope::MAX_ENVELOPE_BYTES;
 pub use error::VaultError;
 pub use key_files::{KeyListing, generate, generate_first, list};

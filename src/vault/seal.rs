@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::credential::{CredentialSecret, MAX_ENCODED_CREDENTIAL_BYTES};
+use super::credential::{self, MAX_ENCODED_CREDENTIAL_BYTES};
 use super::error::VaultError;
 use super::key_ring::KeyRing;
 use super::{binding, encoding, envelope};
-use crate::model::SealedSecret;
+use crate::model::{CredentialSecret, SealedSecret};
 
 /// The types of context. The bound data starts with the type, so that contexts of different types differ.
 const CREDENTIAL: &[u8] = b"credential";
@@ -58,7 +58,7 @@ impl Vault {
     ) -> Result<SealedSecret, VaultError> {
         let paths = binding::canonical_paths(binding_paths)?;
         let context = credential_context(context, &paths, properties)?;
-        envelope::seal(&self.ring, self.ring.primary(), &context, &paths, credential.encode()?)
+        envelope::seal(&self.ring, self.ring.primary(), &context, &paths, credential::encode(credential)?)
     }
 
     /// Opens a credential for the connection that it was sealed for.
@@ -74,7 +74,7 @@ impl Vault {
     ) -> Result<CredentialSecret, VaultError> {
         let header = envelope::Header::parse(envelope)?;
         let context = credential_context(context, &header.paths, properties)?;
-        CredentialSecret::decode(&envelope::open(&self.ring, &header, &context)?)
+        credential::decode(&envelope::open(&self.ring, &header, &context)?)
     }
 
     /// Seals internal data and binds it to its purpose.

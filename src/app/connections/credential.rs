@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 
 use crate::app::MutationTx;
 use crate::catalog::ConnectionType;
-use crate::model::{Connection, CredentialStatus, Error, Result, Violations};
+use crate::model::{Connection, CredentialSecret, CredentialStatus, Error, Result, Violations};
 use crate::store::credentials;
-use crate::vault::{CredentialSecret, SealContext};
+use crate::vault::SealContext;
 
 /// A credential as a caller gives it. It has no Debug.
 pub struct CredentialInput {

@@ -13,10 +13,9 @@ use crate::app::connections::{
 };
 use crate::grpc::proto as pb;
 use crate::model::{
-    Availability, Connection, ConnectionFilter, ConnectionName, ConnectionState, Member, ResourceId, Secret, Sharing,
-    UsableConnection, check_member_count, limits, validate,
+    Availability, Connection, ConnectionFilter, ConnectionName, ConnectionState, CredentialSecret, Member, ResourceId,
+    Secret, Sharing, UsableConnection, check_member_count, limits, validate,
 };
-use crate::vault::CredentialSecret;
 
 /// The fields of a connection that UpdateConnection changes.
 const MUTABLE: [&str; 4] = ["display_name", "description", "properties", "labels"];

@@ -1,7 +1,8 @@
 //! Opens stored credentials with the properties of their connection, as a delivery would.
 
 use outflow::grpc::proto as pb;
-use outflow::vault::{CredentialSecret, KeyRing, SealContext, Vault, VaultError};
+use outflow::model::CredentialSecret;
+use outflow::vault::{KeyRing, SealContext, Vault, VaultError};
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -1,0 +1,1 @@
+//! The engine: reads tables in parallel, filters and transforms rows, and encodes them.
