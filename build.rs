@@ -9,7 +9,7 @@ use protox::prost_reflect::DescriptorPool;
 #[path = "src/grpc/descriptors.rs"]
 mod descriptors;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "outflow/v1/audit_service.proto",
     "outflow/v1/connection.proto",
     "outflow/v1/connection_service.proto",
@@ -17,6 +17,7 @@ const PROTOS: [&str; 7] = [
     "outflow/v1/export.proto",
     "outflow/v1/export_service.proto",
     "outflow/v1/options.proto",
+    "outflow/v1/run.proto",
 ];
 
 type BuildResult<T> = Result<T, Box<dyn std::error::Error>>;

@@ -35,6 +35,9 @@ pub struct Affected {
     pub batch_id: Option<Uuid>,
     /// Number of affected resources, for responses that contain it.
     pub count: u64,
+    /// Names of resources that were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
 }
 
 /// The transaction of a change.

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::ConnectionWatcher;
 use super::denied_attempts::DeniedAttempts;
+use super::runs::RunWatcher;
 use super::streams::StreamPermits;
 use crate::catalog::{Catalog, ConnectionType};
 use crate::model::schedule::ScheduleCompiler;
@@ -29,6 +30,7 @@ pub(super) struct Inner {
     pub(super) parts: Parts,
     pub(super) denied_attempts: DeniedAttempts,
     pub(super) watcher: ConnectionWatcher,
+    pub(super) run_watcher: RunWatcher,
     pub(super) streams: StreamPermits,
 }
 
@@ -58,6 +60,7 @@ impl App {
         Self(Arc::new(Inner {
             denied_attempts: DeniedAttempts::new(parts.store.clone(), parts.clock.clone()),
             watcher: ConnectionWatcher::new(parts.store.clone()),
+            run_watcher: RunWatcher::new(parts.store.clone()),
             streams: StreamPermits::default(),
             parts,
         }))

@@ -6,6 +6,7 @@ mod key_refresh;
 mod key_usage;
 mod readiness;
 mod retention;
+mod run_watch;
 mod supervisor;
 mod task;
 
@@ -30,6 +31,7 @@ pub fn tasks(app: &App, issuer_keys: Option<KeySet>, retention: Retention, readi
         Arc::new(denied_attempts::DeniedAttempts::new(app.clone())),
         Arc::new(key_usage::KeyUsage::new(app.clone())),
         Arc::new(readiness),
+        Arc::new(run_watch::RunWatch::new(app.clone())),
         Arc::new(retention::RetentionJob::new(app.store().clone(), retention)),
     ];
     if let Some(keys) = issuer_keys {

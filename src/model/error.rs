@@ -93,6 +93,8 @@ pub enum ResourceKind {
     Connection,
     /// `organizations/*/exports/*`
     Export,
+    /// `organizations/*/exports/*/runs/*`
+    ExportRun,
 }
 
 /// An export that blocks the deletion of a connection, as listed in the error.
@@ -143,6 +145,31 @@ pub enum Precondition {
         connection_type: String,
         /// What does not fit.
         violations: Violations,
+    },
+    /// The export is detached and cannot run.
+    ExportInactive {
+        /// Resource name of the export.
+        export: String,
+    },
+    /// The connection of the export is suspended.
+    ConnectionSuspended {
+        /// Resource name of the export.
+        export: String,
+    },
+    /// The connection of the export has no valid credential, or its type is unknown.
+    CredentialRequired {
+        /// Resource name of the export.
+        export: String,
+    },
+    /// No runner executes runs of the connection type.
+    NoRunner {
+        /// Resource name of the type.
+        connection_type: String,
+    },
+    /// A run of the export is unfinished.
+    RunInProgress {
+        /// Resource name of the run.
+        run: String,
     },
 }
 
@@ -297,6 +324,13 @@ impl fmt::Display for Precondition {
             Self::ConnectionTypeMismatch { export, connection_type, .. } => {
                 write!(formatter, "the settings of {export} do not fit {connection_type}")
             }
+            Self::ExportInactive { export } => write!(formatter, "{export} is detached"),
+            Self::ConnectionSuspended { export } => write!(formatter, "the connection of {export} is suspended"),
+            Self::CredentialRequired { export } => {
+                write!(formatter, "the connection of {export} has no valid credential")
+            }
+            Self::NoRunner { connection_type } => write!(formatter, "no runner for {connection_type}"),
+            Self::RunInProgress { run } => write!(formatter, "{run} is unfinished"),
         }
     }
 }

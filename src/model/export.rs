@@ -64,6 +64,15 @@ pub struct Detachment {
     pub reason: String,
 }
 
+/// The pause of a schedule after failed runs. Switching the schedule on ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulePause {
+    /// Since when.
+    pub time: DateTime<Utc>,
+    /// How many runs in a row failed.
+    pub failures: u32,
+}
+
 /// An export is either attached or detached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachmentState {
@@ -94,6 +103,8 @@ pub struct Export {
     pub schedule: Option<Schedule>,
     /// Values of the type's export settings.
     pub destination_settings: Object,
+    /// Set while its schedule is paused because of failed runs.
+    pub schedule_pause: Option<SchedulePause>,
     /// Next due time of its schedule, ignoring its state; `None` if there is none.
     pub next_due_time: Option<DateTime<Utc>>,
     /// What the caller may do with it.
@@ -142,7 +153,8 @@ impl Export {
 
     /// First due time of its schedule after `begin`, ignoring its state; `None` if there is none.
     pub fn first_due_time(&self, schedules: &ScheduleCompiler, begin: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let evaluator = evaluator(schedules, self.schedule.as_ref(), self.create_time)?;
+        let schedule = self.schedule.as_ref().filter(|_| self.schedule_pause.is_none());
+        let evaluator = evaluator(schedules, schedule, self.create_time)?;
         Some(evaluator.next_run_time(self.uid.0, begin)?.next_run_time)
     }
 

@@ -37,11 +37,11 @@ pub use error::{
 };
 pub use export::{
     Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, ReleaseCause,
-    due_time_after,
+    SchedulePause, due_time_after,
 };
 pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
-pub use run::FailureCode;
+pub use run::{FailureCode, Run, RunEvent, RunFailure, RunFilter, RunName, RunState, RunStats, RunTrigger, SkipReason};
 pub use secret::{CredentialSecret, SealedSecret, Secret};

@@ -7,7 +7,7 @@ use super::Scope;
 use super::entities::export;
 use crate::model::{
     Attachment, AttachmentState, Availability, CallerAccess, ConnectionName, ConnectionTypeId, ConnectionUid,
-    Detachment, Error, Export, ExportName, ExportUid, ResourceId, Result,
+    Detachment, Error, Export, ExportName, ExportUid, ResourceId, Result, SchedulePause,
 };
 
 pub struct Row {
@@ -47,6 +47,10 @@ impl Row {
             payload: serde_json::from_value(row.payload).map_err(Error::internal)?,
             schedule: row.schedule.map(serde_json::from_value).transpose().map_err(Error::internal)?,
             destination_settings,
+            schedule_pause: row.schedule_pause_time.map(|time| SchedulePause {
+                time,
+                failures: u32::try_from(row.consecutive_failures).unwrap_or_default(),
+            }),
             next_due_time: row.next_due_time,
             caller_access: if self.managed { CallerAccess::Manage } else { CallerAccess::View },
             labels: serde_json::from_value(row.labels).map_err(Error::internal)?,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QuerySelect as _, Select, Set, Unchanged,
+    QueryOrder as _, QuerySelect as _, Select, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -97,6 +97,29 @@ pub async fn find_references(
     Ok(references)
 }
 
+/// Ids of attached exports whose schedule is on and that the actor manages, at most `limit`.
+pub async fn scheduled_ids(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    limit: u64,
+) -> Result<Vec<ResourceId>> {
+    let ids: Vec<String> = export::Entity::find()
+        .select_only()
+        .column(export::Column::Id)
+        .left_join(connection::Entity)
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+        .filter(export::Column::ConnectionUid.is_not_null())
+        .filter(export::Column::NextDueTime.is_not_null())
+        .filter(managed(actor))
+        .order_by_asc(export::Column::Uid)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(ids.into_iter().map(ResourceId::stored).collect())
+}
+
 /// Lists a page of exports.
 pub async fn list(
     db: &impl ConnectionTrait,
@@ -136,6 +159,7 @@ pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
         schedule: Set(row.schedule),
         destination_settings: Set(row.destination_settings),
         next_due_time: Set(row.next_due_time),
+        schedule_pause_time: Set(export.schedule_pause.map(|pause| pause.time)),
         labels: Set(row.labels),
         updater: Set(row.updater),
         update_time: Set(row.update_time),
@@ -271,5 +295,7 @@ fn row_of(export: &Export) -> Result<export::Model> {
         updater: export.updater.clone(),
         update_time: export.update_time,
         revision: export.revision,
+        consecutive_failures: 0,
+        schedule_pause_time: None,
     })
 }

@@ -19,6 +19,7 @@ mod migrations;
 mod query;
 pub mod request_ids;
 pub mod retention;
+pub mod runs;
 pub mod sealed_secrets;
 mod statement;
 mod transaction;

@@ -3,7 +3,7 @@
 use super::{audit, credential, stored};
 use crate::app::MutationTx;
 use crate::model::audit::AuditDiff;
-use crate::model::{Connection, Result};
+use crate::model::{Connection, Result, SkipReason};
 use crate::store;
 
 /// Why a connection becomes unavailable to its exports.
@@ -27,6 +27,7 @@ pub async fn make_unavailable(tx: &mut MutationTx<'_>, before: &Connection, caus
             reason.clone_into(&mut after.suspend_reason);
             if after != *before {
                 stored::save(tx, before, &mut after, reason).await?;
+                block_runs(tx, &after, SkipReason::ConnectionSuspended).await?;
             }
         }
         Cause::RevokeCredential => {
@@ -35,8 +36,14 @@ pub async fn make_unavailable(tx: &mut MutationTx<'_>, before: &Connection, caus
                 store::connections::update(tx.db, &after).await?;
                 credential::erase(tx, &mut after).await?;
                 tx.audit(audit::resource(&after), AuditDiff::new().redacted("credential"), None, "");
+                block_runs(tx, &after, SkipReason::CredentialRequired).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Skips the queued runs on a connection, and cancels those that a runner delivers.
+async fn block_runs(tx: &MutationTx<'_>, connection: &Connection, reason: SkipReason) -> Result<()> {
+    store::runs::changes::block_on_connection(tx.db, &tx.scope, connection.uid, reason, tx.now).await
 }

@@ -112,7 +112,7 @@ pub async fn detach(tx: &mut MutationTx<'_>, exports: &[Export], batch_id: Optio
     Ok(count)
 }
 
-/// Detaches locked exports of one locked connection.
+/// Detaches locked exports of one locked connection, and cancels their runs.
 pub async fn detach_from(
     tx: &mut MutationTx<'_>,
     (connection, connection_name, connection_display_name): (ConnectionUid, &ConnectionName, &str),
@@ -134,6 +134,7 @@ pub async fn detach_from(
     };
     attachments::release(tx.db, &tx.scope, connection, exports, ReleaseCause::Detached, tx.now).await?;
     let uids = exports.iter().map(|export| export.uid).collect();
+    store::runs::changes::cancel_of_exports(tx.db, &tx.scope, &uids, tx.now).await?;
     attachments::detach(tx.db, &tx.scope, &uids, &detachment).await?;
     for export in exports {
         let name = ExportName { organization: tx.scope.organization.clone(), id: export.id.clone() }.to_string();
@@ -144,11 +145,13 @@ pub async fn detach_from(
     Ok(())
 }
 
-/// Releases the attached ones of these exports from their connections.
+/// Releases the attached ones of these exports from their connections, and cancels their runs.
 async fn release(tx: &MutationTx<'_>, exports: &[Export], cause: ReleaseCause) -> Result<()> {
     for (connection, group) in by_connection(exports) {
         let group: Vec<_> = group.into_iter().map(released).collect();
         attachments::release(tx.db, &tx.scope, connection, &group, cause, tx.now).await?;
+        let uids = group.iter().map(|export| export.uid).collect();
+        store::runs::changes::cancel_of_exports(tx.db, &tx.scope, &uids, tx.now).await?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ pub fn diff(before: Option<&Export>, after: Option<&Export>) -> AuditDiff {
         .compare("connection", before, after, connection)
         .compare("payload", before, after, payload)
         .compare("schedule", before, after, |export| json!(export.schedule))
+        .compare("schedule_pause", before, after, |export| json!(export.schedule_pause.map(|pause| pause.time)))
         .compare("destination_settings", before, after, |export| json!(export.destination_settings))
         .compare("labels", before, after, |export| json!(export.labels));
     if filters(before) == filters(after) { diff } else { diff.redacted("payload.filters") }

@@ -68,6 +68,7 @@ impl CreateExport {
             payload: draft.payload.clone(),
             schedule: draft.schedule.clone(),
             destination_settings,
+            schedule_pause: None,
             next_due_time: None,
             caller_access: CallerAccess::Manage,
             labels: draft.labels.clone(),

@@ -81,7 +81,7 @@ impl Mutation for BatchDetachExports {
                 let (connection, exports) = lock_set(tx, connection, blocking_set_etag).await?;
                 let from = (connection.uid, &connection.name, connection.display_name.as_str());
                 attachment::detach_from(tx, from, &exports, batch_id, &self.reason).await?;
-                Ok(Affected { resources: Vec::new(), batch_id, count: exports.len() as u64 })
+                Ok(Affected { batch_id, count: exports.len() as u64, ..Affected::default() })
             }
         }
     }

@@ -27,6 +27,7 @@ impl Mutation for DuplicateExport {
             name: stored::name(tx, &id),
             uid,
             display_name: display_name(&self.display_name, &source.display_name),
+            schedule_pause: None,
             next_due_time: None,
             creator: principal.clone(),
             create_time: tx.now,

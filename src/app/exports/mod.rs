@@ -23,5 +23,6 @@ pub use detach::{BatchDetachExports, BatchDetached, DetachExport, DetachTarget};
 pub use duplicate::DuplicateExport;
 pub use preview_schedule::SchedulePreview;
 pub use stored::{BatchOutcome, BatchResult};
+pub(in crate::app) use stored::{lock_managed, single};
 pub use update::{ExportUpdate, UpdateExport};
 pub use update_schedules::{BatchUpdateExportSchedules, ScheduleUpdate};

@@ -104,7 +104,7 @@ pub fn affected(export: &Export) -> Affected {
 /// A change of many exports.
 pub fn batch_affected<'a>(exports: impl IntoIterator<Item = &'a Export>, batch_id: Option<Uuid>) -> Affected {
     let resources = exports.into_iter().map(|export| (export.uid.0, export.name.to_string())).collect();
-    Affected { resources, batch_id, count: 0 }
+    Affected { resources, batch_id, ..Affected::default() }
 }
 
 /// The name of an export of this organization.

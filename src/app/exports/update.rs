@@ -76,8 +76,9 @@ impl UpdateExport {
             after.destination_settings = settings::check(tx.app, &after.connection_type, given, path)?;
         }
         if let Some(schedule) = &update.schedule
-            && *schedule != before.schedule
+            && (*schedule != before.schedule || before.schedule_pause.is_some())
         {
+            after.schedule_pause = None;
             settings::check_schedule(tx, &after, schedule.as_ref(), "export.schedule")?;
             after.schedule.clone_from(schedule);
             after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);

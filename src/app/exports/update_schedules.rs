@@ -55,6 +55,10 @@ impl BatchUpdateExportSchedules {
     /// The export with its new schedule; `None` if it has none to switch.
     fn updated(&self, export: &Export) -> Option<Export> {
         let mut updated = export.clone();
+        updated.schedule_pause = match self.update {
+            ScheduleUpdate::Enabled(false) => export.schedule_pause,
+            ScheduleUpdate::Enabled(true) | ScheduleUpdate::Replace(_) => None,
+        };
         match &self.update {
             ScheduleUpdate::Enabled(enabled) => updated.schedule.as_mut()?.enabled = *enabled,
             ScheduleUpdate::Replace(schedule) => updated.schedule = Some(schedule.clone()),

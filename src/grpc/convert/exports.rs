@@ -273,6 +273,10 @@ pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
             AttachmentState::Detached(detachment) => Some(detachment_to_proto(detachment, validate_only)),
         },
         next_run_time: next_run_time.and_then(kept),
+        schedule_pause: export.schedule_pause.map(|pause| pb::export::SchedulePause {
+            time: kept(pause.time),
+            failures: i32::try_from(pause.failures).unwrap_or(i32::MAX),
+        }),
         caller_access: match export.caller_access {
             CallerAccess::View => pb::export::CallerAccess::View,
             CallerAccess::Manage => pb::export::CallerAccess::Manage,

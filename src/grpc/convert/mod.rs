@@ -9,6 +9,7 @@ pub mod exports;
 mod field_mask;
 mod lists;
 mod payload;
+pub mod runs;
 pub mod schedule;
 mod validator;
 mod values;

@@ -1,9 +1,12 @@
 //! Handlers of ExportService.
 
+use std::pin::Pin;
+
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{accept, accept_mutation, exports, schedule};
+use crate::grpc::convert::{accept, accept_mutation, exports, runs, schedule};
 use crate::grpc::proto as pb;
 
 /// ExportService over the application.
@@ -12,6 +15,8 @@ pub struct ExportApi(pub App);
 
 #[tonic::async_trait]
 impl pb::export_service_server::ExportService for ExportApi {
+    type WatchExportRunStream = Pin<Box<dyn Stream<Item = Result<pb::WatchExportRunResponse, Status>> + Send>>;
+
     async fn create_export(
         &self,
         request: Request<pb::CreateExportRequest>,
@@ -134,5 +139,62 @@ impl pb::export_service_server::ExportService for ExportApi {
         let (_, (schedule, count)) = accept(request, schedule::preview_schedule)?;
         let preview = self.0.preview_schedule(&schedule, count)?;
         Ok(Response::new(schedule::preview_to_proto(preview)))
+    }
+
+    async fn run_export(
+        &self,
+        request: Request<pb::RunExportRequest>,
+    ) -> Result<Response<pb::RunExportResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, runs::run_export)?;
+        let run = Some(runs::to_proto(&context, self.0.execute(&context, mutation).await?));
+        Ok(Response::new(pb::RunExportResponse { run }))
+    }
+
+    async fn batch_run_exports(
+        &self,
+        request: Request<pb::BatchRunExportsRequest>,
+    ) -> Result<Response<pb::BatchRunExportsResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, runs::batch_run_exports)?;
+        let batch = self.0.execute(&context, mutation).await?;
+        Ok(Response::new(runs::batch_to_proto(&context, batch)))
+    }
+
+    async fn get_export_run(
+        &self,
+        request: Request<pb::GetExportRunRequest>,
+    ) -> Result<Response<pb::GetExportRunResponse>, Status> {
+        let (context, name) = accept(request, runs::get_export_run)?;
+        let run = Some(runs::to_proto(&context, self.0.get_export_run(&context, &name).await?));
+        Ok(Response::new(pb::GetExportRunResponse { run }))
+    }
+
+    async fn list_export_runs(
+        &self,
+        request: Request<pb::ListExportRunsRequest>,
+    ) -> Result<Response<pb::ListExportRunsResponse>, Status> {
+        let (context, list) = accept(request, runs::list_export_runs)?;
+        let page = self.0.list_export_runs(&context, &list.filter, &list.page).await?;
+        let next_page_token = list.next_page_token(&page);
+        let runs = page.items.into_iter().map(|run| runs::to_proto(&context, run)).collect();
+        Ok(Response::new(pb::ListExportRunsResponse { runs, next_page_token }))
+    }
+
+    async fn cancel_export_run(
+        &self,
+        request: Request<pb::CancelExportRunRequest>,
+    ) -> Result<Response<pb::CancelExportRunResponse>, Status> {
+        let (context, mutation) = accept_mutation(&self.0, request, runs::cancel_export_run)?;
+        let run = Some(runs::to_proto(&context, self.0.execute(&context, mutation).await?));
+        Ok(Response::new(pb::CancelExportRunResponse { run }))
+    }
+
+    async fn watch_export_run(
+        &self,
+        request: Request<pb::WatchExportRunRequest>,
+    ) -> Result<Response<Self::WatchExportRunStream>, Status> {
+        let (context, name) = accept(request, runs::watch_export_run)?;
+        let watched = self.0.watch_export_run(&context, &name).await?;
+        let message = move |run| Ok(pb::WatchExportRunResponse { run: Some(runs::to_proto(&context, run?)) });
+        Ok(Response::new(Box::pin(watched.map(message))))
     }
 }

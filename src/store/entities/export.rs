@@ -41,6 +41,10 @@ pub struct Model {
     pub updater: String,
     pub update_time: DateTimeUtc,
     pub revision: i64,
+    /// Runs in a row that failed.
+    pub consecutive_failures: i32,
+    /// Since when the schedule is paused because of failed runs.
+    pub schedule_pause_time: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

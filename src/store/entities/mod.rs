@@ -7,4 +7,5 @@ pub mod connection_member;
 pub mod credential;
 pub mod export;
 pub mod request_id;
+pub mod run;
 pub mod sealed_secret;

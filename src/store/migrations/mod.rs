@@ -9,6 +9,7 @@ mod m20261124_000003_request_ids;
 mod m20261124_000004_audit_events;
 mod m20261124_000005_sealed_secrets;
 mod m20261126_000006_denied_events_by_time;
+mod m20261126_000007_runs;
 
 use column::text;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_audit_events::Migration),
             Box::new(m20261124_000005_sealed_secrets::Migration),
             Box::new(m20261126_000006_denied_events_by_time::Migration),
+            Box::new(m20261126_000007_runs::Migration),
         ]
     }
 }

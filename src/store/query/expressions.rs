@@ -1,5 +1,7 @@
 //! SQL expressions shared by SELECT lists and filters.
 
+use std::time::Duration;
+
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LikeExpr, Query, SimpleExpr};
 
@@ -25,7 +27,13 @@ impl Availability {
 
 /// The database's time plus the clock's offset, for decisions about expiry and retention.
 pub fn now(backend: DbBackend, read_context: &ReadContext) -> SimpleExpr {
-    let offset_ms = read_context.clock.offset_ms();
+    now_plus(backend, read_context, Duration::ZERO)
+}
+
+/// That time plus a duration.
+pub fn now_plus(backend: DbBackend, read_context: &ReadContext, duration: Duration) -> SimpleExpr {
+    let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let offset_ms = read_context.clock.offset_ms().saturating_add(millis);
     if backend == DbBackend::Postgres {
         return Expr::cust_with_values("(statement_timestamp() + $1 * interval '1 millisecond')", [offset_ms]);
     }

@@ -3,76 +3,24 @@
 //! A status stays under 6 KiB as sent: clients refuse trailers over 8 KiB and then report another error instead (gRPC
 //! core, `GRPC_ARG_MAX_METADATA_SIZE`).
 
-use std::collections::HashMap;
+mod builder;
+mod preconditions;
+
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt as _};
 use uuid::Uuid;
 
 use super::proto::ErrorReason;
-use crate::model::{
-    Abort, Blocker, Error, Exhausted, Invalid, Precondition, ResourceKind, Unavailable, Violations, limits,
-};
+use crate::model::{Abort, Error, Exhausted, Invalid, ResourceKind, Unavailable, Violations};
+pub use builder::DOMAIN;
+use builder::{StatusBuilder, kind_name};
+use preconditions::failed_precondition;
 
-/// `ErrorInfo.domain` of every status.
-pub const DOMAIN: &str = "outflow";
-/// Maximum size of all violations of a status in bytes. With the other details and in base64, they stay under 6 KiB.
-const MAX_VIOLATIONS_BYTES: usize = 3_700;
-/// The longest display name in a status.
-const MAX_DISPLAY_NAME_CHARS: usize = 60;
-/// The longest message of a status.
-const MAX_MESSAGE_CHARS: usize = 300;
-/// Maximum number of binding fields that an error names.
-const MAX_NAMED_FIELDS: usize = 20;
 /// RetryInfo after a conflict.
 const SHORT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// RetryInfo for an overload or an outage.
 const LONG_RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// Builds a status.
-struct StatusBuilder {
-    code: Code,
-    message: String,
-    reason: ErrorReason,
-    metadata: HashMap<String, String>,
-    details: ErrorDetails,
-}
-
-impl StatusBuilder {
-    fn new(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), reason, metadata: HashMap::new(), details: ErrorDetails::new() }
-    }
-
-    fn with(mut self, key: &str, value: &impl ToString) -> Self {
-        self.metadata.insert(key.to_owned(), value.to_string());
-        self
-    }
-
-    fn retry(mut self, after: Duration) -> Self {
-        self.details.set_retry_info(Some(after));
-        self
-    }
-
-    fn resource(mut self, kind: &str, name: &str) -> Self {
-        self.details.set_resource_info(kind, truncate(name, MAX_MESSAGE_CHARS), "", "");
-        self
-    }
-
-    fn violations(mut self, violations: &Violations) -> Self {
-        let size = |violation: &&crate::model::FieldViolation| violation.field.len() + violation.description.len() + 8;
-        let list = take_within(violations.iter(), size);
-        let list = list.iter().map(|found| FieldViolation::new(found.field.as_str(), found.description.as_str()));
-        self.details.set_bad_request(list.collect::<Vec<_>>());
-        self.with("violation_count", &violations.len())
-    }
-
-    fn into_status(mut self) -> Status {
-        let reason = self.reason.as_str_name().trim_start_matches("ERROR_REASON_");
-        self.details.set_error_info(reason, DOMAIN, self.metadata);
-        Status::with_error_details(self.code, truncate(&self.message, MAX_MESSAGE_CHARS), self.details)
-    }
-}
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
@@ -216,67 +164,6 @@ fn invalid_argument(invalid: Invalid, violations: &Violations) -> StatusBuilder 
     }
 }
 
-fn failed_precondition(precondition: Precondition) -> StatusBuilder {
-    let new = |reason, message: String| StatusBuilder::new(Code::FailedPrecondition, reason, message);
-    match precondition {
-        Precondition::ConnectionInUse { connection, blocking_export_count, blocking_set_etag, first } => {
-            let exports = if blocking_export_count == 1 { "export uses" } else { "exports use" };
-            let message =
-                format!("{blocking_export_count} {exports} this connection; list them with StreamBlockingExports");
-            let mut builder = new(ErrorReason::ConnectionInUse, message)
-                .with("blocking_export_count", &blocking_export_count)
-                .with("blocking_set_etag", &blocking_set_etag)
-                .with("violation_count", &first.len())
-                .resource(kind_name(ResourceKind::Connection), &connection);
-            builder.details.set_precondition_failure(blockers(&first));
-            builder.details.add_help_link(
-                "StreamBlockingExports lists every blocking export; BatchDetachExports detaches the listed set",
-                "/outflow.v1.ConnectionService/StreamBlockingExports",
-            );
-            builder
-        }
-        Precondition::BlockingSetTooLarge { connection, blocking_export_count, limit } => {
-            let message = format!(
-                "{blocking_export_count} exports are attached, and one call detaches at most {limit}; detach them by \
-                 name in batches of {}, as StreamBlockingExports lists them",
-                limits::MAX_BATCH_NAMES
-            );
-            new(ErrorReason::BlockingSetTooLarge, message)
-                .with("blocking_export_count", &blocking_export_count)
-                .with("limit", &limit)
-                .resource(kind_name(ResourceKind::Connection), &connection)
-        }
-        Precondition::CredentialReentryRequired { changed_binding_fields } => {
-            let fields = truncate(&changed_binding_fields.join(","), MAX_MESSAGE_CHARS);
-            let message = format!("the binding fields {fields} change; set `credential` in the same request");
-            let mut builder =
-                new(ErrorReason::CredentialReentryRequired, message).with("changed_binding_fields", &fields);
-            let violation = |field: &String| {
-                PreconditionViolation::new(
-                    "CREDENTIAL_REENTRY_REQUIRED",
-                    field,
-                    "is a binding field; set `credential` in the same request",
-                )
-            };
-            builder.details.set_precondition_failure(
-                changed_binding_fields.iter().take(MAX_NAMED_FIELDS).map(violation).collect::<Vec<_>>(),
-            );
-            builder
-        }
-        Precondition::ConnectionTypeMismatch { export, export_type, connection_type, violations } => {
-            let message = format!(
-                "the destination settings of {export} are for {export_type} and are not valid for {connection_type}; set \
-                 `destination_settings` in AttachExport"
-            );
-            new(ErrorReason::ConnectionTypeMismatch, message)
-                .with("export_type", &export_type)
-                .with("connection_type", &connection_type)
-                .violations(&violations)
-                .resource(kind_name(ResourceKind::Export), &export)
-        }
-    }
-}
-
 fn aborted(abort: Abort) -> StatusBuilder {
     match abort {
         Abort::EtagMismatch { name } => {
@@ -296,51 +183,12 @@ fn aborted(abort: Abort) -> StatusBuilder {
     }
 }
 
-/// One violation per blocker. Display names are left out if they do not fit.
-fn blockers(first: &[Blocker]) -> Vec<PreconditionViolation> {
-    let kind = "CONNECTION_IN_USE";
-    let with_names_of = |chars: usize| {
-        let size =
-            |(blocker, display_name): &(&Blocker, String)| kind.len() + blocker.name.len() + display_name.len() + 12;
-        let named = first.iter().map(|blocker| (blocker, truncate(&blocker.display_name, chars)));
-        take_within(named, size)
-    };
-    let mut fitted = with_names_of(MAX_DISPLAY_NAME_CHARS);
-    if fitted.len() < first.len() {
-        fitted = with_names_of(0);
-    }
-    let violation =
-        |(blocker, display_name): (&Blocker, String)| PreconditionViolation::new(kind, &blocker.name, display_name);
-    fitted.into_iter().map(violation).collect()
-}
-
-/// The first items that fit into the budget for violations.
-fn take_within<T>(items: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> Vec<T> {
-    let mut budget = MAX_VIOLATIONS_BYTES;
-    items
-        .map_while(|item| {
-            budget = budget.checked_sub(size(&item))?;
-            Some(item)
-        })
-        .collect()
-}
-
-fn kind_name(kind: ResourceKind) -> &'static str {
-    match kind {
-        ResourceKind::ConnectionType => "outflow.v1.ConnectionType",
-        ResourceKind::Connection => "outflow.v1.Connection",
-        ResourceKind::Export => "outflow.v1.Export",
-    }
-}
-
-/// The first characters of a text, without control characters.
-fn truncate(text: &str, chars: usize) -> String {
-    text.chars().filter(|character| !character.is_control()).take(chars).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use tonic_types::StatusExt as _;
+
     use super::*;
+    use crate::model::{Blocker, Precondition, limits};
 
     /// Bytes of a status as sent: base64 and percent-encoding included.
     fn sent(status: &Status) -> usize {

@@ -1,0 +1,118 @@
+//! Runs: insert, find and list. Leases are in `leases`, due times in `due`, other changes of state in `changes`.
+
+pub mod changes;
+pub mod due;
+pub mod leases;
+mod rows;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, SimpleExpr};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, RelationTrait as _, Select, TryInsertResult,
+};
+use uuid::Uuid;
+
+use super::Scope;
+use super::entities::{export, run};
+use super::query::lookup;
+use super::query::paging::{self, Keys};
+use crate::model::page::{Page, PageRequest};
+use crate::model::{ExportUid, Result, Run, RunFilter, RunState};
+use rows::{Row, code, row_of};
+
+const KEYS: Keys<run::Entity> =
+    Keys { uid: run::Column::Uid, display_name: run::Column::Uid, update_time: run::Column::Uid };
+
+/// Inserts a run. Returns `false` without inserting if the due time has a run already, or if an unfinished run of the
+/// export is in the way.
+pub async fn insert(db: &impl ConnectionTrait, run: &Run) -> Result<bool> {
+    let keep = OnConflict::new().do_nothing().to_owned();
+    let row = row_of(run)?.into_active_model();
+    let inserted = run::Entity::insert(row).on_conflict(keep).try_insert().exec_without_returning(db).await?;
+    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
+}
+
+/// Finds a run by uid.
+pub async fn get(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Uuid) -> Result<Option<Run>> {
+    let found: Option<Row> = lookup::fetch_one(db, select(scope).filter(run::Column::Uid.eq(uid))).await?;
+    found.map(|row| row.into_model(scope)).transpose()
+}
+
+/// Finds runs by uid, in no particular order.
+pub async fn get_many(db: &impl ConnectionTrait, scope: &Scope<'_>, uids: &[Uuid]) -> Result<Vec<Run>> {
+    let query = select(scope).filter(run::Column::Uid.is_in(uids.iter().copied()));
+    query.into_model::<Row>().all(db).await?.into_iter().map(|row| row.into_model(scope)).collect()
+}
+
+/// The unfinished runs of an export, the oldest first; at most two.
+pub async fn unfinished(db: &impl ConnectionTrait, scope: &Scope<'_>, export: ExportUid) -> Result<Vec<Run>> {
+    let query = select(scope)
+        .filter(run::Column::ExportUid.eq(export.0))
+        .filter(in_states(&[RunState::Queued, RunState::Running, RunState::Cancelling])?)
+        .order_by_asc(run::Column::Uid);
+    query.into_model::<Row>().all(db).await?.into_iter().map(|row| row.into_model(scope)).collect()
+}
+
+/// Lists a page of runs. `export` is the uid of the export that the filter names.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    filter: &RunFilter,
+    export: Option<ExportUid>,
+    page: &PageRequest,
+) -> Result<Page<Run>> {
+    let mut query = select(scope);
+    if let Some(export) = export {
+        query = query.filter(run::Column::ExportUid.eq(export.0));
+    }
+    if let Some(state) = filter.state {
+        query = query.filter(run::Column::State.eq(code(&state)?));
+    }
+    if let Some(trigger) = filter.trigger {
+        query = query.filter(run::Column::Trigger.eq(code(&trigger)?));
+    }
+    if let Some(connection) = &filter.connection {
+        query = query.filter(run::Column::ConnectionId.eq(connection.as_str()));
+    }
+    // Uids ascend with the time of creation, so an index by uid serves the span.
+    if let Some(start) = filter.start_time {
+        query = query.filter(run::Column::Uid.gte(rows::first_uid_at(start)));
+    }
+    if let Some(end) = filter.end_time {
+        query = query.filter(run::Column::Uid.lt(rows::first_uid_at(end)));
+    }
+    let position = |run: &Run| paging::position(page.order, run.name.uid, "", run.create_time);
+    let size = |run: &Run| 512 + run.failure.as_ref().map_or(0, |failure| failure.detail.len());
+    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
+}
+
+/// Locks a run until the transaction ends. The export that it belongs to is locked before.
+pub async fn lock(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Uuid) -> Result<()> {
+    let query = run::Entity::find()
+        .select_only()
+        .column(run::Column::Uid)
+        .filter(run::Column::Organization.eq(scope.organization.as_str()))
+        .filter(run::Column::Uid.eq(uid))
+        .lock_exclusive();
+    let _: Option<Uuid> = lookup::fetch_scalar(db, query).await?;
+    Ok(())
+}
+
+fn select(scope: &Scope<'_>) -> Select<run::Entity> {
+    run::Entity::find()
+        .join(JoinType::LeftJoin, run::Relation::Export.def())
+        .expr_as(Expr::col((export::Entity, export::Column::Id)), "export_id")
+        .filter(run::Column::Organization.eq(scope.organization.as_str()))
+}
+
+/// Whether a run is in one of these states. The states are literals, so that partial indexes apply.
+fn in_states(states: &[RunState]) -> Result<SimpleExpr> {
+    let literals: Vec<_> =
+        states.iter().map(|state| Ok(SimpleExpr::Constant(code(state)?.into()))).collect::<Result<_>>()?;
+    Ok(Expr::col((run::Entity, run::Column::State)).is_in(literals))
+}
+
+/// The runs that a replica or another holds a lease of.
+fn leased() -> Result<SimpleExpr> {
+    in_states(&[RunState::Running, RunState::Cancelling])
+}
