@@ -41,7 +41,7 @@ pub struct Parts {
     /// The connection types.
     pub catalog: Catalog,
     /// Seals credentials.
-    pub vault: Vault,
+    pub vault: Arc<Vault>,
     /// Digests requests.
     pub hasher: RequestHasher,
     /// Compiles and validates schedules.
@@ -97,6 +97,11 @@ impl App {
     /// Compiles and validates schedules.
     pub fn schedules(&self) -> &ScheduleCompiler {
         &self.0.parts.schedules
+    }
+
+    /// The connection types.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.parts.catalog
     }
 
     /// The database.

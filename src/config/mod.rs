@@ -11,6 +11,7 @@ mod identity;
 mod keys;
 mod print;
 mod retention;
+mod runs;
 mod schedules;
 mod setting;
 mod settings;
@@ -29,6 +30,7 @@ pub use identity::{Identity, JwtConfig, KeySetLocation};
 pub use keys::{KeyLocation, KeysConfig};
 pub use print::{effective, reference};
 pub use retention::RetentionConfig;
+pub use runs::RunsConfig;
 pub use schedules::TimeZoneData;
 pub use setting::{Setting, SettingValue};
 pub use settings::{SETTINGS, all};
@@ -53,6 +55,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// Where the rules of time zones come from.
     pub time_zone_data: TimeZoneData,
+    /// Whether and how this replica runs exports.
+    pub runs: RunsConfig,
 }
 
 impl Config {
@@ -69,6 +73,7 @@ impl Config {
             telemetry: TelemetryConfig::parse(values)?,
             retention: RetentionConfig::parse(values)?,
             time_zone_data: TimeZoneData::parse(values)?,
+            runs: RunsConfig::parse(values)?,
         })
     }
 }

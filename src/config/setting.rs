@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The definition of a setting.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +100,14 @@ impl SettingValue for u32 {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+impl SettingValue for Duration {
+    const EXPECTED: &'static str = "a duration, such as 30s, 5m or 12h";
+
+    fn parse(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok()
     }
 }
 

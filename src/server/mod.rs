@@ -104,6 +104,7 @@ impl Server {
             releases: REPLAY_RETENTION,
             denied: config.retention.denied,
             audit: config.retention.audit,
+            runs: config.runs.retention,
         };
         let mut tasks = background::tasks(&app, issuer_keys, retention, readiness);
         if let Some(metrics) = observability.metrics {
@@ -179,7 +180,7 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     let database = DatabaseSettings { url: config.database.url(), max_connections: config.database.max_connections };
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
-    let vault = Vault::new(startup::keys::open(&config.keys)?);
+    let vault = Arc::new(Vault::new(startup::keys::open(&config.keys)?));
     if config.database.migrate == Migrate::Auto && !store.schema_state().await?.applied.is_empty() {
         // A process with the wrong keys does not migrate.
         startup::keys::verify_stored(&store, &vault).await?;

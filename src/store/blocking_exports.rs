@@ -134,13 +134,6 @@ pub async fn is_deleted(db: &impl ConnectionTrait, scope: &Scope<'_>, connection
     Ok(db.query_one(&query).await?.is_some())
 }
 
-/// The database's time.
-pub async fn time(db: &impl ConnectionTrait, scope: &Scope<'_>) -> Result<DateTime<Utc>> {
-    let query = Query::select().expr_as(now(db.get_database_backend(), scope.read_context), "time").take();
-    let row = db.query_one(&query).await?.ok_or_else(|| Error::internal("the query for the time returned no row"))?;
-    Ok(row.try_get("", "time")?)
-}
-
 /// The page after a cursor; with `releases`, also the releases since the start of the stream.
 pub async fn page(db: &impl ConnectionTrait, scope: &Scope<'_>, cursor: &Cursor, releases: bool) -> Result<EventPage> {
     let mut entries = blocking_entries(scope, cursor);

@@ -29,5 +29,6 @@ pub use database::{PoolStatus, Reader, Store};
 pub use migrate::{MigrateError, SchemaState};
 pub use query::locks;
 pub use query::scope::{ReadContext, Scope};
+pub use query::time::database_time;
 pub use retention::Retention;
 pub use transaction::{OnSuccess, Transaction};

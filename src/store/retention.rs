@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SimpleExpr};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait, QueryFilter as _, Statement};
 
-use super::entities::{attachment_release, audit_event, request_id};
+use super::entities::{attachment_release, audit_event, request_id, run};
 use super::query::expressions::now;
 use super::{ReadContext, Transaction};
 use crate::model::Result;
@@ -28,6 +28,8 @@ pub struct Retention {
     pub denied: Duration,
     /// All audit events, denied attempts included.
     pub audit: Duration,
+    /// Runs, from their end.
+    pub runs: Duration,
 }
 
 /// A kind of rows with its own retention.
@@ -41,11 +43,13 @@ pub enum ExpiringRows {
     DeniedAttempts,
     /// Any audit event.
     AuditEvents,
+    /// Runs that have ended.
+    Runs,
 }
 
 impl ExpiringRows {
     /// Every kind, in the order of deletion.
-    pub const ALL: [Self; 4] = [Self::RequestIds, Self::Releases, Self::DeniedAttempts, Self::AuditEvents];
+    pub const ALL: [Self; 5] = [Self::RequestIds, Self::Releases, Self::DeniedAttempts, Self::AuditEvents, Self::Runs];
 }
 
 /// Deletes a batch of expired rows of a kind and returns their number; also 0 if another replica holds the lock.
@@ -79,6 +83,10 @@ pub async fn delete_expired(
             delete::<audit_event::Entity>(db, &denied.and(time.lt(before(retention.denied)))).await
         }
         ExpiringRows::AuditEvents => delete::<audit_event::Entity>(db, &time.lt(before(retention.audit))).await,
+        ExpiringRows::Runs => {
+            let ended = run::Column::EndTime.into_expr().lt(before(retention.runs));
+            delete::<run::Entity>(db, &run::Column::EndTime.is_not_null().and(ended)).await
+        }
     }
 }
 

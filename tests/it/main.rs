@@ -13,6 +13,7 @@ mod idempotent;
 mod leak;
 mod lifecycle_model;
 mod races;
+mod runs;
 mod server;
 mod support;
 mod tenant;

@@ -26,6 +26,8 @@ fn normalized(status: &Status, absent: &Names, present: &Names) -> (Code, String
         (&absent.free, &present.free),
         (&absent.target, &present.target),
         (&absent.export, &present.export),
+        (&absent.run, &present.run),
+        (&absent.ended_run, &present.ended_run),
     ];
     for (absent, present) in pairs {
         assert_eq!(absent.len(), present.len(), "the encoded details contain lengths");
@@ -62,6 +64,8 @@ async fn foreign_names_are_refused_alike_whether_they_exist_or_not() {
             free: absent(&present.free),
             target: absent(&present.target),
             export: absent(&present.export),
+            run: absent(&present.run),
+            ended_run: absent(&present.ended_run),
         };
         let callers = [admin.clone(), server.contributor("bea").await, server.viewer().await];
         let samples: Vec<(&Sample, Vec<Slot>)> = SAMPLES.iter().map(|sample| (sample, sample.slots())).collect();

@@ -103,7 +103,7 @@ impl App {
         if let Some(cursor) = cursor.filter(|cursor| follow && Some(cursor.connection) != found)
             && blocking_exports::is_deleted(&reader, &scope, cursor.connection).await?
         {
-            return check_age(cursor, blocking_exports::time(&reader, &scope).await?);
+            return check_age(cursor, store::database_time(&reader, scope.read_context).await?);
         }
         let uid = found.ok_or_else(not_found)?;
         let current = blocking_exports::snapshot(&reader, &scope, uid).await?.ok_or_else(not_found)?;

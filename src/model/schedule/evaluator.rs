@@ -123,6 +123,12 @@ impl Evaluator {
         Some(NextRun { schedule_time, next_run_time: schedule_time.checked_add_signed(jitter)? })
     }
 
+    /// An instant before which no occurrence is due at or after `instant`, jitter included.
+    pub(super) fn jitter_before(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let jitter = TimeDelta::from_std(self.jitter).ok()?;
+        instant.checked_sub_signed(jitter)?.checked_sub_signed(TimeDelta::microseconds(1))
+    }
+
     /// The run of the export `uid` that is due first after `now`. This includes a run whose nominal time has passed and
     /// whose jitter has not. While clocks change, a later occurrence can be due before an earlier one.
     pub fn next_run_due(&self, uid: Uuid, now: DateTime<Utc>) -> Option<NextRun> {

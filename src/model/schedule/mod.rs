@@ -14,6 +14,7 @@ mod check;
 mod compiler;
 mod cron;
 mod data;
+mod due;
 mod evaluator;
 mod expression;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod zone;
 pub use check::{HORIZON_YEARS, MAX_CATCHUP_WINDOW, MAX_EVERY, MAX_JITTER, MAX_PAUSE_AFTER_FAILURES, MIN_EVERY};
 pub use compiler::ScheduleCompiler;
 pub use data::{OverlapPolicy, RepeatedTime, Schedule, SkippedTime, Timing};
+pub use due::{MAX_COUNTED, MissedDueTimes, PassedDueTimes};
 pub use evaluator::{Evaluator, NextRun, Occurrence, Shift};
 pub use expression::MAX_EXPRESSION_CHARS;
 pub use zone::TimeZones;

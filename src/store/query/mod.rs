@@ -1,7 +1,8 @@
-//! Shared parts of queries: lookups, SQL expressions, keyset pages, row locks and the scope of an organization.
+//! Shared parts of queries: lookups, SQL expressions, keyset pages, row locks, the time and the scope of an organization.
 
 pub mod expressions;
 pub mod locks;
 pub mod lookup;
 pub mod paging;
 pub mod scope;
+pub mod time;

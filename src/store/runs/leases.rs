@@ -205,14 +205,16 @@ pub async fn save_delivery_state(
     Ok(saved.rows_affected > 0)
 }
 
-/// What the earlier attempts of a run saved.
-pub async fn delivery_state(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Uuid) -> Result<Option<String>> {
+/// What the earlier attempts of a run saved, and how many of them failed.
+pub async fn history(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Uuid) -> Result<(Option<String>, u32)> {
     let query = run::Entity::find()
         .select_only()
-        .column(run::Column::DeliveryState)
+        .columns([run::Column::DeliveryState, run::Column::Failures])
         .filter(run::Column::Organization.eq(scope.organization.as_str()))
         .filter(run::Column::Uid.eq(uid));
-    Ok(lookup::fetch_scalar::<_, Option<String>>(db, query).await?.flatten())
+    let row: Option<(Option<String>, i64)> = query.into_tuple().one(db).await?;
+    let (delivery_state, failures) = row.unwrap_or_default();
+    Ok((delivery_state, u32::try_from(failures).map_err(Error::internal)?))
 }
 
 /// Leases that expired, at most `limit`, each with the number of leases that the run lost before. Their rows are locked.

@@ -35,7 +35,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ),
     ("grpc", &["app", "identity", "catalog", "vault"]),
     ("background", &["app", "store", "identity"]),
-    ("runs", &["app", "delivery", "store", "vault", "catalog"]),
+    ("runs", &["app", "background", "delivery", "store", "vault", "catalog"]),
     ("app", &["store", "vault", "catalog", "delivery"]),
     ("delivery", &["catalog", "dialer"]),
     ("store", &["private_file"]),

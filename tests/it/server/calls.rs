@@ -236,6 +236,7 @@ async fn delete_expired(server: &TestServer) -> u64 {
         releases: hours(24),
         denied: hours(24 * 30),
         audit: hours(24 * 400),
+        runs: hours(24 * 90),
     };
     let task = outflow::background::RetentionJob::new(server.app.store().clone(), retention);
     task.delete_batch().await.expect("deleted")

@@ -24,8 +24,13 @@ async fn calls_write_while_many_expired_rows_are_deleted() {
     sqlx::query(copy).bind(EXPIRED_ROWS).execute(&pool).await.expect("inserted");
     server.clock.advance(TimeDelta::days(401));
     let hours = Duration::from_hours;
-    let retention =
-        Retention { request_ids: hours(24), releases: hours(24), denied: hours(24), audit: hours(24 * 400) };
+    let retention = Retention {
+        request_ids: hours(24),
+        releases: hours(24),
+        denied: hours(24),
+        audit: hours(24 * 400),
+        runs: hours(24),
+    };
     let task = RetentionJob::new(server.app.store().clone(), retention);
     let running = tokio::spawn(async move { task.run_once().await.map_err(|error| error.to_string()) });
 

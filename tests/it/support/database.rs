@@ -71,6 +71,7 @@ const TABLES: &[&str] = &[
     "credentials",
     "exports",
     "attachment_releases",
+    "runs",
     "request_ids",
     "audit_events",
 ];

@@ -75,13 +75,17 @@ impl TestServer {
             ("listen", "127.0.0.1:0".to_owned()),
             ("admin_listen", "127.0.0.1:0".to_owned()),
             ("data_dir", data_dir.to_str().expect("a path").to_owned()),
+            ("runs", "off".to_owned()),
         ];
         if backend == Backend::Postgres {
             let url = tokio::task::spawn_blocking(postgres::new_database).await.expect("a database");
             outflow::vault::generate_first(&data_dir.join("keys")).expect("a key");
             values.push(("database_url", url));
         }
-        values.extend(settings);
+        for (key, value) in settings {
+            values.retain(|(known, _)| *known != key);
+            values.push((key, value));
+        }
         let values = Values::of(all().collect(), values).expect("settings");
         let config = Config::parse(&values).expect("a configuration");
         let database_url = config.database.url();

@@ -17,6 +17,10 @@ pub struct Names {
     pub target: String,
     /// An export that is attached to `connection`.
     pub export: String,
+    /// A queued run of another export that is attached to `connection`.
+    pub run: String,
+    /// A cancelled run of that export.
+    pub ended_run: String,
 }
 
 /// Selects one of the names.
@@ -32,11 +36,16 @@ pub enum Slot {
     Target,
     /// Selects `Names::export`.
     Export,
+    /// Selects `Names::run`.
+    Run,
+    /// Selects `Names::ended_run`.
+    EndedRun,
 }
 
 impl Slot {
     /// Lists every slot.
-    pub const ALL: &[Self] = &[Self::Parent, Self::Connection, Self::Free, Self::Target, Self::Export];
+    pub const ALL: &[Self] =
+        &[Self::Parent, Self::Connection, Self::Free, Self::Target, Self::Export, Self::Run, Self::EndedRun];
 
     /// Returns the text that stands for the name in the request of a sample.
     pub fn placeholder(self) -> &'static str {
@@ -46,6 +55,8 @@ impl Slot {
             Self::Free => "{free}",
             Self::Target => "{target}",
             Self::Export => "{export}",
+            Self::Run => "{run}",
+            Self::EndedRun => "{ended_run}",
         }
     }
 }
@@ -59,6 +70,8 @@ impl Names {
             Slot::Free => &self.free,
             Slot::Target => &self.target,
             Slot::Export => &self.export,
+            Slot::Run => &self.run,
+            Slot::EndedRun => &self.ended_run,
         }
     }
 
@@ -70,6 +83,8 @@ impl Names {
             Slot::Free => &mut self.free,
             Slot::Target => &mut self.target,
             Slot::Export => &mut self.export,
+            Slot::Run => &mut self.run,
+            Slot::EndedRun => &mut self.ended_run,
         }
     }
 
@@ -87,11 +102,27 @@ impl Names {
             made.push(created.connection.expect("answered").name);
         }
         let [connection, free, target] = made.try_into().expect("three");
-        let mut request = create_export(&connection, &format!("export {number}"));
-        request.parent.clone_from(&parent);
-        request.export_id = format!("export-{number}");
-        request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
-        let created = admin.exports.create_export(request).await.expect("created").into_inner();
-        Self { parent, connection, free, target, export: created.export.expect("answered").name }
+        let mut exports = Vec::new();
+        for kind in ["export", "run"] {
+            let mut request = create_export(&connection, &format!("{kind} {number}"));
+            request.parent.clone_from(&parent);
+            request.export_id = format!("{kind}-{number}");
+            request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
+            let created = admin.exports.create_export(request).await.expect("created").into_inner();
+            exports.push(created.export.expect("answered").name);
+        }
+        let [export, run]: [String; 2] = exports.try_into().expect("two");
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            if let Some(name) = runs.last().cloned() {
+                let request = pb::CancelExportRunRequest { name, ..pb::CancelExportRunRequest::default() };
+                admin.exports.cancel_export_run(request).await.expect("cancelled");
+            }
+            let request = pb::RunExportRequest { name: run.clone(), ..pb::RunExportRequest::default() };
+            let started = admin.exports.run_export(request).await.expect("queued").into_inner();
+            runs.push(started.run.expect("answered").name);
+        }
+        let [ended_run, run]: [String; 2] = runs.try_into().expect("two");
+        Self { parent, connection, free, target, export, run, ended_run }
     }
 }

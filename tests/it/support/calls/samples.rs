@@ -1,7 +1,7 @@
 //! The table of sample calls: one valid request of every RPC, and who may call it.
 //!
-//! A request is the JSON of its message. `"{parent}"`, `"{connection}"`, `"{free}"`, `"{target}"` and `"{export}"`
-//! stand for the fields of [`Names`](super::Names). `request_id`, `validate_only` and a credential are left out:
+//! A request is the JSON of its message. `"{parent}"`, `"{connection}"`, `"{free}"`, `"{target}"`, `"{export}"`,
+//! `"{run}"` and `"{ended_run}"` stand for the fields of [`Names`](super::Names). `request_id`, `validate_only` and a credential are left out:
 //! [`Sample::call`] sets them in every request that has such a field.
 
 use super::Sample;
@@ -114,6 +114,12 @@ pub const SAMPLES: &[Sample] = &[
             "count": 3
         }"#,
     ),
+    sample("outflow.v1.ExportService/RunExport", USERS, r#"{"name": "{export}"}"#),
+    sample("outflow.v1.ExportService/BatchRunExports", USERS, r#"{"parent": "{parent}", "names": ["{export}"]}"#),
+    sample("outflow.v1.ExportService/GetExportRun", VIEWERS, r#"{"name": "{run}"}"#),
+    sample("outflow.v1.ExportService/ListExportRuns", VIEWERS, r#"{"parent": "{export}"}"#),
+    sample("outflow.v1.ExportService/CancelExportRun", USERS, r#"{"name": "{run}"}"#),
+    sample("outflow.v1.ExportService/WatchExportRun", VIEWERS, r#"{"name": "{ended_run}"}"#),
     sample("outflow.v1.AuditService/ListAuditEvents", ADMINS, r#"{"parent": "{parent}", "resource": "{export}"}"#),
 ];
 

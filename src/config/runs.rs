@@ -1,0 +1,117 @@
+//! Runs: whether and how this replica runs exports.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::setting::{Setting, SettingValue};
+use super::source::Values;
+
+/// The settings of this concern.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new("runs", "`on`: this replica schedules and runs exports. `off`: other replicas have to.").default("on"),
+    Setting::new("run_max_concurrent", "Runs of this replica at the same time.").default("8"),
+    Setting::new(
+        "run_max_concurrent_per_organization",
+        "Runs of one organization at the same time, over all replicas.",
+    )
+    .default("16"),
+    Setting::new("run_max_attempts", "Attempts of a run; one that was interrupted by a shutdown does not count.")
+        .default("3"),
+    Setting::new("run_retry_delay", "Delay before the second attempt, doubled for each further one.").default("30s"),
+    Setting::new("run_max_duration", "How long one attempt may take.").default("12h"),
+    Setting::new(
+        "run_drain_timeout",
+        "How long deliveries may go on after the server was told to stop. The others are repeated by another replica.",
+    )
+    .default("20s"),
+    Setting::new(
+        "run_lease",
+        "How long a run belongs to a replica that does not respond, at least 500ms; after that, another one repeats it.",
+    )
+    .default("30s"),
+    Setting::new("run_heartbeat", "How often leases are renewed, at most a third of `run_lease`.").default("2s"),
+    Setting::new("run_retention_days", "Days that runs are kept after their end.").default("90"),
+    Setting::new("engine_threads", "Threads that read and encode data; by default the number of cores, at most 8."),
+    Setting::new("engine_memory_mib", "Memory in MiB for data that is read and encoded.").default("256"),
+];
+
+/// The shortest lease.
+const MIN_LEASE: Duration = Duration::from_millis(500);
+/// Renewals that fit into a lease.
+const RENEWALS_PER_LEASE: u32 = 3;
+const DAY: Duration = Duration::from_hours(24);
+
+/// Whether and how this replica runs exports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunsConfig {
+    /// Whether it runs them.
+    pub enabled: bool,
+    /// Runs at the same time.
+    pub max_concurrent: u32,
+    /// Runs of one organization at the same time, over all replicas.
+    pub max_concurrent_per_organization: u32,
+    /// Attempts of a run.
+    pub max_attempts: u32,
+    /// Delay before the second attempt.
+    pub retry_delay: Duration,
+    /// Maximum duration of an attempt.
+    pub max_duration: Duration,
+    /// How long deliveries may go on during a shutdown.
+    pub drain_timeout: Duration,
+    /// How long a lease is valid.
+    pub lease: Duration,
+    /// The time between two renewals of a lease.
+    pub heartbeat: Duration,
+    /// How long runs are kept.
+    pub retention: Duration,
+    /// Threads of the engine; `None`: as many as there are cores.
+    pub engine_threads: Option<u32>,
+    /// Memory of the engine in MiB.
+    pub engine_memory_mib: u32,
+}
+
+/// On or off.
+struct Switch(bool);
+
+impl SettingValue for Switch {
+    const EXPECTED: &'static str = "`on` or `off`";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "on" => Some(Self(true)),
+            "off" => Some(Self(false)),
+            _ => None,
+        }
+    }
+}
+
+impl RunsConfig {
+    pub(super) fn parse(values: &Values) -> Result<Self, ConfigError> {
+        let (lease, heartbeat): (Duration, Duration) = (values.require("run_lease")?, values.require("run_heartbeat")?);
+        if lease < MIN_LEASE {
+            return Err(ConfigError::Conflict("`run_lease` must be at least 500ms"));
+        }
+        if heartbeat.is_zero() || heartbeat * RENEWALS_PER_LEASE > lease {
+            return Err(ConfigError::Conflict("`run_heartbeat` must be at most a third of `run_lease`, and not 0"));
+        }
+        let Switch(enabled) = values.require("runs")?;
+        let positive = |key| match values.require::<u32>(key) {
+            Ok(0) => Err(ConfigError::Conflict("limits of runs and of the engine must not be 0")),
+            number => number,
+        };
+        Ok(Self {
+            enabled,
+            max_concurrent: positive("run_max_concurrent")?,
+            max_concurrent_per_organization: positive("run_max_concurrent_per_organization")?,
+            max_attempts: positive("run_max_attempts")?,
+            retry_delay: values.require("run_retry_delay")?,
+            max_duration: values.require("run_max_duration")?,
+            drain_timeout: values.require("run_drain_timeout")?,
+            lease,
+            heartbeat,
+            retention: DAY * positive("run_retention_days")?,
+            engine_threads: values.get("engine_threads")?,
+            engine_memory_mib: positive("engine_memory_mib")?,
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! The runs that this replica delivers at the moment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::delivery::engine::Progress;
+use crate::model::{OrganizationId, RunStats};
+use crate::store::runs::leases::Renewal;
+
+/// Why an attempt is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// The run was cancelled.
+    Cancelled,
+    /// The lease was lost, or could not be renewed in time.
+    LeaseLost,
+    /// The server stops.
+    Stopping,
+}
+
+/// The active runs of a replica. Clones share them.
+#[derive(Clone, Default)]
+pub struct ActiveRuns(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    runs: Mutex<HashMap<Uuid, Entry>>,
+    changed: Notify,
+}
+
+struct Entry {
+    organization: OrganizationId,
+    attempt: u32,
+    counts: Arc<Counts>,
+    interruption: Option<Interruption>,
+    token: CancellationToken,
+}
+
+/// The counts of an attempt.
+#[derive(Default)]
+pub struct Counts {
+    /// What the engine counts.
+    pub progress: Arc<Progress>,
+    /// Complete files.
+    pub files: AtomicU64,
+    /// Rows that the datasets have; `u64::MAX` if that is not known.
+    pub rows_estimated: AtomicU64,
+}
+
+/// An active run; it is removed when this is dropped.
+pub struct ActiveRun {
+    runs: ActiveRuns,
+    uid: Uuid,
+    /// The counts.
+    pub counts: Arc<Counts>,
+    token: CancellationToken,
+}
+
+impl ActiveRuns {
+    /// Adds a run.
+    pub fn add(&self, organization: OrganizationId, uid: Uuid, attempt: u32) -> ActiveRun {
+        let (counts, token) = (Arc::new(Counts::default()), CancellationToken::new());
+        counts.rows_estimated.store(u64::MAX, Ordering::Relaxed);
+        let entry =
+            Entry { organization, attempt, counts: Arc::clone(&counts), interruption: None, token: token.clone() };
+        self.0.runs.lock().insert(uid, entry);
+        ActiveRun { runs: self.clone(), uid, counts, token }
+    }
+
+    /// How many runs are active.
+    pub fn len(&self) -> usize {
+        self.0.runs.lock().len()
+    }
+
+    /// Whether no run is active.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The leases to renew, with the counts so far.
+    pub fn renewals(&self) -> Vec<Renewal> {
+        let runs = self.0.runs.lock();
+        let renewal = |(uid, entry): (&Uuid, &Entry)| Renewal {
+            organization: entry.organization.clone(),
+            uid: *uid,
+            attempt: entry.attempt,
+            stats: entry.counts.stats(),
+        };
+        runs.iter().map(renewal).collect()
+    }
+
+    /// Interrupts a run. The first reason counts.
+    pub fn interrupt(&self, uid: Uuid, reason: Interruption) {
+        if let Some(entry) = self.0.runs.lock().get_mut(&uid) {
+            entry.interruption.get_or_insert(reason);
+            entry.token.cancel();
+        }
+    }
+
+    /// Interrupts all runs.
+    pub fn interrupt_all(&self, reason: Interruption) {
+        for entry in self.0.runs.lock().values_mut() {
+            entry.interruption.get_or_insert(reason);
+            entry.token.cancel();
+        }
+    }
+
+    /// Resolves when a run has been removed.
+    pub async fn removed(&self) {
+        self.0.changed.notified().await;
+    }
+}
+
+impl Counts {
+    /// The counts so far.
+    pub fn stats(&self) -> RunStats {
+        let estimated = self.rows_estimated.load(Ordering::Relaxed);
+        RunStats {
+            rows_read: self.progress.rows_read(),
+            rows_written: self.progress.rows_written(),
+            bytes_written: self.progress.bytes_written(),
+            files: self.files.load(Ordering::Relaxed),
+            rows_estimated: Some(estimated).filter(|estimated| *estimated != u64::MAX),
+        }
+    }
+}
+
+impl ActiveRun {
+    /// Waits until the run is interrupted, and returns why.
+    pub async fn interrupted(&self) -> Interruption {
+        self.token.cancelled().await;
+        let runs = self.runs.0.runs.lock();
+        runs.get(&self.uid).and_then(|entry| entry.interruption).unwrap_or(Interruption::LeaseLost)
+    }
+
+    /// Cancelled when the run is interrupted.
+    pub fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+}
+
+impl Drop for ActiveRun {
+    fn drop(&mut self) {
+        self.runs.0.runs.lock().remove(&self.uid);
+        self.runs.0.changed.notify_one();
+    }
+}

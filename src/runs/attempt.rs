@@ -1,0 +1,258 @@
+//! One attempt of a run: reads, encodes and writes, and makes the result visible once the lease was renewed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::active::{ActiveRun, Interruption};
+use super::leased::LeasedRun;
+use super::leases;
+use crate::delivery::datasets::Datasets;
+use crate::delivery::destinations::{Delivery, Destination, Destinations, Opened, StateLog, Target, Writer};
+use crate::delivery::engine::{EncodingSettings, Engine, Job};
+use crate::delivery::layout::Layout;
+use crate::delivery::{DeliveryError, Manifest, Output};
+use crate::model::{FailureCode, OrganizationId, RunState};
+use crate::store::runs::changes;
+use crate::store::runs::leases::Renewal;
+use crate::store::{self, Store};
+use crate::vault::{SealContext, Vault};
+
+/// How long the removal of what was written may take.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long it may take to make a result visible.
+const COMMIT_TIMEOUT: Duration = Duration::from_mins(10);
+/// How long saving the state of a delivery may take.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The setting with the template of file names.
+const FILE_NAME_TEMPLATE: &str = "file_name_template";
+
+/// What carries out deliveries.
+pub struct DeliveryParts {
+    /// Opens tables.
+    pub datasets: Datasets,
+    /// Reads and encodes them.
+    pub engine: Engine,
+    /// Makes destinations of connections.
+    pub destinations: Destinations,
+}
+
+/// Why an attempt did not succeed.
+#[derive(Debug)]
+pub enum AttemptError {
+    /// It was interrupted.
+    Interrupted(Interruption),
+    /// It took too long.
+    TimedOut,
+    /// It failed.
+    Failed(DeliveryError),
+}
+
+/// An attempt of a leased run.
+pub struct Attempt<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// Opens the credential.
+    pub vault: &'a Vault,
+    /// What carries it out.
+    pub parts: &'a DeliveryParts,
+    /// The run.
+    pub leased: &'a LeasedRun,
+    /// Its counts and interruptions.
+    pub active: &'a ActiveRun,
+    /// The replica.
+    pub owner: Uuid,
+    /// How long a lease is valid.
+    pub lease: Duration,
+    /// When it must have ended.
+    pub deadline: Instant,
+}
+
+/// A delivery that is ready to write.
+struct Prepared {
+    writer: Box<dyn Writer>,
+    job: Job,
+    manifest: Manifest,
+}
+
+impl Attempt<'_> {
+    /// Delivers the run.
+    pub async fn run(&self) -> Result<(), AttemptError> {
+        let Some(prepared) = self.unless_interrupted(self.prepare()).await? else { return Ok(()) };
+        let Prepared { mut writer, job, mut manifest } = prepared;
+        let outputs = self.parts.engine.start(job, Arc::clone(&self.active.counts.progress), self.active.token().clone());
+        let written = self.unless_interrupted(self.write(&mut *writer, outputs, &mut manifest)).await;
+        let result = match written {
+            Ok(()) => self.commit(&mut *writer, &manifest).await,
+            Err(error) => Err(error),
+        };
+        if result.is_err() && tokio::time::timeout(ABORT_TIMEOUT, writer.abort()).await.is_err() {
+            tracing::warn!(run = %self.leased.run.name, "could not remove what an attempt wrote in time");
+        }
+        result
+    }
+
+    /// Checks everything that can be checked before a byte is sent. `None`: an earlier attempt delivered the result.
+    async fn prepare(&self) -> Result<Option<Prepared>, DeliveryError> {
+        let (run, export) = (&self.leased.run, &self.leased.export);
+        let destination = self.destination()?;
+        let (mut tables, mut estimated, mut repeatable) = (Vec::new(), Some(0), true);
+        for table in &export.payload.tables {
+            let pinned = self.parts.datasets.open(&run.name.organization, table).await?;
+            estimated = estimated.zip(pinned.estimated_rows).map(|(sum, rows)| sum + rows);
+            repeatable &= pinned.content.is_repeatable();
+            tables.push((table.clone(), pinned));
+        }
+        self.active.counts.rows_estimated.store(estimated.unwrap_or(u64::MAX), Ordering::Relaxed);
+        let settings = EncodingSettings::new(destination.format(), &export.destination_settings)?;
+        let template = export.destination_settings.get(FILE_NAME_TEMPLATE).and_then(|value| value.as_str());
+        let time = run.schedule_time.unwrap_or(run.create_time);
+        let layout = Layout::new(export.name.clone(), run.name.uid, time, template.unwrap_or_default());
+        let layout = layout.map_err(|error| DeliveryError::new(FailureCode::DestinationRefused, error))?;
+        let job = Job::plan(tables, settings, layout, None)?;
+        let delivery = Delivery {
+            run: run.name.uid,
+            attempt: run.attempt,
+            repeatable,
+            export: export.name.id.clone(),
+            time,
+            manifest_path: job.manifest_path(),
+            saved_state: self.leased.delivery_state.clone(),
+            state_log: Arc::new(SavedState {
+                store: self.store.clone(),
+                organization: run.name.organization.clone(),
+                attempt: changes::Attempt { uid: run.name.uid, number: run.attempt },
+            }),
+        };
+        let manifest = job.manifest();
+        match destination.open(&delivery).await? {
+            Opened::Writer(writer) => Ok(Some(Prepared { writer, job, manifest })),
+            Opened::AlreadyDelivered(manifest) => {
+                if let Some(manifest) = manifest {
+                    self.active.counts.set_delivered(&manifest);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The destination, with the credential opened for it.
+    fn destination(&self) -> Result<Box<dyn Destination>, DeliveryError> {
+        let LeasedRun { run, export, connection, credential, .. } = self.leased;
+        let open = |(revision, sealed): &(i64, crate::model::SealedSecret)| {
+            let context = SealContext {
+                organization: run.name.organization.as_str(),
+                connection_uid: connection.uid.0,
+                revision: u64::try_from(*revision).unwrap_or_default(),
+            };
+            let opened = self.vault.open(&context, &connection.properties, &sealed.envelope);
+            opened.map_err(|error| DeliveryError::with(FailureCode::CredentialRequired, "cannot open the credential", error))
+        };
+        let target = Target {
+            organization: run.name.organization.clone(),
+            properties: connection.properties.clone(),
+            credential: credential.as_ref().map(open).transpose()?,
+            settings: export.destination_settings.clone(),
+        };
+        self.parts.destinations.build(&connection.connection_type, target)
+    }
+
+    /// Writes the output of the engine.
+    async fn write(
+        &self,
+        writer: &mut dyn Writer,
+        mut outputs: mpsc::Receiver<Result<Output, DeliveryError>>,
+        manifest: &mut Manifest,
+    ) -> Result<(), DeliveryError> {
+        while let Some(output) = outputs.recv().await {
+            match output? {
+                Output::File(file) => writer.start_file(&file).await?,
+                Output::Chunk(chunk) => writer.write(chunk).await?,
+                Output::EndOfFile(summary) => {
+                    writer.finish_file(&summary).await?;
+                    self.active.counts.files.fetch_add(1, Ordering::Relaxed);
+                    manifest.add_file(summary);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Renews the lease, and makes the result visible if the run was not cancelled.
+    async fn commit(&self, writer: &mut dyn Writer, manifest: &Manifest) -> Result<(), AttemptError> {
+        let run = &self.leased.run;
+        let renewal = Renewal {
+            organization: run.name.organization.clone(),
+            uid: run.name.uid,
+            attempt: run.attempt,
+            stats: self.active.counts.stats(),
+        };
+        let held = leases::renew(self.store, self.owner, self.lease, vec![renewal]).await;
+        match held.map_err(|error| internal("cannot renew the lease", &error))?.first() {
+            Some((_, RunState::Running)) => {}
+            Some(_) => return Err(AttemptError::Interrupted(Interruption::Cancelled)),
+            None => return Err(AttemptError::Interrupted(Interruption::LeaseLost)),
+        }
+        let committed = tokio::time::timeout(COMMIT_TIMEOUT, writer.commit(manifest)).await;
+        let timed_out = |_| DeliveryError::new(FailureCode::DestinationUnreachable, "timed out making the result visible");
+        committed.map_err(timed_out).and_then(|committed| committed).map_err(AttemptError::Failed)
+    }
+
+    async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = Result<T, DeliveryError>>,
+    ) -> Result<T, AttemptError> {
+        tokio::select! {
+            biased;
+            reason = self.active.interrupted() => Err(AttemptError::Interrupted(reason)),
+            () = tokio::time::sleep_until(self.deadline.into()) => Err(AttemptError::TimedOut),
+            result = work => result.map_err(AttemptError::Failed),
+        }
+    }
+}
+
+/// Saves the state of a delivery in the row of its run.
+struct SavedState {
+    store: Store,
+    organization: OrganizationId,
+    attempt: changes::Attempt,
+}
+
+#[async_trait::async_trait]
+impl StateLog for SavedState {
+    async fn save(&self, state: &str) -> Result<(), DeliveryError> {
+        let (organization, attempt) = (self.organization.clone(), self.attempt);
+        let saved = self.store.transact_in_background(
+            Instant::now() + SAVE_TIMEOUT,
+            (organization, state.to_owned()),
+            move |db, (organization, state): &(OrganizationId, String)| {
+                Box::pin(store::runs::leases::save_delivery_state(db, organization, attempt, state))
+            },
+        );
+        match saved.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(DeliveryError::new(FailureCode::LeaseLost, "the lease was lost")),
+            Err(error) => Err(DeliveryError::with(FailureCode::Internal, "cannot save the state of a delivery", error)),
+        }
+    }
+}
+
+fn internal(doing: &str, error: &crate::model::Error) -> AttemptError {
+    AttemptError::Failed(DeliveryError::with(FailureCode::Internal, doing, error))
+}
+
+impl fmt::Display for AttemptError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted(Interruption::Cancelled) => formatter.write_str("the run was cancelled"),
+            Self::Interrupted(Interruption::LeaseLost) => formatter.write_str("the lease was lost"),
+            Self::Interrupted(Interruption::Stopping) => formatter.write_str("the server stops"),
+            Self::TimedOut => formatter.write_str("timed out"),
+            Self::Failed(error) => error.fmt(formatter),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Keeps leases: renews those of this replica, and ends those that expired.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::active::{ActiveRuns, Interruption};
+use crate::background::{Task, TaskError};
+use crate::model::{Availability, FailureCode, Result, RunEvent, RunFailure, RunState, RunStats, SkipReason};
+use crate::store::runs::changes::{self, AttemptEnd};
+use crate::store::runs::leases::{self, ExpiredLease, Renewal};
+use crate::store::{self, Scope, Store, Transaction};
+
+/// The time between two searches for expired leases.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long one transaction may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Leases per transaction.
+const MAX_LEASES: u64 = 50;
+/// How many leases of one run may expire or be given back. A run that always stops its replica ends after that.
+const MAX_RELEASES: u32 = 20;
+
+/// Renews the leases of a replica until the replica has stopped.
+pub struct LeaseRenewal {
+    store: Store,
+    active: ActiveRuns,
+    owner: Uuid,
+    lease: Duration,
+    heartbeat: Duration,
+    /// When the leases were renewed last.
+    renewed: Mutex<Instant>,
+}
+
+impl LeaseRenewal {
+    /// Renews the leases of `owner`, each for `lease`, every `heartbeat`.
+    pub fn new(store: Store, active: ActiveRuns, owner: Uuid, (lease, heartbeat): (Duration, Duration)) -> Self {
+        Self { store, active, owner, lease, heartbeat, renewed: Mutex::new(Instant::now()) }
+    }
+
+    /// Renews until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(self.heartbeat);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = interval.tick() => {}
+            }
+            self.renew().await;
+        }
+    }
+
+    async fn renew(&self) {
+        let renewals = self.active.renewals();
+        if renewals.is_empty() {
+            *self.renewed.lock() = Instant::now();
+            return;
+        }
+        let begun = Instant::now();
+        match renew(&self.store, self.owner, self.lease, renewals.clone()).await {
+            Ok(held) => {
+                *self.renewed.lock() = begun;
+                for renewal in renewals {
+                    match held.iter().find(|(uid, _)| *uid == renewal.uid) {
+                        Some((_, RunState::Running)) => {}
+                        Some(_) => self.active.interrupt(renewal.uid, Interruption::Cancelled),
+                        None => {
+                            metrics::counter!("export.run.lease.losses").increment(1);
+                            self.active.interrupt(renewal.uid, Interruption::LeaseLost);
+                        }
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to renew the leases of runs");
+                // Others may take the runs when their leases expire.
+                if self.renewed.lock().elapsed() + self.heartbeat >= self.lease {
+                    self.active.interrupt_all(Interruption::LeaseLost);
+                }
+            }
+        }
+    }
+}
+
+/// Renews leases, and returns the states of the runs whose leases are still held.
+pub async fn renew(
+    store: &Store,
+    owner: Uuid,
+    lease: Duration,
+    renewals: Vec<Renewal>,
+) -> Result<Vec<(Uuid, RunState)>> {
+    let state = (store.clone(), renewals);
+    let held = store.transact_in_background(
+        Instant::now() + TIMEOUT,
+        state,
+        move |db, (store, renewals): &(Store, Vec<Renewal>)| {
+            Box::pin(leases::renew(db, store.read_context(), owner, lease, renewals))
+        },
+    );
+    held.await
+}
+
+/// Ends the leases of replicas that no longer renew them, and skips queued runs whose connection became unavailable without
+/// a change, by the expiry of its credential.
+pub struct LeaseKeeper {
+    store: Store,
+}
+
+impl LeaseKeeper {
+    /// Keeps the leases of all replicas on a database.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+#[async_trait::async_trait]
+impl Task for LeaseKeeper {
+    fn name(&self) -> &'static str {
+        "run_leases"
+    }
+
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
+    async fn run_once(&self) -> Result<(), TaskError> {
+        let ended = self.store.transact_in_background(
+            Instant::now() + TIMEOUT,
+            Arc::new(self.store.clone()),
+            |db, store: &Arc<Store>| Box::pin(end_leases(db, store)),
+        );
+        let ended = ended.await?;
+        if ended > 0 {
+            tracing::warn!(runs = ended, "ended leases that were not renewed");
+        }
+        Ok(())
+    }
+}
+
+async fn end_leases(db: &Transaction, store: &Store) -> Result<usize> {
+    let read_context = store.read_context();
+    let now = store::database_time(db, read_context).await?;
+    let expired = leases::expired(db, read_context, MAX_LEASES).await?;
+    for lease in &expired {
+        let scope = Scope { organization: &lease.organization, read_context };
+        changes::end_attempt(db, &scope, lease.attempt, &end_of(lease, now), now).await?;
+    }
+    for run in leases::blocked(db, read_context, MAX_LEASES).await? {
+        let scope = Scope { organization: &run.organization, read_context };
+        if let Some(reason) = reason(run.availability) {
+            changes::skip(db, &scope, run.uid, reason, now).await?;
+        }
+    }
+    Ok(expired.len())
+}
+
+fn end_of(lease: &ExpiredLease, now: chrono::DateTime<chrono::Utc>) -> AttemptEnd {
+    if lease.releases < MAX_RELEASES {
+        let stats = RunStats::default();
+        return AttemptEnd { event: RunEvent::Release, failure: None, stats, next_attempt_time: Some(now) };
+    }
+    let detail = format!("{MAX_RELEASES} runners stopped while they delivered it");
+    let failure = Some(RunFailure { code: FailureCode::LeaseLost, detail });
+    AttemptEnd { event: RunEvent::Fail, failure, stats: RunStats::default(), next_attempt_time: None }
+}
+
+fn reason(availability: Availability) -> Option<SkipReason> {
+    match availability {
+        Availability::Active => None,
+        Availability::Suspended => Some(SkipReason::ConnectionSuspended),
+        Availability::CredentialMissing | Availability::TypeUnknown => Some(SkipReason::CredentialRequired),
+        Availability::CredentialExpired => Some(SkipReason::CredentialExpired),
+    }
+}

@@ -1,0 +1,159 @@
+//! What the end of an attempt means for its run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::active::Interruption;
+use super::attempt::AttemptError;
+use super::leased::LeasedRun;
+use super::settings::RunSettings;
+use crate::app::App;
+use crate::app::exports::PauseSchedule;
+use crate::model::{
+    ExportUid, FailureCode, OpContext, OrganizationId, Result, RunEvent, RunFailure, RunState, RunStats,
+};
+use crate::store::runs::changes::{self, Attempt, AttemptEnd};
+use crate::store::runs::due;
+use crate::store::{self, Scope, Store, Transaction, locks};
+
+/// How long one transaction may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the end of an attempt is written before its lease is left to expire.
+const MAX_WRITES: u32 = 5;
+/// The pause between two of these.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest delay between two attempts.
+const MAX_RETRY_DELAY: Duration = Duration::from_hours(1);
+/// Characters of a failure's detail.
+const MAX_DETAIL_CHARS: usize = 1_000;
+/// The name of the actor that pauses schedules.
+const ACTOR: &str = "scheduler";
+
+/// The event of the run, and when the next attempt follows.
+pub fn attempt_end(
+    result: &Result<(), AttemptError>,
+    leased: &LeasedRun,
+    stats: RunStats,
+    settings: &RunSettings,
+    now: DateTime<Utc>,
+) -> AttemptEnd {
+    let end = |event, failure, next_attempt_time| AttemptEnd { event, failure, stats, next_attempt_time };
+    let failure = |code, detail: &str| {
+        Some(RunFailure { code, detail: detail.chars().filter(|found| !found.is_control()).take(MAX_DETAIL_CHARS).collect() })
+    };
+    match result {
+        Ok(()) => end(RunEvent::Succeed, None, None),
+        Err(AttemptError::Interrupted(
+            Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping,
+        )) => end(RunEvent::Release, None, Some(now)),
+        Err(AttemptError::TimedOut) => {
+            let detail = format!("took longer than {}", humantime::format_duration(settings.max_duration));
+            end(RunEvent::Fail, failure(FailureCode::TimedOut, &detail), None)
+        }
+        Err(AttemptError::Failed(error)) => {
+            let failure = failure(error.code, &error.detail);
+            if error.code.is_retryable() && leased.failures + 1 < settings.max_failures {
+                let delay = retry_delay(settings.retry_delay, leased.failures);
+                end(RunEvent::Retry, failure, now.checked_add_signed(delay))
+            } else {
+                end(RunEvent::Fail, failure, None)
+            }
+        }
+    }
+}
+
+/// The delay doubles with each failure, and is shortened at random by up to a half, so that runs that failed together are
+/// not repeated together.
+fn retry_delay(first: Duration, failures: u32) -> TimeDelta {
+    let delay = first.saturating_mul(2_u32.saturating_pow(failures)).min(MAX_RETRY_DELAY);
+    let delay = delay.mul_f64(1.0 - rand::random::<f64>() / 2.0);
+    TimeDelta::from_std(delay).unwrap_or(TimeDelta::hours(1))
+}
+
+/// Writes the end of an attempt. If that fails, the lease expires and the run is repeated; destinations recognise a result
+/// that is there already.
+pub async fn save(app: &App, leased: &LeasedRun, end: AttemptEnd) {
+    let organization = leased.run.name.organization.clone();
+    let state = Arc::new(Ending {
+        store: app.store().clone(),
+        organization: organization.clone(),
+        export: leased.export.uid,
+        attempt: Attempt { uid: leased.run.name.uid, number: leased.run.attempt },
+        end,
+    });
+    for _ in 0..MAX_WRITES {
+        let written = app.store().transact_in_background(Instant::now() + TIMEOUT, Arc::clone(&state), |db, ending| {
+            let ending: &Arc<Ending> = ending;
+            Box::pin(ending.write(db))
+        });
+        match written.await {
+            Ok(failures) => {
+                if failures > 0 {
+                    pause_schedule(app, leased, failures).await;
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(run = %leased.run.name, %error, "failed to write the end of an attempt");
+                tokio::time::sleep(WRITE_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// State of the transaction that ends an attempt.
+struct Ending {
+    store: Store,
+    organization: OrganizationId,
+    export: ExportUid,
+    attempt: Attempt,
+    end: AttemptEnd,
+}
+
+impl Ending {
+    /// Returns how many runs of the export in a row failed; 0 if this one did not end with a failure.
+    async fn write(&self, db: &Transaction) -> Result<u32> {
+        let scope = Scope { organization: &self.organization, read_context: self.store.read_context() };
+        let now = store::database_time(db, scope.read_context).await?;
+        locks::exports(db, &scope, &BTreeSet::from([self.export])).await?;
+        let state = changes::end_attempt(db, &scope, self.attempt, &self.end, now).await?;
+        let failed = match state {
+            Some(RunState::Failed) => true,
+            Some(RunState::Succeeded) => false,
+            _ => return Ok(0),
+        };
+        let failures = due::count_failures(db, &scope, self.export, failed).await?;
+        Ok(failures.filter(|_| failed).unwrap_or_default())
+    }
+}
+
+/// Pauses the schedule of the export if enough runs in a row failed.
+async fn pause_schedule(app: &App, leased: &LeasedRun, failures: u32) {
+    let export = &leased.export;
+    let limit = export.schedule.as_ref().and_then(|schedule| schedule.pause_after_failures);
+    if limit.is_none_or(|limit| failures < limit) {
+        return;
+    }
+    let context = OpContext::system(ACTOR, export.name.organization.clone(), Instant::now() + TIMEOUT);
+    let pause = PauseSchedule { id: export.name.id.clone(), uid: export.uid, failures };
+    if let Err(error) = app.execute(&context, pause).await {
+        tracing::warn!(export = %export.name, %error, "failed to pause a schedule after failed runs");
+    }
+}
+
+/// Counts an attempt in the metrics.
+pub fn count(leased: &LeasedRun, result: &Result<(), AttemptError>, stats: &RunStats, duration: Duration) {
+    let outcome = match result {
+        Ok(()) => "success",
+        Err(AttemptError::Interrupted(_)) => "interrupted",
+        Err(AttemptError::TimedOut | AttemptError::Failed(_)) => "failure",
+    };
+    let destination = leased.run.connection_type.as_str().to_owned();
+    metrics::histogram!("export.run.duration", "destination" => destination.clone(), "outcome" => outcome)
+        .record(duration);
+    metrics::counter!("export.run.rows", "destination" => destination.clone()).increment(stats.rows_written);
+    metrics::counter!("export.run.bytes", "destination" => destination).increment(stats.bytes_written);
+}

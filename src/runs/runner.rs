@@ -1,0 +1,143 @@
+//! The built-in runner: delivers leased runs, each in a task of its own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::active::{ActiveRun, ActiveRuns, Interruption};
+use super::attempt::{Attempt, AttemptError, DeliveryParts};
+use super::leased::LeasedRun;
+use super::leases::LeaseRenewal;
+use super::outcome;
+use super::settings::RunSettings;
+use crate::app::App;
+use crate::model::Clock;
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// Delivers leased runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Runner(Arc<Inner>);
+
+struct Inner {
+    app: App,
+    store: Store,
+    vault: Arc<Vault>,
+    parts: DeliveryParts,
+    settings: RunSettings,
+    owner: Uuid,
+    clock: Clock,
+    active: ActiveRuns,
+    tasks: TaskTracker,
+}
+
+/// What a runner needs besides the application.
+pub struct RunnerParts {
+    /// Opens credentials.
+    pub vault: Arc<Vault>,
+    /// Datasets, engine and destinations.
+    pub delivery: DeliveryParts,
+    /// How runs are executed.
+    pub settings: RunSettings,
+    /// Tells the time to webhooks and retries.
+    pub clock: Clock,
+    /// Tracks the tasks of runs.
+    pub tasks: TaskTracker,
+}
+
+impl Runner {
+    /// A runner with a new identity, without runs.
+    pub fn new(app: App, parts: RunnerParts) -> Self {
+        let RunnerParts { vault, delivery, settings, clock, tasks } = parts;
+        let (store, active) = (app.store().clone(), ActiveRuns::default());
+        let owner = Uuid::new_v4();
+        Self(Arc::new(Inner { app, store, vault, parts: delivery, settings, owner, clock, active, tasks }))
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &RunSettings {
+        &self.0.settings
+    }
+
+    /// Identifies this replica in leases.
+    pub fn owner(&self) -> Uuid {
+        self.0.owner
+    }
+
+    /// The runs that are being delivered.
+    pub fn active(&self) -> &ActiveRuns {
+        &self.0.active
+    }
+
+    /// Starts the delivery of a leased run.
+    pub fn start(&self, leased: LeasedRun) {
+        let active = self.0.active.add(
+            leased.run.name.organization.clone(),
+            leased.run.name.uid,
+            leased.run.attempt,
+        );
+        let span = tracing::info_span!(target: "otel", "run", otel.name = "run", run = %leased.run.name);
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(async move { inner.deliver(leased, active).await }.instrument(span));
+    }
+
+    /// Renews the leases until `stopped` is cancelled.
+    pub async fn renew_leases(self, stopped: CancellationToken) {
+        let terms = (self.0.settings.lease, self.0.settings.heartbeat);
+        LeaseRenewal::new(self.0.store.clone(), self.0.active.clone(), self.0.owner, terms).run(stopped).await;
+    }
+
+    /// Waits until the server stops, and then for the deliveries, as long as they may go on. The others are interrupted.
+    pub async fn drain(self, stop: CancellationToken) {
+        stop.cancelled().await;
+        let ended = async {
+            while !self.0.active.is_empty() {
+                self.0.active.removed().await;
+            }
+        };
+        if tokio::time::timeout(self.0.settings.drain_timeout, ended).await.is_err() {
+            tracing::info!(runs = self.0.active.len(), "interrupting deliveries; they are repeated elsewhere");
+            self.0.active.interrupt_all(Interruption::Stopping);
+        }
+    }
+}
+
+impl Inner {
+    async fn deliver(&self, leased: LeasedRun, active: ActiveRun) {
+        let begun = Instant::now();
+        let result = self.attempt(&leased, &active).await;
+        let stats = active.counts.stats();
+        let end = outcome::attempt_end(&result, &leased, stats, &self.settings, self.clock.now());
+        log(&leased, &result, begun.elapsed());
+        outcome::save(&self.app, &leased, end).await;
+        outcome::count(&leased, &result, &stats, begun.elapsed());
+    }
+
+    async fn attempt(&self, leased: &LeasedRun, active: &ActiveRun) -> Result<(), AttemptError> {
+        let attempt = Attempt {
+            store: &self.store,
+            vault: &self.vault,
+            parts: &self.parts,
+            leased,
+            active,
+            owner: self.owner,
+            lease: self.settings.lease,
+            deadline: Instant::now() + self.settings.max_duration,
+        };
+        attempt.run().await
+    }
+}
+
+/// Logs the end of an attempt. The detail of a failure is for operators.
+fn log(leased: &LeasedRun, result: &Result<(), AttemptError>, duration: Duration) {
+    let (run, attempt) = (&leased.run.name, leased.run.attempt);
+    let destination = leased.run.connection_type.as_str();
+    match result {
+        Ok(()) => tracing::info!(%run, attempt, destination, ?duration, "delivered a run"),
+        Err(error) => tracing::warn!(%run, attempt, destination, ?duration, %error, "an attempt of a run ended"),
+    }
+}

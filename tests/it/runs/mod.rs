@@ -1,0 +1,3 @@
+//! Runs: started, cancelled, read and watched by callers, and executed by the service.
+
+mod calls;
