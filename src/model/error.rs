@@ -146,7 +146,14 @@ pub enum Precondition {
         /// What does not fit.
         violations: Violations,
     },
-    /// The export is detached and cannot run.
+    /// The export cannot run.
+    CannotRun(CannotRun),
+}
+
+/// Why an export cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CannotRun {
+    /// The export is detached.
     ExportInactive {
         /// Resource name of the export.
         export: String,
@@ -324,6 +331,14 @@ impl fmt::Display for Precondition {
             Self::ConnectionTypeMismatch { export, connection_type, .. } => {
                 write!(formatter, "the settings of {export} do not fit {connection_type}")
             }
+            Self::CannotRun(cause) => cause.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::ExportInactive { export } => write!(formatter, "{export} is detached"),
             Self::ConnectionSuspended { export } => write!(formatter, "the connection of {export} is suspended"),
             Self::CredentialRequired { export } => {
@@ -348,6 +363,12 @@ impl fmt::Display for Abort {
 impl From<Precondition> for Error {
     fn from(precondition: Precondition) -> Self {
         Self::Precondition(Box::new(precondition))
+    }
+}
+
+impl From<CannotRun> for Error {
+    fn from(cause: CannotRun) -> Self {
+        Precondition::CannotRun(cause).into()
     }
 }
 

@@ -32,8 +32,8 @@ pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX};
 pub use cursor::Cursor;
 pub use dataset::{Dataset, DatasetField, FieldType};
 pub use error::{
-    Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result, Unavailable,
-    Violations,
+    Abort, Blocker, CannotRun, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result,
+    Unavailable, Violations,
 };
 pub use export::{
     Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, ReleaseCause,

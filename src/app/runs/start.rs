@@ -6,8 +6,8 @@ use super::stored;
 use crate::app::{Affected, App, Mutation, MutationTx, ReadBack, exports};
 use crate::catalog::DeliveredBy;
 use crate::model::{
-    Attachment, AttachmentState, Availability, Error, Export, Precondition, ResourceId, Result, Run, RunState,
-    RunStats, RunTrigger, limits,
+    Attachment, AttachmentState, Availability, CannotRun, Error, Export, Precondition, ResourceId, Result, Run,
+    RunState, RunStats, RunTrigger, limits,
 };
 use crate::store;
 
@@ -68,7 +68,9 @@ impl Mutation for BatchRunExports {
         for export in exports::lock_managed(tx, &ids, None).await? {
             match start(tx, &export, affected.batch_id).await {
                 Ok(run) => affected.resources.push((run.name.uid, run.name.to_string())),
-                Err(Error::Precondition(_)) if self.target == RunTarget::AllScheduled => {
+                Err(Error::Precondition(cause))
+                    if matches!(*cause, Precondition::CannotRun(_)) && self.target == RunTarget::AllScheduled =>
+                {
                     affected.skipped.push(export.name.to_string());
                 }
                 Err(error) => return Err(error),
@@ -102,7 +104,7 @@ async fn scheduled(tx: &MutationTx<'_>) -> Result<Vec<ResourceId>> {
 async fn start(tx: &mut MutationTx<'_>, export: &Export, batch_id: Option<Uuid>) -> Result<Run> {
     let attachment = check_can_run(tx.app, export)?;
     if let Some(unfinished) = store::runs::unfinished(tx.db, &tx.scope, export.uid).await?.first() {
-        return Err(Precondition::RunInProgress { run: unfinished.name.to_string() }.into());
+        return Err(CannotRun::RunInProgress { run: unfinished.name.to_string() }.into());
     }
     let run = Run {
         name: stored::name(export, Uuid::now_v7()),
@@ -139,18 +141,18 @@ fn check_can_run<'a>(app: &App, export: &'a Export) -> Result<&'a Attachment> {
     let name = export.name.to_string();
     let attachment = match &export.attachment_state {
         AttachmentState::Attached(attachment) => attachment,
-        AttachmentState::Detached(_) => return Err(Precondition::ExportInactive { export: name }.into()),
+        AttachmentState::Detached(_) => return Err(CannotRun::ExportInactive { export: name }.into()),
     };
     match attachment.availability {
         Availability::Active => {}
-        Availability::Suspended => return Err(Precondition::ConnectionSuspended { export: name }.into()),
+        Availability::Suspended => return Err(CannotRun::ConnectionSuspended { export: name }.into()),
         Availability::CredentialMissing | Availability::CredentialExpired | Availability::TypeUnknown => {
-            return Err(Precondition::CredentialRequired { export: name }.into());
+            return Err(CannotRun::CredentialRequired { export: name }.into());
         }
     }
     let known = app.connection_type(&export.connection_type);
     if known.is_none_or(|known| known.delivered_by != DeliveredBy::BuiltIn) {
-        return Err(Precondition::NoRunner { connection_type: export.connection_type.name() }.into());
+        return Err(CannotRun::NoRunner { connection_type: export.connection_type.name() }.into());
     }
     Ok(attachment)
 }

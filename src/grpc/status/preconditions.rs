@@ -7,7 +7,7 @@ use super::builder::{
     MAX_DISPLAY_NAME_CHARS, MAX_MESSAGE_CHARS, MAX_NAMED_FIELDS, StatusBuilder, kind_name, take_within, truncate,
 };
 use crate::grpc::proto::ErrorReason;
-use crate::model::{Blocker, Precondition, ResourceKind, limits};
+use crate::model::{Blocker, CannotRun, Precondition, ResourceKind, limits};
 
 /// The status of an operation that the current state does not allow.
 pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
@@ -68,28 +68,35 @@ pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
                 .violations(&violations)
                 .resource(kind_name(ResourceKind::Export), &export)
         }
-        Precondition::ExportInactive { export } => {
+        Precondition::CannotRun(cause) => cannot_run(cause),
+    }
+}
+
+fn cannot_run(cause: CannotRun) -> StatusBuilder {
+    let new = |reason, message: String| StatusBuilder::new(Code::FailedPrecondition, reason, message);
+    match cause {
+        CannotRun::ExportInactive { export } => {
             let message = format!("{export} is detached; attach it with AttachExport");
             new(ErrorReason::ExportInactive, message).resource(kind_name(ResourceKind::Export), &export)
         }
-        Precondition::ConnectionSuspended { export } => {
+        CannotRun::ConnectionSuspended { export } => {
             let message = format!(
                 "the connection of {export} is suspended; an administrator can resume it with ResumeConnection"
             );
             new(ErrorReason::ConnectionSuspended, message).resource(kind_name(ResourceKind::Export), &export)
         }
-        Precondition::CredentialRequired { export } => {
+        CannotRun::CredentialRequired { export } => {
             let message = format!(
                 "the connection of {export} has no valid credential; an administrator can store one with \
                  RotateConnectionCredential"
             );
             new(ErrorReason::CredentialRequired, message).resource(kind_name(ResourceKind::Export), &export)
         }
-        Precondition::NoRunner { connection_type } => {
+        CannotRun::NoRunner { connection_type } => {
             let message = format!("no runner delivers to connections of type {connection_type}");
             new(ErrorReason::NoRunner, message).with("connection_type", &connection_type)
         }
-        Precondition::RunInProgress { run } => {
+        CannotRun::RunInProgress { run } => {
             let message =
                 format!("{run} is unfinished; wait for it with WatchExportRun, or cancel it with CancelExportRun");
             new(ErrorReason::RunInProgress, message)
