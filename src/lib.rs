@@ -69,6 +69,7 @@ pub mod grpc;
 pub mod identity;
 pub mod model;
 mod private_file;
+pub mod runs;
 pub mod server;
 pub mod store;
 pub mod telemetry;

@@ -170,12 +170,8 @@ impl Plan<'_> {
             return self.skip(db, SkipReason::Overlap, 1, (run.schedule_time, run.schedule_time)).await;
         }
         let trigger = if passed.is_catch_up { RunTrigger::CatchUp } else { RunTrigger::Scheduled };
-        let queued = Run {
-            state: RunState::Queued,
-            trigger,
-            next_attempt_time: Some(self.now),
-            ..self.run(run.schedule_time)
-        };
+        let queued =
+            Run { state: RunState::Queued, trigger, next_attempt_time: Some(self.now), ..self.run(run.schedule_time) };
         if !runs::insert(db, &queued).await? {
             tracing::debug!(export = %self.export.name, "a due time has a run already");
         }

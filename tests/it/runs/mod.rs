@@ -1,3 +1,4 @@
 //! Runs: started, cancelled, read and watched by callers, and executed by the service.
 
 mod calls;
+mod schedule;
