@@ -10,6 +10,7 @@ pub mod connections;
 mod denied_attempts;
 pub mod exports;
 mod mutation;
+mod rate_limit;
 pub mod runs;
 mod state;
 mod streams;

@@ -10,9 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::ConnectionWatcher;
 use super::denied_attempts::DeniedAttempts;
+use super::rate_limit::TestLimiter;
 use super::runs::RunWatcher;
 use super::streams::StreamPermits;
 use crate::catalog::{Catalog, ConnectionType};
+use crate::delivery::DeliveryParts;
 use crate::model::schedule::ScheduleCompiler;
 use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
 use crate::store::{Scope, Store, credentials};
@@ -32,6 +34,7 @@ pub(super) struct Inner {
     pub(super) watcher: ConnectionWatcher,
     pub(super) run_watcher: RunWatcher,
     pub(super) streams: StreamPermits,
+    pub(super) tests: TestLimiter,
 }
 
 /// The dependencies of all operations.
@@ -42,6 +45,8 @@ pub struct Parts {
     pub catalog: Catalog,
     /// Seals credentials.
     pub vault: Arc<Vault>,
+    /// Reads datasets, encodes rows and writes to destinations.
+    pub delivery: DeliveryParts,
     /// Digests requests.
     pub hasher: RequestHasher,
     /// Compiles and validates schedules.
@@ -62,6 +67,7 @@ impl App {
             watcher: ConnectionWatcher::new(parts.store.clone()),
             run_watcher: RunWatcher::new(parts.store.clone()),
             streams: StreamPermits::default(),
+            tests: TestLimiter::default(),
             parts,
         }))
     }

@@ -9,5 +9,20 @@ pub mod engine;
 mod error;
 mod output;
 
+use datasets::Datasets;
+use destinations::Destinations;
+use engine::Engine;
+
 pub use error::DeliveryError;
 pub use output::{Chunk, FileSummary, Manifest, ManifestField, Output, OutputFile, OutputFormat, Stats};
+
+/// What previews, tests of connections and runs use. Cheap to clone.
+#[derive(Clone)]
+pub struct DeliveryParts {
+    /// Finds and opens tables.
+    pub datasets: Datasets,
+    /// Reads and encodes them.
+    pub engine: Engine,
+    /// Makes destinations of connections.
+    pub destinations: Destinations,
+}

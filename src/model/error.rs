@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::Role;
+use super::{FailureCode, Role};
 
 /// A result with the shared error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -148,6 +148,16 @@ pub enum Precondition {
     },
     /// The export cannot run.
     CannotRun(CannotRun),
+    /// Checks of the new credential failed.
+    CredentialTestFailed {
+        /// `STEP: CODE` of each failed check.
+        failed_checks: Vec<String>,
+    },
+    /// A run of the export would fail.
+    PreviewFailed {
+        /// Why.
+        code: FailureCode,
+    },
 }
 
 /// Why an export cannot run.
@@ -332,6 +342,10 @@ impl fmt::Display for Precondition {
                 write!(formatter, "the settings of {export} do not fit {connection_type}")
             }
             Self::CannotRun(cause) => cause.fmt(formatter),
+            Self::CredentialTestFailed { failed_checks } => {
+                write!(formatter, "checks of the credential failed: {}", failed_checks.join(", "))
+            }
+            Self::PreviewFailed { code } => write!(formatter, "a run would fail: {}", code.as_str()),
         }
     }
 }

@@ -50,6 +50,10 @@ pub const MAX_NAMED_BLOCKERS: u64 = 20;
 pub const MAX_PREVIEW_OCCURRENCES: u32 = 100;
 /// Occurrences in a preview by default.
 pub const DEFAULT_PREVIEW_OCCURRENCES: u32 = 10;
+/// Rows of each table in the preview of an export.
+pub const MAX_PREVIEW_ROWS: u32 = 100;
+/// Rows of each table in the preview of an export by default.
+pub const DEFAULT_PREVIEW_ROWS: u32 = 10;
 /// Characters of a resource name or principal in a filter.
 pub const MAX_FILTER_CHARS: usize = 256;
 /// Characters of a search text.

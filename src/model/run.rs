@@ -261,6 +261,33 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
+    /// The code as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DestinationUnreachable => "DESTINATION_UNREACHABLE",
+            Self::TlsFailed => "TLS_FAILED",
+            Self::HostKeyMismatch => "HOST_KEY_MISMATCH",
+            Self::AuthenticationFailed => "AUTHENTICATION_FAILED",
+            Self::DestinationDenied => "DESTINATION_DENIED",
+            Self::DestinationFull => "DESTINATION_FULL",
+            Self::DestinationRefused => "DESTINATION_REFUSED",
+            Self::DestinationThrottled => "DESTINATION_THROTTLED",
+            Self::AddressForbidden => "ADDRESS_FORBIDDEN",
+            Self::DatasetNotConfigured => "DATASET_NOT_CONFIGURED",
+            Self::DatasetUnavailable => "DATASET_UNAVAILABLE",
+            Self::SourceChanged => "SOURCE_CHANGED",
+            Self::FieldMissing => "FIELD_MISSING",
+            Self::FieldTypeChanged => "FIELD_TYPE_CHANGED",
+            Self::ValueNotEncodable => "VALUE_NOT_ENCODABLE",
+            Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::LeaseLost => "LEASE_LOST",
+            Self::CredentialRequired => "CREDENTIAL_REQUIRED",
+            Self::NoRunner => "NO_RUNNER",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
     /// What happened and what to do, for callers. It names no property of a connection.
     pub fn advice(self) -> &'static str {
         match self {

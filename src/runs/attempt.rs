@@ -11,11 +11,10 @@ use uuid::Uuid;
 use super::active::{ActiveRun, Interruption};
 use super::leased::LeasedRun;
 use super::leases;
-use crate::delivery::datasets::Datasets;
-use crate::delivery::destinations::{Delivery, Destination, Destinations, Opened, StateLog, Target, Writer};
-use crate::delivery::engine::{EncodingSettings, Engine, Job};
+use crate::delivery::destinations::{Delivery, Destination, Opened, StateLog, Target, Writer};
+use crate::delivery::engine::{EncodingSettings, Job};
 use crate::delivery::layout::Layout;
-use crate::delivery::{DeliveryError, Manifest, Output};
+use crate::delivery::{DeliveryError, DeliveryParts, Manifest, Output};
 use crate::model::{FailureCode, OrganizationId, RunState};
 use crate::store::runs::changes;
 use crate::store::runs::leases::Renewal;
@@ -30,16 +29,6 @@ const COMMIT_TIMEOUT: Duration = Duration::from_mins(10);
 const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The setting with the template of file names.
 const FILE_NAME_TEMPLATE: &str = "file_name_template";
-
-/// What carries out deliveries.
-pub struct DeliveryParts {
-    /// Opens tables.
-    pub datasets: Datasets,
-    /// Reads and encodes them.
-    pub engine: Engine,
-    /// Makes destinations of connections.
-    pub destinations: Destinations,
-}
 
 /// Why an attempt did not succeed.
 #[derive(Debug)]
@@ -150,7 +139,7 @@ impl Attempt<'_> {
                 revision: u64::try_from(*revision).unwrap_or_default(),
             };
             let opened = self.vault.open(&context, &connection.properties, &sealed.envelope);
-            opened.map_err(|error| DeliveryError::with(FailureCode::CredentialRequired, "cannot open the credential", error))
+            opened.map(Arc::new).map_err(|error| DeliveryError::with(FailureCode::CredentialRequired, "cannot open the credential", error))
         };
         let target = Target {
             organization: run.name.organization.clone(),

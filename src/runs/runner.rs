@@ -9,12 +9,13 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::active::{ActiveRun, ActiveRuns, Interruption};
-use super::attempt::{Attempt, AttemptError, DeliveryParts};
+use super::attempt::{Attempt, AttemptError};
 use super::leased::LeasedRun;
 use super::leases::LeaseRenewal;
 use super::outcome;
 use super::settings::RunSettings;
 use crate::app::App;
+use crate::delivery::DeliveryParts;
 use crate::model::Clock;
 use crate::store::Store;
 use crate::vault::Vault;

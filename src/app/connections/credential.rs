@@ -1,5 +1,7 @@
 //! Credentials: checked, sealed, stored, erased. No operation reads one.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::app::MutationTx;
@@ -11,7 +13,7 @@ use crate::vault::SealContext;
 /// A credential as a caller gives it. It has no Debug.
 pub struct CredentialInput {
     /// The secret values.
-    pub secret: CredentialSecret,
+    pub secret: Arc<CredentialSecret>,
     /// When the credential expires.
     pub expire_time: Option<DateTime<Utc>>,
 }

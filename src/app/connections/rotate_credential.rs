@@ -1,9 +1,11 @@
 //! Implements RotateConnectionCredential.
 
+use std::sync::Arc;
+
 use super::{CredentialInput, audit, credential, stored};
-use crate::app::{Affected, Mutation, MutationTx};
+use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::audit::AuditDiff;
-use crate::model::{Connection, ResourceId, Result, Violations};
+use crate::model::{Abort, Connection, ConnectionName, OpContext, ResourceId, Result, Violations};
 use crate::store;
 use crate::store::locks::LockMode;
 
@@ -15,6 +17,34 @@ pub struct RotateConnectionCredential {
     pub etag: String,
     /// The new credential.
     pub credential: CredentialInput,
+    /// Whether it is tested first.
+    pub test: bool,
+}
+
+impl App {
+    /// Replaces the credential of a connection, after a test of the new one if that is wanted.
+    pub async fn rotate_connection_credential(
+        &self,
+        context: &OpContext,
+        mut rotation: RotateConnectionCredential,
+    ) -> Result<Connection> {
+        if rotation.test && !context.validate_only {
+            let name = ConnectionName { organization: context.organization.clone(), id: rotation.id.clone() };
+            let connection = self.get_connection(context, &name).await?;
+            let connection_type = stored::known_type(self, "name", &connection.connection_type)?;
+            let mut violations = Violations::new();
+            credential::check(&mut violations, connection_type, Some(&rotation.credential), self.now());
+            violations.into_result()?;
+            let etag = connection.etag();
+            if !rotation.etag.is_empty() && rotation.etag != etag {
+                return Err(Abort::EtagMismatch { name: name.to_string() }.into());
+            }
+            self.test_credential(context, connection, Arc::clone(&rotation.credential.secret)).await?;
+            // What was tested is what is stored.
+            rotation.etag = etag;
+        }
+        self.execute(context, rotation).await
+    }
 }
 
 impl Mutation for RotateConnectionCredential {

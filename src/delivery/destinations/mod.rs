@@ -18,7 +18,7 @@ pub struct Target {
     /// Values of the fields of the connection type, with defaults filled in.
     pub properties: Object,
     /// The credential; `None` if the type takes none.
-    pub credential: Option<CredentialSecret>,
+    pub credential: Option<Arc<CredentialSecret>>,
     /// Settings of the export, with defaults filled in; empty in a test of a connection.
     pub settings: Object,
 }
@@ -101,6 +101,19 @@ pub enum CheckStep {
     Authenticate,
     /// A file, object or row can be written.
     Write,
+}
+
+impl CheckStep {
+    /// The step as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "RESOLVE",
+            Self::Connect => "CONNECT",
+            Self::Tls => "TLS",
+            Self::Authenticate => "AUTHENTICATE",
+            Self::Write => "WRITE",
+        }
+    }
 }
 
 /// The result of a check.

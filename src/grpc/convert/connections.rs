@@ -1,5 +1,7 @@
 //! Requests about connections, and connections as messages.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 
 use super::field_mask::UpdateMask;
@@ -179,7 +181,7 @@ pub fn rotate_connection_credential(
         validator.add("credential", "is required");
     }
     let credential = request.credential.and_then(|input| credential_input(validator, input));
-    Some(RotateConnectionCredential { id: id?, etag: request.etag, credential: credential? })
+    Some(RotateConnectionCredential { id: id?, etag: request.etag, credential: credential?, test: request.test })
 }
 
 /// Converts a request of RevokeConnectionCredential.
@@ -219,7 +221,7 @@ fn connection_id(validator: &mut RequestValidator<'_>, name: &str) -> Option<Res
 }
 
 /// Takes the secret values out of a message.
-fn credential_input(validator: &mut RequestValidator<'_>, input: pb::CredentialInput) -> Option<CredentialInput> {
+pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::CredentialInput) -> Option<CredentialInput> {
     if input.auth_method.is_empty() {
         validator.add("credential.auth_method", "is required");
     }
@@ -229,7 +231,7 @@ fn credential_input(validator: &mut RequestValidator<'_>, input: pb::CredentialI
         return None;
     };
     let fields = inline.values.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
-    Some(CredentialInput { secret: CredentialSecret { auth_method: input.auth_method, fields }, expire_time })
+    Some(CredentialInput { secret: Arc::new(CredentialSecret { auth_method: input.auth_method, fields }), expire_time })
 }
 
 fn share_request(

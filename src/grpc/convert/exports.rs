@@ -33,11 +33,16 @@ const IMMUTABLE: [(&str, &str); 4] = [
 
 /// Converts a request of CreateExport.
 pub fn create_export(validator: &mut RequestValidator<'_>, request: pb::CreateExportRequest) -> Option<CreateExport> {
-    let export = request.export.unwrap_or_default();
-    // The name is ignored, but one of another organization is denied.
-    validator.deny_foreign_names([request.parent.as_str(), &export.connection, &export.name]);
+    validator.deny_foreign_names([request.parent.as_str()]);
     validator.parent(&request.parent);
     let id = validator.chosen_id("export_id", &request.export_id);
+    draft(validator, request.export.unwrap_or_default(), id)
+}
+
+/// An export that does not exist yet.
+pub fn draft(validator: &mut RequestValidator<'_>, export: pb::Export, id: Option<ResourceId>) -> Option<CreateExport> {
+    // The name is ignored, but one of another organization is denied.
+    validator.deny_foreign_names([export.connection.as_str(), &export.name]);
     let connection = validator.connection("export.connection", &export.connection);
     let display_name = validator.display_name("export.display_name", export.display_name);
     let description = validator.text("export.description", export.description, limits::MAX_DESCRIPTION_CHARS);
@@ -239,7 +244,7 @@ pub fn batch_update_export_schedules(
 }
 
 /// The export that a request with one name is about.
-fn export_name(validator: &mut RequestValidator<'_>, name: &str) -> Option<ExportName> {
+pub fn export_name(validator: &mut RequestValidator<'_>, name: &str) -> Option<ExportName> {
     validator.deny_foreign_names([name]);
     validator.export("name", name)
 }

@@ -3,15 +3,17 @@
 
 pub mod audit_events;
 pub mod blocking_exports;
+pub mod connection_tests;
 pub mod connection_types;
 pub mod connections;
 pub mod exports;
 mod field_mask;
 mod lists;
 mod payload;
+pub mod previews;
 pub mod runs;
 pub mod schedule;
 mod validator;
 mod values;
 
-pub use validator::{accept, accept_mutation};
+pub use validator::{accept, accept_mutation, accept_secret};

@@ -12,7 +12,7 @@ use crate::grpc::proto as pb;
 use crate::model::page::OrderKey;
 use crate::model::token::{Etag, TokenKind};
 use crate::model::{
-    FailureCode, OpContext, ResourceId, Role, Run, RunFailure, RunFilter, RunName, RunState, RunTrigger, SkipReason,
+    FailureCode, OpContext, ResourceId, Role, Run, RunFilter, RunName, RunState, RunTrigger, SkipReason,
 };
 
 /// Converts a request of RunExport.
@@ -206,13 +206,13 @@ pub fn to_proto(context: &OpContext, run: Run) -> pb::ExportRun {
             files: i32::try_from(run.stats.files).unwrap_or(i32::MAX),
             rows_estimated: run.stats.rows_estimated.map(number),
         }),
-        error: failure.filter(|_| failed).map(error_to_proto),
+        error: failure.filter(|_| failed).map(|failure| failure_to_proto(failure.code)),
         admin_detail: failure
             .filter(|_| context.actor.has(Role::Admin))
             .map(|failure| failure.detail.clone())
             .unwrap_or_default(),
         next_attempt_time: run.next_attempt_time.filter(|_| failure.is_some()).map(time_to_proto),
-        last_error: failure.filter(|_| again).map(error_to_proto),
+        last_error: failure.filter(|_| again).map(|failure| failure_to_proto(failure.code)),
         export_display_name: run.export_display_name,
         principal: run.principal,
     }
@@ -225,10 +225,10 @@ pub fn batch_to_proto(context: &OpContext, batch: BatchRuns) -> pb::BatchRunExpo
     pb::BatchRunExportsResponse { runs, skipped: batch.skipped, batch_id }
 }
 
-fn error_to_proto(failure: &RunFailure) -> pb::export_run::Error {
-    let code = code_to_proto(failure.code);
-    let message = failure.code.advice().to_owned();
-    pb::export_run::Error { code: code.into(), retryable: failure.code.is_retryable(), message }
+/// A failure as callers see it.
+pub fn failure_to_proto(code: FailureCode) -> pb::export_run::Error {
+    let message = code.advice().to_owned();
+    pb::export_run::Error { code: code_to_proto(code).into(), retryable: code.is_retryable(), message }
 }
 
 fn code_to_proto(code: FailureCode) -> pb::export_run::error::Code {

@@ -19,9 +19,17 @@ pub fn accept<M, T>(
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, &M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
+    accept_secret(request, |validator, request| parse(validator, &request))
+}
+
+/// Accepts a request of a read that holds a secret, which `parse` takes out of it.
+pub fn accept_secret<M, T>(
+    request: Request<M>,
+    parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>,
+) -> Result<(OpContext, T)> {
     let (context, request) = take_context(request)?;
     let mut validator = RequestValidator::new(&context);
-    let parsed = parse(&mut validator, &request);
+    let parsed = parse(&mut validator, request);
     let parsed = validator.into_result(parsed)?;
     Ok((context, parsed))
 }

@@ -6,7 +6,9 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{accept, accept_mutation, blocking_exports, connection_types, connections};
+use crate::grpc::convert::{
+    accept, accept_mutation, accept_secret, blocking_exports, connection_tests, connection_types, connections,
+};
 use crate::grpc::proto as pb;
 
 /// ConnectionService over the application.
@@ -129,12 +131,21 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
     }
 
+    async fn test_connection(
+        &self,
+        request: Request<pb::TestConnectionRequest>,
+    ) -> Result<Response<pb::TestConnectionResponse>, Status> {
+        let (context, test) = accept_secret(request, connection_tests::test_connection)?;
+        let checks = self.0.test_connection(&context, test).await?;
+        Ok(Response::new(connection_tests::checks_to_proto(checks)))
+    }
+
     async fn rotate_connection_credential(
         &self,
         request: Request<pb::RotateConnectionCredentialRequest>,
     ) -> Result<Response<pb::RotateConnectionCredentialResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::rotate_connection_credential)?;
-        let connection = self.0.execute(&context, mutation).await?;
+        let connection = self.0.rotate_connection_credential(&context, mutation).await?;
         let connection = Some(connections::to_proto(connection, context.validate_only));
         Ok(Response::new(pb::RotateConnectionCredentialResponse { connection }))
     }

@@ -6,7 +6,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{accept, accept_mutation, exports, runs, schedule};
+use crate::grpc::convert::{accept, accept_mutation, exports, previews, runs, schedule};
 use crate::grpc::proto as pb;
 
 /// ExportService over the application.
@@ -139,6 +139,15 @@ impl pb::export_service_server::ExportService for ExportApi {
         let (_, (schedule, count)) = accept(request, schedule::preview_schedule)?;
         let preview = self.0.preview_schedule(&schedule, count)?;
         Ok(Response::new(schedule::preview_to_proto(preview)))
+    }
+
+    async fn preview_export(
+        &self,
+        request: Request<pb::PreviewExportRequest>,
+    ) -> Result<Response<pb::PreviewExportResponse>, Status> {
+        let (context, (target, rows)) = accept(request, previews::preview_export)?;
+        let preview = self.0.preview_export(&context, target, rows).await?;
+        Ok(Response::new(previews::preview_to_proto(preview)))
     }
 
     async fn run_export(

@@ -69,6 +69,14 @@ pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
                 .resource(kind_name(ResourceKind::Export), &export)
         }
         Precondition::CannotRun(cause) => cannot_run(cause),
+        Precondition::CredentialTestFailed { failed_checks } => {
+            let failed_checks = failed_checks.join(", ");
+            let message = format!("the new credential was not stored, because checks failed: {failed_checks}");
+            new(ErrorReason::CredentialTestFailed, message).with("failed_checks", &failed_checks)
+        }
+        Precondition::PreviewFailed { code } => {
+            new(ErrorReason::PreviewFailed, code.advice().to_owned()).with("code", &code.as_str())
+        }
     }
 }
 

@@ -1,0 +1,163 @@
+//! Implements TestConnection, and tests new credentials for RotateConnectionCredential.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CredentialInput, audit, credential, stored};
+use crate::app::{Affected, App, Mutation, MutationTx};
+use crate::catalog::{ConnectionType, DeliveredBy};
+use crate::delivery::DeliveryError;
+use crate::delivery::destinations::{Check, CheckOutcome, CheckStep, Target};
+use crate::model::audit::AuditDiff;
+use crate::model::json::Object;
+use crate::model::{
+    CannotRun, Connection, ConnectionName, ConnectionTypeId, CredentialSecret, Error, OpContext, Precondition,
+    ResourceKind, Result, Violations,
+};
+use crate::store::{self, credentials};
+use crate::vault::SealContext;
+
+/// How long a test may take. A call has 30 seconds.
+const TIMEOUT: Duration = Duration::from_secs(25);
+
+/// A connection to test.
+pub enum TestConnection {
+    /// A saved connection with its stored credential.
+    Saved(ConnectionName),
+    /// A draft with its own credential.
+    Draft {
+        /// Its type.
+        connection_type: ConnectionTypeId,
+        /// The fields of the type.
+        properties: Object,
+        /// Its credential.
+        credential: Option<CredentialInput>,
+    },
+}
+
+impl App {
+    /// Tests a connection.
+    pub async fn test_connection(&self, context: &OpContext, test: TestConnection) -> Result<Vec<Check>> {
+        let _permit = self.0.tests.acquire(&context.organization)?;
+        match test {
+            TestConnection::Saved(name) => {
+                let (connection, credential) = self.open_saved(context, &name).await?;
+                self.execute(context, RecordTest { name }).await?;
+                let target = target(context, connection.properties, credential);
+                self.run_test(&connection.connection_type, target).await
+            }
+            TestConnection::Draft { connection_type, properties, credential } => {
+                let known = stored::known_type(self, "connection.connection_type", &connection_type)?;
+                let properties = self.check_draft(known, &properties, credential.as_ref())?;
+                let target = target(context, properties, credential.map(|input| input.secret));
+                self.run_test(&connection_type, target).await
+            }
+        }
+    }
+
+    /// Tests a new credential of a saved connection. Fails with `CREDENTIAL_TEST_FAILED`.
+    pub async fn test_credential(
+        &self,
+        context: &OpContext,
+        connection: Connection,
+        secret: Arc<CredentialSecret>,
+    ) -> Result<()> {
+        let _permit = self.0.tests.acquire(&context.organization)?;
+        let target = target(context, connection.properties, Some(secret));
+        let checks = self.run_test(&connection.connection_type, target).await?;
+        let failed: Vec<_> = checks.iter().filter_map(failed_check).collect();
+        if failed.is_empty() { Ok(()) } else { Err(Precondition::CredentialTestFailed { failed_checks: failed }.into()) }
+    }
+
+    /// A saved connection and its credential, opened.
+    async fn open_saved(
+        &self,
+        context: &OpContext,
+        name: &ConnectionName,
+    ) -> Result<(Connection, Option<Arc<CredentialSecret>>)> {
+        let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
+        let found = store::connections::find(&reader, &scope, &name.id).await?;
+        let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.to_string()))?;
+        let sealed = credentials::get(&reader, &scope, connection.uid).await?;
+        if connection.needs_credential && sealed.is_none() {
+            return Err(CannotRun::CredentialRequired { export: name.to_string() }.into());
+        }
+        let open = |(revision, sealed): (i64, crate::model::SealedSecret)| {
+            let context = SealContext {
+                organization: scope.organization.as_str(),
+                connection_uid: connection.uid.0,
+                revision: u64::try_from(revision).map_err(Error::internal)?,
+            };
+            self.0.parts.vault.open(&context, &connection.properties, &sealed.envelope).map(Arc::new).map_err(Error::internal)
+        };
+        let credential = sealed.map(open).transpose()?;
+        Ok((connection, credential))
+    }
+
+    fn check_draft(
+        &self,
+        known: &ConnectionType,
+        properties: &Object,
+        credential: Option<&CredentialInput>,
+    ) -> Result<Object> {
+        let mut violations = Violations::new();
+        let checked = known.check_properties(properties, "connection.properties").unwrap_or_else(|found| {
+            violations.extend(found);
+            Object::new()
+        });
+        credential::check(&mut violations, known, credential, self.now());
+        if known.needs_credential() && credential.is_none() {
+            violations.add("credential", format!("is required for connections of type {}", known.id));
+        }
+        violations.into_result()?;
+        Ok(checked)
+    }
+
+    async fn run_test(&self, connection_type: &ConnectionTypeId, target: Target) -> Result<Vec<Check>> {
+        let known = self.connection_type(connection_type);
+        if known.is_none_or(|known| known.delivered_by != DeliveredBy::BuiltIn) {
+            return Err(CannotRun::NoRunner { connection_type: connection_type.name() }.into());
+        }
+        let destination = self.0.parts.delivery.destinations.build(connection_type, target);
+        let destination = match destination {
+            Ok(destination) => destination,
+            Err(error) => return Ok(failed_before(&error)),
+        };
+        // Each step has a shorter timeout of its own.
+        tokio::time::timeout(TIMEOUT, destination.test()).await.map_err(|_| Error::DeadlineExceeded)
+    }
+}
+
+/// Records in the audit log that the stored credential was opened for a test.
+struct RecordTest {
+    name: ConnectionName,
+}
+
+impl Mutation for RecordTest {
+    type Response = ();
+
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        let found = store::connections::find(tx.db, &tx.scope, &self.name.id).await?;
+        let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, self.name.to_string()))?;
+        tx.audit(audit::resource(&connection), AuditDiff::new(), None, "tested");
+        Ok(stored::affected(&connection))
+    }
+}
+
+fn target(context: &OpContext, properties: Object, credential: Option<Arc<CredentialSecret>>) -> Target {
+    Target { organization: context.organization.clone(), properties, credential, settings: Object::new() }
+}
+
+/// The result of a test whose destination cannot be built from the connection.
+fn failed_before(error: &DeliveryError) -> Vec<Check> {
+    let outcome = CheckOutcome::Failed { code: error.code, found_host_key: None };
+    vec![Check { step: CheckStep::Connect, outcome }]
+}
+
+/// `STEP: CODE` of a failed check.
+fn failed_check(check: &Check) -> Option<String> {
+    match &check.outcome {
+        CheckOutcome::Failed { code, .. } => Some(format!("{}: {}", check.step.as_str(), code.as_str())),
+        CheckOutcome::Passed | CheckOutcome::Skipped => None,
+    }
+}

@@ -1,0 +1,143 @@
+//! Implements PreviewExport: the path of a run up to its destination.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{CreateExport, audit, stored};
+use crate::app::{Affected, App, Mutation, MutationTx};
+use crate::delivery::engine::{EncodingSettings, Job, PreviewLimit, Progress};
+use crate::delivery::layout::Layout;
+use crate::delivery::{DeliveryError, ManifestField, Output};
+use crate::model::audit::AuditDiff;
+use crate::model::{
+    CallerAccess, Error, Export, ExportName, FailureCode, OpContext, Precondition, ResourceKind, Result, Unavailable,
+};
+use crate::store;
+
+/// Maximum size of the samples of all files together, in bytes.
+const MAX_SAMPLE_BYTES: u64 = 64 * 1024;
+/// The setting with the template of file names.
+const FILE_NAME_TEMPLATE: &str = "file_name_template";
+
+/// The export to preview.
+pub enum PreviewTarget {
+    /// A saved export.
+    Saved(ExportName),
+    /// An export that is not saved.
+    Draft(Box<CreateExport>),
+}
+
+/// What a run of an export would deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportPreview {
+    /// The first file of each table.
+    pub files: Vec<FilePreview>,
+    /// The fields of all tables.
+    pub fields: Vec<ManifestField>,
+    /// Number of rows of all tables, if the sources know it.
+    pub estimated_rows: Option<u64>,
+    /// Number of bytes of all tables, if the sources know it.
+    pub estimated_bytes: Option<u64>,
+}
+
+/// The beginning of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePreview {
+    /// Path below the folder of the connection.
+    pub path: String,
+    /// The table whose rows it holds.
+    pub table: String,
+    /// The first rows as text.
+    pub sample: Vec<u8>,
+    /// Number of rows in the sample.
+    pub rows: u64,
+}
+
+impl App {
+    /// Shows what a run of an export would deliver.
+    pub async fn preview_export(&self, context: &OpContext, target: PreviewTarget, rows: u64) -> Result<ExportPreview> {
+        let export = match target {
+            PreviewTarget::Saved(name) => self.find_to_preview(context, &name).await?,
+            PreviewTarget::Draft(draft) => {
+                // Checks everything that a creation checks, and changes nothing.
+                let context = OpContext { validate_only: true, ..context.clone() };
+                self.execute(&context, *draft).await?
+            }
+        };
+        self.execute(context, RecordPreview { export: export.clone() }).await?;
+        let preview = self.read_preview(&export, PreviewLimit { rows, bytes: MAX_SAMPLE_BYTES });
+        let deadline = tokio::time::Instant::from_std(context.deadline);
+        let preview = tokio::time::timeout_at(deadline, preview).await.map_err(|_| Error::DeadlineExceeded)?;
+        preview.map_err(|error| failed(&error))
+    }
+
+    async fn find_to_preview(&self, context: &OpContext, name: &ExportName) -> Result<Export> {
+        let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
+        let found = store::exports::find(&reader, &scope, &context.actor, &name.id).await?;
+        let export = found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.to_string()))?;
+        if export.caller_access == CallerAccess::Manage { Ok(export) } else { Err(Error::not_permitted(name)) }
+    }
+
+    async fn read_preview(&self, export: &Export, limit: PreviewLimit) -> Result<ExportPreview, DeliveryError> {
+        let parts = &self.0.parts.delivery;
+        let (mut tables, mut rows, mut bytes) = (Vec::new(), Some(0), Some(0));
+        for table in &export.payload.tables {
+            let pinned = parts.datasets.open(&export.name.organization, table).await?;
+            rows = rows.zip(pinned.estimated_rows).map(|(sum, rows)| sum + rows);
+            bytes = bytes.zip(pinned.estimated_bytes).map(|(sum, bytes)| sum + bytes);
+            tables.push((table.clone(), pinned));
+        }
+        let format = parts.destinations.format(&export.connection_type);
+        let settings = EncodingSettings::new(format, &export.destination_settings)?;
+        let template = export.destination_settings.get(FILE_NAME_TEMPLATE).and_then(|value| value.as_str());
+        // The time and the run are examples.
+        let layout = Layout::new(export.name.clone(), Uuid::now_v7(), self.now(), template.unwrap_or_default());
+        let layout = layout.map_err(|error| DeliveryError::new(FailureCode::DestinationRefused, error))?;
+        let job = Job::plan(tables, settings, layout, Some(limit))?;
+        let fields = job.manifest().fields;
+        let stop = CancellationToken::new();
+        let _stop_at_end = stop.clone().drop_guard();
+        let mut outputs = parts.engine.start(job, Arc::new(Progress::default()), stop);
+        let mut files: Vec<FilePreview> = Vec::new();
+        while let Some(output) = outputs.recv().await {
+            match output? {
+                Output::File(file) => {
+                    files.push(FilePreview { path: file.path, table: file.table, ..FilePreview::default() });
+                }
+                Output::Chunk(chunk) => {
+                    if let Some(file) = files.last_mut() {
+                        file.sample.extend_from_slice(&chunk.bytes);
+                        file.rows += chunk.rows;
+                    }
+                }
+                Output::EndOfFile(_) => {}
+            }
+        }
+        Ok(ExportPreview { files, fields, estimated_rows: rows, estimated_bytes: bytes })
+    }
+}
+
+/// Records a preview in the audit log: it shows data.
+struct RecordPreview {
+    export: Export,
+}
+
+impl Mutation for RecordPreview {
+    type Response = ();
+
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        tx.audit(audit::resource(&self.export), AuditDiff::new(), None, "previewed");
+        Ok(stored::affected(&self.export))
+    }
+}
+
+/// A run would fail for the same reason. The cause is in the log only.
+fn failed(error: &DeliveryError) -> Error {
+    tracing::info!(%error, "a preview failed");
+    match error.code {
+        FailureCode::DatasetUnavailable | FailureCode::SourceChanged => Error::Unavailable(Unavailable::Datasets),
+        code => Precondition::PreviewFailed { code }.into(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Requests for tests of connections, and their checks as messages.
+
+use super::connections::{connection_name, credential_input};
+use super::runs::failure_to_proto;
+use super::validator::RequestValidator;
+use super::values::properties;
+use crate::app::connections::TestConnection;
+use crate::delivery::destinations::{Check, CheckOutcome, CheckStep};
+use crate::grpc::proto as pb;
+
+/// Converts a request of TestConnection.
+pub fn test_connection(
+    validator: &mut RequestValidator<'_>,
+    request: pb::TestConnectionRequest,
+) -> Option<TestConnection> {
+    use pb::test_connection_request::Target;
+    validator.deny_foreign_names([request.parent.as_str()]);
+    validator.parent(&request.parent);
+    match request.target {
+        None => {
+            validator.add("name", "is required, or `connection`");
+            None
+        }
+        Some(Target::Name(name)) => {
+            if request.credential.is_some() {
+                validator.add("credential", "must be absent with `name`; the stored credential is tested");
+            }
+            connection_name(validator, &name).map(TestConnection::Saved)
+        }
+        Some(Target::Connection(connection)) => {
+            validator.deny_foreign_names([connection.name.as_str()]);
+            let connection_type =
+                validator.connection_type("connection.connection_type", &connection.connection_type);
+            let properties = properties(&mut validator.violations, "connection.properties", connection.properties);
+            let credential = request.credential.and_then(|input| credential_input(validator, input));
+            Some(TestConnection::Draft { connection_type: connection_type?, properties, credential })
+        }
+    }
+}
+
+/// The checks of a test.
+pub fn checks_to_proto(checks: Vec<Check>) -> pb::TestConnectionResponse {
+    let passed = checks.iter().all(|check| !matches!(check.outcome, CheckOutcome::Failed { .. }));
+    pb::TestConnectionResponse { passed, checks: checks.into_iter().map(check_to_proto).collect() }
+}
+
+fn check_to_proto(check: Check) -> pb::ConnectionCheck {
+    use pb::connection_check::{Outcome, Step};
+    let step = match check.step {
+        CheckStep::Resolve => Step::Resolve,
+        CheckStep::Connect => Step::Connect,
+        CheckStep::Tls => Step::Tls,
+        CheckStep::Authenticate => Step::Authenticate,
+        CheckStep::Write => Step::Write,
+    };
+    let (outcome, error, found_host_key) = match check.outcome {
+        CheckOutcome::Passed => (Outcome::Passed, None, None),
+        CheckOutcome::Skipped => (Outcome::Skipped, None, None),
+        CheckOutcome::Failed { code, found_host_key } => {
+            (Outcome::Failed, Some(failure_to_proto(code)), found_host_key)
+        }
+    };
+    pb::ConnectionCheck {
+        step: step.into(),
+        outcome: outcome.into(),
+        error,
+        found_host_key: found_host_key.unwrap_or_default(),
+    }
+}
