@@ -1,12 +1,13 @@
 //! Delivery: reads datasets, encodes rows, and writes them to a destination.
 //!
 //! [`datasets`] finds and opens tables. [`engine`] reads, filters, transforms and encodes them on blocking threads, and
-//! sends [`Output`] through a bounded channel. A [`destinations::Writer`] writes it where nobody sees it until `commit`.
+//! sends [`Output`] through a bounded channel; [`layout`] names the files. A [`destinations::Writer`] writes it where nobody sees it until `commit`.
 
 pub mod datasets;
 pub mod destinations;
 pub mod engine;
 mod error;
+pub mod layout;
 mod output;
 
 use datasets::Datasets;

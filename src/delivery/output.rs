@@ -99,6 +99,15 @@ pub struct Manifest {
     pub bytes: u64,
 }
 
+impl Manifest {
+    /// Adds a complete file, and counts its rows and bytes.
+    pub fn add_file(&mut self, file: FileSummary) {
+        self.rows += file.rows;
+        self.bytes += file.bytes;
+        self.files.push(file);
+    }
+}
+
 /// A field in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestField {

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::delivery::Manifest;
 use crate::delivery::engine::Progress;
 use crate::model::{OrganizationId, RunStats};
 use crate::store::runs::leases::Renewal;
@@ -118,13 +119,20 @@ impl ActiveRuns {
 }
 
 impl Counts {
+    /// Sets the counts to those of a result that is there already.
+    pub fn set_delivered(&self, manifest: &Manifest) {
+        self.progress.rows_written.store(manifest.rows, Ordering::Relaxed);
+        self.progress.bytes.store(manifest.bytes, Ordering::Relaxed);
+        self.files.store(manifest.files.len() as u64, Ordering::Relaxed);
+    }
+
     /// The counts so far.
     pub fn stats(&self) -> RunStats {
         let estimated = self.rows_estimated.load(Ordering::Relaxed);
         RunStats {
-            rows_read: self.progress.rows_read(),
-            rows_written: self.progress.rows_written(),
-            bytes_written: self.progress.bytes_written(),
+            rows_read: self.progress.rows_read.load(Ordering::Relaxed),
+            rows_written: self.progress.rows_written.load(Ordering::Relaxed),
+            bytes_written: self.progress.bytes.load(Ordering::Relaxed),
             files: self.files.load(Ordering::Relaxed),
             rows_estimated: Some(estimated).filter(|estimated| *estimated != u64::MAX),
         }

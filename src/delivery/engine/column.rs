@@ -1,0 +1,146 @@
+//! Columns of a batch, typed for access by row.
+
+use arrow::array::{
+    Array as _, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
+    Float32Array, Float64Array, Int64Array, StringArray, UInt64Array,
+};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::error::ArrowError;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::text::{self, Unencodable};
+use crate::delivery::DeliveryError;
+use crate::model::FailureCode;
+
+/// A column of a batch.
+pub struct Column {
+    /// The values; what stands at nulls has no meaning.
+    pub values: Values,
+    nulls: Option<NullBuffer>,
+}
+
+/// The values of a column.
+pub enum Values {
+    /// True or false.
+    Boolean(BooleanArray),
+    /// Signed integers.
+    Signed(Int64Array),
+    /// Unsigned integers.
+    Unsigned(UInt64Array),
+    /// 32-bit floating-point numbers.
+    Float(Float32Array),
+    /// 64-bit floating-point numbers.
+    Double(Float64Array),
+    /// Decimal numbers of up to 38 digits, and the digits after their point.
+    Decimal(Decimal128Array, i8),
+    /// Decimal numbers of up to 76 digits, and the digits after their point.
+    WideDecimal(Decimal256Array, i8),
+    /// Texts.
+    Text(StringArray),
+    /// Bytes.
+    Bytes(BinaryArray),
+    /// Days since 1970-01-01.
+    Date(Date32Array),
+    /// Units since midnight.
+    Time(Int64Array, TimeUnit),
+    /// Units since 1970-01-01T00:00:00Z.
+    Timestamp(Int64Array, TimeUnit),
+}
+
+/// How text formats represent bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BytesText {
+    /// Base64 with padding (RFC 4648, section 4).
+    Base64,
+    /// Hexadecimal after `\x`, as PostgreSQL reads and writes bytea.
+    Postgresql,
+}
+
+impl Column {
+    /// A column of an array whose type is canonical.
+    pub fn new(array: &ArrayRef) -> Result<Self, DeliveryError> {
+        let fault = |cause: ArrowError| DeliveryError::with(FailureCode::Internal, "unexpected column", cause);
+        Ok(Self { values: Values::new(array).map_err(fault)?, nulls: array.nulls().cloned() })
+    }
+
+    /// The columns of arrays whose types are canonical.
+    pub fn all(arrays: &[ArrayRef]) -> Result<Vec<Self>, DeliveryError> {
+        arrays.iter().map(Self::new).collect()
+    }
+
+    /// Whether the value of a row is null.
+    pub fn is_null(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// Which rows are null; `None`: no row is.
+    pub fn nulls(&self) -> Option<&NullBuffer> {
+        self.nulls.as_ref()
+    }
+}
+
+impl Values {
+    fn new(array: &ArrayRef) -> Result<Self, ArrowError> {
+        let as_signed = |array: &ArrayRef| -> Result<Int64Array, ArrowError> {
+            Ok(cast(array, &DataType::Int64)?.as_primitive().clone())
+        };
+        Ok(match array.data_type() {
+            DataType::Boolean => Self::Boolean(array.as_boolean().clone()),
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Self::Signed(as_signed(array)?),
+            DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
+                Self::Unsigned(cast(array, &DataType::UInt64)?.as_primitive().clone())
+            }
+            DataType::Float32 => Self::Float(array.as_primitive().clone()),
+            DataType::Float64 => Self::Double(array.as_primitive().clone()),
+            DataType::Decimal128(_, scale) => Self::Decimal(array.as_primitive().clone(), *scale),
+            DataType::Decimal256(_, scale) => Self::WideDecimal(array.as_primitive().clone(), *scale),
+            DataType::Utf8 => Self::Text(array.as_string().clone()),
+            DataType::Binary => Self::Bytes(array.as_binary().clone()),
+            DataType::Date32 => Self::Date(array.as_primitive().clone()),
+            DataType::Time32(unit) => Self::Time(as_signed(&cast(array, &DataType::Int32)?)?, *unit),
+            DataType::Time64(unit) => Self::Time(as_signed(array)?, *unit),
+            DataType::Timestamp(unit, _) => Self::Timestamp(as_signed(array)?, *unit),
+            other => return Err(ArrowError::NotYetImplemented(format!("type {other}"))),
+        })
+    }
+
+    /// Appends the text of the value of a row, which is not null, without quotes.
+    pub fn write_text(&self, row: usize, bytes: BytesText, out: &mut Vec<u8>) -> Result<(), Unencodable> {
+        match self {
+            Self::Boolean(values) => {
+                out.extend_from_slice(if values.value(row) { b"true".as_slice() } else { b"false" });
+            }
+            Self::Signed(values) => out.extend_from_slice(itoa::Buffer::new().format(values.value(row)).as_bytes()),
+            Self::Unsigned(values) => out.extend_from_slice(itoa::Buffer::new().format(values.value(row)).as_bytes()),
+            Self::Float(values) => text::float(out, values.value(row)),
+            Self::Double(values) => text::float(out, values.value(row)),
+            Self::Decimal(values, scale) => text::decimal(out, values.value(row), *scale),
+            Self::WideDecimal(values, scale) => text::wide_decimal(out, values.value(row), *scale),
+            Self::Text(values) => out.extend_from_slice(values.value(row).as_bytes()),
+            Self::Bytes(values) => write_bytes(values.value(row), bytes, out),
+            Self::Date(values) => text::date(out, i64::from(values.value(row)))?,
+            Self::Time(values, unit) => text::time(out, values.value(row), *unit)?,
+            Self::Timestamp(values, unit) => text::timestamp(out, values.value(row), *unit)?,
+        }
+        Ok(())
+    }
+}
+
+fn write_bytes(value: &[u8], text: BytesText, out: &mut Vec<u8>) {
+    match text {
+        BytesText::Base64 => {
+            let start = out.len();
+            out.resize(start + value.len().div_ceil(3) * 4, 0);
+            // The length is exact, so this does not fail.
+            let length = STANDARD.encode_slice(value, &mut out[start..]).unwrap_or(0);
+            out.truncate(start + length);
+        }
+        BytesText::Postgresql => {
+            out.extend_from_slice(b"\\x");
+            text::hexadecimal(out, value);
+        }
+    }
+}

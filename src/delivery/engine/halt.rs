@@ -1,0 +1,18 @@
+//! Why a thread of the engine ends early.
+
+use crate::delivery::DeliveryError;
+
+/// Why a thread of the engine ends early.
+#[derive(Debug)]
+pub enum Halt {
+    /// Nobody needs its result: the job was cancelled, the receiver was dropped, or another thread failed.
+    Stopped,
+    /// It failed.
+    Failed(DeliveryError),
+}
+
+impl From<DeliveryError> for Halt {
+    fn from(error: DeliveryError) -> Self {
+        Self::Failed(error)
+    }
+}

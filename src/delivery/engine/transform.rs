@@ -1,0 +1,97 @@
+//! Transforms values before they are encoded.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, ArrayRef, StringBuilder};
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::column::{BytesText, Column, Values};
+use super::text::{Unencodable, hexadecimal};
+use crate::model::Transform;
+
+/// Characters of a SHA-256 digest in hexadecimal.
+const DIGEST_CHARS: usize = 64;
+
+/// Applies a transform to an array of a canonical type. The result of a hash is text; null stays null.
+///
+/// What is hashed is the UTF-8 text of the value as CSV shows it, without quotes.
+pub fn transform(array: &ArrayRef, transform: Transform) -> Result<ArrayRef, Failure> {
+    let is_normalized = match transform {
+        Transform::None => return Ok(Arc::clone(array)),
+        Transform::Sha256 => false,
+        Transform::Sha256Normalized => true,
+    };
+    let column = Column::new(array).map_err(Failure::Fault)?;
+    let mut builder = StringBuilder::with_capacity(array.len(), array.len() * DIGEST_CHARS);
+    let (mut text, mut hex) = (Vec::new(), Vec::with_capacity(DIGEST_CHARS));
+    for row in 0..array.len() {
+        if column.is_null(row) {
+            builder.append_null();
+            continue;
+        }
+        let input = match &column.values {
+            Values::Text(values) => values.value(row).as_bytes(),
+            other => {
+                text.clear();
+                other.write_text(row, BytesText::Base64, &mut text).map_err(Failure::Unencodable)?;
+                &text
+            }
+        };
+        let input = if is_normalized { normalized(input) } else { Cow::Borrowed(input) };
+        hex.clear();
+        hexadecimal(&mut hex, digest(&SHA256, &input).as_ref());
+        builder.append_value(str::from_utf8(&hex).unwrap_or_default());
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+/// Why a transform failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// A value has no text.
+    Unencodable(Unencodable),
+    /// A fault of the engine.
+    Fault(crate::delivery::DeliveryError),
+}
+
+/// The text without white space at its ends and in lower case.
+fn normalized(text: &[u8]) -> Cow<'_, [u8]> {
+    let text = str::from_utf8(text).unwrap_or_default().trim();
+    if text.is_ascii() {
+        Cow::Owned(text.as_bytes().to_ascii_lowercase())
+    } else {
+        Cow::Owned(text.to_lowercase().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray as _, Decimal128Array, StringArray};
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    fn hash(text: &str) -> String {
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn texts_are_hashed_and_null_stays_null() {
+        let array: ArrayRef =
+            Arc::new(StringArray::from(vec![Some(" Jo@Example.ORG\u{a0}"), None, Some(""), Some("ÄSS ")]));
+        let plain = transform(&array, Transform::Sha256).unwrap();
+        let expected = [Some(hash(" Jo@Example.ORG\u{a0}")), None, Some(hash("")), Some(hash("ÄSS "))];
+        assert_eq!(plain.as_string::<i32>(), &StringArray::from_iter(expected));
+        let normalized = transform(&array, Transform::Sha256Normalized).unwrap();
+        let expected = [Some(hash("jo@example.org")), None, Some(hash("")), Some(hash("äss"))];
+        assert_eq!(normalized.as_string::<i32>(), &StringArray::from_iter(expected));
+    }
+
+    #[test]
+    fn other_values_are_hashed_as_their_text() {
+        let array: ArrayRef = Arc::new(Decimal128Array::from(vec![-5]).with_precision_and_scale(5, 2).unwrap());
+        let hashed = transform(&array, Transform::Sha256).unwrap();
+        assert_eq!(hashed.as_string::<i32>().value(0), hash("-0.05"));
+    }
+}
