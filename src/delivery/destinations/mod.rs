@@ -2,6 +2,11 @@
 //!
 //! Only [`Writer::commit`] makes anything visible under its final name. The same run carried out again leaves one result.
 
+pub mod local_directory;
+mod progress;
+pub mod sftp;
+mod staged;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
