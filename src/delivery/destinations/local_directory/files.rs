@@ -260,8 +260,8 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> DeliveryError {
 
 fn code(kind: io::ErrorKind) -> FailureCode {
     use io::ErrorKind::{
-        FileTooLarge, InvalidFilename, IsADirectory, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
-        StorageFull,
+        FileTooLarge, InvalidFilename, IsADirectory, NotADirectory, PermissionDenied, QuotaExceeded,
+        ReadOnlyFilesystem, StorageFull,
     };
     if matches!(kind, StorageFull | QuotaExceeded) {
         FailureCode::DestinationFull

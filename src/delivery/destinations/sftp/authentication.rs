@@ -41,8 +41,9 @@ impl Credential {
             "private_key" => take("private_key").map(|key| Self::PrivateKey { key, passphrase: take("passphrase") }),
             _ => None,
         };
-        credential
-            .ok_or_else(|| DeliveryError::new(FailureCode::CredentialRequired, "the connection has no valid credential"))
+        credential.ok_or_else(|| {
+            DeliveryError::new(FailureCode::CredentialRequired, "the connection has no valid credential")
+        })
     }
 }
 

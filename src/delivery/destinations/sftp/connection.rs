@@ -18,8 +18,6 @@ use crate::delivery::destinations::progress::Progress;
 use crate::dialer::{DialError, Network};
 use crate::model::FailureCode;
 
-/// Maximum duration of opening a TCP connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum duration of the key exchange.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval of keepalive messages while the server sends nothing.
@@ -138,11 +136,7 @@ pub async fn connect(network: &Network, server: &Server, progress: &mut Progress
 
 async fn dial(network: &Network, server: &Server, progress: &mut Progress) -> Result<TcpStream, DeliveryError> {
     progress.begin(CheckStep::Resolve);
-    let connecting = network.connect(&server.host, server.port);
-    let Ok(connected) = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await else {
-        progress.begin(CheckStep::Connect);
-        return Err(errors::timed_out("connecting"));
-    };
+    let connected = network.connect(&server.host, server.port).await;
     connected.map_err(|error| {
         if matches!(error, DialError::Connect { .. }) {
             progress.begin(CheckStep::Connect);
@@ -156,8 +150,9 @@ async fn handshake(
     server: &Server,
     algorithms: &[Algorithm],
 ) -> Result<Result<Connection, HandshakeError>, DeliveryError> {
-    let (stream, socket) = split(stream)
-        .map_err(|error| DeliveryError::with(FailureCode::DestinationUnreachable, "cannot use the connection", error))?;
+    let (stream, socket) = split(stream).map_err(|error| {
+        DeliveryError::with(FailureCode::DestinationUnreachable, "cannot use the connection", error)
+    })?;
     let config = Config {
         keepalive_interval: Some(KEEPALIVE_INTERVAL),
         keepalive_max: MAX_UNANSWERED_KEEPALIVES,

@@ -69,3 +69,8 @@ pub fn status(error: &SftpError) -> Option<StatusCode> {
 pub fn is_missing(error: &SftpError) -> bool {
     status(error) == Some(StatusCode::NoSuchFile)
 }
+
+/// The server refuses what a delivery needs.
+pub fn refused(detail: impl Into<String>) -> DeliveryError {
+    DeliveryError::new(FailureCode::DestinationRefused, detail)
+}

@@ -6,6 +6,7 @@ mod errors;
 mod files;
 mod private_key;
 mod rsa;
+mod session;
 mod subsystem;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use self::authentication::{Credential, authenticate};
 use self::connection::{Server, connect};
 use self::files::SftpFiles;
+use self::session::Session;
 use super::progress::{Progress, TEST_TIMEOUT};
 use super::staged::{is_segment, open, probe};
 use super::{Check, CheckStep, Delivery, Destination, Opened, Target};
@@ -36,9 +38,9 @@ impl Sftp {
     /// The destination of a target.
     pub fn new(network: Network, target: Target) -> Result<Self, DeliveryError> {
         let properties = &target.properties;
-        let credential = target.credential.ok_or_else(|| {
-            DeliveryError::new(FailureCode::CredentialRequired, "the connection has no credential")
-        })?;
+        let credential = target
+            .credential
+            .ok_or_else(|| DeliveryError::new(FailureCode::CredentialRequired, "the connection has no credential"))?;
         let port = properties.get("port").and_then(serde_json::Value::as_u64).and_then(|port| u16::try_from(port).ok());
         let folder = target.settings.get("folder").and_then(|folder| folder.as_str()).unwrap_or_default().to_owned();
         if !folder.is_empty() && !folder.split('/').all(is_segment) {
@@ -64,7 +66,8 @@ impl Sftp {
         authenticate(&mut connection, &self.username, &self.credential).await?;
         progress.begin(CheckStep::Write);
         let (session, extensions) = subsystem::start(&connection).await?;
-        SftpFiles::open(connection, session, extensions, &self.directory).await
+        let session = Session::open(session, extensions, &self.directory).await?;
+        Ok(SftpFiles::new(connection, session))
     }
 
     async fn check(&self, progress: &mut Progress) -> Result<(), DeliveryError> {

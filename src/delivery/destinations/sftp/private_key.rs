@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use russh::keys::{PrivateKey, decode_secret_key};
 use russh::keys::ssh_key::Kdf;
+use russh::keys::{PrivateKey, decode_secret_key};
 use zeroize::Zeroizing;
 
 /// Maximum number of rounds of the key derivation of an OpenSSH key: seconds. ssh-keygen uses 16 or 24.

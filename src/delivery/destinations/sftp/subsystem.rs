@@ -8,9 +8,8 @@ use russh_sftp::client::{Config, RawSftpSession};
 use russh_sftp::extensions::{FSYNC, LIMITS, STATVFS};
 
 use super::connection::Connection;
-use super::errors;
+use super::errors::{self, refused};
 use crate::delivery::DeliveryError;
-use crate::model::FailureCode;
 
 /// Renames a file onto an existing one, as POSIX defines it.
 pub const POSIX_RENAME: &str = "posix-rename@openssh.com";
@@ -54,9 +53,10 @@ async fn open(connection: &Connection) -> Result<(RawSftpSession, Extensions), D
         }
     }
     let config = Config { request_timeout_secs: OPERATION_TIMEOUT_SECONDS, ..Config::default() };
-    let mut session = RawSftpSession::new_with_config(channel.into_stream(), config);
+    let session = RawSftpSession::new_with_config(channel.into_stream(), config);
     let version = session.init().await.map_err(|error| errors::operation("start", "SFTP", &error))?;
-    let has = |name: &str, version_of_it: &str| version.extensions.get(name).is_some_and(|found| found == version_of_it);
+    let has =
+        |name: &str, version_of_it: &str| version.extensions.get(name).is_some_and(|found| found == version_of_it);
     let mut extensions = Extensions {
         posix_rename: has(POSIX_RENAME, "1"),
         fsync: has(FSYNC, "1"),
@@ -69,8 +69,4 @@ async fn open(connection: &Connection) -> Result<(RawSftpSession, Extensions), D
         extensions.max_write_bytes = limits.write_len;
     }
     Ok((session, extensions))
-}
-
-fn refused(detail: &str) -> DeliveryError {
-    DeliveryError::new(FailureCode::DestinationRefused, detail)
 }

@@ -10,4 +10,4 @@ mod writer;
 
 pub use file_system::{Entry, FileSystem};
 pub use names::is_segment;
-pub use writer::{create_folders, open, probe};
+pub use writer::{open, probe};

@@ -36,7 +36,10 @@ impl Names {
     pub fn path(&self, path: &str) -> Result<String, DeliveryError> {
         let joined = join(&self.folder, path);
         if joined.len() > MAX_PATH_BYTES || !joined.split('/').all(is_segment) {
-            return Err(DeliveryError::new(FailureCode::Internal, format!("the path of a file is invalid: {joined:?}")));
+            return Err(DeliveryError::new(
+                FailureCode::Internal,
+                format!("the path of a file is invalid: {joined:?}"),
+            ));
         }
         Ok(joined)
     }

@@ -92,7 +92,7 @@ async fn remove_content(files: &mut impl FileSystem, folder: &str) -> Result<(),
 }
 
 /// Creates the folders that are missing on the way to the file `path`. Returns those that it created.
-pub async fn create_folders(files: &mut impl FileSystem, path: &str) -> Result<Vec<String>, DeliveryError> {
+async fn create_folders(files: &mut impl FileSystem, path: &str) -> Result<Vec<String>, DeliveryError> {
     let mut created = Vec::new();
     for folder in parents(path) {
         if files.create_folder(folder).await? {
