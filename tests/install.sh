@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs missing tools of the tests: PostgreSQL, Python with its packages, helm, grpcurl. Requires Debian with Rust.
+# Installs missing tools of the tests: PostgreSQL, an SSH server, Python with its packages, helm, grpcurl. Requires Debian with Rust.
 # Returns quickly if all of them are installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,6 +17,10 @@ pip() { "$tools/venv/bin/pip" install --quiet --disable-pip-version-check "$@"; 
 if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
   echo "installing PostgreSQL"
   packages postgresql
+fi
+if [ ! -x /usr/sbin/sshd ] || ! command -v ssh-keygen >/dev/null; then
+  echo "installing OpenSSH"
+  packages openssh-server openssh-client
 fi
 if ! command -v python3 >/dev/null || ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
   echo "installing Python"

@@ -5,6 +5,7 @@
 
 mod api;
 mod database;
+mod deliveries;
 mod error;
 mod flags;
 mod identity;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 
 pub use api::{ApiConfig, Exposure, NetworkTls, TlsFiles};
 pub use database::{DatabaseConfig, Location, Migrate};
+pub use deliveries::{DeliveriesConfig, LocalDirectoryRoot};
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use identity::{Identity, JwtConfig, KeySetLocation};
@@ -53,6 +55,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How long the audit log is kept.
     pub retention: RetentionConfig,
+    /// Where deliveries can be written.
+    pub deliveries: DeliveriesConfig,
     /// Where the rules of time zones come from.
     pub time_zone_data: TimeZoneData,
     /// Whether and how this replica runs exports.
@@ -67,6 +71,7 @@ impl Config {
         Ok(Self {
             api: ApiConfig::parse(values, &data_dir)?,
             keys: KeysConfig::parse(values, &data_dir, &database)?,
+            deliveries: DeliveriesConfig::parse(values, &data_dir, &database)?,
             database,
             data_dir,
             catalog_dir: values.get("catalog_dir")?,

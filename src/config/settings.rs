@@ -1,10 +1,10 @@
 //! Every setting, by concern.
 
 use super::setting::Setting;
-use super::{api, database, identity, keys, retention, runs, schedules, telemetry};
+use super::{api, database, deliveries, identity, keys, retention, runs, schedules, telemetry};
 
 /// Every setting, by concern.
-pub const SETTINGS: [(&str, &[Setting]); 8] = [
+pub const SETTINGS: [(&str, &[Setting]); 9] = [
     ("API", api::SETTINGS),
     ("Identity", identity::SETTINGS),
     ("Database", database::SETTINGS),
@@ -13,6 +13,7 @@ pub const SETTINGS: [(&str, &[Setting]); 8] = [
     ("Retention", retention::SETTINGS),
     ("Schedules", schedules::SETTINGS),
     ("Runs", runs::SETTINGS),
+    ("Deliveries", deliveries::SETTINGS),
 ];
 
 /// Every setting.

@@ -15,6 +15,7 @@ mod filter_value;
 mod id;
 pub mod json;
 pub mod limits;
+mod outbound;
 pub mod page;
 mod payload;
 mod payload_check;
@@ -45,6 +46,7 @@ pub use filter_value::{FilterMismatch, FilterValue, TypedFilter, parse_decimal};
 pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
+pub use outbound::{AddressRange, OutboundAllowance};
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
 pub use payload_check::{KnownDatasets, close_matches};
 pub use run::{FailureCode, Run, RunEvent, RunFailure, RunFilter, RunName, RunState, RunStats, RunTrigger, SkipReason};

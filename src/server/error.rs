@@ -27,6 +27,9 @@ pub enum StartError {
     /// The directory has no rules of time zones.
     #[error("cannot read time zones in {}", .0.display())]
     TimeZones(PathBuf, #[source] jiff::Error),
+    /// The root of local directories cannot be used.
+    #[error("cannot use {} as local_directory_root", .0.display())]
+    LocalDirectory(PathBuf, #[source] std::io::Error),
     /// The keys cannot be loaded or created.
     #[error("keys")]
     Keys(#[from] KeyError),

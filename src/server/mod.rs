@@ -20,6 +20,7 @@ use crate::telemetry::Metrics;
 use crate::vault::Vault;
 use lifecycle::Lifecycle;
 use metrics::{Gauges, MetricsUpkeep};
+use startup::local_directory::Protected;
 
 mod commands;
 mod error;
@@ -181,6 +182,11 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
     let vault = Arc::new(Vault::new(startup::keys::open(&config.keys)?));
+    if let Some(root) = &config.deliveries.local_directory_root {
+        let file = store::sqlite_file(&database.url);
+        let files = file.as_deref().into_iter().collect();
+        startup::local_directory::prepare(root, &Protected { files, directories: vec![&config.keys.directory] })?;
+    }
     if config.database.migrate == Migrate::Auto && !store.schema_state().await?.applied.is_empty() {
         // A process with the wrong keys does not migrate.
         startup::keys::verify_stored(&store, &vault).await?;

@@ -1,5 +1,6 @@
 //! Opens the database: PostgreSQL or SQLite by URL, with bounded pools.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -85,6 +86,12 @@ pub fn check_url(url: &str) -> Result<(), ConnectError> {
         return sqlite_options(url).map(drop);
     }
     PgConnectOptions::from_str(url).map(drop).map_err(|_| ConnectError::Malformed)
+}
+
+/// The file of a SQLite URL; `None`: the database is another one.
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let is_sqlite = kind(url).ok()? == DbBackend::Sqlite;
+    is_sqlite.then(|| sqlite_options(url).ok()).flatten().map(|options| options.get_filename().to_owned())
 }
 
 fn kind(url: &str) -> Result<DbBackend, ConnectError> {

@@ -24,7 +24,7 @@ pub mod sealed_secrets;
 mod statement;
 mod transaction;
 
-pub use connect::{BACKGROUND_CONNECTIONS, ConnectError, DatabaseSettings, check_url};
+pub use connect::{BACKGROUND_CONNECTIONS, ConnectError, DatabaseSettings, check_url, sqlite_file};
 pub use database::{PoolStatus, Reader, Store};
 pub use migrate::{MigrateError, SchemaState};
 pub use query::locks;

@@ -77,7 +77,9 @@ fn exactly_these_properties_are_not_binding() {
 fn all_types_that_write_files_have_the_same_format_fields() {
     let catalog = catalog();
     let shape = |field: &FieldSpec| {
-        (field.value_type, field.allowed_values.clone(), field.default_value.clone(), field.minimum, field.maximum)
+        let pattern = field.pattern.as_ref().map(|pattern| pattern.as_str().to_owned());
+        let range = (field.minimum, field.maximum);
+        (field.value_type, field.allowed_values.clone(), field.default_value.clone(), range, pattern)
     };
     let shapes = |id: &str| -> BTreeMap<String, _> {
         let fields = &catalog.get(id).unwrap().export_fields;
@@ -88,7 +90,23 @@ fn all_types_that_write_files_have_the_same_format_fields() {
     for id in ["sftp", "s3", "azure_blob", "gcs"] {
         assert_eq!(shapes(id), shapes("local_directory"), "{id}");
     }
-    assert_eq!(shapes("sftp").len(), 13);
+    assert_eq!(shapes("sftp").len(), 14);
+}
+
+#[test]
+fn file_name_templates_hold_known_placeholders_and_no_folders() {
+    let catalog = catalog();
+    let check = |template: &str| {
+        let settings = map(json!({"file_name_template": template}));
+        catalog.get("sftp").unwrap().check_export_settings(&settings, "settings").is_ok()
+    };
+    for template in ["customers", "{table}", "{export}-{date}", "Kunden \u{fc}bersicht {time}.{run}"] {
+        assert!(check(template), "{template}");
+    }
+    let long = "a".repeat(121);
+    for template in ["", ".", "..", ".hidden", "a/b", "a\\b", "{user}", "{table", "table}", "{ table }", &long] {
+        assert!(!check(template), "{template}");
+    }
 }
 
 #[test]

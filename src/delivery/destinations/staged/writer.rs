@@ -1,0 +1,231 @@
+//! Writes a delivery to a directory.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::file_system::FileSystem;
+use super::names::{Names, join, parents};
+use crate::delivery::destinations::{Delivery, Opened, Writer};
+use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
+use crate::model::FailureCode;
+
+/// Maximum number of bytes of a manifest that is read; a larger file is treated as if it did not exist.
+const MAX_MANIFEST_BYTES: usize = 16 << 20;
+/// Maximum number of files of a delivery.
+const MAX_FILES: usize = 100_000;
+/// Maximum number of folders in the folder of a run: one per table, and itself.
+const MAX_RUN_FOLDERS: usize = 10_000;
+/// Maximum duration of the removal of an attempt's files.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Name of the file that a test of a connection creates.
+const PROBE: &str = ".outflow-connection-test";
+
+/// A delivery to a directory.
+struct StagedWriter<F> {
+    files: F,
+    names: Names,
+    /// Paths of files of the delivery, and of folders that are known to exist.
+    known_paths: HashSet<String>,
+    /// Folders that this attempt created, outermost first.
+    created_folders: Vec<String>,
+    /// Number of bytes of the open file.
+    written: u64,
+    /// Final paths of the files that were created.
+    created_files: Vec<String>,
+    /// How many of them have been renamed to their final paths.
+    visible: usize,
+    /// Whether the rename of the manifest was begun.
+    manifest_renamed: bool,
+}
+
+/// Begins an attempt: removes what earlier attempts left, unless one of them committed the result.
+pub async fn open<F: FileSystem + 'static>(
+    mut files: F,
+    folder: &str,
+    delivery: &Delivery,
+) -> Result<Opened, DeliveryError> {
+    let names = Names::new(folder, F::STAGED_PREFIX, delivery)?;
+    let manifest = files.read(&names.manifest, MAX_MANIFEST_BYTES).await?;
+    let manifest = manifest.and_then(|content| serde_json::from_slice::<Manifest>(&content).ok());
+    if let Some(manifest) = manifest.filter(|manifest| names.is_of_run(manifest)) {
+        return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
+    }
+    for path in names.earlier_staged() {
+        files.remove_file(&path).await?;
+    }
+    if let Some(folder) = names.run_folder() {
+        remove_content(&mut files, folder).await?;
+    }
+    Ok(Opened::Writer(Box::new(StagedWriter {
+        files,
+        names,
+        known_paths: HashSet::new(),
+        created_folders: Vec::new(),
+        written: 0,
+        created_files: Vec::new(),
+        visible: 0,
+        manifest_renamed: false,
+    })))
+}
+
+/// Removes all files of a folder and of the folders in it.
+async fn remove_content(files: &mut impl FileSystem, folder: &str) -> Result<(), DeliveryError> {
+    let mut folders = vec![folder.to_owned()];
+    let mut next = 0;
+    while let Some(folder) = folders.get(next).cloned() {
+        for entry in files.list(&folder).await? {
+            let path = join(&folder, &entry.name);
+            if !entry.is_folder {
+                files.remove_file(&path).await?;
+            } else if folders.len() < MAX_RUN_FOLDERS {
+                folders.push(path);
+            }
+        }
+        next += 1;
+    }
+    for folder in folders.iter().skip(1).rev() {
+        files.remove_folder(folder).await?;
+    }
+    Ok(())
+}
+
+/// Creates the folders that are missing on the way to the file `path`. Returns those that it created.
+async fn create_folders(files: &mut impl FileSystem, path: &str) -> Result<Vec<String>, DeliveryError> {
+    let mut created = Vec::new();
+    for folder in parents(path) {
+        if files.create_folder(folder).await? {
+            created.push(folder.to_owned());
+        }
+    }
+    Ok(created)
+}
+
+/// Tests that files can be written: creates one in a folder, and removes it together with the folders that it created.
+pub async fn probe(files: &mut impl FileSystem, folder: &str) -> Result<(), DeliveryError> {
+    let path = join(folder, PROBE);
+    let created = create_folders(files, &path).await?;
+    files.create_file(&path).await?;
+    let written = match files.append(Bytes::from_static(b"test of a connection\n")).await {
+        Ok(()) => files.finish_file().await,
+        Err(error) => Err(error),
+    };
+    files.discard_file().await;
+    let removed = files.remove_file(&path).await;
+    for folder in created.iter().rev() {
+        // A delivery may have written there in the meantime.
+        let _ = files.remove_folder(folder).await;
+    }
+    written.and(removed)
+}
+
+impl<F: FileSystem> StagedWriter<F> {
+    /// Creates the staged file of a final path.
+    async fn create(&mut self, path: &str) -> Result<(), DeliveryError> {
+        for folder in parents(path) {
+            if self.known_paths.insert(folder.to_owned()) && self.files.create_folder(folder).await? {
+                self.created_folders.push(folder.to_owned());
+            }
+        }
+        if !self.known_paths.insert(path.to_owned()) {
+            return Err(DeliveryError::new(FailureCode::Internal, format!("two files have the path {path:?}")));
+        }
+        self.created_files.push(path.to_owned());
+        self.written = 0;
+        self.files.create_file(&self.names.staged(path)).await
+    }
+
+    async fn rename(&mut self, path: &str) -> Result<(), DeliveryError> {
+        self.files.rename(&self.names.staged(path), path, self.names.holds_run(path)).await
+    }
+
+    /// Removes the files of this attempt that are not committed, and the folders that became empty.
+    async fn remove_all(&mut self) -> Result<(), DeliveryError> {
+        self.files.discard_file().await;
+        let visible = std::mem::take(&mut self.visible);
+        let files = std::mem::take(&mut self.created_files);
+        for path in &files[visible..] {
+            self.files.remove_file(&self.names.staged(path)).await?;
+        }
+        // A single file that became visible is complete, and may have replaced an earlier one: it stays. In the folder of a
+        // run, files without a manifest are no result.
+        if self.names.run_folder().is_some() && !self.manifest_renamed {
+            for path in &files[..visible] {
+                self.files.remove_file(path).await?;
+            }
+        }
+        for folder in std::mem::take(&mut self.created_folders).iter().rev() {
+            // Another delivery may have written there in the meantime.
+            let _ = self.files.remove_folder(folder).await;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl<F: FileSystem> Writer for StagedWriter<F> {
+    async fn start_file(&mut self, file: &OutputFile) -> Result<(), DeliveryError> {
+        let path = self.names.path(&file.path)?;
+        if self.created_files.len() >= MAX_FILES {
+            return Err(DeliveryError::new(FailureCode::LimitExceeded, format!("more than {MAX_FILES} files")));
+        }
+        self.create(&path).await
+    }
+
+    async fn write(&mut self, chunk: Chunk) -> Result<(), DeliveryError> {
+        self.written += chunk.bytes.len() as u64;
+        self.files.append(chunk.bytes).await
+    }
+
+    async fn finish_file(&mut self, summary: &FileSummary) -> Result<(), DeliveryError> {
+        if summary.bytes != self.written {
+            let detail = format!("{:?} has {} bytes instead of {}", summary.path, self.written, summary.bytes);
+            return Err(DeliveryError::new(FailureCode::Internal, detail));
+        }
+        self.files.finish_file().await
+    }
+
+    async fn commit(&mut self, manifest: &Manifest) -> Result<(), DeliveryError> {
+        let content = serde_json::to_vec_pretty(manifest)
+            .map_err(|error| DeliveryError::with(FailureCode::Internal, "cannot write a manifest", error))?;
+        let path = self.names.manifest.clone();
+        self.create(&path).await?;
+        self.files.append(Bytes::from(content)).await?;
+        self.files.finish_file().await?;
+
+        // From here on files become visible.
+        while self.visible < self.created_files.len() - 1 {
+            let file = self.created_files[self.visible].clone();
+            self.rename(&file).await?;
+            self.visible += 1;
+        }
+        let renamed = self.created_files.iter().map(|path| folder_of(path).to_owned());
+        let folders: BTreeSet<String> =
+            renamed.chain(self.created_folders.iter().map(|path| folder_of(path).to_owned())).collect();
+        for folder in folders {
+            self.files.sync_folder(&folder).await?;
+        }
+        self.manifest_renamed = true;
+        self.rename(&path).await?;
+        self.files.sync_folder(folder_of(&path)).await?;
+        self.created_files.clear();
+        self.created_folders.clear();
+        self.visible = 0;
+        Ok(())
+    }
+
+    async fn abort(&mut self) {
+        let removed = match tokio::time::timeout(ABORT_TIMEOUT, self.remove_all()).await {
+            Ok(removed) => removed,
+            Err(_) => Err(DeliveryError::new(FailureCode::DestinationUnreachable, "timed out")),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%error, "cannot remove the files of an attempt; the next attempt removes them");
+        }
+    }
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}

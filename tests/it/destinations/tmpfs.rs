@@ -1,0 +1,39 @@
+//! A small file system that can be filled.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::print_line;
+
+/// A file system in memory, unmounted when this is dropped.
+pub struct Tmpfs {
+    directory: tempfile::TempDir,
+}
+
+impl Tmpfs {
+    /// Mounts a file system of this many KiB that everybody can write to. `None` if mounting is not permitted, as in most
+    /// containers; the tests then rely on /dev/full and on a server that imitates a full disk.
+    pub fn mount(kibibytes: u32) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = format!("size={kibibytes}k,mode=1777");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path());
+        let mounted = command.output().is_ok_and(|output| output.status.success());
+        if !mounted {
+            print_line("mounting is not permitted: the test with a full tmpfs was left out");
+        }
+        mounted.then_some(Self { directory })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // The directory cannot be removed while it is mounted.
+        let _ = Command::new("umount").arg("--lazy").arg(self.directory.path()).status();
+    }
+}
