@@ -30,6 +30,8 @@ pub struct Delivery {
     pub run: Uuid,
     /// Number of the attempt, from 0.
     pub attempt: u32,
+    /// Whether every attempt of the run sends the same rows in the same order, because what it reads is pinned.
+    pub repeatable: bool,
     /// Id of the export.
     pub export: ResourceId,
     /// The scheduled time, or for a manual run its creation.
