@@ -2,6 +2,9 @@
 //!
 //! Only [`Writer::commit`] makes anything visible under its final name. The same run carried out again leaves one result.
 
+pub mod postgresql;
+pub mod webhook;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
