@@ -3,6 +3,7 @@
 //! Only [`Writer::commit`] makes anything visible under its final name. The same run carried out again leaves one result.
 
 pub mod postgresql;
+mod progress;
 pub mod webhook;
 
 use std::sync::Arc;

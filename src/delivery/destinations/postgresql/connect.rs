@@ -9,15 +9,16 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use tempfile::TempDir;
 use tokio::net::{TcpStream, UnixListener};
-use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{of_io, of_sqlx};
 use super::target::{Credential, Server};
 use super::tls;
 use crate::delivery::DeliveryError;
 use crate::delivery::destinations::CheckStep;
+use crate::delivery::destinations::progress::Progress;
 use crate::dialer::{DialError, Network};
 use crate::model::{FailureCode, Secret};
 
@@ -25,14 +26,6 @@ use crate::model::{FailureCode, Secret};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the end of a connection may take, or the report of its failure.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A connection that was refused, with the step that failed.
-pub(super) struct Refused {
-    /// The step.
-    pub(super) step: CheckStep,
-    /// Why.
-    pub(super) error: DeliveryError,
-}
 
 /// An authenticated connection. The server rolls an open transaction back when it is dropped.
 pub(super) struct Connected {
@@ -43,27 +36,33 @@ pub(super) struct Connected {
 
 /// A Unix socket that leads to a TLS connection, for one client.
 struct Bridge {
+    // Fields are dropped in order: the listener ends before its directory is removed.
+    task: AbortOnDropHandle<io::Result<()>>,
     directory: TempDir,
-    task: JoinHandle<io::Result<()>>,
 }
 
 impl Connected {
     /// Connects and authenticates.
-    pub(super) async fn open(network: &Network, server: &Server, credential: &Credential) -> Result<Self, Refused> {
-        let refused = |step| move |error| Refused { step, error };
-        let stream = network.connect(&server.host, server.port).await.map_err(|error| Refused {
-            step: match error {
-                DialError::Resolve { .. } | DialError::Forbidden { .. } => CheckStep::Resolve,
-                DialError::Connect { .. } => CheckStep::Connect,
-            },
-            error: DeliveryError::new(error.code(), error.to_string()),
-        })?;
-        let configuration = tls::configuration(server.sslmode, credential).map_err(refused(CheckStep::Tls))?;
+    pub(super) async fn open(
+        network: &Network,
+        server: &Server,
+        credential: &Credential,
+        progress: &mut Progress,
+    ) -> Result<Self, DeliveryError> {
+        progress.begin(CheckStep::Resolve);
+        let connected = network.connect(&server.host, server.port).await;
+        if matches!(connected, Ok(_) | Err(DialError::Connect { .. })) {
+            progress.begin(CheckStep::Connect);
+        }
+        let stream = connected.map_err(|error| DeliveryError::new(error.code(), error.to_string()))?;
+        progress.begin(CheckStep::Tls);
+        let configuration = tls::configuration(server.sslmode, credential, network.authorities_pem())?;
         let secured = tokio::time::timeout(CONNECT_TIMEOUT, tls::establish(stream, &server.host, configuration)).await;
-        let secured = secured.unwrap_or_else(|_| Err(timed_out("TLS"))).map_err(refused(CheckStep::Tls))?;
-        let internal = |error| DeliveryError::with(FailureCode::Internal, "a Unix socket", error);
-        let bridge = Bridge::new(secured, server.port).map_err(internal).map_err(refused(CheckStep::Connect))?;
-        authenticate(bridge, server, credential).await.map_err(refused(CheckStep::Authenticate))
+        let secured = secured.unwrap_or_else(|_| Err(timed_out("TLS")))?;
+        progress.begin(CheckStep::Authenticate);
+        let bridge = Bridge::new(secured, server.port)
+            .map_err(|error| DeliveryError::with(FailureCode::Internal, "a Unix socket", error))?;
+        authenticate(bridge, server, credential).await
     }
 
     /// Ends the connection in an orderly way, without waiting long for it.
@@ -130,7 +129,7 @@ impl Bridge {
             drop(listener);
             tokio::io::copy_bidirectional(&mut client, &mut stream).await.map(drop)
         });
-        Ok(Self { directory, task })
+        Ok(Self { directory, task: AbortOnDropHandle::new(task) })
     }
 
     /// Why the TLS connection failed, if it did. In TLS 1.3 a server refuses the certificate of a client after the
@@ -144,12 +143,6 @@ impl Bridge {
             failure.code = FailureCode::AuthenticationFailed;
         }
         Some(failure)
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -11,23 +11,16 @@ mod target;
 mod tls;
 mod writer;
 
-use std::time::Duration;
-
 use self::connect::Connected;
 use self::session::Session;
 use self::target::{Credential, Server, Table};
 use self::writer::PostgresqlWriter;
-use super::{Check, CheckOutcome, CheckStep, Delivery, Destination, Opened, Target};
+use super::progress::{Progress, TEST_TIMEOUT};
+use super::{Check, CheckStep, Delivery, Destination, Opened, Target};
 use crate::delivery::{DeliveryError, OutputFormat};
 use crate::dialer::Network;
 use crate::model::FailureCode;
 use crate::model::json::Object;
-
-/// How long a test may take.
-const TEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// The steps of a test, in order.
-const STEPS: [CheckStep; 5] =
-    [CheckStep::Resolve, CheckStep::Connect, CheckStep::Tls, CheckStep::Authenticate, CheckStep::Write];
 
 /// A database.
 pub struct Postgresql {
@@ -49,13 +42,16 @@ impl Postgresql {
         })
     }
 
-    /// Connects and begins a transaction. Returns the step that failed.
-    async fn try_out(&self) -> Result<(), (CheckStep, FailureCode)> {
-        let connected = Connected::open(&self.network, &self.server, &self.credential).await;
-        let mut connected = connected.map_err(|refused| (refused.step, refused.error.code))?;
+    async fn connect(&self, progress: &mut Progress) -> Result<Connected, DeliveryError> {
+        Connected::open(&self.network, &self.server, &self.credential, progress).await
+    }
+
+    async fn check(&self, progress: &mut Progress) -> Result<(), DeliveryError> {
+        let mut connected = self.connect(progress).await?;
+        progress.begin(CheckStep::Write);
         let writable = session::check_writable(&mut connected).await;
         connected.close().await;
-        writable.map_err(|error| (CheckStep::Write, error.code))
+        writable
     }
 }
 
@@ -68,27 +64,23 @@ impl Destination for Postgresql {
     /// `Write` fails if the server accepts no writes, as a standby, and is skipped otherwise: the table, and the rights on
     /// it, are those of each export.
     async fn test(&self) -> Vec<Check> {
-        let tried = tokio::time::timeout(TEST_TIMEOUT, self.try_out()).await;
-        let failed = match tried {
-            Ok(Ok(())) => None,
-            Ok(Err(failed)) => Some(failed),
-            Err(_) => Some((CheckStep::Authenticate, FailureCode::DestinationUnreachable)),
-        };
-        let position = |step| STEPS.iter().position(|other| *other == step);
-        let outcome = |step: CheckStep| match failed {
-            None if step == CheckStep::Write => CheckOutcome::Skipped,
-            None => CheckOutcome::Passed,
-            Some((at, code)) if at == step => CheckOutcome::Failed { code, found_host_key: None },
-            Some((at, _)) if position(step) < position(at) => CheckOutcome::Passed,
-            Some(_) => CheckOutcome::Skipped,
-        };
-        STEPS.iter().map(|step| Check { step: *step, outcome: outcome(*step) }).collect()
+        let mut progress = Progress::default();
+        let timed_out = DeliveryError::new(FailureCode::DestinationUnreachable, "the server did not respond in time");
+        let checked = tokio::time::timeout(TEST_TIMEOUT, self.check(&mut progress)).await;
+        let result = checked.unwrap_or(Err(timed_out));
+        if let Err(error) = &result {
+            tracing::info!(%error, "a test of a connection to PostgreSQL failed");
+        }
+        let mut applicable = vec![CheckStep::Resolve, CheckStep::Connect, CheckStep::Tls, CheckStep::Authenticate];
+        if result.is_err() {
+            applicable.push(CheckStep::Write);
+        }
+        progress.checks(&applicable, result)
     }
 
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {
         let table: Table = target::parse("the settings", self.settings.clone())?;
-        let connected = Connected::open(&self.network, &self.server, &self.credential).await;
-        let connected = connected.map_err(|refused| refused.error)?;
+        let connected = self.connect(&mut Progress::default()).await?;
         match Session::begin(connected, &table, delivery.run, delivery.export.as_str()).await? {
             Some(session) => Ok(Opened::Writer(Box::new(PostgresqlWriter::new(session, table)))),
             None => Ok(Opened::AlreadyDelivered(None)),

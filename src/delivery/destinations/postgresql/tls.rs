@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use rustls_platform_verifier::Verifier as PlatformVerifier;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -36,9 +37,14 @@ struct Verifier {
     checks_name: bool,
 }
 
-/// Prepares the configuration of a connection. Fails if a certificate or key cannot be read, or if the mode and the
+/// Prepares the configuration of a connection. Without `sslrootcert` the public authorities are trusted, and those that
+/// the operator configured. Fails if a certificate or key cannot be read, or if the mode and the
 /// certificates do not fit together.
-pub(super) fn configuration(mode: SslMode, credential: &Credential) -> Result<ClientConfig, DeliveryError> {
+pub(super) fn configuration(
+    mode: SslMode,
+    credential: &Credential,
+    operator_authorities: &[u8],
+) -> Result<ClientConfig, DeliveryError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let roots = credential.root_certificate.as_ref().map(|pem| root_store(pem.expose())).transpose()?;
     let chain: Option<Arc<dyn ServerCertVerifier>> = match (mode, roots) {
@@ -48,7 +54,8 @@ pub(super) fn configuration(mode: SslMode, credential: &Credential) -> Result<Cl
                 .map_err(|error| tls_failed("sslrootcert", &error))?,
         ),
         (SslMode::VerifyFull, None) => {
-            let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider));
+            let operator = certificates(operator_authorities, "the operator's authorities")?;
+            let verifier = PlatformVerifier::new_with_extra_roots(operator, Arc::clone(&provider));
             Some(Arc::new(verifier.map_err(|error| tls_failed("the public authorities", &error))?))
         }
         (SslMode::VerifyCa, None) => {
@@ -67,20 +74,26 @@ pub(super) fn configuration(mode: SslMode, credential: &Credential) -> Result<Cl
     let Some((certificate, key)) = &credential.client_certificate else {
         return Ok(builder.with_no_client_auth());
     };
-    let refused = |what: &str| DeliveryError::new(FailureCode::CredentialRequired, format!("{what} cannot be read"));
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.expose().as_bytes()).collect();
-    let certificates = certificates.map_err(|_| refused("sslcert"))?;
-    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|_| refused("sslkey"))?;
-    builder.with_client_auth_cert(certificates, key).map_err(|_| refused("the pair of sslcert and sslkey"))
+    let certificates = certificates(certificate.expose().as_bytes(), "sslcert")?;
+    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|_| unreadable("sslkey"))?;
+    builder.with_client_auth_cert(certificates, key).map_err(|_| unreadable("the pair of sslcert and sslkey"))
+}
+
+fn unreadable(what: &str) -> DeliveryError {
+    DeliveryError::new(FailureCode::CredentialRequired, format!("{what} cannot be read"))
+}
+
+fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, DeliveryError> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| unreadable(what))
 }
 
 fn root_store(pem: &str) -> Result<RootCertStore, DeliveryError> {
-    let unreadable = || DeliveryError::new(FailureCode::CredentialRequired, "sslrootcert cannot be read");
+    let what = "sslrootcert";
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots.add(certificate.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
+    for certificate in certificates(pem.as_bytes(), what)? {
+        roots.add(certificate).map_err(|_| unreadable(what))?;
     }
-    if roots.is_empty() { Err(unreadable()) } else { Ok(roots) }
+    if roots.is_empty() { Err(unreadable(what)) } else { Ok(roots) }
 }
 
 /// Asks the server for TLS and establishes it.

@@ -12,6 +12,7 @@ use reqwest::{Method, Request, Response, Url};
 use super::failure::Failure;
 use super::signature::Signer;
 use crate::delivery::DeliveryError;
+use crate::dialer::HttpClient;
 use crate::model::{Clock, CredentialSecret, FailureCode, Secret};
 
 /// How often a request is sent in one attempt.
@@ -28,7 +29,7 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The endpoint of a connection.
 pub(super) struct Endpoint {
     pub(super) url: Url,
-    client: reqwest::Client,
+    client: HttpClient,
     authorization: Option<HeaderValue>,
     signer: Option<Signer>,
     clock: Clock,
@@ -40,6 +41,9 @@ pub(super) struct Message {
     pub(super) id: String,
     /// Headers that depend on the batch.
     pub(super) headers: HeaderMap,
+    /// The body before compression, which is signed: receivers and the libraries of Standard Webhooks verify what their
+    /// HTTP server has decoded.
+    pub(super) content: Bytes,
     /// The body as sent.
     pub(super) body: Bytes,
 }
@@ -48,7 +52,7 @@ impl Endpoint {
     /// An endpoint with the credential of a connection.
     pub(super) fn new(
         url: Url,
-        client: reqwest::Client,
+        client: HttpClient,
         credential: &CredentialSecret,
         clock: Clock,
     ) -> Result<Self, DeliveryError> {
@@ -86,7 +90,7 @@ impl Endpoint {
     /// Sends a request once.
     pub(super) async fn try_post(&self, message: &Message) -> Result<(), Failure> {
         let request = self.request(message).map_err(Failure::terminal)?;
-        let response = self.client.execute(request).await.map_err(|error| Failure::of_error(&self.url, &error))?;
+        let response = self.client.execute(request).await.map_err(|error| Failure::of_dial(&error))?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| self.retry_after(value));
         // The connection can only be used again if the body was read to its end.
@@ -103,7 +107,7 @@ impl Endpoint {
         headers.insert(HeaderName::from_static("webhook-id"), header(&message.id)?);
         headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(timestamp));
         if let Some(signer) = &self.signer {
-            let signature = signer.sign(&message.id, timestamp, &message.body)?;
+            let signature = signer.sign(&message.id, timestamp, &message.content)?;
             headers.insert(HeaderName::from_static("webhook-signature"), header(&signature)?);
         }
         if let Some(authorization) = &self.authorization {

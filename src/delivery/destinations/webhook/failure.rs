@@ -1,11 +1,8 @@
 //! Why a request was not accepted, and whether it is sent again.
 
-use std::error::Error;
-use std::io;
 use std::time::Duration;
 
 use reqwest::{StatusCode, Url};
-use tokio_rustls::rustls;
 
 use crate::delivery::DeliveryError;
 use crate::delivery::destinations::CheckStep;
@@ -30,27 +27,17 @@ impl Failure {
         Self { error, step: CheckStep::Write, retryable: false, retry_after: None }
     }
 
-    /// Classifies an error of the client. Its text is not used: it contains the URL.
-    pub(super) fn of_error(url: &Url, error: &(dyn Error + 'static)) -> Self {
-        let mut root = error;
-        let mut cause = Cause::default();
-        loop {
-            cause.read(root);
-            // The source of an io::Error is that of its inner error, which itself would be left out.
-            let inner = root.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            match inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| root.source()) {
-                Some(source) => root = source,
-                None => break,
-            }
-        }
-        let (step, code) = match cause {
-            Cause { dial: Some((step, code)), .. } => (step, code),
-            Cause { tls: true, .. } => (CheckStep::Tls, FailureCode::TlsFailed),
-            Cause { .. } => (CheckStep::Write, FailureCode::DestinationUnreachable),
+    /// Classifies an error of the dialer.
+    pub(super) fn of_dial(error: &DialError) -> Self {
+        let step = match error {
+            DialError::Resolve { .. } | DialError::Forbidden { .. } | DialError::NotHttps { .. } => CheckStep::Resolve,
+            DialError::Connect { .. } => CheckStep::Connect,
+            DialError::Tls { .. } => CheckStep::Tls,
+            DialError::Exchange { .. } | DialError::Authorities | DialError::Local { .. } => CheckStep::Write,
         };
-        let detail = format!("a request to {} failed: {root}", host(url));
+        let code = error.code();
         let retryable = code == FailureCode::DestinationUnreachable;
-        Self { error: DeliveryError::new(code, detail), step, retryable, retry_after: None }
+        Self { error: DeliveryError::new(code, error.to_string()), step, retryable, retry_after: None }
     }
 
     /// Classifies a status other than 2xx.
@@ -65,32 +52,8 @@ impl Failure {
             _ => FailureCode::DestinationRefused,
         };
         let hint = if status.is_redirection() { "; redirects are not followed" } else { "" };
-        let detail = format!("{} answered with status {}{hint}", host(url), status.as_u16());
+        let detail = format!("{} answered with status {}{hint}", url.host_str().unwrap_or_default(), status.as_u16());
         let step = if matches!(status.as_u16(), 401 | 403) { CheckStep::Authenticate } else { CheckStep::Write };
         Self { error: DeliveryError::new(code, detail), step, retryable: code.is_retryable(), retry_after }
     }
-}
-
-/// What the chain of an error contains.
-#[derive(Default)]
-struct Cause {
-    dial: Option<(CheckStep, FailureCode)>,
-    tls: bool,
-}
-
-impl Cause {
-    fn read(&mut self, error: &(dyn Error + 'static)) {
-        if let Some(error) = error.downcast_ref::<DialError>() {
-            let step = match error {
-                DialError::Resolve { .. } | DialError::Forbidden { .. } => CheckStep::Resolve,
-                DialError::Connect { .. } => CheckStep::Connect,
-            };
-            self.dial = Some((step, error.code()));
-        }
-        self.tls |= error.is::<rustls::Error>();
-    }
-}
-
-fn host(url: &Url) -> &str {
-    url.host_str().unwrap_or_default()
 }

@@ -5,10 +5,10 @@
 //!
 //! [`Writer::commit`]: super::Writer::commit
 
+mod acknowledgements;
 mod batch;
 mod endpoint;
 mod failure;
-mod progress;
 mod signature;
 mod writer;
 
@@ -23,21 +23,20 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::acknowledgements::Acknowledgements;
 use self::batch::BatchSettings;
 use self::endpoint::{Endpoint, Message};
-use self::progress::Progress;
+use self::failure::Failure;
 use self::writer::WebhookWriter;
-use super::{Check, CheckOutcome, CheckStep, Delivery, Destination, Opened, Target};
+use super::progress::{Progress, TEST_TIMEOUT};
+use super::{Check, CheckStep, Delivery, Destination, Opened, Target};
 use crate::delivery::{DeliveryError, OutputFormat};
-use crate::dialer::{DialError, HttpOptions, Network};
+use crate::dialer::{HttpOptions, Network};
 use crate::model::json::Object;
 use crate::model::{Clock, FailureCode};
 
-/// How long a test may take.
-const TEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// The steps of a test, in order.
-const STEPS: [CheckStep; 5] =
-    [CheckStep::Resolve, CheckStep::Connect, CheckStep::Tls, CheckStep::Authenticate, CheckStep::Write];
+/// The body of the request of a test.
+const TEST_BODY: &[u8] = br#"{"test":true,"rows":[]}"#;
 
 /// A webhook.
 pub struct Webhook {
@@ -54,39 +53,32 @@ struct Properties {
 }
 
 impl Webhook {
-    /// Builds a webhook. `root_certificates` (PEM) are trusted instead of the public authorities.
-    pub fn new(
-        target: Target,
-        network: Network,
-        clock: Clock,
-        root_certificates: Option<Vec<u8>>,
-    ) -> Result<Self, DeliveryError> {
+    /// Builds a webhook.
+    pub fn new(target: Target, network: Network, clock: Clock) -> Result<Self, DeliveryError> {
         let properties: Properties = parse("the properties", target.properties)?;
         let no_credential = || DeliveryError::new(FailureCode::CredentialRequired, "the connection has no credential");
         let credential = target.credential.ok_or_else(no_credential)?;
         let url = Url::parse(&properties.url)
             .map_err(|error| DeliveryError::with(FailureCode::Internal, "the URL of the webhook", error))?;
         let timeout = Some(Duration::from_secs(properties.timeout_seconds));
-        let client = network.http_client(HttpOptions { timeout, root_certificates });
-        let client = client.map_err(|error| DeliveryError::with(FailureCode::Internal, "the HTTP client", error))?;
+        let client = network.http_client(HttpOptions { timeout, root_certificates: None });
+        let client = client.map_err(|error| DeliveryError::new(error.code(), error.to_string()))?;
         let endpoint = Endpoint::new(url, client, &credential, clock)?;
         Ok(Self { endpoint: Arc::new(endpoint), network, settings: target.settings })
     }
 
-    /// Connects, then sends one request without rows. Returns the step that failed.
-    async fn try_out(&self) -> Result<(), (CheckStep, FailureCode)> {
+    /// Connects, then sends one request without rows.
+    async fn check(&self, progress: &mut Progress) -> Result<(), Failure> {
+        progress.begin(CheckStep::Resolve);
         let url = &self.endpoint.url;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let connected = self.network.connect(host, url.port_or_known_default().unwrap_or(443)).await;
-        connected.map_err(|error| match error {
-            DialError::Resolve { .. } | DialError::Forbidden { .. } => (CheckStep::Resolve, error.code()),
-            DialError::Connect { .. } => (CheckStep::Connect, error.code()),
-        })?;
+        let port = url.port_or_known_default().unwrap_or_default();
+        let connected = self.network.connect(url.host_str().unwrap_or_default(), port).await;
+        connected.map_err(|error| Failure::of_dial(&error))?;
+        progress.begin(CheckStep::Tls);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let body = Bytes::from_static(br#"{"test":true,"rows":[]}"#);
-        let message = Message { id: format!("test-{}", Uuid::now_v7()), headers, body };
-        self.endpoint.try_post(&message).await.map_err(|failure| (failure.step, failure.error.code))
+        let (id, body) = (format!("test-{}", Uuid::now_v7()), Bytes::from_static(TEST_BODY));
+        self.endpoint.try_post(&Message { id, headers, content: body.clone(), body }).await
     }
 }
 
@@ -96,32 +88,40 @@ impl Destination for Webhook {
         OutputFormat::JsonLines
     }
 
-    /// Sends one signed request, `{"test":true,"rows":[]}`. A receiver that refuses it for another reason than the
-    /// credential fails the step `Write`, and `Authenticate` is skipped, because it may not have been checked.
+    /// Sends one signed request without rows. If the receiver refuses it for another reason than the credential, `Write`
+    /// has failed and `Authenticate` is skipped, because the receiver may not have checked the credential.
     async fn test(&self) -> Vec<Check> {
-        let tried = tokio::time::timeout(TEST_TIMEOUT, self.try_out()).await;
-        let failed = match tried {
-            Ok(Ok(())) => None,
-            Ok(Err(failed)) => Some(failed),
-            Err(_) => Some((CheckStep::Write, FailureCode::DestinationUnreachable)),
+        let mut progress = Progress::default();
+        let mut steps =
+            vec![CheckStep::Resolve, CheckStep::Connect, CheckStep::Tls, CheckStep::Authenticate, CheckStep::Write];
+        let result = match tokio::time::timeout(TEST_TIMEOUT, self.check(&mut progress)).await {
+            Ok(Ok(())) => {
+                progress.begin(CheckStep::Write);
+                Ok(())
+            }
+            Ok(Err(failure)) => {
+                progress.begin(failure.step);
+                steps.retain(|step| failure.step != CheckStep::Write || *step != CheckStep::Authenticate);
+                Err(failure.error)
+            }
+            Err(_) => {
+                Err(DeliveryError::new(FailureCode::DestinationUnreachable, "the endpoint did not respond in time"))
+            }
         };
-        let position = |step| STEPS.iter().position(|other| *other == step);
-        let outcome = |step: CheckStep| match failed {
-            None => CheckOutcome::Passed,
-            Some((at, code)) if at == step => CheckOutcome::Failed { code, found_host_key: None },
-            Some((CheckStep::Write, _)) if step == CheckStep::Authenticate => CheckOutcome::Skipped,
-            Some((at, _)) if position(step) < position(at) => CheckOutcome::Passed,
-            Some(_) => CheckOutcome::Skipped,
-        };
-        STEPS.iter().map(|step| Check { step: *step, outcome: outcome(*step) }).collect()
+        if let Err(error) = &result {
+            tracing::info!(%error, "a test of a webhook failed");
+        }
+        progress.checks(&steps, result)
     }
 
     /// Sends nothing yet.
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {
         let settings: BatchSettings = parse("the settings", self.settings.clone())?;
-        let Some(progress) = Progress::resume(delivery) else { return Ok(Opened::AlreadyDelivered(None)) };
+        let Some(acknowledgements) = Acknowledgements::resume(delivery) else {
+            return Ok(Opened::AlreadyDelivered(None));
+        };
         let endpoint = Arc::clone(&self.endpoint);
-        Ok(Opened::Writer(Box::new(WebhookWriter::new(endpoint, settings, delivery, progress))))
+        Ok(Opened::Writer(Box::new(WebhookWriter::new(endpoint, settings, delivery, acknowledgements))))
     }
 }
 

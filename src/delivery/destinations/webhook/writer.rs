@@ -7,9 +7,9 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+use super::acknowledgements::Acknowledgements;
 use super::batch::{BatchSettings, Batcher, BodyFormat, Compression};
 use super::endpoint::{Endpoint, Message, header};
-use super::progress::Progress;
 use crate::delivery::destinations::{Delivery, Writer};
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use crate::model::FailureCode;
@@ -19,7 +19,7 @@ pub(super) struct WebhookWriter {
     endpoint: Arc<Endpoint>,
     settings: BatchSettings,
     delivery: Delivery,
-    progress: Progress,
+    acknowledgements: Acknowledgements,
     tables: usize,
     table: Option<Table>,
 }
@@ -38,9 +38,9 @@ impl WebhookWriter {
         endpoint: Arc<Endpoint>,
         settings: BatchSettings,
         delivery: &Delivery,
-        progress: Progress,
+        acknowledgements: Acknowledgements,
     ) -> Self {
-        Self { endpoint, settings, delivery: delivery.clone(), progress, tables: 0, table: None }
+        Self { endpoint, settings, delivery: delivery.clone(), acknowledgements, tables: 0, table: None }
     }
 
     fn table(&mut self) -> Result<&mut Table, DeliveryError> {
@@ -51,16 +51,16 @@ impl WebhookWriter {
         let table = self.table()?;
         let (index, batch, headers) = (table.index, table.batches, table.headers.clone());
         table.batches += 1;
-        if self.progress.skip(&body).await? {
+        if self.acknowledgements.skip(&body).await? {
             return Ok(());
         }
-        let id = self.progress.id(index, batch);
+        let id = self.acknowledgements.id(index, batch);
         let encoded = match self.settings.compression {
             Compression::None => body.clone(),
             Compression::Gzip => gzip(body.clone()).await?,
         };
-        self.endpoint.post(&Message { id, headers, body: encoded }).await?;
-        self.progress.acknowledge(&body).await
+        self.endpoint.post(&Message { id, headers, content: body.clone(), body: encoded }).await?;
+        self.acknowledgements.acknowledge(&body).await
     }
 }
 
@@ -92,17 +92,17 @@ impl Writer for WebhookWriter {
             self.send(body).await?;
         }
         self.table = None;
-        self.progress.save().await
+        self.acknowledgements.save().await
     }
 
     async fn commit(&mut self, _manifest: &Manifest) -> Result<(), DeliveryError> {
-        self.progress.complete().await
+        self.acknowledgements.complete().await
     }
 
     /// Saves what was acknowledged, so that the next attempt goes on after it.
     async fn abort(&mut self) {
         // After a lost lease nothing can be saved; then the next attempt repeats batches, with the same ids.
-        let _ = self.progress.save().await;
+        let _ = self.acknowledgements.save().await;
     }
 }
 

@@ -26,8 +26,8 @@ struct State {
     complete: bool,
 }
 
-/// The batches of one attempt, in order.
-pub(super) struct Progress {
+/// Which batches were acknowledged, in the order of the run.
+pub(super) struct Acknowledgements {
     delivery: Delivery,
     start: u32,
     /// What an earlier attempt sent, until this attempt has passed it.
@@ -38,7 +38,7 @@ pub(super) struct Progress {
     saved: (u64, Instant),
 }
 
-impl Progress {
+impl Acknowledgements {
     /// Reads the state of earlier attempts. `None` if they sent everything.
     pub(super) fn resume(delivery: &Delivery) -> Option<Self> {
         let earlier = delivery.saved_state.as_deref().map(serde_json::from_str::<State>).transpose();
