@@ -2,15 +2,20 @@
 //!
 //! Only [`Writer::commit`] makes anything visible under its final name. The same run carried out again leaves one result.
 
+mod factory;
 pub mod local_directory;
+pub mod postgresql;
 mod progress;
 pub mod sftp;
 mod staged;
+pub mod webhook;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+pub use factory::Destinations;
 
 use super::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile, OutputFormat};
 use crate::model::json::Object;
@@ -35,6 +40,8 @@ pub struct Delivery {
     pub run: Uuid,
     /// Number of the attempt, from 0.
     pub attempt: u32,
+    /// Whether every attempt of the run sends the same rows in the same order, because what it reads is pinned.
+    pub repeatable: bool,
     /// Id of the export.
     pub export: ResourceId,
     /// The scheduled time, or for a manual run its creation.

@@ -24,7 +24,7 @@ pub use dynamic::declared_methods;
 pub use fixtures::*;
 pub use gate::{Gate, print_line};
 pub use issuer::{Issuer, issuer_settings};
-pub use postgres::{new_database, program, server_log_lines};
+pub use postgres::{Cluster, new_database, program, server_log_lines, start_cluster};
 pub use proxy::Proxy;
 pub use server::{Backend, TestServer, on_both};
 pub use spans::receive_spans;

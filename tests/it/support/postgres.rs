@@ -3,8 +3,9 @@
 //! The cluster ends with the test process: a shell waits on a pipe from the process and stops PostgreSQL when the pipe
 //! closes, even if the process was killed.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,8 +20,10 @@ const UNPRIVILEGED_ID: u32 = 65_534;
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-struct Cluster {
-    base: String,
+/// A temporary cluster, or a server that the environment names.
+pub struct Cluster {
+    /// The URL of the superuser, without a database.
+    pub base: String,
     /// Its log file; `None` for a server that the environment names.
     log: Option<PathBuf>,
     /// The shell that stops PostgreSQL; its standard input closes when this process ends.
@@ -29,15 +32,21 @@ struct Cluster {
 
 /// Creates an empty database and returns its URL.
 pub fn new_database() -> String {
-    let cluster = CLUSTER.get_or_init(start);
-    let name = format!("t{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
-    let output = Command::new(program("psql"))
-        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &format!("{}/postgres", cluster.base)])
-        .args(["-c", &format!("CREATE DATABASE {name} TEMPLATE template0")])
-        .output()
-        .expect("psql runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    format!("{}/{name}", cluster.base)
+    CLUSTER.get_or_init(start).new_database()
+}
+
+impl Cluster {
+    /// Creates an empty database and returns its URL.
+    pub fn new_database(&self) -> String {
+        let name = format!("t{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
+        let output = Command::new(program("psql"))
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &format!("{}/postgres", self.base)])
+            .args(["-c", &format!("CREATE DATABASE {name} TEMPLATE template0")])
+            .output()
+            .expect("psql runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        format!("{}/{name}", self.base)
+    }
 }
 
 /// Counts the lines of the cluster's log that contain a text.
@@ -61,12 +70,17 @@ pub fn program(name: &str) -> PathBuf {
     })
 }
 
-#[expect(clippy::zombie_processes, reason = "the shell ends with this process, which keeps it in the cluster")]
 fn start() -> Cluster {
     if let Ok(base) = std::env::var(URL) {
         return Cluster { base: base.trim_end_matches('/').to_owned(), log: None, _shell: None };
     }
-    let directory = std::env::temp_dir().join(format!("outflow-postgres-{}", std::process::id()));
+    start_cluster("postgres", &[], "-c max_connections=800 -c shared_buffers=256MB")
+}
+
+/// Starts a cluster with files in its data directory, which only its user can read, and with options of `postgres`.
+#[expect(clippy::zombie_processes, reason = "the shell ends with this process, which keeps it in the cluster")]
+pub fn start_cluster(name: &str, files: &[(&str, &str)], options: &str) -> Cluster {
+    let directory = std::env::temp_dir().join(format!("outflow-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory for the cluster");
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     if is_root {
@@ -79,7 +93,15 @@ fn start() -> Cluster {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-    let shell = serve(&directory, &data, port, is_root);
+    for (file, text) in files {
+        let file = data.join(file);
+        std::fs::write(&file, text).expect("written");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("permissions");
+        if is_root {
+            chown(&file, Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID)).expect("the owner of the file is changed");
+        }
+    }
+    let shell = serve(&directory, &data, port, options, is_root);
     let base = format!("postgres://postgres@127.0.0.1:{port}");
     for _ in 0..600 {
         if is_ready(&base) {
@@ -100,11 +122,11 @@ fn is_ready(base: &str) -> bool {
 }
 
 /// Starts PostgreSQL below a shell that stops it and deletes its files when standard input closes.
-fn serve(directory: &Path, data: &Path, port: u16, is_root: bool) -> Child {
+fn serve(directory: &Path, data: &Path, port: u16, options: &str, is_root: bool) -> Child {
     // fsync is off because these databases need not survive a power failure.
     let script = format!(
         "'{postgres}' -D '{data}' -k '{directory}' -p {port} -c listen_addresses=127.0.0.1 -c fsync=off \
-         -c synchronous_commit=off -c full_page_writes=off -c max_connections=800 -c shared_buffers=256MB \
+         -c synchronous_commit=off -c full_page_writes=off {options} \
          >'{directory}/log' 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf '{directory}'",
         postgres = program("postgres").display(),
         data = data.display(),

@@ -1,0 +1,6 @@
+//! PostgreSQL, over TLS.
+
+mod fixture;
+mod interruptions;
+mod refusals;
+mod rows;
