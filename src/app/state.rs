@@ -105,6 +105,16 @@ impl App {
         &self.0.parts.schedules
     }
 
+    /// Opens credentials.
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.0.parts.vault
+    }
+
+    /// Datasets, engine and destinations.
+    pub fn delivery(&self) -> &DeliveryParts {
+        &self.0.parts.delivery
+    }
+
     /// The connection types.
     pub fn catalog(&self) -> &Catalog {
         &self.0.parts.catalog

@@ -7,10 +7,13 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::model::{ExportName, ResourceId};
+use super::DeliveryError;
+use crate::model::json::Object;
+use crate::model::{ExportName, FailureCode, ResourceId};
 
 /// The template of names if an export has none.
 pub const DEFAULT_TEMPLATE: &str = "{export}-{table}-{time}-{run}";
@@ -50,6 +53,20 @@ impl Layout {
         let template = if template.is_empty() { DEFAULT_TEMPLATE } else { template };
         Self::check_template(template)?;
         Ok(Self { export, run, time, template: template.to_owned() })
+    }
+
+    /// The names for a run of an export with these settings.
+    pub fn of_export(
+        export: ExportName,
+        run: Uuid,
+        time: DateTime<Utc>,
+        settings: &Object,
+    ) -> Result<Self, DeliveryError> {
+        let template = settings.get("file_name_template").and_then(Value::as_str).unwrap_or_default();
+        let invalid = |message| {
+            DeliveryError::new(FailureCode::DestinationRefused, format!("the template of file names {message}"))
+        };
+        Self::new(export, run, time, template).map_err(invalid)
     }
 
     /// Checks the template of a name: the known placeholders, no character that a file system or URL treats specially,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::OrganizationId;
+use super::{OrganizationId, limits};
 
 /// A table of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,13 @@ pub enum FieldType {
     Timestamp,
     /// A type that cannot be exported, such as a list.
     Unsupported,
+}
+
+/// Whether a text can be the name of a table or field: 1 to 120 characters, not blank, without control characters.
+pub fn is_dataset_name(text: &str) -> bool {
+    !text.trim().is_empty()
+        && text.chars().count() <= limits::MAX_FIELD_NAME_CHARS
+        && !text.chars().any(char::is_control)
 }
 
 impl FieldType {

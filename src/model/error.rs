@@ -214,6 +214,8 @@ pub enum Unavailable {
     Database,
     /// The signing keys of the issuer are not available.
     IdentityKeys,
+    /// The source of the datasets does not respond.
+    Datasets,
     /// The server is shutting down.
     Draining,
 }
@@ -299,6 +301,7 @@ impl fmt::Display for Error {
             Self::Exhausted(Exhausted::RateLimited) => formatter.write_str("rate limited"),
             Self::Unavailable(Unavailable::Database) => formatter.write_str("database unavailable"),
             Self::Unavailable(Unavailable::IdentityKeys) => formatter.write_str("issuer keys unavailable"),
+            Self::Unavailable(Unavailable::Datasets) => formatter.write_str("datasets unavailable"),
             Self::Unavailable(Unavailable::Draining) => formatter.write_str("shutting down"),
             Self::DeadlineExceeded => formatter.write_str("deadline exceeded"),
             Self::Internal(cause) => {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::active::{ActiveRun, Interruption};
 use super::leased::LeasedRun;
 use super::leases;
+use crate::delivery::datasets::TableContent;
 use crate::delivery::destinations::{Delivery, Destination, Opened, StateLog, Target, Writer};
 use crate::delivery::engine::{EncodingSettings, Job};
 use crate::delivery::layout::Layout;
@@ -22,13 +23,11 @@ use crate::store::{self, Store};
 use crate::vault::{SealContext, Vault};
 
 /// How long the removal of what was written may take.
-const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
+pub const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to make a result visible.
 const COMMIT_TIMEOUT: Duration = Duration::from_mins(10);
 /// How long saving the state of a delivery may take.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The setting with the template of file names.
-const FILE_NAME_TEMPLATE: &str = "file_name_template";
 
 /// Why an attempt did not succeed.
 #[derive(Debug)]
@@ -73,7 +72,8 @@ impl Attempt<'_> {
     pub async fn run(&self) -> Result<(), AttemptError> {
         let Some(prepared) = self.unless_interrupted(self.prepare()).await? else { return Ok(()) };
         let Prepared { mut writer, job, mut manifest } = prepared;
-        let outputs = self.parts.engine.start(job, Arc::clone(&self.active.counts.progress), self.active.token().clone());
+        let outputs =
+            self.parts.engine.start(job, Arc::clone(&self.active.counts.progress), self.active.token().clone());
         let written = self.unless_interrupted(self.write(&mut *writer, outputs, &mut manifest)).await;
         let result = match written {
             Ok(()) => self.commit(&mut *writer, &manifest).await,
@@ -93,15 +93,13 @@ impl Attempt<'_> {
         for table in &export.payload.tables {
             let pinned = self.parts.datasets.open(&run.name.organization, table).await?;
             estimated = estimated.zip(pinned.estimated_rows).map(|(sum, rows)| sum + rows);
-            repeatable &= pinned.content.is_repeatable();
+            repeatable &= !matches!(pinned.content, TableContent::Rows(_));
             tables.push((table.clone(), pinned));
         }
         self.active.counts.rows_estimated.store(estimated.unwrap_or(u64::MAX), Ordering::Relaxed);
-        let settings = EncodingSettings::new(destination.format(), &export.destination_settings)?;
-        let template = export.destination_settings.get(FILE_NAME_TEMPLATE).and_then(|value| value.as_str());
         let time = run.schedule_time.unwrap_or(run.create_time);
-        let layout = Layout::new(export.name.clone(), run.name.uid, time, template.unwrap_or_default());
-        let layout = layout.map_err(|error| DeliveryError::new(FailureCode::DestinationRefused, error))?;
+        let settings = EncodingSettings::new(destination.format(), &export.destination_settings)?;
+        let layout = Layout::of_export(export.name.clone(), run.name.uid, time, &export.destination_settings)?;
         let job = Job::plan(tables, settings, layout, None)?;
         let delivery = Delivery {
             run: run.name.uid,
@@ -139,7 +137,9 @@ impl Attempt<'_> {
                 revision: u64::try_from(*revision).unwrap_or_default(),
             };
             let opened = self.vault.open(&context, &connection.properties, &sealed.envelope);
-            opened.map(Arc::new).map_err(|error| DeliveryError::with(FailureCode::CredentialRequired, "cannot open the credential", error))
+            opened.map_err(|error| {
+                DeliveryError::with(FailureCode::CredentialRequired, "cannot open the credential", error)
+            })
         };
         let target = Target {
             organization: run.name.organization.clone(),
@@ -187,7 +187,8 @@ impl Attempt<'_> {
             None => return Err(AttemptError::Interrupted(Interruption::LeaseLost)),
         }
         let committed = tokio::time::timeout(COMMIT_TIMEOUT, writer.commit(manifest)).await;
-        let timed_out = |_| DeliveryError::new(FailureCode::DestinationUnreachable, "timed out making the result visible");
+        let timed_out =
+            |_| DeliveryError::new(FailureCode::DestinationUnreachable, "timed out making the result visible");
         committed.map_err(timed_out).and_then(|committed| committed).map_err(AttemptError::Failed)
     }
 

@@ -54,8 +54,7 @@ impl Dispatcher {
             loop {
                 let reader = self.store.background_reader().await?;
                 let read_context = self.store.read_context();
-                let found =
-                    leases::organizations_with_queued(&reader, read_context, &after, MAX_ORGANIZATIONS).await?;
+                let found = leases::organizations_with_queued(&reader, read_context, &after, MAX_ORGANIZATIONS).await?;
                 drop(reader);
                 let complete = (found.len() as u64) < MAX_ORGANIZATIONS;
                 for organization in found {

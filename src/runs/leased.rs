@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::model::audit::{AuditDiff, AuditEvent, Outcome};
-use crate::model::{Actor, Connection, Error, Export, OrganizationId, Result, Run, SealedSecret, SYSTEM_PREFIX};
+use crate::model::{Actor, Connection, Error, Export, OrganizationId, Result, Run, SYSTEM_PREFIX, SealedSecret};
 use crate::store::runs::leases::{self, LeaseLimits};
 use crate::store::{self, Scope, Store, Transaction, audit_events, credentials};
 
@@ -43,11 +43,7 @@ pub struct LeaseTerms {
 }
 
 /// Leases a run of an organization, if one may start.
-pub async fn lease(
-    store: &Store,
-    organization: OrganizationId,
-    terms: &Arc<LeaseTerms>,
-) -> Result<Option<LeasedRun>> {
+pub async fn lease(store: &Store, organization: OrganizationId, terms: &Arc<LeaseTerms>) -> Result<Option<LeasedRun>> {
     let state = (store.clone(), organization, Arc::clone(terms));
     let leased = store.transact_in_background(
         Instant::now() + TIMEOUT,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::active::{ActiveRuns, Interruption};
@@ -40,15 +39,12 @@ impl LeaseRenewal {
         Self { store, active, owner, lease, heartbeat, renewed: Mutex::new(Instant::now()) }
     }
 
-    /// Renews until `stop` is cancelled.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Renews at each heartbeat.
+    pub async fn run(self) {
         let mut interval = tokio::time::interval(self.heartbeat);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = interval.tick() => {}
-            }
+            interval.tick().await;
             self.renew().await;
         }
     }

@@ -42,13 +42,16 @@ pub fn attempt_end(
 ) -> AttemptEnd {
     let end = |event, failure, next_attempt_time| AttemptEnd { event, failure, stats, next_attempt_time };
     let failure = |code, detail: &str| {
-        Some(RunFailure { code, detail: detail.chars().filter(|found| !found.is_control()).take(MAX_DETAIL_CHARS).collect() })
+        Some(RunFailure {
+            code,
+            detail: detail.chars().filter(|found| !found.is_control()).take(MAX_DETAIL_CHARS).collect(),
+        })
     };
     match result {
         Ok(()) => end(RunEvent::Succeed, None, None),
-        Err(AttemptError::Interrupted(
-            Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping,
-        )) => end(RunEvent::Release, None, Some(now)),
+        Err(AttemptError::Interrupted(Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping)) => {
+            end(RunEvent::Release, None, Some(now))
+        }
         Err(AttemptError::TimedOut) => {
             let detail = format!("took longer than {}", humantime::format_duration(settings.max_duration));
             end(RunEvent::Fail, failure(FailureCode::TimedOut, &detail), None)

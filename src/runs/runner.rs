@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::active::{ActiveRun, ActiveRuns, Interruption};
-use super::attempt::{Attempt, AttemptError};
+use super::attempt::{ABORT_TIMEOUT, Attempt, AttemptError};
 use super::leased::LeasedRun;
 use super::leases::LeaseRenewal;
 use super::outcome;
@@ -38,10 +38,6 @@ struct Inner {
 
 /// What a runner needs besides the application.
 pub struct RunnerParts {
-    /// Opens credentials.
-    pub vault: Arc<Vault>,
-    /// Datasets, engine and destinations.
-    pub delivery: DeliveryParts,
     /// How runs are executed.
     pub settings: RunSettings,
     /// Tells the time to webhooks and retries.
@@ -53,7 +49,8 @@ pub struct RunnerParts {
 impl Runner {
     /// A runner with a new identity, without runs.
     pub fn new(app: App, parts: RunnerParts) -> Self {
-        let RunnerParts { vault, delivery, settings, clock, tasks } = parts;
+        let RunnerParts { settings, clock, tasks } = parts;
+        let (vault, delivery) = (Arc::clone(app.vault()), app.delivery().clone());
         let (store, active) = (app.store().clone(), ActiveRuns::default());
         let owner = Uuid::new_v4();
         Self(Arc::new(Inner { app, store, vault, parts: delivery, settings, owner, clock, active, tasks }))
@@ -76,20 +73,21 @@ impl Runner {
 
     /// Starts the delivery of a leased run.
     pub fn start(&self, leased: LeasedRun) {
-        let active = self.0.active.add(
-            leased.run.name.organization.clone(),
-            leased.run.name.uid,
-            leased.run.attempt,
-        );
+        let active = self.0.active.add(leased.run.name.organization.clone(), leased.run.name.uid, leased.run.attempt);
         let span = tracing::info_span!(target: "otel", "run", otel.name = "run", run = %leased.run.name);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move { inner.deliver(leased, active).await }.instrument(span));
     }
 
-    /// Renews the leases until `stopped` is cancelled.
-    pub async fn renew_leases(self, stopped: CancellationToken) {
+    /// Renews the leases, until it is dropped.
+    pub async fn renew_leases(self) {
         let terms = (self.0.settings.lease, self.0.settings.heartbeat);
-        LeaseRenewal::new(self.0.store.clone(), self.0.active.clone(), self.0.owner, terms).run(stopped).await;
+        LeaseRenewal::new(self.0.store.clone(), self.0.active.clone(), self.0.owner, terms).run().await;
+    }
+
+    /// How long [`Self::drain`] can take, with the removal of what interrupted deliveries wrote.
+    pub fn max_drain(&self) -> Duration {
+        self.0.settings.drain_timeout + ABORT_TIMEOUT
     }
 
     /// Waits until the server stops, and then for the deliveries, as long as they may go on. The others are interrupted.

@@ -1,5 +1,6 @@
 //! Wiring: the configuration becomes a catalog, a store, a vault, the application, and a server that can be stopped.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,10 +12,15 @@ use crate::app::{App, Parts};
 use crate::background::{self, Readiness, Supervisor, Task};
 use crate::catalog::Catalog;
 use crate::config::{Config, Migrate};
+use crate::delivery::DeliveryParts;
+use crate::delivery::datasets::{DatasetSettings, Datasets};
+use crate::delivery::destinations::Destinations;
+use crate::dialer::Dialer;
 use crate::grpc::health::Health;
 use crate::grpc::middleware::Admission;
 use crate::model::Clock;
 use crate::model::schedule::ScheduleCompiler;
+use crate::runs::{Runner, RunnerParts};
 use crate::store::{self, DatabaseSettings, Retention, Store};
 use crate::telemetry::Metrics;
 use crate::vault::Vault;
@@ -55,6 +61,7 @@ pub struct Server {
     api: transport::Api,
     supervisor: Supervisor,
     tasks: Vec<Arc<dyn Task>>,
+    runner: Option<Runner>,
     lifecycle: Lifecycle,
 }
 
@@ -108,11 +115,22 @@ impl Server {
             runs: config.runs.retention,
         };
         let mut tasks = background::tasks(&app, issuer_keys, retention, readiness);
+        let runner = config.runs.enabled.then(|| {
+            let parts = RunnerParts {
+                settings: startup::runs::settings(&config.runs),
+                clock: clock.clone(),
+                tasks: lifecycle.tasks().clone(),
+            };
+            Runner::new(app.clone(), parts)
+        });
+        if let Some(runner) = &runner {
+            tasks.extend(startup::runs::tasks(&app, runner.clone()));
+        }
         if let Some(metrics) = observability.metrics {
             tasks.push(Arc::new(MetricsUpkeep::new(metrics)));
         }
         let supervisor = Supervisor::new(clock.clone());
-        Ok(Self { app, clock, health, ready, listener, api, supervisor, tasks, lifecycle })
+        Ok(Self { app, clock, health, ready, listener, api, supervisor, tasks, runner, lifecycle })
     }
 
     /// The listener of the API.
@@ -144,10 +162,16 @@ impl Server {
     /// and pending data is written. If a part of it ends unexpectedly, the server stops too, and the result is an
     /// error.
     pub async fn run(self, stop: CancellationToken) -> Result<(), UnexpectedEnd> {
-        let Self { app, health, mut ready, listener, api, supervisor, tasks, mut lifecycle, .. } = self;
+        let Self { app, health, mut ready, listener, api, supervisor, tasks, runner, mut lifecycle, .. } = self;
         let token = lifecycle.stop_token().clone();
         lifecycle.spawn_critical(API_LISTENER, api.serve(listener, token.clone()));
         lifecycle.spawn_critical("supervisor of background tasks", supervisor.run(tasks, token));
+        let drain_timeout = runner.as_ref().map_or(DRAIN_TIMEOUT, |runner| runner.max_drain().max(DRAIN_TIMEOUT));
+        if let Some(runner) = runner {
+            // Leases are renewed until the last delivery has ended.
+            lifecycle.spawn_critical("renewal of leases", runner.clone().renew_leases());
+            lifecycle.tasks().spawn(runner.drain(lifecycle.stop_token().clone()));
+        }
         let result = loop {
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
@@ -163,7 +187,7 @@ impl Server {
             Err(error) => tracing::error!(%error, "stopping because of an error"),
         }
         health.set_ready(false).await;
-        lifecycle.shut_down(API_LISTENER, DRAIN_TIMEOUT).await;
+        lifecycle.shut_down(API_LISTENER, drain_timeout).await;
         if tokio::time::timeout(FLUSH_TIMEOUT, app.shutdown()).await.is_err() {
             tracing::warn!("stopped before all data was written: no response from the database");
         }
@@ -195,5 +219,13 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     let hasher = startup::keys::prepare(&store, &vault).await?;
     let (tasks, stop) = (lifecycle.tasks().clone(), lifecycle.stop_token().clone());
     let schedules = ScheduleCompiler::new(time_zones);
-    Ok(App::new(Parts { store, catalog, vault, hasher, schedules, clock: clock.clone(), tasks, stop }))
+    let datasets = Datasets::new(DatasetSettings { default: None, organizations: BTreeMap::new() });
+    let datasets = datasets.map_err(|_| StartError::Store(crate::model::Error::internal("datasets")))?;
+    let root = config.deliveries.local_directory_root.as_ref().map(|root| root.path().to_owned());
+    let delivery = DeliveryParts {
+        datasets,
+        engine: startup::runs::engine(&config.runs),
+        destinations: Destinations::new(Dialer::default(), clock.clone(), root),
+    };
+    Ok(App::new(Parts { store, catalog, vault, delivery, hasher, schedules, clock: clock.clone(), tasks, stop }))
 }

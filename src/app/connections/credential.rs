@@ -1,7 +1,5 @@
 //! Credentials: checked, sealed, stored, erased. No operation reads one.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 
 use crate::app::MutationTx;
@@ -13,7 +11,7 @@ use crate::vault::SealContext;
 /// A credential as a caller gives it. It has no Debug.
 pub struct CredentialInput {
     /// The secret values.
-    pub secret: Arc<CredentialSecret>,
+    pub secret: CredentialSecret,
     /// When the credential expires.
     pub expire_time: Option<DateTime<Utc>>,
 }

@@ -1,7 +1,5 @@
 //! Implements RotateConnectionCredential.
 
-use std::sync::Arc;
-
 use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::audit::AuditDiff;
@@ -39,7 +37,7 @@ impl App {
             if !rotation.etag.is_empty() && rotation.etag != etag {
                 return Err(Abort::EtagMismatch { name: name.to_string() }.into());
             }
-            self.test_credential(context, connection, Arc::clone(&rotation.credential.secret)).await?;
+            self.test_credential(context, connection, rotation.credential.secret.copy()).await?;
             // What was tested is what is stored.
             rotation.etag = etag;
         }

@@ -1,6 +1,5 @@
 //! Implements TestConnection, and tests new credentials for RotateConnectionCredential.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CredentialInput, audit, credential, stored};
@@ -60,13 +59,17 @@ impl App {
         &self,
         context: &OpContext,
         connection: Connection,
-        secret: Arc<CredentialSecret>,
+        secret: CredentialSecret,
     ) -> Result<()> {
         let _permit = self.0.tests.acquire(&context.organization)?;
         let target = target(context, connection.properties, Some(secret));
         let checks = self.run_test(&connection.connection_type, target).await?;
         let failed: Vec<_> = checks.iter().filter_map(failed_check).collect();
-        if failed.is_empty() { Ok(()) } else { Err(Precondition::CredentialTestFailed { failed_checks: failed }.into()) }
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Precondition::CredentialTestFailed { failed_checks: failed }.into())
+        }
     }
 
     /// A saved connection and its credential, opened.
@@ -74,7 +77,7 @@ impl App {
         &self,
         context: &OpContext,
         name: &ConnectionName,
-    ) -> Result<(Connection, Option<Arc<CredentialSecret>>)> {
+    ) -> Result<(Connection, Option<CredentialSecret>)> {
         let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
         let found = store::connections::find(&reader, &scope, &name.id).await?;
         let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.to_string()))?;
@@ -88,7 +91,7 @@ impl App {
                 connection_uid: connection.uid.0,
                 revision: u64::try_from(revision).map_err(Error::internal)?,
             };
-            self.0.parts.vault.open(&context, &connection.properties, &sealed.envelope).map(Arc::new).map_err(Error::internal)
+            self.0.parts.vault.open(&context, &connection.properties, &sealed.envelope).map_err(Error::internal)
         };
         let credential = sealed.map(open).transpose()?;
         Ok((connection, credential))
@@ -144,7 +147,7 @@ impl Mutation for RecordTest {
     }
 }
 
-fn target(context: &OpContext, properties: Object, credential: Option<Arc<CredentialSecret>>) -> Target {
+fn target(context: &OpContext, properties: Object, credential: Option<CredentialSecret>) -> Target {
     Target { organization: context.organization.clone(), properties, credential, settings: Object::new() }
 }
 

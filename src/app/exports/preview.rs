@@ -18,8 +18,6 @@ use crate::store;
 
 /// Maximum size of the samples of all files together, in bytes.
 const MAX_SAMPLE_BYTES: u64 = 64 * 1024;
-/// The setting with the template of file names.
-const FILE_NAME_TEMPLATE: &str = "file_name_template";
 
 /// The export to preview.
 pub enum PreviewTarget {
@@ -91,10 +89,8 @@ impl App {
         }
         let format = parts.destinations.format(&export.connection_type);
         let settings = EncodingSettings::new(format, &export.destination_settings)?;
-        let template = export.destination_settings.get(FILE_NAME_TEMPLATE).and_then(|value| value.as_str());
         // The time and the run are examples.
-        let layout = Layout::new(export.name.clone(), Uuid::now_v7(), self.now(), template.unwrap_or_default());
-        let layout = layout.map_err(|error| DeliveryError::new(FailureCode::DestinationRefused, error))?;
+        let layout = Layout::of_export(export.name.clone(), Uuid::now_v7(), self.now(), &export.destination_settings)?;
         let job = Job::plan(tables, settings, layout, Some(limit))?;
         let fields = job.manifest().fields;
         let stop = CancellationToken::new();

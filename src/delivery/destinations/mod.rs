@@ -28,7 +28,7 @@ pub struct Target {
     /// Values of the fields of the connection type, with defaults filled in.
     pub properties: Object,
     /// The credential; `None` if the type takes none.
-    pub credential: Option<Arc<CredentialSecret>>,
+    pub credential: Option<CredentialSecret>,
     /// Settings of the export, with defaults filled in; empty in a test of a connection.
     pub settings: Object,
 }

@@ -29,8 +29,7 @@ pub fn test_connection(
         }
         Some(Target::Connection(connection)) => {
             validator.deny_foreign_names([connection.name.as_str()]);
-            let connection_type =
-                validator.connection_type("connection.connection_type", &connection.connection_type);
+            let connection_type = validator.connection_type("connection.connection_type", &connection.connection_type);
             let properties = properties(&mut validator.violations, "connection.properties", connection.properties);
             let credential = request.credential.and_then(|input| credential_input(validator, input));
             Some(TestConnection::Draft { connection_type: connection_type?, properties, credential })

@@ -1,7 +1,5 @@
 //! Requests about connections, and connections as messages.
 
-use std::sync::Arc;
-
 use std::collections::BTreeSet;
 
 use super::field_mask::UpdateMask;
@@ -231,7 +229,7 @@ pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::Credent
         return None;
     };
     let fields = inline.values.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
-    Some(CredentialInput { secret: Arc::new(CredentialSecret { auth_method: input.auth_method, fields }), expire_time })
+    Some(CredentialInput { secret: CredentialSecret { auth_method: input.auth_method, fields }, expire_time })
 }
 
 fn share_request(

@@ -3,5 +3,6 @@
 pub mod identity;
 pub mod keys;
 pub mod local_directory;
+pub mod runs;
 pub mod schema;
 pub mod time_zones;

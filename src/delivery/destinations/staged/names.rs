@@ -113,6 +113,7 @@ mod tests {
 
     fn names(folder: &str, manifest_path: &str) -> Result<Names, DeliveryError> {
         let delivery = Delivery {
+            repeatable: true,
             run: Uuid::from_u128(7),
             attempt: 1,
             export: ResourceId::parse("e").unwrap(),
