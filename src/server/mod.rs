@@ -13,7 +13,7 @@ use crate::background::{self, Readiness, Supervisor, Task};
 use crate::catalog::Catalog;
 use crate::config::{Config, Migrate};
 use crate::delivery::DeliveryParts;
-use crate::delivery::datasets::{DatasetSettings, Datasets};
+use crate::delivery::datasets::{DatasetSettings, Datasets, SourceSettings};
 use crate::delivery::destinations::Destinations;
 use crate::dialer::Dialer;
 use crate::grpc::health::Health;
@@ -219,7 +219,13 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     let hasher = startup::keys::prepare(&store, &vault).await?;
     let (tasks, stop) = (lifecycle.tasks().clone(), lifecycle.stop_token().clone());
     let schedules = ScheduleCompiler::new(time_zones);
-    let datasets = Datasets::new(DatasetSettings { default: None, organizations: BTreeMap::new() });
+    let datasets = Datasets::new(DatasetSettings {
+        default: Some(SourceSettings {
+            location: config.data_dir.join("datasets").display().to_string(),
+            secrets: BTreeMap::new(),
+        }),
+        organizations: BTreeMap::new(),
+    });
     let datasets = datasets.map_err(|_| StartError::Store(crate::model::Error::internal("datasets")))?;
     let root = config.deliveries.local_directory_root.as_ref().map(|root| root.path().to_owned());
     let delivery = DeliveryParts {

@@ -1,4 +1,5 @@
 //! Runs: started, cancelled, read and watched by callers, and executed by the service.
 
 mod calls;
+mod delivery;
 mod schedule;

@@ -1,0 +1,208 @@
+//! Runs are delivered: real datasets, the engine, and a directory as the destination.
+
+use std::path::PathBuf;
+
+use outflow::delivery::datasets::write_sample;
+use outflow::delivery::{FileSummary, Manifest};
+use outflow::grpc::proto as pb;
+use pb::export_run::State;
+use pb::payload_field::Transform;
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{Backend, Client, Clients as _, TestServer, object, parent, text};
+
+/// A server that runs exports of the sample into an outbox.
+struct Delivering {
+    server: TestServer,
+    outbox: PathBuf,
+    _outbox: tempfile::TempDir,
+}
+
+impl Delivering {
+    async fn start(backend: Backend, settings: &[(&'static str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let outbox = directory.path().to_owned();
+        let mut all = vec![
+            ("runs", "on".to_owned()),
+            ("run_retry_delay", "10ms".to_owned()),
+            ("local_directory_root", outbox.to_str().expect("a path").to_owned()),
+        ];
+        all.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        let server = TestServer::start_with(backend, all).await;
+        write_sample(&server.data_dir.join("datasets/acme")).expect("a sample");
+        Self { server, outbox: outbox.join("acme"), _outbox: directory }
+    }
+
+    async fn on_both(body: impl AsyncFn(Self)) {
+        for backend in [Backend::Sqlite, Backend::Postgres] {
+            eprintln!("on {backend:?}");
+            Box::pin(body(Self::start(backend, &[]).await)).await;
+        }
+    }
+
+    /// The files below the outbox, by path.
+    fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.outbox.clone()];
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let below = path.strip_prefix(&self.outbox).expect("below");
+                    found.push(below.to_str().expect("a path").to_owned());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    fn manifest(&self, path: &str) -> Manifest {
+        serde_json::from_slice(&std::fs::read(self.outbox.join(path)).expect("a manifest")).expect("valid")
+    }
+
+    /// The decompressed text of a file that has the summary that its manifest states.
+    fn text(&self, folder: &str, summary: &FileSummary) -> String {
+        let bytes = std::fs::read(self.outbox.join(folder).join(&summary.path)).expect("a file");
+        assert_eq!(bytes.len() as u64, summary.bytes);
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, summary.sha256);
+        let text = if summary.path.ends_with(".zst") { zstd::decode_all(&*bytes).expect("zstd") } else { bytes };
+        String::from_utf8(text).expect("UTF-8")
+    }
+}
+
+fn field(field: &str, transform: Transform) -> pb::PayloadField {
+    pb::PayloadField { field: field.to_owned(), transform: transform.into(), ..pb::PayloadField::default() }
+}
+
+/// An export of hashed addresses and segments of all customers.
+fn segments(connection: &str) -> pb::Export {
+    pb::Export {
+        display_name: "Segments".to_owned(),
+        connection: connection.to_owned(),
+        payload: Some(pb::Payload {
+            tables: vec![pb::PayloadTable {
+                table: "customers".to_owned(),
+                fields: vec![
+                    field("id", Transform::None),
+                    field("email", Transform::Sha256Normalized),
+                    field("segment", Transform::None),
+                ],
+                filters: Vec::new(),
+            }],
+        }),
+        destination_settings: Some(object([("folder", text("weekly"))])),
+        ..pb::Export::default()
+    }
+}
+
+impl Client {
+    async fn create(&mut self, export: pb::Export) -> String {
+        let request = pb::CreateExportRequest { parent: parent(), export: Some(export), ..Default::default() };
+        self.exports.create_export(request).await.expect("created").into_inner().export.expect("answered").name
+    }
+
+    /// Follows a run to its end.
+    async fn follow(&mut self, run: &str) -> pb::ExportRun {
+        let request = pb::WatchExportRunRequest { name: run.to_owned() };
+        let mut watched = self.exports.watch_export_run(request).await.expect("a stream").into_inner();
+        let mut last = None;
+        while let Some(message) = watched.message().await.expect("no error") {
+            last = message.run;
+        }
+        last.expect("a run")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_delivered_whole_with_its_manifest() {
+    Delivering::on_both(async |delivering: Delivering| {
+        let mut admin = delivering.server.admin().await;
+        let connection = admin.local_directory("partner").await;
+        let export = admin.create(segments(&connection.name)).await;
+        let started = admin.run(&export).await.expect("queued");
+        let run = admin.follow(&started.name).await;
+        assert_eq!(run.state(), State::Succeeded, "{run:?}");
+        let files = delivering.files();
+        let [data, manifest] = files.as_slice() else { panic!("{files:?}") };
+        assert_eq!(*manifest, format!("{data}.manifest.json"));
+        assert!(data.starts_with("partner/weekly/") && data.ends_with(".csv.zst"), "{data}");
+        let manifest = delivering.manifest(manifest);
+        assert_eq!((manifest.run.as_str(), manifest.export.as_str()), (run.name.as_str(), export.as_str()));
+        let csv = delivering.text("partner/weekly", &manifest.files[0]);
+        let mut lines = csv.split("\r\n");
+        assert_eq!(lines.next(), Some("id,email,segment"));
+        let first = lines.next().expect("a row");
+        assert_eq!(first.split(',').nth(1).map(str::len), Some(64), "{first}");
+        let stats = run.stats.expect("counts");
+        assert_eq!(stats.rows_written as usize, csv.matches("\r\n").count() - 1);
+        assert_eq!((stats.rows_written, stats.files), (5_000, 1));
+        assert_eq!(stats.rows_estimated, Some(5_000));
+        assert_eq!(run.attempt, 1);
+
+        // What was delivered equals what a preview shows.
+        let request = pb::PreviewExportRequest {
+            parent: parent(),
+            rows: 3,
+            target: Some(pb::preview_export_request::Target::Name(export.clone())),
+        };
+        let preview = admin.exports.preview_export(request).await.expect("a preview").into_inner();
+        assert_eq!(preview.files.len(), 1);
+        assert_eq!(preview.files[0].sample_rows, 3);
+        assert!(csv.starts_with(&preview.files[0].sample), "{:?}", preview.files[0].sample);
+        assert_eq!(preview.estimated_rows, Some(5_000));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_tables_and_files_have_one_manifest() {
+    let delivering = Delivering::start(Backend::Sqlite, &[]).await;
+    let mut admin = delivering.server.admin().await;
+    let connection = admin.local_directory("partner").await;
+    let mut export = segments(&connection.name);
+    let table = |table: &str| pb::PayloadTable { table: table.to_owned(), ..pb::PayloadTable::default() };
+    export.payload = Some(pb::Payload { tables: vec![table("customers"), table("orders")] });
+    export.destination_settings = Some(object([
+        ("file_format", text("jsonl")),
+        ("max_rows_per_file", prost_types::value::Kind::NumberValue(2_000.0)),
+    ]));
+    let export = admin.create(export).await;
+    let started = admin.run(&export).await.expect("queued");
+    let run = admin.follow(&started.name).await;
+    assert_eq!(run.state(), State::Succeeded, "{run:?}");
+    let files = delivering.files();
+    let manifest = files.iter().find(|path| path.ends_with("/_SUCCESS.json")).expect("a manifest");
+    let manifest = delivering.manifest(manifest);
+    assert_eq!(files.len(), manifest.files.len() + 1);
+    let customers: Vec<_> = manifest.files.iter().filter(|file| file.table == "customers").collect();
+    assert_eq!(customers.iter().map(|file| file.rows).collect::<Vec<_>>(), [2_000, 2_000, 1_000]);
+    for file in &manifest.files {
+        assert_eq!(delivering.text("partner", file).lines().count() as u64, file.rows, "{}", file.path);
+    }
+    assert_eq!(run.stats.expect("counts").rows_written as u64, manifest.rows);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_run_says_why_and_only_administrators_see_the_detail() {
+    let delivering = Delivering::start(Backend::Sqlite, &[]).await;
+    let mut admin = delivering.server.admin().await;
+    let connection = admin.local_directory("partner").await;
+    let export = admin.create(segments(&connection.name)).await;
+    // The dataset loses a field after the export was saved.
+    let customers = delivering.server.data_dir.join("datasets/acme/customers.parquet");
+    std::fs::rename(delivering.server.data_dir.join("datasets/acme/orders.parquet"), customers).expect("renamed");
+    let started = admin.run(&export).await.expect("queued");
+    let run = admin.follow(&started.name).await;
+    assert_eq!(run.state(), State::Failed);
+    let error = run.error.as_ref().expect("an error");
+    assert_eq!(error.code(), pb::export_run::error::Code::FieldMissing);
+    assert!(!error.retryable && run.admin_detail.contains("email"), "{run:?}");
+    let seen = delivering.server.viewer().await.read_run(&run.name).await;
+    assert_eq!((seen.error, seen.admin_detail.as_str()), (run.error, ""));
+    assert_eq!(delivering.files(), Vec::<String>::new());
+}
