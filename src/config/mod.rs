@@ -9,6 +9,7 @@ mod error;
 mod flags;
 mod identity;
 mod keys;
+mod outbound;
 mod print;
 mod retention;
 mod schedules;
@@ -27,6 +28,7 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use identity::{Identity, JwtConfig, KeySetLocation};
 pub use keys::{KeyLocation, KeysConfig};
+pub use outbound::OutboundConfig;
 pub use print::{effective, reference};
 pub use retention::RetentionConfig;
 pub use schedules::TimeZoneData;
@@ -53,6 +55,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// Where the rules of time zones come from.
     pub time_zone_data: TimeZoneData,
+    /// What outbound connections may reach and trust.
+    pub outbound: OutboundConfig,
 }
 
 impl Config {
@@ -69,6 +73,7 @@ impl Config {
             telemetry: TelemetryConfig::parse(values)?,
             retention: RetentionConfig::parse(values)?,
             time_zone_data: TimeZoneData::parse(values)?,
+            outbound: OutboundConfig::parse(values)?,
         })
     }
 }

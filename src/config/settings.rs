@@ -1,10 +1,10 @@
 //! Every setting, by concern.
 
 use super::setting::Setting;
-use super::{api, database, identity, keys, retention, schedules, telemetry};
+use super::{api, database, identity, keys, outbound, retention, schedules, telemetry};
 
 /// Every setting, by concern.
-pub const SETTINGS: [(&str, &[Setting]); 7] = [
+pub const SETTINGS: [(&str, &[Setting]); 8] = [
     ("API", api::SETTINGS),
     ("Identity", identity::SETTINGS),
     ("Database", database::SETTINGS),
@@ -12,6 +12,7 @@ pub const SETTINGS: [(&str, &[Setting]); 7] = [
     ("Telemetry", telemetry::SETTINGS),
     ("Retention", retention::SETTINGS),
     ("Schedules", schedules::SETTINGS),
+    ("Outbound connections", outbound::SETTINGS),
 ];
 
 /// Every setting.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::config::ConfigError;
+use crate::dialer::AuthoritiesError;
 use crate::identity::{DevelopmentError, IssuersError, KeySetError};
 use crate::store::{ConnectError, MigrateError};
 use crate::vault::{KeyError, VaultError};
@@ -27,6 +28,9 @@ pub enum StartError {
     /// The directory has no rules of time zones.
     #[error("cannot read time zones in {}", .0.display())]
     TimeZones(PathBuf, #[source] jiff::Error),
+    /// The additional certificate authorities cannot be used.
+    #[error("outbound connections")]
+    Authorities(#[from] AuthoritiesError),
     /// The keys cannot be loaded or created.
     #[error("keys")]
     Keys(#[from] KeyError),

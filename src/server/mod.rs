@@ -86,8 +86,9 @@ impl Server {
         lifecycle.spawn_critical("admin listener", serving);
 
         let clock = Clock::default();
+        let dialer = startup::outbound::dialer(&config.outbound)?;
         let app = open_app(config, &clock, &lifecycle).await?;
-        let (verifier, issuer_keys) = startup::identity::verifier(&config.api.exposure).await?;
+        let (verifier, issuer_keys) = startup::identity::verifier(&config.api.exposure, &dialer).await?;
         let admission = Arc::new(Admission::default());
         // Not set before: the gauges are new.
         let _ = gauges.set(Gauges::new(app.clone(), Arc::clone(&admission)));
