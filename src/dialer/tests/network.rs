@@ -1,7 +1,5 @@
 //! TCP connections: allowances, changing answers of a resolver, and timeouts.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::*;
@@ -95,7 +93,12 @@ async fn a_resolver_that_does_not_answer_times_out() {
     let start = Instant::now();
     let error = network.connect(NAME, 22).await.unwrap_err();
     assert!(matches!(&error, DialError::Connect { cause, .. } if cause.kind() == io::ErrorKind::TimedOut), "{error}");
-    assert_eq!(start.elapsed().as_secs(), Duration::from_secs(10).as_secs());
+    assert_eq!(start.elapsed().as_secs(), 10);
+    let client = network.http_client(HttpOptions::default()).unwrap();
+    let request = client.get(format!("https://{NAME}/")).build().unwrap();
+    let (start, error) = (Instant::now(), client.execute(request).await.unwrap_err());
+    assert!(matches!(&error, DialError::Connect { cause, .. } if cause.kind() == io::ErrorKind::TimedOut), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 10);
 }
 
 #[tokio::test]

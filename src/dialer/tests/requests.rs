@@ -172,9 +172,9 @@ async fn a_response_that_does_not_arrive_or_end_times_out() {
     let address = silent.local_addr().unwrap();
     let client = network(&[address], resolver([])).http_client(options.clone()).unwrap();
     let error = get(&client, &format!("https://{address}/")).await.unwrap_err();
-    let is_timeout = |error: &DialError| match error {
-        DialError::Exchange { cause, .. } | DialError::Connect { cause, .. } => cause.kind() == io::ErrorKind::TimedOut,
-        _ => false,
+    let is_timeout = |error: &DialError| {
+        let (DialError::Exchange { cause, .. } | DialError::Connect { cause, .. }) = error else { return false };
+        cause.kind() == io::ErrorKind::TimedOut
     };
     assert!(is_timeout(&error), "{error}");
     assert_eq!(error.code(), FailureCode::DestinationUnreachable);
