@@ -9,6 +9,7 @@
 //! | [`catalog`] | the connection types, one data file each, and the checks against them |
 //! | [`vault`] | seals and opens credentials |
 //! | [`identity`] | verifies tokens |
+//! | [`dialer`] | every outbound connection, except to the database and the telemetry collector; checks addresses |
 //! | [`store`] | the database; the only module that uses SeaORM |
 //! | [`app`] | the operations, one file per RPC or per pair of RPCs; enforces the rules of the domain |
 //! | [`background`] | background tasks and their supervisor |
@@ -18,7 +19,8 @@
 //!
 //! # Dependencies
 //!
-//! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog}`.
+//! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog}`,
+//! `identity → dialer`.
 //! `server` wires these modules together, and `cli → server`; no module depends on these two, and only they depend on
 //! `config` and `telemetry`. Every module may depend on `model`. Files do not import each other in cycles.
 //! `tests/it/architecture` enforces all of this.
@@ -41,6 +43,7 @@
 //!   the keys and metrics read all organizations.
 //! - A credential is sealed before it is stored, and bound to the destination that it may be sent to. No response message
 //!   has a field for it.
+//! - A connection to what a caller names goes to a checked address: one that is public or that the operator permits.
 //!
 //! # Glossary
 //!

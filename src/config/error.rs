@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a configuration cannot be used. It names settings and files, never a value: that may be a secret.
+/// Why a configuration cannot be used. It names settings and files, and never a value that may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A key that is not a setting.
@@ -19,6 +19,18 @@ pub enum ConfigError {
     BadValue {
         /// Key of the setting.
         key: &'static str,
+        /// Accepted values.
+        expected: &'static str,
+        /// Where the value was found.
+        location: String,
+    },
+    /// An entry of a list that cannot be parsed. Such lists hold no secrets.
+    #[error("configuration: the entry `{entry}` of `{key}` must be {expected} (from {location})")]
+    BadEntry {
+        /// Key of the setting.
+        key: &'static str,
+        /// The entry.
+        entry: String,
         /// Accepted values.
         expected: &'static str,
         /// Where the value was found.

@@ -10,6 +10,7 @@ mod error;
 mod flags;
 mod identity;
 mod keys;
+mod outbound;
 mod print;
 mod retention;
 mod runs;
@@ -30,6 +31,7 @@ pub use error::ConfigError;
 pub use flags::Flags;
 pub use identity::{Identity, JwtConfig, KeySetLocation};
 pub use keys::{KeyLocation, KeysConfig};
+pub use outbound::OutboundConfig;
 pub use print::{effective, reference};
 pub use retention::RetentionConfig;
 pub use runs::RunsConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub time_zone_data: TimeZoneData,
     /// Whether and how this replica runs exports.
     pub runs: RunsConfig,
+    /// What outbound connections may reach and trust.
+    pub outbound: OutboundConfig,
 }
 
 impl Config {
@@ -79,6 +83,7 @@ impl Config {
             retention: RetentionConfig::parse(values)?,
             time_zone_data: TimeZoneData::parse(values)?,
             runs: RunsConfig::parse(values)?,
+            outbound: OutboundConfig::parse(values)?,
         })
     }
 }

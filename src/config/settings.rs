@@ -1,10 +1,10 @@
 //! Every setting, by concern.
 
 use super::setting::Setting;
-use super::{api, database, deliveries, identity, keys, retention, runs, schedules, telemetry};
+use super::{api, database, deliveries, identity, keys, outbound, retention, runs, schedules, telemetry};
 
 /// Every setting, by concern.
-pub const SETTINGS: [(&str, &[Setting]); 9] = [
+pub const SETTINGS: [(&str, &[Setting]); 10] = [
     ("API", api::SETTINGS),
     ("Identity", identity::SETTINGS),
     ("Database", database::SETTINGS),
@@ -14,6 +14,7 @@ pub const SETTINGS: [(&str, &[Setting]); 9] = [
     ("Schedules", schedules::SETTINGS),
     ("Runs", runs::SETTINGS),
     ("Deliveries", deliveries::SETTINGS),
+    ("Outbound connections", outbound::SETTINGS),
 ];
 
 /// Every setting.

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Parser as _;
 
 use super::*;
-use crate::model::Role;
+use crate::model::{OutboundAllowance, Role};
 
 #[derive(clap::Parser)]
 struct Command {
@@ -170,6 +170,33 @@ fn the_keys_of_the_embedded_default_are_made_by_the_server_alone() {
     assert!(matches!(location(&[("key_dir", "keys")]), KeyLocation::Directory));
     assert!(matches!(location(&[("database_url", "sqlite:other.db")]), KeyLocation::Directory));
     assert!(matches!(location(&[("keys", "k1=c2VjcmV0")]), KeyLocation::Inline(_)));
+}
+
+#[test]
+fn allowed_destinations_are_parsed_and_a_bad_entry_is_named() {
+    let allowed = |text| parse(&[("outbound_allowed", text)]).map(|config| config.outbound.allowed);
+    assert_eq!(parse(&[]).unwrap().outbound, OutboundConfig::default());
+    assert_eq!(allowed("").unwrap(), []);
+    let found = allowed("*=10.0.0.0/8:443, acme=[fd00::/8]:5432").unwrap();
+    let expected = ["*=10.0.0.0/8:443", "acme=[fd00::/8]:5432"].map(|entry| OutboundAllowance::parse(entry).unwrap());
+    assert_eq!(found, expected);
+    for (text, entry) in [
+        ("*=10.0.0.0/8,acme=10.0.0.1/8", "acme=10.0.0.1/8"),
+        ("*=10.0.0.0/8,", ""),
+        ("minio.internal:9000", "minio.internal:9000"),
+        ("*=fd00::/8:443", "*=fd00::/8:443"),
+    ] {
+        let error = allowed(text).err().unwrap().to_string();
+        let start = format!("configuration: the entry `{entry}` of `outbound_allowed` must be ");
+        assert!(error.starts_with(&start) && error.ends_with(" (from code)"), "{error}");
+    }
+    for (number, accepted) in [(1000, true), (1001, false)] {
+        assert_eq!(parse(&[("outbound_allowed", &vec!["*=10.0.0.1"; number].join(","))]).is_ok(), accepted, "{number}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = file(folder.path(), "a.toml", "[outbound]\nallowed = 'acme=10.0.0.5:22'\nca_file = 'ca.pem'");
+    let config = Config::parse(&read(&["--config", &config], &[]).unwrap()).unwrap();
+    assert_eq!((config.outbound.allowed.len(), config.outbound.ca_file), (1, Some(PathBuf::from("ca.pem"))));
 }
 
 #[test]

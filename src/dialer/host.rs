@@ -29,7 +29,8 @@ impl Host {
             return None;
         }
         let url = Url::parse(&format!("http://{text}/")).ok()?;
-        let name = url.host_str().filter(|name| name.trim_end_matches('.').len() <= MAX_NAME_BYTES)?;
+        let is_name = |name: &&str| (1..=MAX_NAME_BYTES).contains(&name.trim_end_matches('.').len());
+        let name = url.host_str().filter(is_name)?;
         match name.parse() {
             Ok(address) => Some(Self::Address(address)),
             Err(_) => Some(Self::Name(name.to_owned())),

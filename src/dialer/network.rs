@@ -167,7 +167,7 @@ impl Network {
 /// Connects to the first address that accepts. Each has an equal share of the time that is left.
 async fn connect_in_order(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut failure = timed_out();
-    for (address, left) in addresses.iter().zip((1..=MAX_ADDRESSES.min(addresses.len())).rev()) {
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
         match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {

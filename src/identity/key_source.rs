@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Method, Request, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
 use super::jwk::{self, VerificationKey};
+use crate::dialer::{DialError, Dialer, HttpClient, HttpOptions};
 
 /// The timeout of a fetch, including the connection.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,6 +32,8 @@ pub enum KeySource {
         url: String,
         /// Adds headers with the trace context to each request.
         headers: fn(&mut HeaderMap),
+        /// Opens the connections.
+        dialer: Dialer,
     },
     /// The key set itself, which never changes.
     Fixed(String),
@@ -51,13 +54,8 @@ pub enum KeySetError {
     #[error("the URL of the key set must start with https:// or http://, have a host and no user information")]
     Url,
     /// The fetch failed.
-    #[error("cannot fetch the key set from {host}: {cause}")]
-    Fetch {
-        /// The host of the URL.
-        host: String,
-        /// The error, without the URL.
-        cause: reqwest::Error,
-    },
+    #[error("cannot fetch the key set: {0}")]
+    Fetch(DialError),
     /// The response did not have status 200.
     #[error("cannot fetch the key set from {host}: HTTP status {status}")]
     Status {
@@ -80,7 +78,7 @@ pub enum KeySetError {
 /// A validated source, with its HTTP client.
 pub(super) enum Source {
     File(PathBuf),
-    Url { client: Client, url: Url, headers: fn(&mut HeaderMap) },
+    Url { client: HttpClient, url: Url, headers: fn(&mut HeaderMap) },
     Fixed(String),
 }
 
@@ -97,7 +95,7 @@ impl Source {
     pub(super) fn new(source: KeySource) -> Result<Self, KeySetError> {
         match source {
             KeySource::File(path) => Ok(Self::File(path)),
-            KeySource::Url { url, headers } => open_client(&url, headers),
+            KeySource::Url { url, headers, dialer } => open_client(&dialer, &url, headers),
             KeySource::Fixed(json) => Ok(Self::Fixed(json)),
         }
     }
@@ -125,19 +123,14 @@ impl Source {
     }
 }
 
-fn open_client(url: &str, headers: fn(&mut HeaderMap)) -> Result<Source, KeySetError> {
+fn open_client(dialer: &Dialer, url: &str, headers: fn(&mut HeaderMap)) -> Result<Source, KeySetError> {
     let url = Url::parse(url).map_err(|_| KeySetError::Url)?;
     let anonymous = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "https" | "http") || !url.has_host() || !anonymous {
         return Err(KeySetError::Url);
     }
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .timeout(FETCH_TIMEOUT)
-        .https_only(url.scheme() == "https")
-        .build()
-        .map_err(|cause| fetch_error(&url, cause))?;
+    let options = HttpOptions { timeout: Some(FETCH_TIMEOUT), ..HttpOptions::default() };
+    let client = dialer.operator_client(&url, options).map_err(KeySetError::Fetch)?;
     Ok(Source::Url { client, url, headers })
 }
 
@@ -152,15 +145,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, KeySetError> {
 }
 
 /// Downloads a key set. Stops when the body exceeds [`MAX_KEY_SET_BYTES`].
-async fn download(client: &Client, url: &Url, headers: fn(&mut HeaderMap)) -> Result<Vec<u8>, KeySetError> {
-    let mut request = client.get(url.clone()).build().map_err(|cause| fetch_error(url, cause))?;
+async fn download(client: &HttpClient, url: &Url, headers: fn(&mut HeaderMap)) -> Result<Vec<u8>, KeySetError> {
+    let mut request = Request::new(Method::GET, url.clone());
     headers(request.headers_mut());
-    let mut response = client.execute(request).await.map_err(|cause| fetch_error(url, cause))?;
+    let mut response = client.execute(request).await.map_err(KeySetError::Fetch)?;
     if response.status() != StatusCode::OK {
         return Err(KeySetError::Status { host: host(url), status: response.status() });
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|cause| fetch_error(url, cause))? {
+    while let Some(chunk) = response.chunk().await.map_err(|cause| fetch_error(url, &cause))? {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_KEY_SET_BYTES {
             return Err(KeySetError::TooLarge);
@@ -169,9 +162,9 @@ async fn download(client: &Client, url: &Url, headers: fn(&mut HeaderMap)) -> Re
     Ok(body)
 }
 
-/// Removes the URL from the error, because its query may contain what must not be logged.
-fn fetch_error(url: &Url, cause: reqwest::Error) -> KeySetError {
-    KeySetError::Fetch { host: host(url), cause: cause.without_url() }
+/// The error without the URL, because its query may contain what must not be logged.
+fn fetch_error(url: &Url, cause: &reqwest::Error) -> KeySetError {
+    KeySetError::Fetch(DialError::from_reqwest(&host(url), cause))
 }
 
 fn host(url: &Url) -> String {

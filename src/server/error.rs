@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::config::ConfigError;
+use crate::dialer::AuthoritiesError;
 use crate::identity::{DevelopmentError, IssuersError, KeySetError};
 use crate::store::{ConnectError, MigrateError};
 use crate::vault::{KeyError, VaultError};
@@ -30,6 +31,9 @@ pub enum StartError {
     /// The root of local directories cannot be used.
     #[error("cannot use {} as local_directory_root", .0.display())]
     LocalDirectory(PathBuf, #[source] std::io::Error),
+    /// The additional certificate authorities cannot be used.
+    #[error("outbound connections")]
+    Authorities(#[from] AuthoritiesError),
     /// The keys cannot be loaded or created.
     #[error("keys")]
     Keys(#[from] KeyError),

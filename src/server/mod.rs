@@ -94,8 +94,9 @@ impl Server {
         lifecycle.spawn_critical("admin listener", serving);
 
         let clock = Clock::default();
-        let app = open_app(config, &clock, &lifecycle).await?;
-        let (verifier, issuer_keys) = startup::identity::verifier(&config.api.exposure).await?;
+        let dialer = startup::outbound::dialer(&config.outbound)?;
+        let app = open_app(config, &clock, &dialer, &lifecycle).await?;
+        let (verifier, issuer_keys) = startup::identity::verifier(&config.api.exposure, &dialer).await?;
         let admission = Arc::new(Admission::default());
         // Not set before: the gauges are new.
         let _ = gauges.set(Gauges::new(app.clone(), Arc::clone(&admission)));
@@ -198,7 +199,7 @@ impl Server {
 }
 
 /// Opens catalog, database and keys, and builds the application on them.
-async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App, StartError> {
+async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &Lifecycle) -> Result<App, StartError> {
     let catalog = Catalog::load(config.catalog_dir.as_deref())?;
     let time_zones = startup::time_zones::open(&config.time_zone_data)?;
     tracing::info!(release = time_zones.release(), "loaded time zone data");
@@ -231,7 +232,7 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     let delivery = DeliveryParts {
         datasets,
         engine: startup::runs::engine(&config.runs),
-        destinations: Destinations::new(Dialer::default(), clock.clone(), root),
+        destinations: Destinations::new(dialer.clone(), clock.clone(), root),
     };
     Ok(App::new(Parts { store, catalog, vault, delivery, hasher, schedules, clock: clock.clone(), tasks, stop }))
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use tokio::time::Instant;
 
 use super::*;
+use crate::dialer::Dialer;
 use crate::identity::jwk::parse_set;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -35,7 +36,7 @@ impl Server {
     }
 
     fn url(&self) -> KeySource {
-        KeySource::Url { url: format!("http://{}/keys", self.address), headers: |_| {} }
+        KeySource::Url { url: format!("http://{}/keys", self.address), headers: |_| {}, dialer: Dialer::default() }
     }
 
     fn requests(&self) -> usize {
@@ -200,7 +201,11 @@ async fn invalid_responses_are_not_loaded() {
 #[tokio::test]
 async fn a_fetch_from_an_issuer_that_does_not_respond_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = KeySource::Url { url: format!("http://{}/keys", listener.local_addr().unwrap()), headers: |_| {} };
+    let url = KeySource::Url {
+        url: format!("http://{}/keys", listener.local_addr().unwrap()),
+        headers: |_| {},
+        dialer: Dialer::default(),
+    };
     let start = Instant::now();
     assert!(KeySet::load(url, MINUTE).await.is_err());
     assert!(start.elapsed() < FETCH_TIMEOUT * 2);
@@ -209,7 +214,11 @@ async fn a_fetch_from_an_issuer_that_does_not_respond_times_out() {
 #[tokio::test]
 async fn invalid_urls_are_refused() {
     for url in ["", "keys", "ftp://issuer.example/", "file:///etc/passwd", "https://user:secret@issuer.example/"] {
-        let error = KeySet::load(KeySource::Url { url: url.to_owned(), headers: |_| {} }, MINUTE).await.err().unwrap();
+        let error =
+            KeySet::load(KeySource::Url { url: url.to_owned(), headers: |_| {}, dialer: Dialer::default() }, MINUTE)
+                .await
+                .err()
+                .unwrap();
         assert!(matches!(error, KeySetError::Url), "{url}");
         assert!(!error.to_string().contains("secret"));
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Exposure, Identity, JwtConfig, KeySetLocation};
+use crate::dialer::Dialer;
 use crate::identity::{DevelopmentIdentity, Issuer, IssuerSettings, KeySet, KeySource, Verifier};
 use crate::server::error::StartError;
 use crate::telemetry::inject_trace_context;
@@ -11,20 +12,22 @@ use crate::telemetry::inject_trace_context;
 const MAX_STALE: Duration = Duration::from_hours(24);
 
 /// The verifier, and the keys of an issuer, which a background task refreshes.
-pub async fn verifier(exposure: &Exposure) -> Result<(Verifier, Option<KeySet>), StartError> {
+pub async fn verifier(exposure: &Exposure, dialer: &Dialer) -> Result<(Verifier, Option<KeySet>), StartError> {
     match exposure {
         Exposure::Loopback { identity: Identity::Development { data_dir }, .. } => {
             Ok((DevelopmentIdentity::open(data_dir)?.verifier().await?, None))
         }
         Exposure::Loopback { identity: Identity::Jwt(jwt), .. } | Exposure::Network { identity: jwt, .. } => {
-            issuer(jwt).await
+            issuer(jwt, dialer).await
         }
     }
 }
 
-async fn issuer(jwt: &JwtConfig) -> Result<(Verifier, Option<KeySet>), StartError> {
+async fn issuer(jwt: &JwtConfig, dialer: &Dialer) -> Result<(Verifier, Option<KeySet>), StartError> {
     let source = match &jwt.key_set {
-        KeySetLocation::Url(url) => KeySource::Url { url: url.clone(), headers: inject_trace_context },
+        KeySetLocation::Url(url) => {
+            KeySource::Url { url: url.clone(), headers: inject_trace_context, dialer: dialer.clone() }
+        }
         KeySetLocation::File(path) => KeySource::File(path.clone()),
     };
     let keys = KeySet::load(source, MAX_STALE).await?;

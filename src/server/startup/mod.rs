@@ -1,8 +1,10 @@
-//! Startup before listening: keys, identity, schema, time zones, the root of local directories.
+//! Startup before listening: keys, identity, schema, time zones, outbound connections, the root of local directories, and
+//! the parts that run exports.
 
 pub mod identity;
 pub mod keys;
 pub mod local_directory;
+pub mod outbound;
 pub mod runs;
 pub mod schema;
 pub mod time_zones;

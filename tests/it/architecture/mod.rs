@@ -1,8 +1,9 @@
-//! The architecture: imports, lengths of files and functions, the only file that attaches exports, and one
-//! cryptographic backend.
+//! The architecture: imports, outbound connections, lengths of files and functions, the only file that attaches exports,
+//! and one cryptographic backend.
 
 mod descriptors;
 mod imports;
+mod outbound;
 mod sizes;
 
 use std::collections::BTreeMap;

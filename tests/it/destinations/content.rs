@@ -46,6 +46,7 @@ impl Content {
     /// The attempt of a run that delivers it.
     pub fn delivery(&self, run: Uuid, attempt: u32) -> Delivery {
         Delivery {
+            repeatable: true,
             run,
             attempt,
             export: ResourceId::parse("weekly").expect("an id"),
