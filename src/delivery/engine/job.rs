@@ -16,6 +16,7 @@ use crate::model::{DatasetField, FailureCode, FieldType, PayloadTable, Transform
 /// Tables to read and the files to make of them.
 pub struct Job {
     pub(super) tables: Vec<(Arc<TablePlan>, TableContent)>,
+    has_one_table: bool,
     /// How the rows are encoded: the settings, or for a preview the same without compression.
     pub(super) encoding: EncodingSettings,
     pub(super) limit: Option<PreviewLimit>,
@@ -93,7 +94,8 @@ impl Job {
         }
         problems.into_result()?;
         let encoding = if limit.is_some() { as_text(settings.clone()) } else { settings.clone() };
-        Ok(Self { tables: planned, encoding, limit, settings, layout })
+        let has_one_table = planned.len() == 1;
+        Ok(Self { tables: planned, has_one_table, encoding, limit, settings, layout })
     }
 
     /// A manifest of the job without files; [`Manifest::add_file`] adds them.
@@ -129,7 +131,7 @@ impl Job {
 
     /// Whether the job makes one file, whatever the number of rows.
     pub fn is_single_file(&self) -> bool {
-        self.tables.len() == 1 && !self.settings.splits_files()
+        self.has_one_table && !self.settings.splits_files()
     }
 
     /// Whether the text of Parquet files is shown, which can have numbers that JSON cannot represent.

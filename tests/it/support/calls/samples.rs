@@ -57,6 +57,21 @@ pub const SAMPLES: &[Sample] = &[
         ADMINS,
         r#"{"name": "{connection}", "members": ["user:bea"]}"#,
     ),
+    sample(
+        "outflow.v1.ConnectionService/TestConnection",
+        ADMINS,
+        r#"{
+            "parent": "{parent}",
+            "connection": {
+                "name": "{connection}",
+                "connection_type": "connectionTypes/sftp",
+                "properties": {
+                    "host": "127.0.0.1", "port": 1, "username": "outflow", "directory": "in",
+                    "host_key": "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+                }
+            }
+        }"#,
+    ),
     sample("outflow.v1.ConnectionService/RotateConnectionCredential", ADMINS, r#"{"name": "{connection}"}"#),
     sample("outflow.v1.ConnectionService/RevokeConnectionCredential", ADMINS, r#"{"name": "{connection}"}"#),
     sample(
@@ -114,6 +129,7 @@ pub const SAMPLES: &[Sample] = &[
             "count": 3
         }"#,
     ),
+    sample("outflow.v1.ExportService/PreviewExport", USERS, r#"{"parent": "{parent}", "name": "{export}", "rows": 2}"#),
     sample("outflow.v1.ExportService/RunExport", USERS, r#"{"name": "{export}"}"#),
     sample("outflow.v1.ExportService/BatchRunExports", USERS, r#"{"parent": "{parent}", "names": ["{export}"]}"#),
     sample("outflow.v1.ExportService/GetExportRun", VIEWERS, r#"{"name": "{run}"}"#),
