@@ -61,9 +61,37 @@ pub enum FieldType {
     Unsupported,
 }
 
+impl FieldType {
+    /// The name of the type in the API, for errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "BOOLEAN",
+            Self::Integer => "INTEGER",
+            Self::Double => "DOUBLE",
+            Self::Decimal { .. } => "DECIMAL",
+            Self::String => "STRING",
+            Self::Bytes => "BYTES",
+            Self::Date => "DATE",
+            Self::Time => "TIME",
+            Self::Timestamp => "TIMESTAMP",
+            Self::Unsupported => "UNSUPPORTED",
+        }
+    }
+
+    /// Whether values have one exact text, which can be hashed. Doubles have several, bytes none.
+    pub fn has_exact_text(self) -> bool {
+        !matches!(self, Self::Double | Self::Bytes | Self::Unsupported)
+    }
+}
+
 impl Dataset {
     /// Resource name: `organizations/{organization}/datasets/{table}`.
     pub fn name(&self) -> String {
         format!("organizations/{}/datasets/{}", self.organization, self.table)
+    }
+
+    /// The field with this name.
+    pub fn field(&self, name: &str) -> Option<&DatasetField> {
+        self.fields.iter().find(|field| field.name == name)
     }
 }

@@ -11,11 +11,13 @@ mod cursor;
 mod dataset;
 mod error;
 mod export;
+mod filter_value;
 mod id;
 pub mod json;
 pub mod limits;
 pub mod page;
 mod payload;
+mod payload_check;
 mod run;
 pub mod schedule;
 mod secret;
@@ -39,9 +41,11 @@ pub use export::{
     Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, ReleaseCause,
     due_time_after,
 };
+pub use filter_value::{FilterMismatch, FilterValue, TypedFilter, parse_decimal};
 pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
+pub use payload_check::{KnownDatasets, close_matches};
 pub use run::FailureCode;
 pub use secret::{CredentialSecret, SealedSecret, Secret};
