@@ -18,7 +18,8 @@
 //!
 //! # Dependencies
 //!
-//! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog}`.
+//! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`,
+//! `app → {store, vault, catalog, delivery}`.
 //! `server` wires these modules together, and `cli → server`; no module depends on these two, and only they depend on
 //! `config` and `telemetry`. Every module may depend on `model`. Files do not import each other in cycles.
 //! `tests/it/architecture` enforces all of this.

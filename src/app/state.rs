@@ -12,6 +12,7 @@ use super::connections::ConnectionWatcher;
 use super::denied_attempts::DeniedAttempts;
 use super::streams::StreamPermits;
 use crate::catalog::{Catalog, ConnectionType};
+use crate::delivery::datasets::Datasets;
 use crate::model::schedule::ScheduleCompiler;
 use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
 use crate::store::{Scope, Store, credentials};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub hasher: RequestHasher,
     /// Compiles and validates schedules.
     pub schedules: ScheduleCompiler,
+    /// The tables that can be exported.
+    pub datasets: Datasets,
     /// The clock for informational times.
     pub clock: Clock,
     /// Tracks the tasks of streams and of flushes.
@@ -94,6 +97,11 @@ impl App {
     /// Compiles and validates schedules.
     pub fn schedules(&self) -> &ScheduleCompiler {
         &self.0.parts.schedules
+    }
+
+    /// The tables that can be exported.
+    pub fn datasets(&self) -> &Datasets {
+        &self.0.parts.datasets
     }
 
     /// The database.

@@ -5,6 +5,7 @@
 
 mod api;
 mod database;
+mod datasets;
 mod error;
 mod flags;
 mod identity;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 
 pub use api::{ApiConfig, Exposure, NetworkTls, TlsFiles};
 pub use database::{DatabaseConfig, Location, Migrate};
+pub use datasets::{DatasetSource, DatasetsConfig, DefaultSource};
 pub use error::ConfigError;
 pub use flags::Flags;
 pub use identity::{Identity, JwtConfig, KeySetLocation};
@@ -45,6 +47,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The keys that seal credentials.
     pub keys: KeysConfig,
+    /// The sources of datasets.
+    pub datasets: DatasetsConfig,
     /// The directory with more connection types.
     pub catalog_dir: Option<PathBuf>,
     /// Logs and traces.
@@ -63,6 +67,7 @@ impl Config {
         Ok(Self {
             api: ApiConfig::parse(values, &data_dir)?,
             keys: KeysConfig::parse(values, &data_dir, &database)?,
+            datasets: DatasetsConfig::parse(values, &data_dir, &database)?,
             database,
             data_dir,
             catalog_dir: values.get("catalog_dir")?,

@@ -122,6 +122,9 @@ fn to_status(error: Error) -> StatusBuilder {
                 Unavailable::IdentityKeys => {
                     (Reason::IdentityKeysUnavailable, "tokens cannot be verified at the moment; retry later")
                 }
+                Unavailable::Dataset => {
+                    (Reason::DatasetUnavailable, "the source of the datasets is unavailable; retry later")
+                }
                 Unavailable::Draining => (Reason::Draining, "the server is shutting down; retry on another server"),
             };
             StatusBuilder::new(Code::Unavailable, reason, message).retry(LONG_RETRY_DELAY)
@@ -330,6 +333,7 @@ fn kind_name(kind: ResourceKind) -> &'static str {
         ResourceKind::ConnectionType => "outflow.v1.ConnectionType",
         ResourceKind::Connection => "outflow.v1.Connection",
         ResourceKind::Export => "outflow.v1.Export",
+        ResourceKind::Dataset => "outflow.v1.Dataset",
     }
 }
 

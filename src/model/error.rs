@@ -93,6 +93,8 @@ pub enum ResourceKind {
     Connection,
     /// `organizations/*/exports/*`
     Export,
+    /// `organizations/*/datasets/*`
+    Dataset,
 }
 
 /// An export that blocks the deletion of a connection, as listed in the error.
@@ -170,6 +172,8 @@ pub enum Unavailable {
     Database,
     /// The signing keys of the issuer are not available.
     IdentityKeys,
+    /// The source of the datasets does not respond.
+    Dataset,
     /// The server is shutting down.
     Draining,
 }
@@ -255,6 +259,7 @@ impl fmt::Display for Error {
             Self::Exhausted(Exhausted::RateLimited) => formatter.write_str("rate limited"),
             Self::Unavailable(Unavailable::Database) => formatter.write_str("database unavailable"),
             Self::Unavailable(Unavailable::IdentityKeys) => formatter.write_str("issuer keys unavailable"),
+            Self::Unavailable(Unavailable::Dataset) => formatter.write_str("datasets unavailable"),
             Self::Unavailable(Unavailable::Draining) => formatter.write_str("shutting down"),
             Self::DeadlineExceeded => formatter.write_str("deadline exceeded"),
             Self::Internal(cause) => {

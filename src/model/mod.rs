@@ -32,7 +32,7 @@ pub use connection::{
 };
 pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX};
 pub use cursor::Cursor;
-pub use dataset::{Dataset, DatasetField, FieldType};
+pub use dataset::{Dataset, DatasetField, DatasetName, FieldType, is_dataset_name};
 pub use error::{
     Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result, Unavailable,
     Violations,

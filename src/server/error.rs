@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::config::ConfigError;
+use crate::delivery::datasets::SourceError;
 use crate::identity::{DevelopmentError, IssuersError, KeySetError};
 use crate::store::{ConnectError, MigrateError};
 use crate::vault::{KeyError, VaultError};
@@ -27,6 +28,12 @@ pub enum StartError {
     /// The directory has no rules of time zones.
     #[error("cannot read time zones in {}", .0.display())]
     TimeZones(PathBuf, #[source] jiff::Error),
+    /// A source of datasets is misconfigured.
+    #[error("sources of datasets")]
+    Datasets(#[from] SourceError),
+    /// The sample dataset cannot be written.
+    #[error("cannot write the sample dataset")]
+    Sample(#[source] std::io::Error),
     /// The keys cannot be loaded or created.
     #[error("keys")]
     Keys(#[from] KeyError),

@@ -69,6 +69,7 @@ pub struct Observability {
 /// Checks as much of a configuration as is possible without opening anything.
 pub fn check(config: &Config) -> Result<(), StartError> {
     Catalog::load(config.catalog_dir.as_deref())?;
+    startup::datasets::parse(&config.datasets)?;
     Ok(store::check_url(&config.database.url())?)
 }
 
@@ -178,6 +179,7 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     tracing::info!(release = time_zones.release(), "loaded time zone data");
     let database = DatabaseSettings { url: config.database.url(), max_connections: config.database.max_connections };
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
+    let datasets = startup::datasets::open(&config.datasets).await?;
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
     let vault = Vault::new(startup::keys::open(&config.keys)?);
     if config.database.migrate == Migrate::Auto && !store.schema_state().await?.applied.is_empty() {
@@ -188,5 +190,5 @@ async fn open_app(config: &Config, clock: &Clock, lifecycle: &Lifecycle) -> Resu
     let hasher = startup::keys::prepare(&store, &vault).await?;
     let (tasks, stop) = (lifecycle.tasks().clone(), lifecycle.stop_token().clone());
     let schedules = ScheduleCompiler::new(time_zones);
-    Ok(App::new(Parts { store, catalog, vault, hasher, schedules, clock: clock.clone(), tasks, stop }))
+    Ok(App::new(Parts { store, catalog, vault, hasher, schedules, datasets, clock: clock.clone(), tasks, stop }))
 }

@@ -24,12 +24,12 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Recently read blocks of all objects. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct BlockCache {
+pub struct BlockCache {
     blocks: Cache<(Arc<str>, u64), Bytes>,
 }
 
 impl BlockCache {
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let weigh = |_: &(Arc<str>, u64), block: &Bytes| u32::try_from(block.len()).unwrap_or(u32::MAX);
         let blocks = Cache::builder().max_capacity(MAX_CACHED_BYTES).weigher(weigh);
         Self { blocks: blocks.time_to_idle(Duration::from_secs(60)).build() }
@@ -37,7 +37,7 @@ impl BlockCache {
 }
 
 /// An object, pinned to its etag.
-pub(super) struct ObjectFile {
+pub struct ObjectFile {
     store: Arc<dyn ObjectStore>,
     meta: ObjectMeta,
     path: PathBuf,
@@ -48,7 +48,7 @@ pub(super) struct ObjectFile {
 
 impl ObjectFile {
     /// An object below `location`, the URL of the source, which makes its key in the cache unique.
-    pub(super) fn new(
+    pub fn new(
         location: &str,
         store: Arc<dyn ObjectStore>,
         meta: ObjectMeta,
@@ -60,20 +60,25 @@ impl ObjectFile {
         Self { store, meta, path, key, cache, runtime }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn size(&self) -> u64 {
+    /// Location, path and identity.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub fn size(&self) -> u64 {
         self.meta.size
     }
 
-    pub(super) fn identity(&self) -> String {
+    pub fn identity(&self) -> String {
         identity(&self.meta)
     }
 
     /// Reads shorter than a block come from blocks, so that the many small reads of a page reader become few requests.
-    pub(super) fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, DeliveryError> {
+    pub fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, DeliveryError> {
         let end = offset + length as u64;
         if length as u64 >= BLOCK_BYTES {
             return self.fetch(offset, end);
@@ -147,7 +152,7 @@ fn index(offset: u64) -> usize {
 }
 
 /// What went wrong, without the text of the response.
-pub(super) fn describe(error: &object_store::Error) -> &'static str {
+pub fn describe(error: &object_store::Error) -> &'static str {
     use object_store::Error as E;
     match error {
         E::NotFound { .. } => "not found",

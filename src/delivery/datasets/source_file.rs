@@ -90,6 +90,14 @@ impl SourceFile {
         }
     }
 
+    /// A text that is different for another file, and after a change of the file.
+    pub(super) fn key(&self) -> String {
+        match &self.content {
+            Content::Local(file) => format!("{} {}", file.path.display(), self.identity()),
+            Content::Object(file) => file.key().to_owned(),
+        }
+    }
+
     /// A text that is different after a change of the file.
     pub fn identity(&self) -> String {
         match &self.content {
@@ -145,12 +153,13 @@ impl LocalFile {
     /// Reads, and then checks that the file did not change before the end of the read.
     fn read(&self, file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         file.read_exact_at(bytes, offset)?;
-        let found = FileIdentity::of(&file.metadata()?);
-        // A rename or removal changes `changed` (ctime) without changing the bytes of the open file.
-        if (FileIdentity { changed: self.identity.changed, ..found }) == self.identity {
+        let metadata = file.metadata()?;
+        // A rename changes `changed` (ctime) without changing the bytes of the open file.
+        let found = FileIdentity { changed: self.identity.changed, ..FileIdentity::of(&metadata) };
+        if found == self.identity && metadata.nlink() > 0 {
             Ok(())
         } else {
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file changed"))
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file changed or was removed"))
         }
     }
 
@@ -176,6 +185,20 @@ impl fmt::Debug for SourceFile {
 impl Length for SourceFile {
     fn len(&self) -> u64 {
         self.len()
+    }
+}
+
+impl SourceFile {
+    /// The cause of an error of a Parquet reader, if a read of a file failed.
+    pub fn delivery_error(error: &ParquetError) -> Option<DeliveryError> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(found) = error.downcast_ref::<DeliveryError>() {
+                return Some(DeliveryError::new(found.code, found.detail.clone()));
+            }
+            cause = error.source();
+        }
+        None
     }
 }
 

@@ -5,6 +5,7 @@ pub mod audit_events;
 pub mod blocking_exports;
 pub mod connection_types;
 pub mod connections;
+pub mod datasets;
 pub mod exports;
 mod field_mask;
 mod lists;

@@ -1,5 +1,6 @@
 //! Startup before listening: keys, identity, schema, time zones.
 
+pub mod datasets;
 pub mod identity;
 pub mod keys;
 pub mod schema;
