@@ -9,10 +9,11 @@ use protox::prost_reflect::DescriptorPool;
 #[path = "src/grpc/descriptors.rs"]
 mod descriptors;
 
-const PROTOS: [&str; 8] = [
+const PROTOS: [&str; 9] = [
     "outflow/v1/audit_service.proto",
     "outflow/v1/connection.proto",
     "outflow/v1/connection_service.proto",
+    "outflow/v1/dataset.proto",
     "outflow/v1/error_reason.proto",
     "outflow/v1/export.proto",
     "outflow/v1/export_service.proto",

@@ -19,8 +19,8 @@
 //!
 //! # Dependencies
 //!
-//! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog}`,
-//! `identity → dialer`.
+//! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog, delivery}`,
+//! `runs → {app, background, delivery, store, vault, catalog}`, `delivery → {catalog, dialer}`, `identity → dialer`.
 //! `server` wires these modules together, and `cli → server`; no module depends on these two, and only they depend on
 //! `config` and `telemetry`. Every module may depend on `model`. Files do not import each other in cycles.
 //! `tests/it/architecture` enforces all of this.

@@ -7,6 +7,7 @@ mod audit;
 mod audit_events;
 mod connection_types;
 pub mod connections;
+pub mod datasets;
 mod denied_attempts;
 pub mod exports;
 mod mutation;

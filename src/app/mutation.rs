@@ -15,6 +15,12 @@ pub trait Mutation: Send + Sync + 'static {
     /// The result.
     type Response: ReadBack;
 
+    /// Reads what is outside the database and must not be waited for in a transaction. It runs once, before the transaction,
+    /// also for a repeated request.
+    fn prepare(&mut self, _app: &App, _context: &OpContext) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Locks its resources, checks permissions and preconditions, and makes the change. It runs again if the
     /// transaction is retried after a conflict.
     fn apply(&self, tx: &mut MutationTx<'_>) -> impl Future<Output = Result<Affected>> + Send;
@@ -72,7 +78,8 @@ impl App {
     ///
     /// A retried request has no second effect: it returns the current state of what the first one affected. With
     /// `validate_only`, the mutation is executed and rolled back.
-    pub async fn execute<M: Mutation>(&self, context: &OpContext, mutation: M) -> Result<M::Response> {
+    pub async fn execute<M: Mutation>(&self, context: &OpContext, mut mutation: M) -> Result<M::Response> {
+        mutation.prepare(self, context).await;
         let on_success = if context.validate_only { OnSuccess::Rollback } else { OnSuccess::Commit };
         let execution = Execution { app: self.clone(), context: context.clone(), mutation };
         let transaction = self

@@ -15,6 +15,7 @@ use super::runs::RunWatcher;
 use super::streams::StreamPermits;
 use crate::catalog::{Catalog, ConnectionType};
 use crate::delivery::DeliveryParts;
+use crate::delivery::datasets::Datasets;
 use crate::model::schedule::ScheduleCompiler;
 use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
 use crate::store::{Scope, Store, credentials};
@@ -118,6 +119,11 @@ impl App {
     /// The connection types.
     pub fn catalog(&self) -> &Catalog {
         &self.0.parts.catalog
+    }
+
+    /// The tables that can be exported.
+    pub fn datasets(&self) -> &Datasets {
+        &self.0.parts.delivery.datasets
     }
 
     /// The database.

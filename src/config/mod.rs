@@ -5,6 +5,7 @@
 
 mod api;
 mod database;
+mod datasets;
 mod deliveries;
 mod error;
 mod flags;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 
 pub use api::{ApiConfig, Exposure, NetworkTls, TlsFiles};
 pub use database::{DatabaseConfig, Location, Migrate};
+pub use datasets::{DatasetSource, DatasetsConfig, DefaultSource};
 pub use deliveries::{DeliveriesConfig, LocalDirectoryRoot};
 pub use error::ConfigError;
 pub use flags::Flags;
@@ -51,6 +53,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The keys that seal credentials.
     pub keys: KeysConfig,
+    /// The sources of datasets.
+    pub datasets: DatasetsConfig,
     /// The directory with more connection types.
     pub catalog_dir: Option<PathBuf>,
     /// Logs and traces.
@@ -76,6 +80,7 @@ impl Config {
             api: ApiConfig::parse(values, &data_dir)?,
             keys: KeysConfig::parse(values, &data_dir, &database)?,
             deliveries: DeliveriesConfig::parse(values, &data_dir, &database)?,
+            datasets: DatasetsConfig::parse(values, &data_dir, &database)?,
             database,
             data_dir,
             catalog_dir: values.get("catalog_dir")?,

@@ -1,14 +1,15 @@
 //! Every setting, by concern.
 
 use super::setting::Setting;
-use super::{api, database, deliveries, identity, keys, outbound, retention, runs, schedules, telemetry};
+use super::{api, database, datasets, deliveries, identity, keys, outbound, retention, runs, schedules, telemetry};
 
 /// Every setting, by concern.
-pub const SETTINGS: [(&str, &[Setting]); 10] = [
+pub const SETTINGS: [(&str, &[Setting]); 11] = [
     ("API", api::SETTINGS),
     ("Identity", identity::SETTINGS),
     ("Database", database::SETTINGS),
     ("Keys and catalog", keys::SETTINGS),
+    ("Datasets", datasets::SETTINGS),
     ("Telemetry", telemetry::SETTINGS),
     ("Retention", retention::SETTINGS),
     ("Schedules", schedules::SETTINGS),

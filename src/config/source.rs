@@ -210,13 +210,12 @@ fn is_service_link(key: &str, value: &str) -> bool {
 
 /// A table of pairs, as the environment writes it.
 fn join(pairs: &Table) -> Result<String, String> {
-    let is_plain = |text: &str| !text.contains([',', '=']);
     let pair = |(key, value): (&String, &Value)| {
-        let value = scalar(value).filter(|value| is_plain(key) && is_plain(value))?;
+        let value = scalar(value).filter(|value| !key.contains([',', '=']) && !value.contains(','))?;
         Some(format!("{key}={value}"))
     };
     let pairs: Option<Vec<String>> = pairs.iter().map(pair).collect();
-    Ok(pairs.ok_or("a table of pairs must hold strings without `,` and `=`")?.join(","))
+    Ok(pairs.ok_or("a table of pairs must have keys without `,` and `=`, and values without `,`")?.join(","))
 }
 
 fn scalar(value: &Value) -> Option<String> {

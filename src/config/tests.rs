@@ -53,7 +53,10 @@ fn a_file_that_sets_a_key_twice_or_a_pair_with_a_separator_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (text, problem) in [
         ("jwt_issuer = \"a\"\n[jwt]\nissuer = \"b\"", "`jwt_issuer` is set twice"),
-        ("[jwt.role_values]\n\"b=admin,c\" = \"viewer\"", "a table of pairs must hold strings without `,` and `=`"),
+        (
+            "[jwt.role_values]\n\"b=admin,c\" = \"viewer\"",
+            "a table of pairs must have keys without `,` and `=`, and values without `,`",
+        ),
     ] {
         let config = file(folder.path(), "a.toml", text);
         let error = read(&["--config", &config], &[]).err().unwrap().to_string();

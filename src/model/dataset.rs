@@ -1,5 +1,7 @@
 //! Datasets: the tables that an organization can export.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,15 @@ pub struct Dataset {
     pub estimated_bytes: Option<u64>,
     /// Time of the last change that the source knows.
     pub update_time: Option<DateTime<Utc>>,
+}
+
+/// `organizations/{organization}/datasets/{table}`. The table is the rest of the name, which may contain `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatasetName {
+    /// The organization that the dataset belongs to.
+    pub organization: OrganizationId,
+    /// The table.
+    pub table: String,
 }
 
 /// A field of a dataset.
@@ -91,10 +102,16 @@ impl FieldType {
     }
 }
 
+impl fmt::Display for DatasetName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "organizations/{}/datasets/{}", self.organization, self.table)
+    }
+}
+
 impl Dataset {
-    /// Resource name: `organizations/{organization}/datasets/{table}`.
-    pub fn name(&self) -> String {
-        format!("organizations/{}/datasets/{}", self.organization, self.table)
+    /// Its resource name.
+    pub fn name(&self) -> DatasetName {
+        DatasetName { organization: self.organization.clone(), table: self.table.clone() }
     }
 
     /// The field with this name.

@@ -95,6 +95,8 @@ pub enum ResourceKind {
     Export,
     /// `organizations/*/exports/*/runs/*`
     ExportRun,
+    /// `organizations/*/datasets/*`
+    Dataset,
 }
 
 /// An export that blocks the deletion of a connection, as listed in the error.
@@ -215,7 +217,7 @@ pub enum Unavailable {
     /// The signing keys of the issuer are not available.
     IdentityKeys,
     /// The source of the datasets does not respond.
-    Datasets,
+    Dataset,
     /// The server is shutting down.
     Draining,
 }
@@ -301,7 +303,7 @@ impl fmt::Display for Error {
             Self::Exhausted(Exhausted::RateLimited) => formatter.write_str("rate limited"),
             Self::Unavailable(Unavailable::Database) => formatter.write_str("database unavailable"),
             Self::Unavailable(Unavailable::IdentityKeys) => formatter.write_str("issuer keys unavailable"),
-            Self::Unavailable(Unavailable::Datasets) => formatter.write_str("datasets unavailable"),
+            Self::Unavailable(Unavailable::Dataset) => formatter.write_str("datasets unavailable"),
             Self::Unavailable(Unavailable::Draining) => formatter.write_str("shutting down"),
             Self::DeadlineExceeded => formatter.write_str("deadline exceeded"),
             Self::Internal(cause) => {

@@ -11,6 +11,7 @@ mod cursor;
 mod dataset;
 mod error;
 mod export;
+mod failure;
 mod filter_value;
 mod id;
 pub mod json;
@@ -33,7 +34,7 @@ pub use connection::{
 };
 pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX};
 pub use cursor::Cursor;
-pub use dataset::{Dataset, DatasetField, FieldType, is_dataset_name};
+pub use dataset::{Dataset, DatasetField, DatasetName, FieldType, is_dataset_name};
 pub use error::{
     Abort, Blocker, CannotRun, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result,
     Unavailable, Violations,
@@ -42,6 +43,7 @@ pub use export::{
     Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, ReleaseCause,
     SchedulePause, due_time_after,
 };
+pub use failure::{Check, CheckOutcome, CheckStep, FailureCode};
 pub use filter_value::{FilterMismatch, FilterValue, TypedFilter, parse_decimal};
 pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
@@ -49,5 +51,5 @@ pub use id::{
 pub use outbound::{AddressRange, OutboundAllowance};
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
 pub use payload_check::{KnownDatasets, close_matches};
-pub use run::{FailureCode, Run, RunEvent, RunFailure, RunFilter, RunName, RunState, RunStats, RunTrigger, SkipReason};
+pub use run::{Run, RunEvent, RunFailure, RunFilter, RunName, RunState, RunStats, RunTrigger, SkipReason};
 pub use secret::{CredentialSecret, SealedSecret, Secret};

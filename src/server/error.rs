@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
 use crate::config::ConfigError;
+use crate::delivery::datasets::SourceError;
 use crate::dialer::AuthoritiesError;
 use crate::identity::{DevelopmentError, IssuersError, KeySetError};
 use crate::store::{ConnectError, MigrateError};
@@ -34,6 +35,12 @@ pub enum StartError {
     /// The additional certificate authorities cannot be used.
     #[error("outbound connections")]
     Authorities(#[from] AuthoritiesError),
+    /// A source of datasets is misconfigured.
+    #[error("sources of datasets")]
+    Datasets(#[from] SourceError),
+    /// The sample dataset cannot be written.
+    #[error("cannot write the sample dataset")]
+    Sample(#[source] std::io::Error),
     /// The keys cannot be loaded or created.
     #[error("keys")]
     Keys(#[from] KeyError),

@@ -1,6 +1,5 @@
 //! Wiring: the configuration becomes a catalog, a store, a vault, the application, and a server that can be stopped.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use crate::background::{self, Readiness, Supervisor, Task};
 use crate::catalog::Catalog;
 use crate::config::{Config, Migrate};
 use crate::delivery::DeliveryParts;
-use crate::delivery::datasets::{DatasetSettings, Datasets, SourceSettings};
 use crate::delivery::destinations::Destinations;
 use crate::dialer::Dialer;
 use crate::grpc::health::Health;
@@ -77,6 +75,7 @@ pub struct Observability {
 /// Checks as much of a configuration as is possible without opening anything.
 pub fn check(config: &Config) -> Result<(), StartError> {
     Catalog::load(config.catalog_dir.as_deref())?;
+    startup::datasets::parse(&config.datasets)?;
     Ok(store::check_url(&config.database.url())?)
 }
 
@@ -205,12 +204,15 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
     tracing::info!(release = time_zones.release(), "loaded time zone data");
     let database = DatabaseSettings { url: config.database.url(), max_connections: config.database.max_connections };
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
+    let datasets = startup::datasets::open(&config.datasets).await?;
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
     let vault = Arc::new(Vault::new(startup::keys::open(&config.keys)?));
     if let Some(root) = &config.deliveries.local_directory_root {
         let file = store::sqlite_file(&database.url);
         let files = file.as_deref().into_iter().collect();
-        startup::local_directory::prepare(root, &Protected { files, directories: vec![&config.keys.directory] })?;
+        let mut directories = config.datasets.directories();
+        directories.push(&config.keys.directory);
+        startup::local_directory::prepare(root, &Protected { files, directories })?;
     }
     if config.database.migrate == Migrate::Auto && !store.schema_state().await?.applied.is_empty() {
         // A process with the wrong keys does not migrate.
@@ -220,14 +222,6 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
     let hasher = startup::keys::prepare(&store, &vault).await?;
     let (tasks, stop) = (lifecycle.tasks().clone(), lifecycle.stop_token().clone());
     let schedules = ScheduleCompiler::new(time_zones);
-    let datasets = Datasets::new(DatasetSettings {
-        default: Some(SourceSettings {
-            location: config.data_dir.join("datasets").display().to_string(),
-            secrets: BTreeMap::new(),
-        }),
-        organizations: BTreeMap::new(),
-    });
-    let datasets = datasets.map_err(|_| StartError::Store(crate::model::Error::internal("datasets")))?;
     let root = config.deliveries.local_directory_root.as_ref().map(|root| root.path().to_owned());
     let delivery = DeliveryParts {
         datasets,

@@ -17,7 +17,7 @@ use tracing::field::Empty;
 use super::database::{Pool, Store};
 use super::error::DEADLINE;
 use super::statement::{self, with_client_timeout};
-use crate::model::{Abort, Error, Result};
+use crate::model::{Abort, Error, Result, Unavailable};
 
 /// Maximum number of retries after a conflict.
 const MAX_RETRIES: u32 = 5;
@@ -142,7 +142,7 @@ async fn run<S: Sync, T>(
             return Err(Error::DeadlineExceeded);
         }
         // The connection no longer responds; dropping it ends the transaction.
-        (Err(Error::Unavailable(_)), _) => {}
+        (Err(Error::Unavailable(Unavailable::Database)), _) => {}
         (Err(_), _) | (_, OnSuccess::Rollback) => {
             // The result of the work takes precedence over an error of the rollback.
             if let Err(error) = with_client_timeout(backend, transaction.inner.rollback()).await {

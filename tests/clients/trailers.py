@@ -140,4 +140,6 @@ def page_is_whole(exports, caller, connection):
 
 
 if __name__ == "__main__":
+    # The payloads suit no dataset.
+    servers.ENVIRONMENT["OUTFLOW_DATASET_LOCATION"] = "none"
     servers.on_each_database(check, *sys.argv[1:])

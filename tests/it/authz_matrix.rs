@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::support::{
     CALLERS, CallOptions, Client, Clients as _, ErrorExt as _, Names, OK, SAMPLES, TestServer, declared_methods,
-    on_both,
+    on_both_with_datasets,
 };
 
 #[test]
@@ -37,7 +37,7 @@ async fn clients(server: &TestServer) -> Vec<Client> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rpc_has_the_stated_outcome_for_every_kind_of_caller() {
-    on_both(async |server: TestServer| {
+    on_both_with_datasets(&[("acme/customers.csv", "email\n")], async |server: TestServer, _| {
         let mut admin = server.admin().await;
         let (clients, database) = (clients(&server).await, server.database().await);
         let strangers = [server.anonymous().await, server.bearer(Some("eyJhbGciOiJub25lIn0.e30.")).await];

@@ -6,12 +6,12 @@ use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::catalog::{ConnectionType, DeliveredBy};
 use crate::delivery::DeliveryError;
-use crate::delivery::destinations::{Check, CheckOutcome, CheckStep, Target};
+use crate::delivery::destinations::Target;
 use crate::model::audit::AuditDiff;
 use crate::model::json::Object;
 use crate::model::{
-    CannotRun, Connection, ConnectionName, ConnectionTypeId, CredentialSecret, Error, OpContext, Precondition,
-    ResourceKind, Result, Violations,
+    CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, CredentialSecret, Error,
+    OpContext, Precondition, ResourceKind, Result, Violations,
 };
 use crate::store::{self, credentials};
 use crate::vault::SealContext;

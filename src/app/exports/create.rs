@@ -1,11 +1,12 @@
 //! Implements CreateExport.
 
 use super::{attachment, settings, stored};
-use crate::app::{Affected, Mutation, MutationTx};
+use crate::app::datasets::PayloadCheck;
+use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
 use crate::model::schedule::Schedule;
 use crate::model::{
-    CallerAccess, Connection, ConnectionName, Export, ExportName, ExportUid, Payload, ResourceId, Result,
+    CallerAccess, Connection, ConnectionName, Export, ExportName, ExportUid, OpContext, Payload, ResourceId, Result,
 };
 
 /// Creates an export on a connection that the caller may use.
@@ -15,6 +16,8 @@ pub struct CreateExport {
     pub id: Option<ResourceId>,
     /// The new export.
     pub draft: ExportDraft,
+    /// The result of the check of its payload, which is made before the transaction.
+    pub payload_check: PayloadCheck,
 }
 
 /// Fields of a new export that a caller sets.
@@ -39,12 +42,17 @@ pub struct ExportDraft {
 impl Mutation for CreateExport {
     type Response = Export;
 
+    async fn prepare(&mut self, app: &App, context: &OpContext) {
+        self.payload_check = app.check_payload(context, &self.draft.payload, "export.payload").await;
+    }
+
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let connection = attachment::lock_target(tx, &self.draft.connection).await?;
         let path = "export.destination_settings";
         let given = &self.draft.destination_settings;
         let destination_settings = settings::check(tx.app, &connection.connection_type, given, path)?;
-        let mut export = self.new_export(tx, &connection, destination_settings);
+        let payload = self.payload_check.payload(&self.draft.payload)?;
+        let mut export = self.new_export(tx, &connection, payload, destination_settings);
         settings::check_schedule(tx, &export, export.schedule.as_ref(), "export.schedule")?;
         settings::check_size(&export, None, "export")?;
         export.next_due_time = export.first_due_time(tx.app.schedules(), tx.now);
@@ -54,7 +62,13 @@ impl Mutation for CreateExport {
 }
 
 impl CreateExport {
-    fn new_export(&self, tx: &MutationTx<'_>, connection: &Connection, destination_settings: Object) -> Export {
+    fn new_export(
+        &self,
+        tx: &MutationTx<'_>,
+        connection: &Connection,
+        payload: Payload,
+        destination_settings: Object,
+    ) -> Export {
         let uid = ExportUid::new();
         let id = self.id.clone().unwrap_or_else(|| ResourceId::from_uid(uid.0));
         let (draft, principal) = (&self.draft, tx.context.actor.principal());
@@ -65,7 +79,7 @@ impl CreateExport {
             description: draft.description.clone(),
             connection_type: connection.connection_type.clone(),
             attachment_state: attachment::attached_to(connection),
-            payload: draft.payload.clone(),
+            payload,
             schedule: draft.schedule.clone(),
             destination_settings,
             schedule_pause: None,

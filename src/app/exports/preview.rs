@@ -133,7 +133,7 @@ impl Mutation for RecordPreview {
 fn failed(error: &DeliveryError) -> Error {
     tracing::info!(%error, "a preview failed");
     match error.code {
-        FailureCode::DatasetUnavailable | FailureCode::SourceChanged => Error::Unavailable(Unavailable::Datasets),
+        FailureCode::DatasetUnavailable | FailureCode::SourceChanged => Error::Unavailable(Unavailable::Dataset),
         code => Precondition::PreviewFailed { code }.into(),
     }
 }

@@ -1,10 +1,11 @@
 //! Implements UpdateExport.
 
 use super::{settings, stored};
-use crate::app::{Affected, Mutation, MutationTx};
+use crate::app::datasets::PayloadCheck;
+use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
 use crate::model::schedule::Schedule;
-use crate::model::{ConnectionName, Error, Export, Invalid, Payload, ResourceId, Result};
+use crate::model::{ConnectionName, Error, Export, Invalid, OpContext, Payload, ResourceId, Result};
 
 /// Changes everything of an export but its connection and its state.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub struct UpdateExport {
     pub etag: String,
     /// Fields to update.
     pub update: ExportUpdate,
+    /// The result of the check of its payload, which is made before the transaction.
+    pub payload_check: PayloadCheck,
 }
 
 /// The fields that an update changes, with their new values.
@@ -38,6 +41,12 @@ pub struct ExportUpdate {
 
 impl Mutation for UpdateExport {
     type Response = Export;
+
+    async fn prepare(&mut self, app: &App, context: &OpContext) {
+        if let Some(payload) = &self.update.payload {
+            self.payload_check = app.check_payload(context, payload, "export.payload").await;
+        }
+    }
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let before = stored::lock_managed(tx, std::slice::from_ref(&self.id), None).await?;
@@ -65,8 +74,11 @@ impl UpdateExport {
         if let Some(description) = &update.description {
             after.description.clone_from(description);
         }
-        if let Some(payload) = &update.payload {
-            after.payload.clone_from(payload);
+        // An unchanged payload does not depend on its source.
+        if let Some(payload) = &update.payload
+            && *payload != before.payload
+        {
+            after.payload = self.payload_check.payload(payload)?;
         }
         if let Some(labels) = &update.labels {
             after.labels.clone_from(labels);

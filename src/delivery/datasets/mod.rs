@@ -224,9 +224,17 @@ impl Datasets {
                 }
             }
         };
-        let listing = Arc::new(within(SCHEMA_TIMEOUT, listing).await?);
-        self.0.listings.insert(organization.clone(), Arc::clone(&listing));
-        Ok(listing)
+        match within(SCHEMA_TIMEOUT, listing).await {
+            Ok(listing) => {
+                let listing = Arc::new(listing);
+                self.0.listings.insert(organization.clone(), Arc::clone(&listing));
+                Ok(listing)
+            }
+            Err(error) => {
+                self.0.listings.invalidate(organization);
+                Err(error)
+            }
+        }
     }
 }
 

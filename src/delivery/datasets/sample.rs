@@ -1,8 +1,7 @@
 //! The sample that the first start of the embedded default writes: customers and their orders.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +12,6 @@ use arrow::array::{
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use tempfile::NamedTempFile;
 
 /// Number of customers.
 const CUSTOMERS: i64 = 5_000;
@@ -63,34 +61,30 @@ const SEGMENTS: [&str; 5] = ["new", "regular", "loyal", "vip", "dormant"];
 const STATUSES: [&str; 5] = ["placed", "paid", "shipped", "delivered", "returned"];
 const CURRENCIES: [&str; 3] = ["EUR", "USD", "GBP"];
 
-/// Writes `customers.parquet` and `orders.parquet` into a directory, which is created. A file that exists is left as it
-/// is. The content is always the same. It blocks.
-pub fn write_sample(directory: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
-    let tables = [("customers.parquet", customers()), ("orders.parquet", orders())];
-    for (name, batch) in tables {
-        write_new(directory, name, &batch.map_err(io::Error::other)?)?;
+/// Writes a directory with `customers.parquet` and `orders.parquet`, whole or not at all. Writes nothing and returns `false`
+/// if there is anything of that name. The content is always the same. It blocks.
+pub fn write_sample(directory: &Path) -> io::Result<bool> {
+    let parent = directory.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    if directory.symlink_metadata().is_ok() {
+        return Ok(false);
     }
-    File::open(directory)?.sync_all()
+    let staged = tempfile::Builder::new().prefix(".sample-").tempdir_in(parent)?;
+    for (name, batch) in [("customers.parquet", customers()), ("orders.parquet", orders())] {
+        write(&staged.path().join(name), &batch.map_err(io::Error::other)?)?;
+    }
+    File::open(staged.path())?.sync_all()?;
+    // It fails if another process has written a directory meanwhile.
+    fs::rename(staged.path(), directory)?;
+    File::open(parent)?.sync_all()?;
+    Ok(true)
 }
 
-/// The file appears whole or not at all, and replaces none.
-fn write_new(directory: &Path, name: &str, batch: &RecordBatch) -> io::Result<()> {
-    let path = directory.join(name);
-    if fs::exists(&path)? {
-        return Ok(());
-    }
-    let mut file = NamedTempFile::new_in(directory)?;
+fn write(path: &Path, batch: &RecordBatch) -> io::Result<()> {
     let compression = Compression::ZSTD(ZstdLevel::default());
     let properties = WriterProperties::builder().set_compression(compression).build();
-    let mut writer = ArrowWriter::try_new(file.as_file_mut(), batch.schema(), Some(properties))?;
+    let mut writer = ArrowWriter::try_new(File::create_new(path)?, batch.schema(), Some(properties))?;
     writer.write(batch)?;
-    writer.close()?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists => Err(failed.error),
-        _ => Ok(()),
-    }
+    writer.into_inner()?.sync_all()
 }
 
 fn customers() -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -207,19 +201,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sample_is_always_the_same_and_replaces_no_file() {
-        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let folder = second.path().join("datasets/acme");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("orders.parquet"), "kept").unwrap();
-        write_sample(first.path()).unwrap();
-        write_sample(&folder).unwrap();
-        let customers = |folder: &Path| fs::read(folder.join("customers.parquet")).unwrap();
-        assert_eq!(customers(first.path()), customers(&folder));
-        assert_eq!(fs::read(folder.join("orders.parquet")).unwrap(), b"kept");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "no temporary file is left");
+    fn the_sample_is_always_the_same_and_replaces_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let (first, second) = (root.path().join("first"), root.path().join("second"));
+        assert!(write_sample(&first).unwrap() && write_sample(&second).unwrap());
+        for name in ["customers.parquet", "orders.parquet"] {
+            assert_eq!(fs::read(first.join(name)).unwrap(), fs::read(second.join(name)).unwrap());
+        }
+        fs::write(second.join("orders.parquet"), "kept").unwrap();
+        assert!(!write_sample(&second).unwrap());
+        assert_eq!(fs::read(second.join("orders.parquet")).unwrap(), b"kept");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2, "no temporary directory is left");
 
-        let file = File::open(first.path().join("customers.parquet")).unwrap();
+        let file = File::open(first.join("customers.parquet")).unwrap();
         let batches: Vec<_> =
             ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap).collect();
         assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 5_000);

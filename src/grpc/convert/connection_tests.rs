@@ -5,8 +5,8 @@ use super::runs::failure_to_proto;
 use super::validator::RequestValidator;
 use super::values::properties;
 use crate::app::connections::TestConnection;
-use crate::delivery::destinations::{Check, CheckOutcome, CheckStep};
 use crate::grpc::proto as pb;
+use crate::model::{Check, CheckOutcome, CheckStep};
 
 /// Converts a request of TestConnection.
 pub fn test_connection(

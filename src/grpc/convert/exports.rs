@@ -10,6 +10,7 @@ use super::payload::{payload, payload_to_proto};
 use super::schedule::{schedule, schedule_to_proto};
 use super::validator::RequestValidator;
 use super::values::{object_to_proto, settings, time_to_proto};
+use crate::app::datasets::PayloadCheck;
 use crate::app::exports::{
     AttachExport, BatchAttachExports, BatchDeleteExports, BatchDetachExports, BatchOutcome, BatchResult,
     BatchUpdateExportSchedules, CreateExport, DeleteExport, DetachExport, DetachTarget, DuplicateExport, ExportDraft,
@@ -53,7 +54,7 @@ pub fn draft(validator: &mut RequestValidator<'_>, export: pb::Export, id: Optio
     let labels = validate::labels(&mut validator.violations, "export.labels", export.labels);
     let connection = connection?;
     let draft = ExportDraft { display_name, description, connection, payload, schedule, destination_settings, labels };
-    Some(CreateExport { id, draft })
+    Some(CreateExport { id, draft, payload_check: PayloadCheck::default() })
 }
 
 /// Converts a request of GetExport.
@@ -146,7 +147,7 @@ pub fn update_export(validator: &mut RequestValidator<'_>, request: pb::UpdateEx
     if !mask.is_explicit() {
         update.connection = validator.optional_connection("export.connection", &export.connection);
     }
-    Some(UpdateExport { id: name?.id, etag: export.etag, update })
+    Some(UpdateExport { id: name?.id, etag: export.etag, update, payload_check: PayloadCheck::default() })
 }
 
 /// Converts a request of DeleteExport.

@@ -65,6 +65,9 @@ pub const RESOURCE_KEYS: [(&str, OrderKey); 3] = [
     ("update_time", OrderKey::UpdateTime),
 ];
 
+/// The one sort key of datasets: the table.
+pub const DATASET_KEYS: [(&str, OrderKey); 1] = [("table", OrderKey::DisplayName)];
+
 /// Sort keys of usable connections. `update_time` is not one of them: its page tokens would reveal to contributors when
 /// a connection changed.
 pub const USABLE_KEYS: [(&str, OrderKey); 2] =

@@ -6,6 +6,7 @@ pub mod blocking_exports;
 pub mod connection_tests;
 pub mod connection_types;
 pub mod connections;
+pub mod datasets;
 pub mod exports;
 mod field_mask;
 mod lists;

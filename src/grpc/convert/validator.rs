@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::grpc::mutation_request::MutationRequest;
 use crate::model::{
-    ConnectionName, ConnectionTypeId, Error, ExportName, IdempotencyKey, OpContext, OrganizationId, ResourceId, Result,
-    Violations, limits, page, validate,
+    ConnectionName, ConnectionTypeId, DatasetName, Error, ExportName, IdempotencyKey, OpContext, OrganizationId,
+    ResourceId, Result, Violations, is_dataset_name, limits, page, validate,
 };
 
 /// The longest part of a name that an error repeats.
@@ -128,6 +128,15 @@ impl<'a> RequestValidator<'a> {
         Some(ExportName { organization: self.context.organization.clone(), id })
     }
 
+    /// `organizations/{organization}/datasets/{table}`. The table is everything after the last fixed part, `/` included.
+    pub fn dataset(&mut self, field: &str, text: &str) -> Option<DatasetName> {
+        let table = self.last_segment(text, "datasets").filter(|table| is_dataset_name(table));
+        if table.is_none() {
+            self.add_name_violation(field, text, "datasets", "table");
+        }
+        Some(DatasetName { organization: self.context.organization.clone(), table: table?.to_owned() })
+    }
+
     /// [`Self::connection`], or nothing.
     pub fn optional_connection(&mut self, field: &str, text: &str) -> Option<ConnectionName> {
         if text.is_empty() { None } else { self.connection(field, text) }
@@ -205,18 +214,24 @@ impl<'a> RequestValidator<'a> {
     }
 
     fn resource(&mut self, field: &str, text: &str, collection: &str, kind: &str) -> Option<ResourceId> {
-        let own = self.context.organization.as_str();
-        let id = text
-            .strip_prefix("organizations/")
-            .and_then(|rest| rest.strip_prefix(own))
+        let id = self.last_segment(text, collection).and_then(ResourceId::parse);
+        if id.is_none() {
+            self.add_name_violation(field, text, collection, kind);
+        }
+        id
+    }
+
+    /// The rest of the name of a resource of this organization, after its collection.
+    fn last_segment<'t>(&self, text: &'t str, collection: &str) -> Option<&'t str> {
+        text.strip_prefix("organizations/")
+            .and_then(|rest| rest.strip_prefix(self.context.organization.as_str()))
             .and_then(|rest| rest.strip_prefix('/'))
             .and_then(|rest| rest.strip_prefix(collection))
             .and_then(|rest| rest.strip_prefix('/'))
-            .and_then(ResourceId::parse);
-        if id.is_none() {
-            let verb = if text.is_empty() { "is required" } else { "must be" };
-            self.add(field, format!("{verb}: `organizations/{{organization}}/{collection}/{{{kind}}}`"));
-        }
-        id
+    }
+
+    fn add_name_violation(&mut self, field: &str, text: &str, collection: &str, kind: &str) {
+        let verb = if text.is_empty() { "is required" } else { "must be" };
+        self.add(field, format!("{verb}: `organizations/{{organization}}/{collection}/{{{kind}}}`"));
     }
 }

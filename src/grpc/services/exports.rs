@@ -6,7 +6,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{accept, accept_mutation, exports, previews, runs, schedule};
+use crate::grpc::convert::{accept, accept_mutation, datasets, exports, previews, runs, schedule};
 use crate::grpc::proto as pb;
 
 /// ExportService over the application.
@@ -16,6 +16,26 @@ pub struct ExportApi(pub App);
 #[tonic::async_trait]
 impl pb::export_service_server::ExportService for ExportApi {
     type WatchExportRunStream = Pin<Box<dyn Stream<Item = Result<pb::WatchExportRunResponse, Status>> + Send>>;
+
+    async fn list_datasets(
+        &self,
+        request: Request<pb::ListDatasetsRequest>,
+    ) -> Result<Response<pb::ListDatasetsResponse>, Status> {
+        let (context, list) = accept(request, datasets::list_datasets)?;
+        let page = self.0.list_datasets(&context, list.filter.as_deref(), &list.page).await?;
+        let next_page_token = list.next_page_token(&page);
+        let datasets = page.items.into_iter().map(datasets::to_proto).collect();
+        Ok(Response::new(pb::ListDatasetsResponse { datasets, next_page_token }))
+    }
+
+    async fn get_dataset(
+        &self,
+        request: Request<pb::GetDatasetRequest>,
+    ) -> Result<Response<pb::GetDatasetResponse>, Status> {
+        let (context, name) = accept(request, datasets::get_dataset)?;
+        let dataset = Some(datasets::to_proto(self.0.get_dataset(&context, &name).await?));
+        Ok(Response::new(pb::GetDatasetResponse { dataset }))
+    }
 
     async fn create_export(
         &self,

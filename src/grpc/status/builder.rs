@@ -87,6 +87,7 @@ pub fn kind_name(kind: ResourceKind) -> &'static str {
         ResourceKind::ConnectionType => "outflow.v1.ConnectionType",
         ResourceKind::Connection => "outflow.v1.Connection",
         ResourceKind::Export => "outflow.v1.Export",
+        ResourceKind::Dataset => "outflow.v1.Dataset",
         ResourceKind::ExportRun => "outflow.v1.ExportRun",
     }
 }

@@ -70,7 +70,7 @@ fn to_status(error: Error) -> StatusBuilder {
                 Unavailable::IdentityKeys => {
                     (Reason::IdentityKeysUnavailable, "tokens cannot be verified at the moment; retry later")
                 }
-                Unavailable::Datasets => {
+                Unavailable::Dataset => {
                     (Reason::DatasetUnavailable, "the source of the datasets is unavailable; retry later")
                 }
                 Unavailable::Draining => (Reason::Draining, "the server is shutting down; retry on another server"),

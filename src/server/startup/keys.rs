@@ -34,7 +34,8 @@ pub fn open(keys: &KeysConfig) -> Result<KeyRing, StartError> {
     Ok(KeyRing::from_directory(&keys.directory, primary)?)
 }
 
-fn is_empty(file: &Path) -> bool {
+/// Whether a database file is missing or has no content yet.
+pub fn is_empty(file: &Path) -> bool {
     std::fs::metadata(file).map_or(true, |found| found.len() == 0)
 }
 

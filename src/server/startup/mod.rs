@@ -1,6 +1,7 @@
 //! Startup before listening: keys, identity, schema, time zones, outbound connections, the root of local directories, and
 //! the parts that run exports.
 
+pub mod datasets;
 pub mod identity;
 pub mod keys;
 pub mod local_directory;

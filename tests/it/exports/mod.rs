@@ -2,6 +2,7 @@
 
 mod attach;
 mod create;
+mod datasets;
 mod delete;
 mod detach;
 mod duplicate;

@@ -15,22 +15,25 @@ use crate::support::{Backend, Client, Clients as _, TestServer, object, parent, 
 struct Delivering {
     server: TestServer,
     outbox: PathBuf,
-    _outbox: tempfile::TempDir,
+    datasets: PathBuf,
+    _root: tempfile::TempDir,
 }
 
 impl Delivering {
     async fn start(backend: Backend, settings: &[(&'static str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let outbox = directory.path().to_owned();
+        let (outbox, datasets) = (directory.path().join("outbox"), directory.path().join("datasets"));
+        std::fs::create_dir(&outbox).expect("created");
+        write_sample(&datasets.join("acme")).expect("a sample");
         let mut all = vec![
             ("runs", "on".to_owned()),
             ("run_retry_delay", "10ms".to_owned()),
             ("local_directory_root", outbox.to_str().expect("a path").to_owned()),
+            ("dataset_location", datasets.to_str().expect("a path").to_owned()),
         ];
         all.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
         let server = TestServer::start_with(backend, all).await;
-        write_sample(&server.data_dir.join("datasets/acme")).expect("a sample");
-        Self { server, outbox: outbox.join("acme"), _outbox: directory }
+        Self { server, outbox: outbox.join("acme"), datasets: datasets.join("acme"), _root: directory }
     }
 
     async fn on_both(body: impl AsyncFn(Self)) {
@@ -194,8 +197,9 @@ async fn a_failed_run_says_why_and_only_administrators_see_the_detail() {
     let connection = admin.local_directory("partner").await;
     let export = admin.create(segments(&connection.name)).await;
     // The dataset loses a field after the export was saved.
-    let customers = delivering.server.data_dir.join("datasets/acme/customers.parquet");
-    std::fs::rename(delivering.server.data_dir.join("datasets/acme/orders.parquet"), customers).expect("renamed");
+    let (orders, customers) =
+        (delivering.datasets.join("orders.parquet"), delivering.datasets.join("customers.parquet"));
+    std::fs::rename(orders, customers).expect("renamed");
     let started = admin.run(&export).await.expect("queued");
     let run = admin.follow(&started.name).await;
     assert_eq!(run.state(), State::Failed);

@@ -26,7 +26,7 @@ pub use gate::{Gate, print_line};
 pub use issuer::{Issuer, issuer_settings};
 pub use postgres::{Cluster, new_database, program, server_log_lines, start_cluster};
 pub use proxy::Proxy;
-pub use server::{Backend, TestServer, on_both};
+pub use server::{Backend, TestServer, on_both, on_both_with_datasets};
 pub use spans::receive_spans;
 
 /// How long a test waits for something that must happen.

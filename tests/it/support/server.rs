@@ -1,7 +1,7 @@
 //! A server under test, in the process of the tests: it listens on a free port and has a database of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 use outflow::app::App;
@@ -51,6 +51,24 @@ pub async fn on_both(body: impl AsyncFn(TestServer)) {
     }
 }
 
+/// Runs a test on both databases as [`on_both`] does, with servers whose datasets are these files, each with its path below
+/// the location and its content. The test can change the files in the directory.
+pub async fn on_both_with_datasets(files: &[(&str, &str)], body: impl AsyncFn(TestServer, &Path)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        eprintln!("on {backend:?}");
+        let root = tempfile::tempdir().expect("a directory");
+        // The location is a directory of its own, which a test can remove.
+        let location = root.path().join("datasets");
+        for (path, content) in files {
+            let path = location.join(path);
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("created");
+            std::fs::write(path, content).expect("written");
+        }
+        let settings = vec![("dataset_location", location.to_str().expect("a path").to_owned())];
+        Box::pin(body(TestServer::start_with(backend, settings).await, &location)).await;
+    }
+}
+
 impl TestServer {
     /// Starts a server with a new database.
     pub async fn start(backend: Backend) -> Self {
@@ -76,6 +94,7 @@ impl TestServer {
             ("admin_listen", "127.0.0.1:0".to_owned()),
             ("data_dir", data_dir.to_str().expect("a path").to_owned()),
             ("runs", "off".to_owned()),
+            ("dataset_location", "none".to_owned()),
         ];
         if backend == Backend::Postgres {
             let url = tokio::task::spawn_blocking(postgres::new_database).await.expect("a database");

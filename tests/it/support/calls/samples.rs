@@ -80,6 +80,8 @@ pub const SAMPLES: &[Sample] = &[
         r#"{"name": "{connection}", "reason": "maintenance"}"#,
     ),
     sample("outflow.v1.ConnectionService/ResumeConnection", ADMINS, r#"{"name": "{connection}"}"#),
+    sample("outflow.v1.ExportService/ListDatasets", VIEWERS, r#"{"parent": "{parent}"}"#),
+    sample("outflow.v1.ExportService/GetDataset", VIEWERS, r#"{"name": "{parent}/datasets/customers"}"#),
     sample(
         "outflow.v1.ExportService/CreateExport",
         USERS,

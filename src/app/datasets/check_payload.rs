@@ -1,0 +1,91 @@
+//! Checks payloads against the datasets of the organization, before the transaction that saves them.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::unavailable;
+use crate::app::App;
+use crate::delivery::DeliveryError;
+use crate::delivery::datasets::SCHEMA_TIMEOUT;
+use crate::model::{
+    Error, FailureCode, Invalid, KnownDatasets, OpContext, OrganizationId, Payload, Result, Unavailable, Violations,
+};
+
+/// Number of schemas that are read at the same time for one payload.
+const CONCURRENCY: usize = 8;
+
+/// The result of the check of a payload. It becomes an error only where the payload is saved, after the permissions of the
+/// caller are checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum PayloadCheck {
+    /// The organization has no source of datasets, or the request has no payload: it is saved as it is.
+    #[default]
+    NotChecked,
+    /// It suits the datasets; the payload lists all its fields.
+    Suitable(Payload),
+    /// It does not suit the datasets.
+    Unsuitable(Violations),
+    /// The source of the datasets does not respond.
+    Unavailable,
+}
+
+impl PayloadCheck {
+    /// The payload to save.
+    pub fn payload(&self, given: &Payload) -> Result<Payload> {
+        match self {
+            Self::NotChecked => Ok(given.clone()),
+            Self::Suitable(pinned) => Ok(pinned.clone()),
+            Self::Unsuitable(violations) => Err(Error::Invalid(Invalid::Field, violations.clone())),
+            Self::Unavailable => Err(Error::Unavailable(Unavailable::Dataset)),
+        }
+    }
+}
+
+impl App {
+    /// Reads the schemas of the tables of a payload, within the deadline of the call, and checks the payload against them.
+    pub async fn check_payload(&self, context: &OpContext, payload: &Payload, path: &str) -> PayloadCheck {
+        let organization = &context.organization;
+        if !self.datasets().is_configured(organization) {
+            return PayloadCheck::NotChecked;
+        }
+        let deadline = context.deadline.min(Instant::now() + SCHEMA_TIMEOUT);
+        let read = tokio::time::timeout_at(deadline.into(), self.read_schemas(organization, payload)).await;
+        let late = |elapsed| DeliveryError::with(FailureCode::DatasetUnavailable, "cannot read the schemas", elapsed);
+        let known = match read.map_err(late) {
+            Ok(Ok(known)) => known,
+            Ok(Err(error)) | Err(error) => {
+                // It logs the cause.
+                let _ = unavailable(organization, error);
+                return PayloadCheck::Unavailable;
+            }
+        };
+        let mut violations = Violations::new();
+        payload.check_against(&known, &mut violations, path);
+        if violations.is_empty() {
+            PayloadCheck::Suitable(payload.clone().pinned(&known))
+        } else {
+            PayloadCheck::Unsuitable(violations)
+        }
+    }
+
+    async fn read_schemas(
+        &self,
+        organization: &OrganizationId,
+        payload: &Payload,
+    ) -> Result<KnownDatasets, DeliveryError> {
+        let tables = self.datasets().tables(organization).await?;
+        let mut reads = Vec::with_capacity(payload.tables.len());
+        for table in &payload.tables {
+            let table = table.table.as_str();
+            reads.push(async move {
+                Ok::<_, DeliveryError>((table.to_owned(), self.datasets().get(organization, table).await?))
+            });
+        }
+        let found: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).try_collect().await?;
+        let datasets: BTreeMap<_, _> =
+            found.into_iter().filter_map(|(table, dataset)| Some((table, dataset?))).collect();
+        Ok(KnownDatasets { tables, datasets })
+    }
+}

@@ -1,0 +1,272 @@
+//! A PostgreSQL database with a schema per organization.
+
+use arrow::array::{Array, RecordBatch};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use outflow::delivery::datasets::{DatasetSettings, Datasets, SourceSettings, TableContent};
+use outflow::grpc::proto as pb;
+use outflow::grpc::proto::dataset_field::FieldType;
+use outflow::model::{Comparison, FailureCode, OrganizationId, PayloadField, PayloadFilter, PayloadTable, Transform};
+use serde_json::{Value, json};
+use tonic::Code;
+
+use super::{all, get, list, tables};
+use crate::support::{Backend, Clients as _, Database, ErrorExt as _, TestServer, create_export, new_database};
+
+const SCHEMA: &str = r#"
+CREATE SCHEMA t_acme; CREATE SCHEMA t_zeta;
+CREATE TYPE t_acme.mood AS ENUM ('good', 'bad');
+CREATE DOMAIN t_acme.money AS numeric(10, 2) CHECK (VALUE >= 0);
+CREATE TABLE t_acme."every type" (
+    id int8, small int2, flag bool, real float4, double float8, exact numeric(12, 2), free numeric, spent t_acme.money,
+    words text, short varchar(20), padded char(5), uid uuid, doc jsonb, mood t_acme.mood, raw bytea,
+    day date, clock time, local timestamp, instant timestamptz, many int4[], place point
+);
+INSERT INTO t_acme."every type" VALUES
+    (1, -7, true, 0.1, 0.1, 12.50, 123456789012345678901234567890.125, 3.20, E'a\tü', 'short', 'ab',
+     '0193b6f0-0000-7000-8000-000000000001', '{"a": 1}', 'bad', '\x00ff', '2026-02-28', '06:30:00.5',
+     '2026-01-02 03:04:05', '2026-01-02 03:04:05.123456+01', '{1,2}', '(1,2)'),
+    (2, NULL, false, NULL, NULL, -0.05, NULL, NULL, NULL, 'Zebra', NULL, NULL, NULL, 'good', NULL, '1969-12-31', NULL,
+     NULL, NULL, NULL, NULL),
+    (3, 0, NULL, 'NaN', 'Infinity', 0, 'NaN', 0, 'b', 'apple', '', NULL, '[]', NULL, '', NULL, '00:00', NULL,
+     '1900-01-01 00:00+00', NULL, NULL);
+CREATE VIEW t_acme.rising AS SELECT id, words FROM t_acme."every type" WHERE id < 3;
+CREATE TABLE t_acme."a/b" (id int4);
+CREATE TABLE t_zeta.secrets (id int4);
+CREATE TABLE t_acme.long AS SELECT n AS id, repeat('x', 100) AS text FROM generate_series(1, 20000) n;
+ANALYZE t_acme.long;
+CREATE TABLE t_acme.endless (day date, instant timestamptz);
+INSERT INTO t_acme.endless VALUES ('infinity', 'infinity');
+"#;
+
+/// A new database with these tables, and its URL.
+async fn source() -> (Database, String) {
+    let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
+    let database = Database::open(&url).await;
+    database.execute(SCHEMA).await;
+    (database, format!("{url}?schema_prefix=t_"))
+}
+
+fn datasets(location: String) -> Datasets {
+    let default = Some(SourceSettings { location, secrets: [].into() });
+    Datasets::new(DatasetSettings { default, organizations: [].into() }).expect("settings")
+}
+
+fn acme() -> OrganizationId {
+    OrganizationId::parse("acme").expect("an id")
+}
+
+fn payload(table: &str, fields: &[&str], filters: Vec<(&str, Comparison, Vec<Value>)>) -> PayloadTable {
+    let field = |field: &&str| PayloadField {
+        field: (*field).to_owned(),
+        output_name: String::new(),
+        transform: Transform::None,
+    };
+    let filter = |(field, comparison, values): (&str, Comparison, Vec<Value>)| PayloadFilter {
+        field: field.to_owned(),
+        comparison,
+        values,
+    };
+    PayloadTable {
+        table: table.to_owned(),
+        fields: fields.iter().map(field).collect(),
+        filters: filters.into_iter().map(filter).collect(),
+    }
+}
+
+/// Reads all batches of a table on a blocking thread.
+async fn read(datasets: &Datasets, payload: PayloadTable) -> Result<Vec<RecordBatch>, FailureCode> {
+    let opened = datasets.open(&acme(), &payload).await.map_err(|error| error.code)?;
+    let TableContent::Rows(mut rows) = opened.content else { panic!("not rows of a query") };
+    let read = tokio::task::spawn_blocking(move || {
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().map_err(|error| error.code)? {
+            assert_eq!(batch.schema(), opened.schema);
+            batches.push(batch);
+        }
+        Ok(batches)
+    });
+    read.await.expect("no panic")
+}
+
+/// The values of a column as texts.
+fn column(batches: &[RecordBatch], name: &str) -> Vec<String> {
+    let options = FormatOptions::new().with_null("null");
+    let texts = |batch: &RecordBatch| {
+        let column = batch.column_by_name(name).expect("a column").clone();
+        let formatter = ArrayFormatter::try_new(&column, &options).expect("a formatter");
+        (0..column.len()).map(|row| formatter.value(row).to_string()).collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(texts).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_views_of_the_schema_are_datasets() {
+    let (_database, url) = source().await;
+    let server = TestServer::start_with(Backend::Sqlite, vec![("dataset_location", url)]).await;
+    let mut viewer = server.viewer().await;
+    let page = list(&mut viewer, all()).await;
+    assert_eq!(tables(&page), ["a/b", "endless", "every type", "long", "rising"]);
+    let types: Vec<_> = page.datasets[2].fields.iter().map(|field| (field.name.as_str(), field.field_type())).collect();
+    let (text, integer, decimal) = (FieldType::String, FieldType::Integer, FieldType::Decimal);
+    let expected = [
+        ("id", integer),
+        ("small", integer),
+        ("flag", FieldType::Boolean),
+        ("real", FieldType::Double),
+        ("double", FieldType::Double),
+        ("exact", decimal),
+        ("free", text),
+        ("spent", decimal),
+        ("words", text),
+        ("short", text),
+        ("padded", text),
+        ("uid", text),
+        ("doc", text),
+        ("mood", text),
+        ("raw", FieldType::Bytes),
+        ("day", FieldType::Date),
+        ("clock", FieldType::Time),
+        ("local", FieldType::Timestamp),
+        ("instant", FieldType::Timestamp),
+        ("many", FieldType::Unsupported),
+        ("place", FieldType::Unsupported),
+    ];
+    assert_eq!(types, expected);
+    let long = &page.datasets[3];
+    assert_eq!(long.estimated_rows, Some(20_000));
+    assert!(long.estimated_bytes.is_some_and(|bytes| bytes > 2_000_000));
+    assert_eq!(get(&mut viewer, "a/b").await.expect("found").name, "organizations/acme/datasets/a/b");
+    assert_eq!(get(&mut viewer, "secrets").await.expect_err("of another schema").code(), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_is_read_exactly() {
+    let (_database, url) = source().await;
+    let datasets = datasets(url);
+    let rows = read(&datasets, payload("every type", &[], vec![])).await.expect("read");
+    let names: Vec<_> = rows[0].schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert!(names.len() == 19 && !names.contains(&"many".to_owned()));
+    for (name, expected) in [
+        ("id", ["1", "2", "3"]),
+        ("small", ["-7", "null", "0"]),
+        ("flag", ["true", "false", "null"]),
+        ("real", ["0.1", "null", "NaN"]),
+        ("double", ["0.1", "null", "inf"]),
+        ("exact", ["12.50", "-0.05", "0.00"]),
+        ("free", ["123456789012345678901234567890.125", "null", "NaN"]),
+        ("spent", ["3.20", "null", "0.00"]),
+        ("words", ["a\tü", "null", "b"]),
+        ("short", ["short", "Zebra", "apple"]),
+        ("padded", ["ab", "null", ""]),
+        ("uid", ["0193b6f0-0000-7000-8000-000000000001", "null", "null"]),
+        ("doc", ["{\"a\": 1}", "null", "[]"]),
+        ("mood", ["bad", "good", "null"]),
+        ("raw", ["00ff", "null", ""]),
+        ("day", ["2026-02-28", "1969-12-31", "null"]),
+        ("clock", ["06:30:00.500", "null", "00:00:00"]),
+        ("local", ["2026-01-02T03:04:05Z", "null", "null"]),
+        ("instant", ["2026-01-02T02:04:05.123456Z", "null", "1900-01-01T00:00:00Z"]),
+    ] {
+        assert_eq!(column(&rows, name), expected, "{name}");
+    }
+    for field in ["day", "instant"] {
+        let infinite = read(&datasets, payload("endless", &[field], vec![])).await;
+        assert_eq!(infinite.unwrap_err(), FailureCode::ValueNotEncodable, "{field}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_are_pushed_down_with_bound_values() {
+    use Comparison::{Equals, Greater, GreaterOrEqual, In, IsNotNull, IsNull, Less, LessOrEqual, NotEquals, NotIn};
+    let (_database, url) = source().await;
+    let datasets = datasets(url);
+    let cases: Vec<(&str, Comparison, Vec<Value>, &[&str])> = vec![
+        ("id", GreaterOrEqual, vec![json!(2)], &["2", "3"]),
+        ("id", In, vec![json!("1"), json!("99999999999999999999")], &["1"]),
+        ("id", Less, vec![json!("99999999999999999999")], &["1", "2", "3"]),
+        ("small", NotEquals, vec![json!(0)], &["1"]),
+        ("small", NotIn, vec![json!(0), json!(5)], &["1"]),
+        ("flag", Equals, vec![json!(true)], &["1"]),
+        ("double", LessOrEqual, vec![json!(0.1)], &["1"]),
+        ("exact", Equals, vec![json!("12.5")], &["1"]),
+        ("exact", Less, vec![json!("0")], &["2"]),
+        ("spent", Greater, vec![json!("3.19")], &["1"]),
+        ("free", Equals, vec![json!("NaN")], &["3"]),
+        ("words", Equals, vec![json!("a\tü")], &["1"]),
+        ("words", Equals, vec![json!("' OR true --")], &[]),
+        ("words", IsNull, vec![], &["2"]),
+        // By bytes: upper-case letters come before all lower-case ones.
+        ("short", Less, vec![json!("apple")], &["2"]),
+        ("padded", Equals, vec![json!("ab")], &["1"]),
+        ("uid", Equals, vec![json!("0193b6f0-0000-7000-8000-000000000001")], &["1"]),
+        ("mood", In, vec![json!("bad"), json!("worse")], &["1"]),
+        ("raw", IsNotNull, vec![], &["1", "3"]),
+        ("day", Less, vec![json!("1970-01-01")], &["2"]),
+        ("clock", GreaterOrEqual, vec![json!("06:30:00.5")], &["1"]),
+        ("local", Equals, vec![json!("2026-01-02T04:04:05+01:00")], &["1"]),
+        ("instant", Less, vec![json!("2026-01-02T02:04:05.123457Z")], &["1", "3"]),
+    ];
+    for (field, comparison, values, expected) in cases {
+        let filter = (field, comparison, values.clone());
+        let rows = read(&datasets, payload("every type", &["id"], vec![filter])).await.expect("read");
+        assert_eq!(column(&rows, "id"), expected, "{field} {comparison:?} {values:?}");
+    }
+    let both = vec![("id", Greater, vec![json!(1)]), ("flag", IsNotNull, vec![])];
+    let rows = read(&datasets, payload("every type", &["short", "id"], both)).await.expect("read");
+    assert_eq!(column(&rows, "short"), ["Zebra"]);
+    let missing = read(&datasets, payload("every type", &["nothing"], vec![])).await;
+    assert_eq!(missing.unwrap_err(), FailureCode::FieldMissing);
+    let changed = read(&datasets, payload("every type", &["id"], vec![("day", Equals, vec![json!(5)])])).await;
+    assert_eq!(changed.unwrap_err(), FailureCode::FieldTypeChanged);
+    let unsupported = read(&datasets, payload("every type", &["many"], vec![])).await;
+    assert_eq!(unsupported.unwrap_err(), FailureCode::FieldTypeChanged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_tables_come_in_bounded_batches_from_one_snapshot() {
+    let (database, url) = source().await;
+    let datasets = datasets(url);
+    let opened = datasets.open(&acme(), &payload("long", &[], vec![])).await.expect("opened");
+    let TableContent::Rows(mut rows) = opened.content else { panic!("not rows of a query") };
+    let (first, mut rows) = tokio::task::spawn_blocking(move || (rows.next(), rows)).await.expect("no panic");
+    let first = first.expect("read").expect("rows").num_rows();
+    database.execute("DELETE FROM t_acme.long WHERE id > 5; INSERT INTO t_acme.long VALUES (20001, 'late')").await;
+    let rest = tokio::task::spawn_blocking(move || {
+        let mut counts = Vec::new();
+        while let Some(batch) = rows.next().expect("read") {
+            counts.push(batch.num_rows());
+        }
+        counts
+    });
+    let rest = rest.await.expect("no panic");
+    assert_eq!(first + rest.iter().sum::<usize>(), 20_000);
+    assert!(first <= 8_192 && rest.iter().all(|count| *count <= 8_192) && rest.len() >= 3, "{first} {rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_cannot_be_saved_while_the_database_is_gone() {
+    let (source, url) = source().await;
+    let server = TestServer::start_with(Backend::Postgres, vec![("dataset_location", url.clone())]).await;
+    let mut admin = server.admin().await;
+    let connection = admin.connection("Partner").await.name;
+    let mut request = create_export(&connection, "Weekly");
+    let table = pb::PayloadTable { table: "rising".into(), ..Default::default() };
+    request.export.as_mut().expect("an export").payload = Some(pb::Payload { tables: vec![table] });
+    let created = admin.exports.create_export(request.clone()).await.expect("created").into_inner().export;
+    let created = created.expect("an export");
+    assert_eq!(created.payload.expect("a payload").tables[0].fields.len(), 2);
+
+    let (base, name) = url.split_once('?').expect("options").0.rsplit_once('/').expect("a database");
+    drop(source);
+    let postgres = Database::open(&format!("{base}/postgres")).await;
+    postgres.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+    // A failed listing ends the one that is cached.
+    let gone = server.app.datasets().open(&acme(), &payload("rising", &[], vec![])).await.expect_err("gone");
+    assert_eq!(gone.code, FailureCode::DatasetUnavailable);
+    let refusal = admin.exports.create_export(request.clone()).await.expect_err("unavailable");
+    assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unavailable, "DATASET_UNAVAILABLE"));
+    let detach = pb::DetachExportRequest { name: created.name, ..Default::default() };
+    admin.exports.detach_export(detach).await.expect("detached");
+    postgres.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    admin.exports.create_export(request).await.expect("created again");
+}
