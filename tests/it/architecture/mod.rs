@@ -32,6 +32,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
             "store",
             "delivery",
             "dialer",
+            "private_file",
         ],
     ),
     ("grpc", &["app", "identity", "catalog", "vault"]),

@@ -24,6 +24,7 @@ impl Delivering {
         let directory = tempfile::tempdir().expect("a directory");
         let (outbox, datasets) = (directory.path().join("outbox"), directory.path().join("datasets"));
         std::fs::create_dir(&outbox).expect("created");
+        std::fs::create_dir(&datasets).expect("created");
         write_sample(&datasets.join("acme")).expect("a sample");
         let mut all = vec![
             ("runs", "on".to_owned()),

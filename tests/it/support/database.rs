@@ -51,15 +51,15 @@ const INVALID_ROWS: &[(&str, &str)] = &[
         "SELECT count(*) FROM request_ids WHERE CAST(effect AS text) = 'null'",
     ),
     (
-        "a connection whose revision is not the number of its audit events",
+        "a connection whose revision is not the number of the changes in its audit events",
         "SELECT count(*) FROM connections r LEFT JOIN (SELECT organization, resource_uid, count(*) AS events \
-         FROM audit_events GROUP BY organization, resource_uid) a ON a.organization = r.organization \
+         FROM audit_events WHERE CAST(changed_fields AS text) <> '[]' GROUP BY organization, resource_uid) a ON a.organization = r.organization \
          AND a.resource_uid = r.uid WHERE r.revision <> coalesce(a.events, 0)",
     ),
     (
-        "an export whose revision is not the number of its audit events",
+        "an export whose revision is not the number of the changes in its audit events",
         "SELECT count(*) FROM exports r LEFT JOIN (SELECT organization, resource_uid, count(*) AS events \
-         FROM audit_events GROUP BY organization, resource_uid) a ON a.organization = r.organization \
+         FROM audit_events WHERE CAST(changed_fields AS text) <> '[]' GROUP BY organization, resource_uid) a ON a.organization = r.organization \
          AND a.resource_uid = r.uid WHERE r.revision <> coalesce(a.events, 0)",
     ),
 ];
