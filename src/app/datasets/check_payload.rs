@@ -76,9 +76,10 @@ impl App {
         payload: &Payload,
     ) -> Result<KnownDatasets, DeliveryError> {
         let tables = self.datasets().tables(organization).await?;
-        let named = payload.tables.iter().map(|table| table.table.as_str());
-        let get = stream::iter(named).map(async |table| {
-            Ok::<_, DeliveryError>((table.to_owned(), self.datasets().get(organization, table).await?))
+        let named: Vec<String> = payload.tables.iter().map(|table| table.table.clone()).collect();
+        let get = stream::iter(named).map(|table| async move {
+            let dataset = self.datasets().get(organization, &table).await?;
+            Ok::<_, DeliveryError>((table, dataset))
         });
         let found: Vec<_> = get.buffered(CONCURRENCY).try_collect().await?;
         let datasets: BTreeMap<_, _> =
