@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::unavailable;
+use super::error::unavailable;
 use crate::app::App;
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::SCHEMA_TIMEOUT;
