@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::unavailable::unavailable;
+use super::error::unavailable;
 use crate::app::App;
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::SCHEMA_TIMEOUT;
@@ -76,14 +76,12 @@ impl App {
         payload: &Payload,
     ) -> Result<KnownDatasets, DeliveryError> {
         let tables = self.datasets().tables(organization).await?;
-        let mut reads = Vec::with_capacity(payload.tables.len());
-        for table in &payload.tables {
-            let table = table.table.as_str();
-            reads.push(async move {
-                Ok::<_, DeliveryError>((table.to_owned(), self.datasets().get(organization, table).await?))
-            });
-        }
-        let found: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).try_collect().await?;
+        let named: Vec<String> = payload.tables.iter().map(|table| table.table.clone()).collect();
+        let get = stream::iter(named).map(|table| async move {
+            let dataset = self.datasets().get(organization, &table).await?;
+            Ok::<_, DeliveryError>((table, dataset))
+        });
+        let found: Vec<_> = get.buffered(CONCURRENCY).try_collect().await?;
         let datasets: BTreeMap<_, _> =
             found.into_iter().filter_map(|(table, dataset)| Some((table, dataset?))).collect();
         Ok(KnownDatasets { tables, datasets })

@@ -1,6 +1,6 @@
 //! Implements GetDataset.
 
-use super::unavailable::unavailable;
+use super::error::unavailable;
 use crate::app::App;
 use crate::model::{Dataset, DatasetName, Error, OpContext, ResourceKind, Result};
 

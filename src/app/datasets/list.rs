@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 use uuid::Uuid;
 
-use super::unavailable::unavailable;
+use super::error::unavailable;
 use crate::app::App;
 use crate::model::page::{Page, PageRequest, Position, PositionKey};
 use crate::model::{Dataset, Error, OpContext, Result, limits};

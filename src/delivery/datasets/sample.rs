@@ -13,6 +13,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use super::types::UTC;
+
 /// Number of customers.
 const CUSTOMERS: i64 = 5_000;
 /// Number of orders.
@@ -114,7 +116,7 @@ fn customers() -> Result<RecordBatch, arrow::error::ArrowError> {
         ("lifetime_value", Arc::new(amounts(values)?)),
         ("consent", Arc::new(BooleanArray::from(consents))),
         ("signup_date", Arc::new(Date32Array::from(days))),
-        ("updated_at", Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))),
+        ("updated_at", Arc::new(TimestampMicrosecondArray::from(times).with_timezone(UTC))),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))
 }
@@ -136,7 +138,7 @@ fn orders() -> Result<RecordBatch, arrow::error::ArrowError> {
         ("status", Arc::new(StringArray::from(statuses))),
         ("amount", Arc::new(amounts(values)?)),
         ("currency", Arc::new(StringArray::from(currencies))),
-        ("ordered_at", Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))),
+        ("ordered_at", Arc::new(TimestampMicrosecondArray::from(times).with_timezone(UTC))),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))
 }

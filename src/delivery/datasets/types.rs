@@ -6,6 +6,9 @@ use arrow::datatypes::{DataType, Schema, TimeUnit};
 
 use crate::model::{DatasetField, FieldType, is_dataset_name};
 
+/// UTC as an offset: Arrow knows names of time zones only with another database of them.
+pub const UTC: &str = "+00:00";
+
 /// The type of the values of an Arrow column.
 pub fn field_type(data_type: &DataType) -> FieldType {
     match data_type {
@@ -61,7 +64,7 @@ pub fn arrow_type(field_type: FieldType) -> DataType {
         FieldType::Bytes => DataType::Binary,
         FieldType::Date => DataType::Date32,
         FieldType::Time => DataType::Time64(TimeUnit::Microsecond),
-        FieldType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+        FieldType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from(UTC))),
         FieldType::Unsupported => DataType::Null,
     }
 }

@@ -1,12 +1,13 @@
 //! The sources of datasets, and the sample that the first start of the embedded default writes.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use super::keys::is_empty;
 use crate::config::{DatasetSource, DatasetsConfig, DefaultSource};
 use crate::delivery::datasets::{self, DatasetSettings, Datasets, SourceSettings};
 use crate::model::Secret;
-use crate::private_file;
 use crate::server::error::StartError;
 
 /// The organization that the sample is for: the one of `outflow token mint`.
@@ -36,7 +37,7 @@ pub async fn open(config: &DatasetsConfig) -> Result<Datasets, StartError> {
     if let DefaultSource::Embedded { directory, database } = &config.default {
         let (directory, is_new) = (directory.clone(), is_empty(database));
         let prepare = tokio::task::spawn_blocking(move || {
-            private_file::make_directory(&directory)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
             let sample = directory.join(SAMPLE_ORGANIZATION);
             if is_new && datasets::write_sample(&sample)? {
                 tracing::info!(directory = %sample.display(), "wrote a sample dataset");

@@ -12,6 +12,7 @@ use sqlx::{Row as _, ValueRef as _};
 
 use super::catalog::ColumnType;
 use crate::delivery::DeliveryError;
+use crate::delivery::datasets::types::UTC;
 use crate::model::{FailureCode, parse_decimal};
 
 /// Days from 1970-01-01 to 2000-01-01, the epoch of PostgreSQL.
@@ -67,7 +68,7 @@ impl Column {
             ColumnType::Date => DataType::Date32,
             ColumnType::Time => DataType::Time64(TimeUnit::Microsecond),
             ColumnType::LocalTimestamp | ColumnType::Timestamp => {
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+                DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
             }
         }
     }
@@ -151,7 +152,7 @@ impl Column {
             Self::Bytes(mut builder) => Arc::new(builder.finish()),
             Self::Date(mut builder) => Arc::new(builder.finish()),
             Self::Time(mut builder) => Arc::new(builder.finish()),
-            Self::Timestamp(mut builder) => Arc::new(builder.finish().with_timezone("UTC")),
+            Self::Timestamp(mut builder) => Arc::new(builder.finish().with_timezone(UTC)),
         })
     }
 }

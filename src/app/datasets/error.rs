@@ -1,4 +1,4 @@
-//! Errors of sources, as callers see them.
+//! Failures of sources as errors of calls.
 
 use crate::delivery::DeliveryError;
 use crate::model::{Error, FailureCode, OrganizationId, Unavailable};
