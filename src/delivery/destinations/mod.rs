@@ -34,6 +34,9 @@ pub struct Delivery {
     pub export: ResourceId,
     /// The scheduled time, or for a manual run its creation.
     pub time: DateTime<Utc>,
+    /// Path of the manifest, relative like [`OutputFile::path`]. Beside a single file: its name and `.manifest.json`; in the
+    /// folder of several files: `_SUCCESS.json`.
+    pub manifest_path: String,
     /// The text that an earlier attempt saved last.
     pub saved_state: Option<String>,
     /// Saves a text for later attempts and for the removal of what a lost attempt left.
