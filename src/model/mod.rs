@@ -14,6 +14,7 @@ mod export;
 mod id;
 pub mod json;
 pub mod limits;
+mod outbound;
 pub mod page;
 mod payload;
 mod run;
@@ -42,6 +43,7 @@ pub use export::{
 pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
+pub use outbound::{AddressRange, OutboundAllowance};
 pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
 pub use run::FailureCode;
 pub use secret::{CredentialSecret, SealedSecret, Secret};

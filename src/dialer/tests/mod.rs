@@ -1,0 +1,1 @@
+//! The dialer against real listeners.
