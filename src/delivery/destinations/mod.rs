@@ -39,6 +39,8 @@ pub struct Delivery {
     /// Path of the manifest, relative like [`OutputFile::path`]. Beside a single file: its name and `.manifest.json`; in the
     /// folder of several files: `_SUCCESS.json`.
     pub manifest_path: String,
+    /// Whether each attempt of the run sends the same rows in the same order, because what it reads is pinned.
+    pub repeatable: bool,
     /// The text that an earlier attempt saved last.
     pub saved_state: Option<String>,
     /// Saves a text for later attempts and for the removal of what a lost attempt left.

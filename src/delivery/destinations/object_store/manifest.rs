@@ -38,8 +38,8 @@ pub(super) fn write(manifest: &Manifest) -> Result<String, DeliveryError> {
 pub(super) async fn read(store: &Store, key: &Path, run: Uuid) -> Result<Option<Manifest>, DeliveryError> {
     let Some(text) = store.read(key).await? else { return Ok(None) };
     let manifest = serde_json::from_slice::<Manifest>(&text).ok();
-    let run = run.to_string();
-    Ok(manifest.filter(|manifest| manifest.run.rsplit('/').next() == Some(&run)))
+    let id = |manifest: &Manifest| manifest.run.rsplit('/').next().and_then(|id| Uuid::try_parse(id).ok());
+    Ok(manifest.filter(|manifest| id(manifest) == Some(run)))
 }
 
 #[cfg(test)]
