@@ -7,6 +7,7 @@ mod architecture;
 mod audit;
 mod authz_matrix;
 mod connections;
+mod destinations;
 mod exports;
 mod faults;
 mod idempotent;

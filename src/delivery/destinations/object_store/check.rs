@@ -90,7 +90,7 @@ impl Test {
     }
 
     async fn remove(&mut self, store: &Store) -> Result<(), DeliveryError> {
-        if let Some(upload) = &mut self.upload {
+        if let Some(upload) = self.upload.take() {
             upload.abort().await?;
         }
         if self.written { store.delete(&self.key).await } else { Ok(()) }

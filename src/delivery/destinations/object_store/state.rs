@@ -66,6 +66,11 @@ impl SavedState {
         self.save().await
     }
 
+    /// Takes the state to remove what it names.
+    pub(super) fn take(&mut self) -> State {
+        std::mem::take(&mut self.state)
+    }
+
     async fn save(&self) -> Result<(), DeliveryError> {
         let text = serde_json::to_string(&self.state)
             .map_err(|error| DeliveryError::with(FailureCode::Internal, "state", error))?;

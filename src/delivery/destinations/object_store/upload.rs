@@ -106,8 +106,13 @@ impl Upload {
         }
     }
 
-    /// Stops sending and removes the parts from the store.
-    pub(super) async fn abort(&mut self) -> Result<(), DeliveryError> {
+    /// Stops sending.
+    pub(super) async fn stop(mut self) {
+        self.in_flight.shutdown().await;
+    }
+
+    /// Removes the upload from the store.
+    pub(super) async fn abort(mut self) -> Result<(), DeliveryError> {
         self.in_flight.shutdown().await;
         let aborted = match &mut self.session {
             Session::Identified(uploads, id) => uploads.abort_multipart(&self.key, id).await,

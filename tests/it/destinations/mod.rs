@@ -1,0 +1,3 @@
+//! Deliveries to real destinations.
+
+mod objects;
