@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs missing tools of the tests: PostgreSQL, an SSH server, Python with its packages, helm, grpcurl. Requires Debian with Rust.
+# Installs missing tools of the tests: PostgreSQL, an SSH server, Python with its packages, helm, grpcurl, and servers with the
+# APIs of Amazon S3 (versitygw) and Azure Blob Storage (Azurite). Requires Debian with Rust.
 # Returns quickly if all of them are installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -42,3 +43,11 @@ go_tool() { # arguments: a command, and the Go package that provides it
 }
 go_tool helm helm.sh/helm/v3/cmd/helm
 go_tool grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl
+go_tool versitygw github.com/versity/versitygw/cmd/versitygw
+if ! command -v azurite-blob >/dev/null && [ ! -x "$tools/bin/azurite-blob" ]; then
+  echo "installing Azurite"
+  command -v npm >/dev/null || packages nodejs npm
+  npm install --silent --no-fund --no-audit --prefix "$tools/azurite" azurite
+  mkdir -p "$tools/bin"
+  ln -sf ../azurite/node_modules/.bin/azurite-blob "$tools/bin/azurite-blob" # last: marks a complete installation
+fi

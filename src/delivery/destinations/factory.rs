@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::interface::{Destination, Target};
 use super::local_directory::LocalDirectory;
+use super::object_store::{azure_blob, gcs, s3};
 use super::postgresql::Postgresql;
 use super::sftp::Sftp;
 use super::webhook::Webhook;
-use super::{Destination, Target};
 use crate::delivery::{DeliveryError, OutputFormat};
 use crate::dialer::Dialer;
 use crate::model::{Clock, ConnectionTypeId, FailureCode};
@@ -36,8 +37,11 @@ impl Destinations {
     ) -> Result<Box<dyn Destination>, DeliveryError> {
         let network = self.dialer.network(&target.organization);
         Ok(match connection_type.as_str() {
+            "azure_blob" => azure_blob::destination(&target, network)?,
+            "gcs" => gcs::destination(&target, network)?,
             "local_directory" => Box::new(LocalDirectory::new(self.local_directory_root.clone(), &target)?),
             "postgresql" => Box::new(Postgresql::new(target, network)?),
+            "s3" => s3::destination(&target, network)?,
             "sftp" => Box::new(Sftp::new(network, target)?),
             "webhook" => Box::new(Webhook::new(target, network, self.clock.clone())?),
             other => {

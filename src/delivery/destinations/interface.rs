@@ -62,6 +62,12 @@ pub trait Destination: Send + Sync {
 
     /// Begins an attempt: connects, and removes what earlier attempts left.
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError>;
+
+    /// Removes what a lost attempt wrote and did not commit, as its saved state tells. Called when no attempt of the run
+    /// follows. Destinations whose attempts leave nothing, or save nothing, do nothing.
+    async fn remove_staged(&self, _saved_state: &str) -> Result<(), DeliveryError> {
+        Ok(())
+    }
 }
 
 /// The beginning of an attempt.

@@ -5,6 +5,7 @@
 mod factory;
 mod interface;
 pub mod local_directory;
+pub mod object_store;
 pub mod postgresql;
 mod progress;
 pub mod sftp;

@@ -4,6 +4,7 @@
 mod content;
 // mod cuts;
 mod local_directory;
+mod objects;
 // mod postgresql;
 // mod services;
 mod sftp;

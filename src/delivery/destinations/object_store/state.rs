@@ -1,0 +1,98 @@
+//! What an attempt has written and not committed, saved so that a later attempt or the janitor can remove it.
+
+use std::sync::Arc;
+
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::DeliveryError;
+use crate::delivery::destinations::StateLog;
+use crate::model::FailureCode;
+
+/// Maximum size of the saved text. It bounds the number of uploads of one delivery to about 1,000.
+const MAX_STATE_BYTES: usize = 256 * 1024;
+
+/// What may be at the store without being a result.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Uploads that are not complete.
+    #[serde(default)]
+    pub(super) uploads: Vec<OpenUpload>,
+    /// The folder of a run whose commit began. Without a manifest in it, its objects are no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) folder: Option<String>,
+}
+
+/// A multipart upload.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OpenUpload {
+    /// Key of the object.
+    pub(super) key: String,
+    /// Id of the upload.
+    pub(super) id: String,
+}
+
+impl State {
+    /// Reads a saved text. The empty text is the empty state.
+    pub(super) fn read(text: &str) -> Result<Self, DeliveryError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(text).map_err(|error| DeliveryError::with(FailureCode::Internal, "saved state", error))
+    }
+}
+
+/// The state of an attempt, saved after each change.
+pub(super) struct SavedState {
+    state: State,
+    log: Arc<dyn StateLog>,
+}
+
+impl SavedState {
+    /// Begins with what earlier attempts left and could not be removed.
+    pub(super) fn new(state: State, log: Arc<dyn StateLog>) -> Self {
+        Self { state, log }
+    }
+
+    /// Adds an upload. Fails if it could not be saved.
+    pub(super) async fn add_upload(&mut self, key: &Path, id: &str) -> Result<(), DeliveryError> {
+        self.state.uploads.push(OpenUpload { key: key.to_string(), id: id.to_owned() });
+        self.save().await
+    }
+
+    /// Adds the folder that the commit is about to write to.
+    pub(super) async fn set_folder(&mut self, folder: &Path) -> Result<(), DeliveryError> {
+        self.state.folder = Some(folder.to_string());
+        self.save().await
+    }
+
+    /// Takes the state to remove what it names.
+    pub(super) fn take(&mut self) -> State {
+        std::mem::take(&mut self.state)
+    }
+
+    async fn save(&self) -> Result<(), DeliveryError> {
+        let text = serde_json::to_string(&self.state)
+            .map_err(|error| DeliveryError::with(FailureCode::Internal, "state", error))?;
+        if text.len() > MAX_STATE_BYTES {
+            let detail = "too many files are uploaded at once: increase the rows or bytes per file";
+            return Err(DeliveryError::new(FailureCode::LimitExceeded, detail));
+        }
+        self.log.save(&text).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_survives_its_text() {
+        let uploads = vec![OpenUpload { key: "a/\"b\".csv".into(), id: "x=".into() }];
+        let state = State { uploads, folder: Some("a".into()) };
+        let text = serde_json::to_string(&state).expect("JSON");
+        assert_eq!(State::read(&text).expect("a state"), state);
+        assert_eq!(State::read("").expect("a state"), State::default());
+        assert!(State::read("[").is_err());
+    }
+}

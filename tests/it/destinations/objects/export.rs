@@ -1,0 +1,147 @@
+//! Exports by hand: what the engine and the runner do around a destination.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::DateTime;
+use outflow::delivery::destinations::{Delivery, Destination, Opened, StateLog, Writer};
+use outflow::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
+use outflow::model::ResourceId;
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+/// Size of chunks that is no divisor of the size of parts.
+const CHUNK_BYTES: usize = 1_000_003;
+
+/// The output of one run.
+#[derive(Clone)]
+pub struct Export {
+    pub run: Uuid,
+    /// Paths and contents.
+    pub files: Vec<(String, Bytes)>,
+    pub manifest_path: String,
+}
+
+/// The saved state of a run.
+#[derive(Default)]
+pub struct Log(Mutex<Option<String>>);
+
+#[async_trait::async_trait]
+impl StateLog for Log {
+    async fn save(&self, state: &str) -> Result<(), DeliveryError> {
+        *self.0.lock() = Some(state.to_owned());
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What was saved last.
+    pub fn saved(&self) -> Option<String> {
+        self.0.lock().clone()
+    }
+}
+
+impl Export {
+    /// A run with one file of that size.
+    pub fn single(path: &str, bytes: usize) -> Self {
+        let run = Uuid::now_v7();
+        let content = noise(run, bytes);
+        Self { run, files: vec![(path.to_owned(), content)], manifest_path: format!("{path}.manifest.json") }
+    }
+
+    /// A run with several files of these sizes.
+    pub fn several(sizes: &[usize]) -> Self {
+        let run = Uuid::now_v7();
+        let folder = format!("weekly/20261124T060000Z-{run}");
+        let path = |index| format!("{folder}/customers/part-{index:05}.csv");
+        let files = sizes.iter().enumerate().map(|(index, bytes)| (path(index), noise(Uuid::now_v7(), *bytes)));
+        Self { run, files: files.collect(), manifest_path: format!("{folder}/_SUCCESS.json") }
+    }
+
+    /// An attempt to deliver it. The log is that of the run, and what it holds is what earlier attempts saved.
+    pub fn attempt(&self, attempt: u32, log: &Arc<Log>) -> Delivery {
+        Delivery {
+            run: self.run,
+            attempt,
+            export: ResourceId::parse("weekly").expect("an id"),
+            time: DateTime::UNIX_EPOCH,
+            manifest_path: self.manifest_path.clone(),
+            repeatable: true,
+            saved_state: log.saved(),
+            state_log: Arc::<Log>::clone(log),
+        }
+    }
+
+    /// What the manifest must say.
+    pub fn manifest(&self) -> Manifest {
+        let files: Vec<_> = self.files.iter().map(|(path, content)| summary(path, content)).collect();
+        Manifest {
+            run: format!("organizations/acme/exports/weekly/runs/{}", self.run),
+            export: "organizations/acme/exports/weekly".to_owned(),
+            time: "2026-11-24T06:00:00Z".to_owned(),
+            format: "csv".to_owned(),
+            formula_guard: false,
+            fields: Vec::new(),
+            rows: files.iter().map(|file| file.rows).sum(),
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            files,
+        }
+    }
+
+    /// Writes all files, still invisible.
+    pub async fn write(&self, writer: &mut dyn Writer) -> Result<(), DeliveryError> {
+        for (path, content) in &self.files {
+            writer.start_file(&file(path)).await?;
+            for start in (0..content.len()).step_by(CHUNK_BYTES) {
+                let end = content.len().min(start + CHUNK_BYTES);
+                writer.write(Chunk { bytes: content.slice(start..end), rows: 1 }).await?;
+            }
+            writer.finish_file(&summary(path, content)).await?;
+        }
+        Ok(())
+    }
+
+    /// Delivers it as a runner does. A failed attempt is given up as a lost one is, without an abort.
+    pub async fn deliver(&self, to: &dyn Destination, delivery: &Delivery) -> Result<(), DeliveryError> {
+        match to.open(delivery).await? {
+            Opened::AlreadyDelivered(manifest) => assert_eq!(manifest.as_deref(), Some(&self.manifest())),
+            Opened::Writer(mut writer) => {
+                self.write(writer.as_mut()).await?;
+                writer.commit(&self.manifest()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The writer of an attempt that has something to write.
+pub async fn open(to: &dyn Destination, delivery: &Delivery) -> Box<dyn Writer> {
+    match to.open(delivery).await.expect("opened") {
+        Opened::Writer(writer) => writer,
+        Opened::AlreadyDelivered(_) => panic!("delivered already"),
+    }
+}
+
+/// A file of the output.
+pub fn file(path: &str) -> OutputFile {
+    OutputFile { path: path.to_owned(), table: "customers".to_owned(), fields: vec!["id".to_owned()] }
+}
+
+fn summary(path: &str, content: &Bytes) -> FileSummary {
+    let sha256 = Sha256::digest(content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let rows = content.len().div_ceil(CHUNK_BYTES) as u64;
+    FileSummary { path: path.to_owned(), table: "customers".to_owned(), rows, bytes: content.len() as u64, sha256 }
+}
+
+/// Bytes that differ for each seed and do not repeat (xorshift).
+fn noise(seed: Uuid, bytes: usize) -> Bytes {
+    let mut state = u64::try_from(seed.as_u128() & u128::from(u64::MAX)).expect("64 bits") | 1;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(bytes.div_ceil(8)).flatten().take(bytes).collect()
+}
