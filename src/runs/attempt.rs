@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::active::{ActiveRun, Interruption};
-use super::leased::LeasedRun;
+use super::leased::{LeasedRun, open_credential};
 use super::leases;
 use crate::delivery::datasets::TableContent;
 use crate::delivery::destinations::{Delivery, Destination, Opened, StateLog, Target, Writer};
@@ -20,7 +20,7 @@ use crate::model::{FailureCode, OrganizationId, RunState};
 use crate::store::runs::changes;
 use crate::store::runs::leases::Renewal;
 use crate::store::{self, Store};
-use crate::vault::{SealContext, Vault};
+use crate::vault::Vault;
 
 /// How long the removal of what was written may take.
 pub const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -130,21 +130,13 @@ impl Attempt<'_> {
     /// The destination, with the credential opened for it.
     fn destination(&self) -> Result<Box<dyn Destination>, DeliveryError> {
         let LeasedRun { run, export, connection, credential, .. } = self.leased;
-        let open = |(revision, sealed): &(i64, crate::model::SealedSecret)| {
-            let context = SealContext {
-                organization: run.name.organization.as_str(),
-                connection_uid: connection.uid.0,
-                revision: u64::try_from(*revision).unwrap_or_default(),
-            };
-            let opened = self.vault.open(&context, &connection.properties, &sealed.envelope);
-            opened.map_err(|error| {
-                DeliveryError::with(FailureCode::CredentialRequired, "cannot open the credential", error)
-            })
-        };
         let target = Target {
             organization: run.name.organization.clone(),
             properties: connection.properties.clone(),
-            credential: credential.as_ref().map(open).transpose()?,
+            credential: credential
+                .as_ref()
+                .map(|sealed| open_credential(self.vault, connection, sealed))
+                .transpose()?,
             settings: export.destination_settings.clone(),
         };
         self.parts.destinations.build(&connection.connection_type, target)

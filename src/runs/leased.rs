@@ -5,10 +5,15 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::delivery::DeliveryError;
 use crate::model::audit::{AuditDiff, AuditEvent, Outcome};
-use crate::model::{Actor, Connection, Error, Export, OrganizationId, Result, Run, SYSTEM_PREFIX, SealedSecret};
+use crate::model::{
+    Actor, Connection, CredentialSecret, Error, Export, FailureCode, OrganizationId, Result, Run, SYSTEM_PREFIX,
+    SealedSecret,
+};
 use crate::store::runs::leases::{self, LeaseLimits};
 use crate::store::{self, Scope, Store, Transaction, audit_events, credentials};
+use crate::vault::{SealContext, Vault};
 
 /// The name of the actor that opens credentials.
 const ACTOR: &str = "runner";
@@ -53,6 +58,21 @@ pub async fn lease(store: &Store, organization: OrganizationId, terms: &Arc<Leas
         },
     );
     leased.await
+}
+
+/// Opens the credential of a connection.
+pub fn open_credential(
+    vault: &Vault,
+    connection: &Connection,
+    (revision, sealed): &(i64, SealedSecret),
+) -> Result<CredentialSecret, DeliveryError> {
+    let context = SealContext {
+        organization: connection.name.organization.as_str(),
+        connection_uid: connection.uid.0,
+        revision: u64::try_from(*revision).unwrap_or_default(),
+    };
+    let opened = vault.open(&context, &connection.properties, &sealed.envelope);
+    opened.map_err(|error| DeliveryError::with(FailureCode::CredentialRequired, "cannot open the credential", error))
 }
 
 async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Result<Option<LeasedRun>> {

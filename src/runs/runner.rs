@@ -74,7 +74,7 @@ impl Runner {
     /// Starts the delivery of a leased run.
     pub fn start(&self, leased: LeasedRun) {
         let active = self.0.active.add(leased.run.name.organization.clone(), leased.run.name.uid, leased.run.attempt);
-        let span = tracing::info_span!(target: "otel", "run", otel.name = "run", run = %leased.run.name);
+        let span = tracing::info_span!(target: "otel", parent: None, "run", otel.name = "run", run = %leased.run.name);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move { inner.deliver(leased, active).await }.instrument(span));
     }

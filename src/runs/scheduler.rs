@@ -87,12 +87,14 @@ impl Context {
         let read_context = self.store.read_context();
         let now = store::database_time(db, read_context).await?;
         let exports = due::lock_due(db, read_context, MAX_EXPORTS).await?;
+        let lag = exports.first().and_then(|first| (now - first.due_time).to_std().ok()).unwrap_or_default();
+        metrics::gauge!("export.schedule.lag").set(lag.as_secs_f64());
         let mut handled = 0;
-        for (organization, uid) in exports {
+        for export in exports {
             if !db.is_within_budget() {
                 return Ok(MAX_EXPORTS);
             }
-            self.schedule(db, &organization, uid, now).await?;
+            self.schedule(db, &export.organization, export.uid, now).await?;
             handled += 1;
         }
         Ok(handled)

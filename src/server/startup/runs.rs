@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::background::Task;
 use crate::config::RunsConfig;
 use crate::delivery::engine::Engine;
-use crate::runs::{Dispatcher, LeaseKeeper, RunSettings, Runner, Scheduler};
+use crate::runs::{Dispatcher, LeaseKeeper, RemainsRemoval, RunSettings, Runner, Scheduler};
 
 /// Threads of the engine, unless the operator says otherwise.
 const MAX_DEFAULT_THREADS: usize = 8;
@@ -42,5 +42,6 @@ pub fn tasks(app: &App, runner: Runner) -> Vec<Arc<dyn Task>> {
         Arc::new(Scheduler::new(app, Arc::clone(&queued))),
         Arc::new(Dispatcher::new(app.store().clone(), app.catalog(), runner, queued)),
         Arc::new(LeaseKeeper::new(app.store().clone())),
+        Arc::new(RemainsRemoval::new(app.clone())),
     ]
 }

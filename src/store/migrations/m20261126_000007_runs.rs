@@ -158,9 +158,12 @@ async fn indexes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     ] {
         manager.create_index(index(name, columns)).await?;
     }
-    for (name, column, condition) in
-        [("runs_leases", Runs::LeaseExpireTime, leased()), ("runs_end_time", Runs::EndTime, finished())]
-    {
+    let remains = Expr::col(Runs::DeliveryState).is_not_null().and(Expr::col(Runs::EndTime).is_not_null());
+    for (name, column, condition) in [
+        ("runs_leases", Runs::LeaseExpireTime, leased()),
+        ("runs_end_time", Runs::EndTime, finished()),
+        ("runs_remains", Runs::EndTime, remains),
+    ] {
         let index = Index::create().name(name).table(Runs::Table).col(column).and_where(condition).take();
         manager.create_index(index).await?;
     }

@@ -144,6 +144,9 @@ pub async fn end_attempt(
         update = update
             .col_expr(Column::FailureCode, Expr::val(code_text))
             .col_expr(Column::FailureDetail, Expr::val(failure.map(|failure| failure.detail.clone())));
+        if next == RunState::Succeeded {
+            update = update.col_expr(Column::DeliveryState, Expr::val(None::<String>));
+        }
         update = if next.is_final() {
             update.col_expr(Column::EndTime, Expr::val(now))
         } else {

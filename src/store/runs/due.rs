@@ -17,15 +17,11 @@ use crate::store::{ReadContext, Scope, Transaction};
 
 /// Attached exports whose due time has passed, the most overdue first, at most `limit`. They and their connections are
 /// locked; those that another transaction has locked are left out.
-pub async fn lock_due(
-    db: &Transaction,
-    read_context: &ReadContext,
-    limit: u64,
-) -> Result<Vec<(OrganizationId, ExportUid)>> {
+pub async fn lock_due(db: &Transaction, read_context: &ReadContext, limit: u64) -> Result<Vec<DueExport>> {
     let due = export::Column::NextDueTime.into_expr();
     let mut query = export::Entity::find()
         .select_only()
-        .columns([export::Column::Organization, export::Column::Uid])
+        .columns([export::Column::Organization, export::Column::Uid, export::Column::NextDueTime])
         .join(JoinType::InnerJoin, export::Relation::Connection.def())
         .filter(export::Column::NextDueTime.is_not_null())
         .filter(export::Column::ConnectionUid.is_not_null())
@@ -37,12 +33,24 @@ pub async fn lock_due(
         [export::Entity.into_iden(), connection::Entity.into_iden()],
         LockBehavior::SkipLocked,
     );
-    let rows: Vec<(String, Uuid)> = query.into_tuple().all(db).await?;
-    let due = |(organization, uid): (String, Uuid)| {
+    let rows: Vec<(String, Uuid, DateTime<Utc>)> = query.into_tuple().all(db).await?;
+    let due = |(organization, uid, due_time): (String, Uuid, DateTime<Utc>)| {
         let organization = OrganizationId::parse(&organization);
-        Ok((organization.ok_or_else(|| Error::internal("a stored organization id"))?, ExportUid(uid)))
+        let organization = organization.ok_or_else(|| Error::internal("a stored organization id"))?;
+        Ok(DueExport { organization, uid: ExportUid(uid), due_time })
     };
     rows.into_iter().map(due).collect()
+}
+
+/// An export whose due time has passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueExport {
+    /// Its organization.
+    pub organization: OrganizationId,
+    /// Its uid.
+    pub uid: ExportUid,
+    /// The stored due time.
+    pub due_time: DateTime<Utc>,
 }
 
 /// Sets the next due time of an export. Its revision stays: callers did not change it.

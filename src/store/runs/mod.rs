@@ -1,8 +1,10 @@
-//! Runs: insert, find and list. Leases are in `leases`, due times in `due`, other changes of state in `changes`.
+//! Runs: insert, find and list. Leases are in `leases`, due times in `due`, other changes of state in `changes`, and what
+//! ended runs left at their destinations in `remains`.
 
 pub mod changes;
 pub mod due;
 pub mod leases;
+pub mod remains;
 mod rows;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, SimpleExpr};
