@@ -19,7 +19,7 @@ pub struct Names {
     pub export: String,
     /// A queued run of another export that is attached to `connection`.
     pub run: String,
-    /// A cancelled run of that export.
+    /// A cancelled run of a third export.
     pub ended_run: String,
 }
 
@@ -103,7 +103,7 @@ impl Names {
         }
         let [connection, free, target] = made.try_into().expect("three");
         let mut exports = Vec::new();
-        for kind in ["export", "run"] {
+        for kind in ["export", "run", "ended"] {
             let mut request = create_export(&connection, &format!("{kind} {number}"));
             request.parent.clone_from(&parent);
             request.export_id = format!("{kind}-{number}");
@@ -111,18 +111,16 @@ impl Names {
             let created = admin.exports.create_export(request).await.expect("created").into_inner();
             exports.push(created.export.expect("answered").name);
         }
-        let [export, run]: [String; 2] = exports.try_into().expect("two");
+        let [export, run, ended]: [String; 3] = exports.try_into().expect("three");
         let mut runs = Vec::new();
-        for _ in 0..2 {
-            if let Some(name) = runs.last().cloned() {
-                let request = pb::CancelExportRunRequest { name, ..pb::CancelExportRunRequest::default() };
-                admin.exports.cancel_export_run(request).await.expect("cancelled");
-            }
-            let request = pb::RunExportRequest { name: run.clone(), ..pb::RunExportRequest::default() };
+        for name in [run, ended] {
+            let request = pb::RunExportRequest { name, ..pb::RunExportRequest::default() };
             let started = admin.exports.run_export(request).await.expect("queued").into_inner();
             runs.push(started.run.expect("answered").name);
         }
-        let [ended_run, run]: [String; 2] = runs.try_into().expect("two");
+        let [run, ended_run]: [String; 2] = runs.try_into().expect("two");
+        let request = pb::CancelExportRunRequest { name: ended_run.clone(), ..pb::CancelExportRunRequest::default() };
+        admin.exports.cancel_export_run(request).await.expect("cancelled");
         Self { parent, connection, free, target, export, run, ended_run }
     }
 }
