@@ -161,7 +161,23 @@ def leaves(value, path=""):
 
 
 def table(readme="helm/outflow/README.md"):
-    return re.findall(r"^\| `([^`]+)` \|", open(readme, encoding="utf-8").read(), re.M)
+    """Returns the names and the descriptions of the values in README.md."""
+    return dict(re.findall(r"^\| `([^`]+)` \| .*? \| (.*) \|$", open(readme, encoding="utf-8").read(), re.M))
+
+
+def comments(values="helm/outflow/values.yaml"):
+    """Returns the names and the comments of the values in values.yaml."""
+    found, keys, comment = {}, [], None
+    for line in open(values, encoding="utf-8"):
+        match = re.match(r"( *)([A-Za-z]+):", line)
+        if line.strip().startswith("# -- "):
+            comment = line.strip().removeprefix("# -- ")
+        elif match:
+            keys = keys[: len(match[1]) // 2] + [match[2]]
+            if comment:
+                found[".".join(keys)] = comment
+            comment = None
+    return found
 
 
 result = eval(sys.argv[2])
@@ -380,7 +396,8 @@ notes "notes: sqlite" '"rel-outflow-data" in one("Notes")["text"] and "-cacert c
 ## Documentation and schema
 
 to_json <"$chart/values.yaml" >"$work/values"
-if python3 "$work/check.py" "$work/values" 'sorted(set(leaves(docs[0])) ^ set(table())) == []'; then ok; else bad "the table in README.md must list the values of values.yaml"; fi
+if python3 "$work/check.py" "$work/values" 'set(leaves(docs[0])) == set(table())'; then ok; else bad "the table in README.md must list the values of values.yaml"; fi
+if python3 "$work/check.py" "$work/values" 'sorted(table().items() ^ comments().items()) == []'; then ok; else bad "the descriptions in README.md must be the comments in values.yaml"; fi
 if python3 - "$chart/values.schema.json" <<'EOF'; then ok; else bad "the schema must refuse unknown keys"; fi
 import json
 import sys

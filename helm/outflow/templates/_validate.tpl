@@ -104,7 +104,7 @@
 {{- $pod := include "outflow.pod" . | fromYaml -}}
 {{- $e := list -}}
 {{- if lt (int $pod.gracePeriod) (int $pod.minGracePeriod) -}}
-{{- $sleep := $pod.preStopSleep | ternary "preStopSleepSeconds plus " "" -}}
+{{- $sleep := $pod.preStopSleep | empty | ternary "" "preStopSleepSeconds plus " -}}
 {{- $drain := $pod.runs | ternary "30 seconds, or plus runs.drainTimeout and 25 seconds if that is more" "30 seconds of drain" -}}
 {{- $e = append $e (printf "%sterminationGracePeriodSeconds must be at least %d: %s%s" $pod.values (int $pod.minGracePeriod) $sleep $drain) -}}
 {{- end -}}
