@@ -34,6 +34,7 @@ template() { "$helm" template rel "$chart" --namespace outflow "$@"; }
 sqlite=(-f "$chart/ci/sqlite-values.yaml")
 postgresql=(-f "$chart/ci/postgresql-values.yaml")
 maximal=(-f "$chart/ci/maximal-values.yaml")
+runners=(-f "$chart/ci/runners-values.yaml")
 
 # helm converts YAML to JSON, one document per line, because python3 has no YAML parser without packages.
 mkdir -p "$work/json/templates"
@@ -62,29 +63,39 @@ def many(kind):
 
 
 def one(kind, end=""):
+    """Returns the object whose name has that ending; by default the one of the server, if there are several."""
     found = [d for d in many(kind) if d["metadata"]["name"].endswith(end)]
+    if not end and len(found) > 1:
+        found = [d for d in found if d["metadata"]["labels"]["app.kubernetes.io/component"] == "server"]
     assert len(found) == 1, f"{len(found)} objects of kind {kind} ending in {end!r}"
     return found[0]
 
 
-def pod(kind="Deployment"):
-    return one(kind)["spec"]["template"]["spec"]
+def pod(kind="Deployment", end=""):
+    return one(kind, end)["spec"]["template"]["spec"]
 
 
-def server():
-    return pod()["containers"][0]
+def server(end=""):
+    return pod(end=end)["containers"][0]
 
 
-def env(kind="Deployment"):
-    return {e["name"]: e.get("value") for e in pod(kind)["containers"][0]["env"]}
+def env(kind="Deployment", end=""):
+    return {e["name"]: e.get("value") for e in pod(kind, end)["containers"][0]["env"]}
 
 
-def mounts():
-    return {m["mountPath"]: m for m in server()["volumeMounts"]}
+def mounts(end=""):
+    return {m["mountPath"]: m for m in server(end)["volumeMounts"]}
 
 
-def volume(name, kind="Deployment"):
-    return next(v for v in pod(kind)["volumes"] if v["name"] == name)
+def volume(name, kind="Deployment", end=""):
+    return next(v for v in pod(kind, end)["volumes"] if v["name"] == name)
+
+
+def egress(end=""):
+    """Returns the ranges of the policy's egress rules with their ports; None: every port."""
+    rules = one("NetworkPolicy", end)["spec"]["egress"]
+    ports = lambda rule: [p["port"] for p in rule["ports"]] if "ports" in rule else None
+    return {p["ipBlock"]["cidr"]: ports(rule) for rule in rules for p in rule["to"] if "ipBlock" in p}
 
 
 def selected(selector, labels):
@@ -150,7 +161,23 @@ def leaves(value, path=""):
 
 
 def table(readme="helm/outflow/README.md"):
-    return re.findall(r"^\| `([^`]+)` \|", open(readme, encoding="utf-8").read(), re.M)
+    """Returns the names and the descriptions of the values in README.md."""
+    return dict(re.findall(r"^\| `([^`]+)` \| .*? \| (.*) \|$", open(readme, encoding="utf-8").read(), re.M))
+
+
+def comments(values="helm/outflow/values.yaml"):
+    """Returns the names and the comments of the values in values.yaml."""
+    found, keys, comment = {}, [], None
+    for line in open(values, encoding="utf-8"):
+        match = re.match(r"( *)([A-Za-z]+):", line)
+        if line.strip().startswith("# -- "):
+            comment = line.strip().removeprefix("# -- ")
+        elif match:
+            keys = keys[: len(match[1]) // 2] + [match[2]]
+            if comment:
+                found[".".join(keys)] = comment
+            comment = None
+    return found
 
 
 result = eval(sys.argv[2])
@@ -198,8 +225,8 @@ for values in "$chart"/ci/*-values.yaml; do
   expect "$values: names have at most 63 characters" 'all(len(d["metadata"]["name"]) <= 63 for d in docs)' -f "$values"
   expect "$values: all objects are in one namespace" '{d["metadata"]["namespace"] for d in docs} == {"outflow"}' -f "$values"
   expect "$values: names are unique" 'len({(d["kind"], d["metadata"]["name"]) for d in docs}) == len(docs)' -f "$values"
-  expect "$values: every mount has a volume" '{m["name"] for m in server()["volumeMounts"]} == {v["name"] for v in pod()["volumes"]}' -f "$values"
-  expect "$values: selectors match the pods" 'all(selected(s["spec"]["selector"], one("Deployment")["spec"]["template"]["metadata"]["labels"]) for s in many("Service")) and selected(one("Deployment")["spec"]["selector"]["matchLabels"], one("Deployment")["spec"]["template"]["metadata"]["labels"])' -f "$values"
+  expect "$values: every mount has a volume" 'all({m["name"] for m in c["volumeMounts"]} == {v["name"] for v in d["spec"]["template"]["spec"]["volumes"]} for d in many("Deployment") for c in d["spec"]["template"]["spec"]["containers"][:1])' -f "$values"
+  expect "$values: selectors match the pods" 'all(selected(s["spec"]["selector"], one("Deployment")["spec"]["template"]["metadata"]["labels"]) for s in many("Service")) and all([o for o in many("Deployment") if selected(o["spec"]["selector"]["matchLabels"], d["spec"]["template"]["metadata"]["labels"])] == [d] for d in many("Deployment"))' -f "$values"
   expect "$values: the metadata address is not reachable" 'not any("169.254.169.254" in str(p) or p.get("ipBlock", {}).get("cidr") == "0.0.0.0/0" and "169.254.0.0/16" not in p["ipBlock"].get("except", []) for n in many("NetworkPolicy") for e in n["spec"]["egress"] for p in e["to"])' -f "$values"
 done
 # The check of pod security can fail.
@@ -236,14 +263,58 @@ if [ "$(job_name)" != "$(job_name --set image.tag=0.1.1)" ]; then ok; else bad "
 if [ "$(job_name)" = "$(job_name --set replicas=5)" ]; then ok; else bad "more replicas must not change the name of the Job"; fi
 if grep -q -- 'migrate-1-' <<<"$(job_name)"; then ok; else bad "the name of the Job must contain the revision"; fi
 
+## Exports
+
+expect "runs: the pods that serve the API run exports" 'env()["OUTFLOW_RUNS"] == "on" and len(many("Deployment")) == 1' "${sqlite[@]}"
+expect "runs.enabled=false: no pod runs exports" 'env()["OUTFLOW_RUNS"] == "off" and len(many("Deployment")) == 1' "${postgresql[@]}" --set runs.enabled=false
+expect "runs: all limits and timeouts are set" '{k: v for k, v in env().items() if k.startswith(("OUTFLOW_RUN_", "OUTFLOW_ENGINE_"))} == {"OUTFLOW_RUN_MAX_CONCURRENT": "4", "OUTFLOW_RUN_MAX_CONCURRENT_PER_ORGANIZATION": "12", "OUTFLOW_RUN_MAX_ATTEMPTS": "5", "OUTFLOW_RUN_RETRY_DELAY": "1m", "OUTFLOW_RUN_MAX_DURATION": "6h", "OUTFLOW_RUN_DRAIN_TIMEOUT": "2m", "OUTFLOW_RUN_LEASE": "60s", "OUTFLOW_RUN_HEARTBEAT": "5s", "OUTFLOW_RUN_RETENTION_DAYS": "30", "OUTFLOW_ENGINE_THREADS": "2", "OUTFLOW_ENGINE_MEMORY_MIB": "64"}' "${runners[@]}"
+expect "runs: the number of threads is left to the server" '"OUTFLOW_ENGINE_THREADS" not in env()' "${sqlite[@]}"
+expect "runs: numbers are written out" 'env()["OUTFLOW_RUN_MAX_CONCURRENT"] == "4000000" and env()["OUTFLOW_ENGINE_MEMORY_MIB"] == "1000000"' "${sqlite[@]}" --set runs.maxConcurrent=4000000,runs.engineMemoryMib=1000000
+expect "runners: they alone run exports, otherwise configured as the API" 'len(many("Deployment")) == 2 and {k: (v, env(end="-runner")[k]) for k, v in env().items() if v != env(end="-runner")[k]} == {"OUTFLOW_RUNS": ("off", "on"), "OUTFLOW_ENGINE_THREADS": ("2", "4"), "OUTFLOW_ENGINE_MEMORY_MIB": ("64", "1024")} and env().keys() == env(end="-runner").keys() and pod()["volumes"] == pod(end="-runner")["volumes"] and server()["image"] == server("-runner")["image"]' "${runners[@]}"
+expect "runners: the engine settings are those of runs by default" 'env(end="-runner")["OUTFLOW_ENGINE_MEMORY_MIB"] == "64" and env(end="-runner")["OUTFLOW_ENGINE_THREADS"] == "2"' "${runners[@]}" --set runner.engineMemoryMib=null,runner.engineThreads=null
+expect "runners: replicas of their own" '[one("Deployment", e)["spec"]["replicas"] for e in ("", "-runner")] == [2, 3]' "${runners[@]}"
+expect "runners: the autoscaler scales the API only" '"replicas" not in one("Deployment")["spec"] and one("Deployment", "-runner")["spec"]["replicas"] == 2 and one("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == one("Deployment")["metadata"]["name"]' "${maximal[@]}" --set runner.enabled=true
+expect "runners: no Service, but probes and the admin port" 'not any(selected(s["spec"]["selector"], one("Deployment", "-runner")["spec"]["template"]["metadata"]["labels"]) for s in many("Service")) and all(server("-runner")[p] == server()[p] for p in ("startupProbe", "livenessProbe", "readinessProbe", "ports"))' "${runners[@]}"
+expect "runners: only the admin port may be reachable" '[i["ports"] for i in one("NetworkPolicy", "-runner")["spec"]["ingress"] or []] == [[{"port": "admin"}]]' "${runners[@]}" --set-json 'networkPolicy.adminFrom=[{"namespaceSelector":{}}]'
+expect "runners: a PodDisruptionBudget for each Deployment" 'all(one("PodDisruptionBudget", e)["spec"]["selector"] == one("Deployment", e)["spec"]["selector"] for e in ("", "-runner"))' "${runners[@]}"
+expect "runners: pods are spread" 'all(selected(c["labelSelector"]["matchLabels"], one("Deployment", "-runner")["spec"]["template"]["metadata"]["labels"]) for c in pod(end="-runner")["topologySpreadConstraints"])' "${runners[@]}"
+expect "memory follows the budget of the engine" 'server()["resources"] == {"requests": {"cpu": "100m", "memory": "384Mi"}, "limits": {"memory": "768Mi"}}' "${sqlite[@]}"
+expect "memory follows a larger budget of the engine" 'server()["resources"] == {"requests": {"cpu": "100m", "memory": "2176Mi"}, "limits": {"memory": "2560Mi"}}' "${sqlite[@]}" --set runs.engineMemoryMib=2048
+expect "memory: each Deployment has its own" '[server(e)["resources"] for e in ("", "-runner")] == [{"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "576Mi"}}, {"requests": {"cpu": "2", "memory": "1152Mi"}, "limits": {"memory": "1.5Gi"}}]' "${runners[@]}"
+for memory in 512Mi 0.5Gi 536870912 536870912000m 5.4e8 537M; do
+  expect "memory: a limit of $memory is enough" 'float(re.match("[0-9.e]+", str(server()["resources"]["limits"]["memory"]))[0]) > 0' "${sqlite[@]}" --set-string "resources.limits.memory=$memory"
+done
+
+## Datasets, local directories, outbound connections
+
+expect "datasets: nothing is set or mounted by default" 'not any("DATASET" in k or "OUTBOUND" in k or "LOCAL" in k for k in env()) and {v["name"] for v in pod()["volumes"]} == {"tmp", "data", "keys", "tls"}' "${sqlite[@]}"
+expect "datasets: sources" 'env()["OUTFLOW_DATASET_LOCATION"] == "s3://exports-data/datasets?region=eu-central-1" and env()["OUTFLOW_DATASET_SOURCES"] == "acme=/srv/outflow/datasets/acme,globex=postgres://reader@warehouse.example.com/globex"' "${runners[@]}"
+expect "datasets: credentials are mounted as a file" 'env()["OUTFLOW_DATASET_OPTIONS_FILE"] == "/etc/outflow/datasets/options.toml" and mounts()["/etc/outflow/datasets"]["readOnly"] and volume("dataset-options")["secret"] == {"secretName": "outflow-datasets", "defaultMode": 0o440, "items": [{"key": "sources.toml", "path": "options.toml"}]}' "${runners[@]}"
+expect "datasets: the claim is mounted read-only" 'mounts("-runner")["/srv/outflow/datasets"]["readOnly"] and volume("datasets", end="-runner")["persistentVolumeClaim"] == {"claimName": "datasets"}' "${runners[@]}"
+expect "datasets: a directory on an extra volume" 'env()["OUTFLOW_DATASET_LOCATION"] == "/srv/exports/data"' "${maximal[@]}" --set datasets.location=/srv/exports/data
+expect "datasets: a directory on the volume of SQLite" 'env()["OUTFLOW_DATASET_LOCATION"] == "/var/lib/outflow/tables"' "${sqlite[@]}" --set datasets.location=/var/lib/outflow/tables
+expect "local directories: the claim is mounted writable in all pods" 'all(env(end=e)["OUTFLOW_LOCAL_DIRECTORY_ROOT"] == "/srv/outflow/exports" and "readOnly" not in mounts(e)["/srv/outflow/exports"] and volume("exports", end=e)["persistentVolumeClaim"] == {"claimName": "exports"} for e in ("", "-runner"))' "${runners[@]}"
+expect "outbound: certificate authorities of a ConfigMap" 'env()["OUTFLOW_OUTBOUND_CA_FILE"] == "/etc/outflow/outbound/ca.crt" and mounts()["/etc/outflow/outbound"]["readOnly"] and volume("outbound-ca")["configMap"] == {"name": "platform-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}' "${runners[@]}"
+expect "outbound: certificate authorities of a Secret" 'volume("outbound-ca")["secret"] == {"secretName": "ca", "defaultMode": 0o440, "items": [{"key": "bundle.pem", "path": "ca.crt"}]} and "OUTFLOW_OUTBOUND_CA_FILE" in env()' "${sqlite[@]}" --set outbound.ca.existingSecret=ca,outbound.ca.key=bundle.pem
+expect "outbound: permitted addresses" 'env()["OUTFLOW_OUTBOUND_ALLOWED"] == "*=10.20.0.0/16:443,acme=10.1.2.3,acme=[fd00:1::/32]:5432,globex=fd00:2::1"' "${runners[@]}"
+expect "outbound: the NetworkPolicies permit these addresses" 'all({r: egress(e)[r] for r in ("10.20.0.0/16", "10.1.2.3/32", "fd00:1::/32", "fd00:2::1/128", "10.30.0.0/24")} == {"10.20.0.0/16": [443], "10.1.2.3/32": None, "fd00:1::/32": [5432], "fd00:2::1/128": None, "10.30.0.0/24": None} for e in ("outflow", "-runner"))' "${runners[@]}"
+expect "deliveries: public addresses on three ports" 'egress()["0.0.0.0/0"] == egress()["2000::/3"] == [22, 443, 5432]' "${sqlite[@]}"
+expect "deliveries: private addresses are excluded" '{"10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"} <= set(next(p["ipBlock"]["except"] for r in one("NetworkPolicy")["spec"]["egress"] for p in r["to"] if p.get("ipBlock", {}).get("cidr") == "0.0.0.0/0"))' "${sqlite[@]}"
+expect "deliveries: other ports" 'egress()["198.51.100.0/24"] == [8443] and "0.0.0.0/0" not in egress()' "${sqlite[@]}" --set-json 'networkPolicy.deliveries=[{"cidr":"198.51.100.0/24","ports":[8443]}]'
+
 ## Probes, ports, termination
 
 expect "grpc probes use the admin port" '[server()[p]["grpc"] for p in ("startupProbe", "livenessProbe", "readinessProbe")] == [{"port": 50052, "service": "liveness"}] * 2 + [{"port": 50052}] and env()["OUTFLOW_ADMIN_LISTEN"] == "0.0.0.0:50052"' "${postgresql[@]}"
 expect "no Service exposes the admin port" 'all(p["targetPort"] == "grpc" for s in many("Service") for p in s["spec"]["ports"])' "${maximal[@]}"
 expect "the headless Service has no cluster IP" 'one("Service", "-headless")["spec"]["clusterIP"] == "None"' "${postgresql[@]}"
 expect "headlessService.enabled=false renders no headless Service" 'len(many("Service")) == 1' "${postgresql[@]}" --set headlessService.enabled=false
-expect "termination: grace period and preStop sleep" 'pod()["terminationGracePeriodSeconds"] == 40 and server()["lifecycle"]["preStop"]["sleep"]["seconds"] == 5' "${postgresql[@]}"
-expect "preStopSleepSeconds=0 renders no preStop" '"lifecycle" not in server() and pod()["terminationGracePeriodSeconds"] == 30' "${postgresql[@]}" --set preStopSleepSeconds=0,terminationGracePeriodSeconds=30
+expect "termination: grace period and preStop sleep" 'pod()["terminationGracePeriodSeconds"] == 55 and server()["lifecycle"]["preStop"]["sleep"]["seconds"] == 5' "${postgresql[@]}"
+expect "preStopSleepSeconds=0 renders no preStop" '"lifecycle" not in server() and pod()["terminationGracePeriodSeconds"] == 45' "${postgresql[@]}" --set preStopSleepSeconds=0,terminationGracePeriodSeconds=45
+expect "termination: without runs" 'pod()["terminationGracePeriodSeconds"] == 40' "${postgresql[@]}" --set runs.enabled=false
+expect "termination: a long drain" 'pod()["terminationGracePeriodSeconds"] == 3635' "${postgresql[@]}" --set runs.drainTimeout=1h
+expect "termination: a short drain" 'pod()["terminationGracePeriodSeconds"] == 40' "${postgresql[@]}" --set runs.drainTimeout=1s
+expect "termination: of runners" '[pod(end=e)["terminationGracePeriodSeconds"] for e in ("", "-runner")] == [40, 150] and "lifecycle" not in server("-runner") and "lifecycle" in server()' "${runners[@]}"
+expect "termination: of runners, configured" '[pod(end=e)["terminationGracePeriodSeconds"] for e in ("", "-runner")] == [40, 600]' "${runners[@]}" --set runner.terminationGracePeriodSeconds=600
 
 ## Identity, TLS, keys, configuration
 
@@ -274,6 +345,12 @@ for line in open(work / "objects", encoding="utf-8"):
 EOF
 config_check() { env OUTFLOW_CATALOG_DIR="$work/catalog" "$binary" config check --config "$work/config/outflow.toml"; }
 if out=$(config_check 2>&1); then ok; else bad "the binary must accept configuration and catalog" "$out"; fi
+# The binary accepts the settings of exports. Those that name files need the files.
+template "${runners[@]}" | to_json >"$work/objects"
+settings() { python3 "$work/check.py" "$work/objects" '[print(f"{k}={v}") for k, v in env(end="-runner").items() if re.match("OUTFLOW_(RUN|ENGINE|DATASET_(LOCATION|SOURCES)|OUTBOUND_ALLOWED)", k)] != []' && echo OUTFLOW_LOCAL_DIRECTORY_ROOT=/srv; }
+mapfile -t exported < <(settings)
+if [ "${#exported[@]}" -ge 16 ] && out=$(env "${exported[@]}" "$binary" config check 2>&1); then ok; else bad "the binary must accept the settings of exports" "${out:-}"; fi
+if out=$(env "${exported[@]}" OUTFLOW_RUN_HEARTBEAT=21s "$binary" config check 2>&1); then bad "the binary must refuse a heartbeat that is too long"; else ok; fi
 sed -i 's/^display_name/title/' "$work/catalog/acme-crm.toml"
 if out=$(config_check 2>&1); then bad "the binary must refuse a malformed catalog"; else ok; fi
 checksum() { template "${maximal[@]}" "$@" | grep checksum/config; }
@@ -283,11 +360,12 @@ if [ "$(checksum)" != "$(checksum --set config='a = 1')" ]; then ok; else bad "a
 
 expect "the autoscaler sets the number of pods" '"replicas" not in one("Deployment")["spec"] and one("HorizontalPodAutoscaler")["spec"]["maxReplicas"] == 9 and one("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == one("Deployment")["metadata"]["name"]' "${maximal[@]}"
 expect "the digest is part of the image" 'server()["image"].split("@")[1].startswith("sha256:") and pod("Job")["containers"][0]["image"] == server()["image"]' "${maximal[@]}"
-expect "NetworkPolicies select the pods of the server and of the Job" 'all(any(selected(n["spec"]["podSelector"]["matchLabels"], one(k)["spec"]["template"]["metadata"]["labels"]) and set(n["spec"]["policyTypes"]) == {"Ingress", "Egress"} for n in many("NetworkPolicy")) for k in ("Deployment", "Job"))' "${postgresql[@]}"
+expect "NetworkPolicies select the pods of the server and of the Job" 'all(any(selected(n["spec"]["podSelector"]["matchLabels"], d["spec"]["template"]["metadata"]["labels"]) and set(n["spec"]["policyTypes"]) == {"Ingress", "Egress"} for n in many("NetworkPolicy")) for k in ("Deployment", "Job") for d in many(k))' "${runners[@]}"
 expect "the admin port is closed by default" '[i["ports"] for i in one("NetworkPolicy")["spec"]["ingress"]] == [[{"port": "grpc"}]]' "${sqlite[@]}"
-expect "the Job may connect to DNS and the database only" 'all(p["port"] in (53, 5432) for e in one("NetworkPolicy", "-migrations")["spec"]["egress"] for p in e["ports"]) and "ingress" not in one("NetworkPolicy", "-migrations")["spec"]' "${postgresql[@]}"
+expect "the Job may connect to DNS and the database only" 'len(one("NetworkPolicy", "-migrations")["spec"]["egress"]) == 2 and all(p["port"] in (53, 5432) for e in one("NetworkPolicy", "-migrations")["spec"]["egress"] for p in e["ports"]) and "ingress" not in one("NetworkPolicy", "-migrations")["spec"]' "${postgresql[@]}"
 expect "networkPolicy.enabled=false renders no NetworkPolicy" 'many("NetworkPolicy") == []' "${postgresql[@]}" --set networkPolicy.enabled=false
-expect "networkPolicy.to can be empty" 'len(one("NetworkPolicy")["spec"]["egress"]) == 1' "${sqlite[@]}" --set-json networkPolicy.to='[]'
+expect "networkPolicy.deliveries can be empty" 'len(one("NetworkPolicy")["spec"]["egress"]) == 1' "${sqlite[@]}" --set-json networkPolicy.deliveries='[]'
+expect "networkPolicy.to: peers on every port" 'one("NetworkPolicy")["spec"]["egress"][-1] == {"to": [{"ipBlock": {"cidr": "10.30.0.0/24"}}]}' "${runners[@]}"
 expect "labels and annotations are set on every object" 'all(d["metadata"]["labels"]["team"] == "data-platform" and d["metadata"]["annotations"]["example.com/owner"] == "data-platform" for d in docs if not d["metadata"]["name"].endswith("-extra"))' "${maximal[@]}"
 expect "labels do not override selectors" 'one("Service", "outflow")["spec"]["selector"]["app.kubernetes.io/name"] == "outflow" and one("Deployment")["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] == "outflow"' "${sqlite[@]}" --set 'labels.app\.kubernetes\.io/name=other'
 expect "templates in extra objects are rendered" 'one("ConfigMap", "-extra")["data"] == {"release": "rel"} and one("ConfigMap", "-extra")["metadata"]["name"] == "exports-extra"' "${maximal[@]}"
@@ -311,12 +389,15 @@ notes() {
 }
 notes "notes: grpcurl and database connections" '"grpcurl -plaintext -import-path" in one("Notes")["text"] and "3 pods × 22 = 66, plus 1 × 22 during an update" in one("Notes")["text"]' "${postgresql[@]}"
 notes "notes: database connections with autoscaling" '"9 pods × 22 = 198, plus 25% of that during an update" in one("Notes")["text"]' "${maximal[@]}"
+notes "notes: database connections with runners" '"(2 + 3) pods × 22 = 110, plus 2 × 22 during an update" in one("Notes")["text"] and "run in the Deployment rel-outflow-runner;" in one("Notes")["text"]' "${runners[@]}"
+notes "notes: no runs" '"runs.enabled is false" in one("Notes")["text"]' "${postgresql[@]}" --set runs.enabled=false
 notes "notes: sqlite" '"rel-outflow-data" in one("Notes")["text"] and "-cacert ca.crt" in one("Notes")["text"]' "${sqlite[@]}"
 
 ## Documentation and schema
 
 to_json <"$chart/values.yaml" >"$work/values"
-if python3 "$work/check.py" "$work/values" 'sorted(set(leaves(docs[0])) ^ set(table())) == []'; then ok; else bad "the table in README.md must list the values of values.yaml"; fi
+if python3 "$work/check.py" "$work/values" 'set(leaves(docs[0])) == set(table())'; then ok; else bad "the table in README.md must list the values of values.yaml"; fi
+if python3 "$work/check.py" "$work/values" 'sorted(table().items() ^ comments().items()) == []'; then ok; else bad "the descriptions in README.md must be the comments in values.yaml"; fi
 if python3 - "$chart/values.schema.json" <<'EOF'; then ok; else bad "the schema must refuse unknown keys"; fi
 import json
 import sys
@@ -371,8 +452,62 @@ refuse "neither TLS nor plaintext" 'tls requires exactly one' "${sqlite[@]}" --s
 refuse "both TLS and plaintext" 'tls requires exactly one' "${sqlite[@]}" --set tls.plaintext=behind-tls
 refuse "plaintext that is not a string" "at '/tls/plaintext': got boolean, want string" "${sqlite[@]}" --set tls.plaintext=true
 refuse "plaintext with an unknown value" "at '/tls/plaintext': value must be one of" "${sqlite[@]}" --set tls.plaintext=yes-please
-refuse "a grace period shorter than the drain" 'terminationGracePeriodSeconds must be at least 35' "${sqlite[@]}" --set terminationGracePeriodSeconds=34
-refuse "a grace period shorter than preStop and drain" 'terminationGracePeriodSeconds must be at least 50' "${sqlite[@]}" --set preStopSleepSeconds=20
+refuse "a grace period shorter than preStop and calls" 'terminationGracePeriodSeconds must be at least 35: preStopSleepSeconds plus 30' "${sqlite[@]}" --set terminationGracePeriodSeconds=34,runs.enabled=false
+refuse "a grace period shorter than the drain" 'terminationGracePeriodSeconds must be at least 50' "${sqlite[@]}" --set terminationGracePeriodSeconds=49
+refuse "a grace period shorter than preStop and drain" 'terminationGracePeriodSeconds must be at least 65' "${sqlite[@]}" --set preStopSleepSeconds=20,terminationGracePeriodSeconds=64
+refuse "a grace period shorter than a long drain" 'terminationGracePeriodSeconds must be at least 630' "${sqlite[@]}" --set runs.drainTimeout=10m,terminationGracePeriodSeconds=600
+refuse "a grace period of runners shorter than the drain" 'runner.terminationGracePeriodSeconds must be at least 145' "${runners[@]}" --set runner.terminationGracePeriodSeconds=144
+refuse "runners on SQLite" "at '/runner/enabled': value must be false" "${sqlite[@]}" --set runner.enabled=true
+refuse "runners without runs" 'runner.enabled requires runs.enabled' "${runners[@]}" --set runs.enabled=false
+refuse "an autoscaler of runners" "at '/runner': additional properties 'autoscaling' not allowed" "${runners[@]}" --set runner.autoscaling.enabled=true
+refuse "negative replicas of runners" "at '/runner/replicas': minimum" "${runners[@]}" --set runner.replicas=-1
+refuse "an unknown setting of runs" "at '/runs': additional properties 'maxRuns' not allowed" "${sqlite[@]}" --set runs.maxRuns=1
+refuse "no concurrent runs" "at '/runs/maxConcurrent': minimum: got 0" "${sqlite[@]}" --set runs.maxConcurrent=0
+refuse "no concurrent runs of an organization" "at '/runs/maxConcurrentPerOrganization': minimum: got 0" "${sqlite[@]}" --set runs.maxConcurrentPerOrganization=0
+refuse "no attempts" "at '/runs/maxAttempts': minimum: got 0" "${sqlite[@]}" --set runs.maxAttempts=0
+refuse "no retention" "at '/runs/retentionDays': minimum: got 0" "${sqlite[@]}" --set runs.retentionDays=0
+refuse "no threads" "at '/runs/engineThreads': minimum: got 0" "${sqlite[@]}" --set runs.engineThreads=0
+refuse "an engine without memory" "at '/runs/engineMemoryMib': minimum: got 8" "${sqlite[@]}" --set runs.engineMemoryMib=8
+refuse "a duration without a unit" "at '/runs/drainTimeout': got number, want string" "${sqlite[@]}" --set runs.drainTimeout=20
+refuse "a duration with an unknown unit" "at '/runs/maxDuration': '1d' does not match pattern" "${sqlite[@]}" --set runs.maxDuration=1d
+refuse "a drain of no duration" "at '/runs/drainTimeout': '0s' does not match pattern" "${sqlite[@]}" --set runs.drainTimeout=0s
+refuse "a heartbeat longer than a third of the lease" 'runs.heartbeat must be at most a third' "${sqlite[@]}" --set runs.heartbeat=11s
+refuse "a heartbeat in minutes longer than a third of the lease" 'runs.heartbeat must be at most a third' "${sqlite[@]}" --set runs.heartbeat=1m,runs.lease=179s
+refuse "too little memory for the engine" ' resources.limits.memory must be at least 512Mi' "${sqlite[@]}" --set resources.limits.memory=511Mi
+refuse "too little memory for the engine, in bytes" ' resources.limits.memory must be at least 512Mi' "${sqlite[@]}" --set resources.limits.memory=536870911
+refuse "too little memory for the engine, in decimal units" ' resources.limits.memory must be at least 512Mi' "${sqlite[@]}" --set resources.limits.memory=0.5G
+refuse "too little memory for a larger engine" ' resources.limits.memory must be at least 1280Mi' "${maximal[@]}" --set runs.engineMemoryMib=1024
+refuse "too little memory for previews" ' resources.limits.memory must be at least 320Mi' "${runners[@]}" --set resources.limits.memory=256Mi
+refuse "too little memory for runners" 'runner.resources.limits.memory must be at least 1280Mi' "${runners[@]}" --set runner.resources.limits.memory=1Gi
+refuse "memory that is not a quantity" 'resources.limits.memory must be a quantity' "${sqlite[@]}" --set resources.limits.memory=1GiB
+refuse "a memory request that is not a quantity" 'resources.requests.memory must be a quantity' "${sqlite[@]}" --set resources.requests.memory=lots
+refuse "a memory request above the limit" 'resources.requests.memory must not be greater than the limit, which is 768Mi' "${sqlite[@]}" --set resources.requests.memory=1Gi
+refuse "a source of datasets that is a relative path" "at '/datasets/location'" "${sqlite[@]}" --set datasets.location=data
+refuse "a source of datasets with an unknown scheme" "at '/datasets/location'" "${sqlite[@]}" --set datasets.location=https://example.com/data
+refuse "a source of datasets with a comma" "at '/datasets/sources/acme': .* does not match pattern" "${sqlite[@]}" --set 'datasets.sources.acme=s3://a\,b'
+refuse "a source of an organization without a valid id" "at '/datasets/sources': additional properties 'Acme' not allowed" "${sqlite[@]}" --set datasets.sources.Acme=s3://acme
+refuse "no source of an organization" "at '/datasets/sources/acme': .* does not match pattern" "${sqlite[@]}" --set datasets.sources.acme=none
+refuse "a password in a source" 'datasets.location must not contain a password' "${sqlite[@]}" --set datasets.location=postgres://u:p@h/d
+refuse "a password in the source of an organization" 'datasets.sources.acme must not contain a password' "${sqlite[@]}" --set datasets.sources.acme=postgres://u:p@h/d
+refuse "a directory on no volume" 'datasets.location is a directory on no volume' "${postgresql[@]}" --set datasets.location=/srv/data
+refuse "a directory beside the claim" 'datasets.sources.acme is a directory on no volume' "${runners[@]}" --set datasets.sources.acme=/srv/outflow/datasets-acme
+refuse "a claim that no source uses" 'datasets.existingClaim is mounted at' "${postgresql[@]}" --set datasets.existingClaim=x
+refuse "credentials of no source" 'datasets.existingSecret is set, but neither' "${sqlite[@]}" --set datasets.existingSecret=x
+refuse "credentials in values" "at '/datasets': additional properties 'options' not allowed" "${sqlite[@]}" --set datasets.options.acme.password=x
+refuse "credentials in the environment" 'extraEnv must not set OUTFLOW_DATASET_OPTIONS:' "${sqlite[@]}" --set 'extraEnv[0].name=OUTFLOW_DATASET_OPTIONS,extraEnv[0].value=x'
+refuse "credentials in the configuration" 'config must not set dataset_options' "${sqlite[@]}" --set-string config=$'[dataset_options.acme]\npassword = "x"'
+refuse "a setting of runs in the configuration" 'config must not set run_drain_timeout' "${sqlite[@]}" --set-string config='run_drain_timeout = "1h"'
+refuse "a setting of runs in a table of the configuration" 'config must not set run_drain_timeout' "${sqlite[@]}" --set-string config=$'[run]\ndrain_timeout = "1h"'
+refuse "a setting of runs in the environment" 'extraEnv must not set OUTFLOW_RUNS:' "${sqlite[@]}" --set 'extraEnv[0].name=OUTFLOW_RUNS,extraEnv[0].value=off'
+refuse "a permitted address without an organization" "at '/outbound/allowed/0': .* does not match pattern" "${sqlite[@]}" --set 'outbound.allowed[0]=10.0.0.0/8'
+refuse "a permitted host name" "at '/outbound/allowed/0': .* does not match pattern" "${sqlite[@]}" --set 'outbound.allowed[0]=*=db.internal:5432'
+refuse "permitted addresses as one string" "at '/outbound/allowed': got string, want array" "${sqlite[@]}" --set 'outbound.allowed=*=10.0.0.0/8'
+refuse "two sets of certificate authorities" 'outbound.ca must not have both' "${sqlite[@]}" --set outbound.ca.existingSecret=x,outbound.ca.existingConfigMap=y
+refuse "an extra volume at the path of local directories" 'extraVolumeMounts must not use the path /srv/outflow/exports:' "${runners[@]}" --set 'extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/srv/outflow/exports'
+refuse "an unknown kind of delivery" "at '/networkPolicy/deliveries/0': additional properties 'ipBlock' not allowed" "${sqlite[@]}" --set-json 'networkPolicy.deliveries=[{"cidr":"10.0.0.0/8","ports":[1],"ipBlock":{}}]'
+refuse "deliveries to no port" "at '/networkPolicy/deliveries/0/ports': minItems" "${sqlite[@]}" --set-json 'networkPolicy.deliveries=[{"cidr":"10.0.0.0/8","ports":[]}]'
+refuse "deliveries to a host name" "at '/networkPolicy/deliveries/0/cidr': .* does not match pattern" "${sqlite[@]}" --set-json 'networkPolicy.deliveries=[{"cidr":"example.com","ports":[443]}]'
+refuse "deliveries to a port out of range" "at '/networkPolicy/deliveries/0/ports/0': maximum" "${sqlite[@]}" --set-json 'networkPolicy.deliveries=[{"cidr":"10.0.0.0/8","ports":[70000]}]'
 refuse "a truncated digest" "at '/image/digest': .* does not match pattern" "${sqlite[@]}" --set image.digest=sha256:abc
 refuse "a tag in the repository" "at '/image/repository': .* does not match pattern" "${sqlite[@]}" --set image.repository=a/b:1
 refuse "an unknown pull policy" "at '/image/pullPolicy': value must be one of" "${sqlite[@]}" --set image.pullPolicy=Sometimes

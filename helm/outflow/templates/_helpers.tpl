@@ -85,8 +85,11 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* Environment variables of the server. extraEnv must not set them. */}}
+{{/* Environment variables of the server. extraEnv must not set them. Arguments: root, component. */}}
 {{- define "outflow.env" -}}
+{{- $runs := .root.Values.runs -}}
+{{- $pod := include "outflow.pod" . | fromYaml -}}
+{{- with .root -}}
 {{- $jwt := .Values.identity.jwt -}}
 {{- $postgresql := eq .Values.database.type "postgresql" -}}
 OUTFLOW_LISTEN: 0.0.0.0:50051
@@ -127,9 +130,46 @@ OUTFLOW_CATALOG_DIR: /etc/outflow/catalog
 OUTFLOW_REFLECTION: {{ .Values.reflection | quote }}
 OUTFLOW_LOG_FORMAT: {{ .Values.log.format }}
 OUTFLOW_LOG: {{ .Values.log.filter | quote }}
+{{- with .Values.datasets.location }}
+OUTFLOW_DATASET_LOCATION: {{ . | quote }}
+{{- end }}
+{{- if .Values.datasets.sources }}
+{{- $sources := list }}
+{{- range $organization, $location := .Values.datasets.sources }}
+{{- $sources = append $sources (printf "%s=%s" $organization $location) }}
+{{- end }}
+OUTFLOW_DATASET_SOURCES: {{ join "," $sources | quote }}
+{{- end }}
+{{- if .Values.datasets.existingSecret }}
+OUTFLOW_DATASET_OPTIONS_FILE: /etc/outflow/datasets/options.toml
+{{- end }}
+{{- if .Values.localDirectory.existingClaim }}
+OUTFLOW_LOCAL_DIRECTORY_ROOT: /srv/outflow/exports
+{{- end }}
+{{- with .Values.outbound.allowed }}
+OUTFLOW_OUTBOUND_ALLOWED: {{ join "," . | quote }}
+{{- end }}
+{{- if or .Values.outbound.ca.existingConfigMap .Values.outbound.ca.existingSecret }}
+OUTFLOW_OUTBOUND_CA_FILE: /etc/outflow/outbound/ca.crt
+{{- end }}
+{{- end }}
+OUTFLOW_RUNS: {{ $pod.runs | ternary "on" "off" | quote }}
+OUTFLOW_RUN_MAX_CONCURRENT: {{ int64 $runs.maxConcurrent | quote }}
+OUTFLOW_RUN_MAX_CONCURRENT_PER_ORGANIZATION: {{ int64 $runs.maxConcurrentPerOrganization | quote }}
+OUTFLOW_RUN_MAX_ATTEMPTS: {{ int64 $runs.maxAttempts | quote }}
+OUTFLOW_RUN_RETRY_DELAY: {{ $runs.retryDelay }}
+OUTFLOW_RUN_MAX_DURATION: {{ $runs.maxDuration }}
+OUTFLOW_RUN_DRAIN_TIMEOUT: {{ $runs.drainTimeout }}
+OUTFLOW_RUN_LEASE: {{ $runs.lease }}
+OUTFLOW_RUN_HEARTBEAT: {{ $runs.heartbeat }}
+OUTFLOW_RUN_RETENTION_DAYS: {{ int64 $runs.retentionDays | quote }}
+OUTFLOW_ENGINE_MEMORY_MIB: {{ int64 $pod.engineMemoryMib | quote }}
+{{- with $pod.engineThreads }}
+OUTFLOW_ENGINE_THREADS: {{ int64 . | quote }}
+{{- end }}
 {{- end -}}
 
-{{/* Volumes of the server with their mount paths. The Deployment renders volumes and volumeMounts from this one list. */}}
+{{/* Volumes of the server with their mount paths. The Deployments render volumes and volumeMounts from this one list. */}}
 {{- define "outflow.volumes" -}}
 - name: tmp
   mountPath: /tmp
@@ -169,6 +209,36 @@ OUTFLOW_LOG: {{ .Values.log.filter | quote }}
   mountPath: /etc/outflow/catalog
   source: {configMap: {name: {{ include "outflow.fullname" . }}-catalog}}
 {{- end }}
+{{- with .Values.datasets }}
+{{- if .existingSecret }}
+- name: dataset-options
+  mountPath: /etc/outflow/datasets
+  source: {secret: {secretName: {{ .existingSecret | quote }}, defaultMode: 288, items: [{key: {{ .existingSecretKey | quote }}, path: options.toml}]}}
+{{- end }}
+{{- if .existingClaim }}
+- name: datasets
+  mountPath: /srv/outflow/datasets
+  readOnly: true
+  source: {persistentVolumeClaim: {claimName: {{ .existingClaim | quote }}}}
+{{- end }}
+{{- end }}
+{{- with .Values.localDirectory.existingClaim }}
+- name: exports
+  mountPath: /srv/outflow/exports
+  source: {persistentVolumeClaim: {claimName: {{ . | quote }}}}
+{{- end }}
+{{- with .Values.outbound.ca }}
+{{- $items := printf "items: [{key: %s, path: ca.crt}]" (quote .key) }}
+{{- if .existingConfigMap }}
+- name: outbound-ca
+  mountPath: /etc/outflow/outbound
+  source: {configMap: {name: {{ .existingConfigMap | quote }}, {{ $items }}}}
+{{- else if .existingSecret }}
+- name: outbound-ca
+  mountPath: /etc/outflow/outbound
+  source: {secret: {secretName: {{ .existingSecret | quote }}, defaultMode: 288, {{ $items }}}}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "outflow.databaseVolume" -}}
@@ -177,7 +247,7 @@ mountPath: /etc/outflow/database
 source: {secret: {secretName: {{ .Values.database.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ .Values.database.existingSecretKey | quote }}, path: url}]}}
 {{- end -}}
 
-{{/* Maximum number of pods outside an update. NOTES.txt computes the number of database connections from it. */}}
+{{/* Maximum number of pods that serve the API outside an update. NOTES.txt computes the number of database connections from it. */}}
 {{- define "outflow.mostReplicas" -}}
 {{- .Values.autoscaling.enabled | ternary .Values.autoscaling.maxReplicas .Values.replicas | int -}}
 {{- end -}}

@@ -35,9 +35,12 @@
 {{- $e = append $e "tls requires exactly one of existingSecret and plaintext: behind-tls" -}}
 {{- end -}}
 
-{{- $grace := add $v.preStopSleepSeconds 30 -}}
-{{- if lt (int $v.terminationGracePeriodSeconds) (int $grace) -}}
-{{- $e = append $e (printf "terminationGracePeriodSeconds must be at least %d: preStopSleepSeconds plus 30 seconds of drain" $grace) -}}
+{{- range include "outflow.components" . | fromYamlArray -}}
+{{- $e = concat $e (include "outflow.validatePod" (dict "root" $ "component" .) | fromYamlArray) -}}
+{{- end -}}
+{{- $e = concat $e (include "outflow.validateRuns" . | fromYamlArray) (include "outflow.validateDatasets" . | fromYamlArray) -}}
+{{- if and $v.outbound.ca.existingConfigMap $v.outbound.ca.existingSecret -}}
+{{- $e = append $e "outbound.ca must not have both existingConfigMap and existingSecret" -}}
 {{- end -}}
 
 {{- if $v.autoscaling.enabled -}}
@@ -60,7 +63,13 @@
 {{- $e = append $e "config must not set keys, because a ConfigMap must not contain secrets: use keys.existingSecret" -}}
 {{- end -}}
 
-{{- $reserved := concat (include "outflow.env" . | fromYaml | keys) (list "OUTFLOW_DATABASE_URL" "OUTFLOW_KEYS") -}}
+{{- if hasKey $config "dataset_options" -}}
+{{- $e = append $e "config must not set dataset_options, because a ConfigMap must not contain secrets: use datasets.existingSecret" -}}
+{{- end -}}
+
+{{- $set := include "outflow.env" (dict "root" . "component" "server") | fromYaml | keys -}}
+{{- $e = concat $e (include "outflow.validateConfig" (dict "config" $config "set" $set) | fromYamlArray) -}}
+{{- $reserved := concat $set (list "OUTFLOW_DATABASE_URL" "OUTFLOW_KEYS" "OUTFLOW_DATASET_OPTIONS") -}}
 {{- range $v.extraEnv -}}
 {{- if has .name $reserved -}}
 {{- $e = append $e (printf "extraEnv must not set %s: the chart sets it, or mounts a file for it" .name) -}}
@@ -88,4 +97,105 @@
 {{- if $e -}}
 {{- fail (printf "\n  - %s" (join "\n  - " $e)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Errors of a Deployment as a list. Arguments: root, component. */}}
+{{- define "outflow.validatePod" -}}
+{{- $pod := include "outflow.pod" . | fromYaml -}}
+{{- $e := list -}}
+{{- if lt (int $pod.gracePeriod) (int $pod.minGracePeriod) -}}
+{{- $sleep := $pod.preStopSleep | empty | ternary "" "preStopSleepSeconds plus " -}}
+{{- $drain := $pod.runs | ternary "30 seconds, or plus runs.drainTimeout and 25 seconds if that is more" "30 seconds of drain" -}}
+{{- $e = append $e (printf "%sterminationGracePeriodSeconds must be at least %d: %s%s" $pod.values (int $pod.minGracePeriod) $sleep $drain) -}}
+{{- end -}}
+{{- $memory := dict -}}
+{{- range $kind := list "requests" "limits" -}}
+{{- $mebibytes := include "outflow.mebibytes" (get (get $pod.resources $kind) "memory") | int64 -}}
+{{- $_ := set $memory $kind $mebibytes -}}
+{{- if lt $mebibytes 0 -}}
+{{- $e = append $e (printf "%sresources.%s.memory must be a quantity, such as 1Gi" $pod.values $kind) -}}
+{{- end -}}
+{{- end -}}
+{{- $least := add (int64 $pod.engineMemoryMib) 256 -}}
+{{- if and (ge $memory.limits 0) (lt $memory.limits $least) -}}
+{{- $e = append $e (printf "%sresources.limits.memory must be at least %dMi: engineMemoryMib plus 256 MiB for everything else" $pod.values $least) -}}
+{{- else if gt $memory.requests $memory.limits -}}
+{{- $e = append $e (printf "%sresources.requests.memory must not be greater than the limit, which is %dMi" $pod.values $memory.limits) -}}
+{{- end -}}
+{{- $e | toJson -}}
+{{- end -}}
+
+{{- define "outflow.validateRuns" -}}
+{{- $runs := .Values.runs -}}
+{{- $e := list -}}
+{{- if and .Values.runner.enabled (not $runs.enabled) -}}
+{{- $e = append $e "runner.enabled requires runs.enabled" -}}
+{{- end -}}
+{{- if gt (mul 3 (include "outflow.seconds" $runs.heartbeat)) (include "outflow.seconds" $runs.lease | int64) -}}
+{{- $e = append $e "runs.heartbeat must be at most a third of runs.lease" -}}
+{{- end -}}
+{{- $e | toJson -}}
+{{- end -}}
+
+{{/* Directories of datasets must be on a volume, and what is mounted must be used. */}}
+{{- define "outflow.validateDatasets" -}}
+{{- $datasets := .Values.datasets -}}
+{{- $claim := "/srv/outflow/datasets/" -}}
+{{- $locations := dict "datasets.location" $datasets.location -}}
+{{- range $organization, $location := $datasets.sources -}}
+{{- $_ := set $locations (printf "datasets.sources.%s" $organization) $location -}}
+{{- end -}}
+{{- $mounts := eq .Values.database.type "sqlite" | ternary (list "/var/lib/outflow/") list -}}
+{{- if $datasets.existingClaim -}}
+{{- $mounts = append $mounts $claim -}}
+{{- end -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- $mounts = append $mounts (printf "%s/" (trimSuffix "/" .mountPath)) -}}
+{{- end -}}
+
+{{- $e := list -}}
+{{- $isClaimUsed := false -}}
+{{- range $name, $location := $locations -}}
+{{- if regexMatch "^[a-z0-9]+://[^/?#]*:[^/?#]*@" $location -}}
+{{- $e = append $e (printf "%s must not contain a password: use datasets.existingSecret" $name) -}}
+{{- end -}}
+{{- if hasPrefix "/" $location -}}
+{{- $directory := printf "%s/" (trimSuffix "/" $location) -}}
+{{- $isMounted := false -}}
+{{- range $mounts -}}
+{{- $isMounted = or $isMounted (hasPrefix . $directory) -}}
+{{- end -}}
+{{- if not $isMounted -}}
+{{- $e = append $e (printf "%s is a directory on no volume: set datasets.existingClaim and use a path at or below /srv/outflow/datasets, or mount a volume with extraVolumeMounts" $name) -}}
+{{- end -}}
+{{- $isClaimUsed = or $isClaimUsed (hasPrefix $claim $directory) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $datasets.existingClaim (not $isClaimUsed) -}}
+{{- $e = append $e "datasets.existingClaim is mounted at /srv/outflow/datasets, but neither datasets.location nor datasets.sources uses that path" -}}
+{{- end -}}
+{{- if and $datasets.existingSecret (has $datasets.location (list "" "none")) (not $datasets.sources) -}}
+{{- $e = append $e "datasets.existingSecret is set, but neither datasets.location nor datasets.sources is: set the source that its credentials are for" -}}
+{{- end -}}
+{{- $e | toJson -}}
+{{- end -}}
+
+{{/* Settings that the chart sets override those in config. Arguments: config (parsed), set (names of environment variables). */}}
+{{- define "outflow.validateConfig" -}}
+{{- $keys := list -}}
+{{- range $key, $value := .config -}}
+{{- $keys = append $keys $key -}}
+{{- if kindIs "map" $value -}}
+{{- range $inner, $_ := $value -}}
+{{- $keys = append $keys (printf "%s_%s" $key $inner) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $e := list -}}
+{{- range $keys -}}
+{{- if has (printf "OUTFLOW_%s" (upper .)) $.set -}}
+{{- $e = append $e (printf "config must not set %s: the chart sets it from another value" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $e | toJson -}}
 {{- end -}}
