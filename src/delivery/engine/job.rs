@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::filter::Predicate;
 use super::settings::{Compression, EncodingSettings, RowFormat};
@@ -16,6 +16,7 @@ use crate::model::{DatasetField, FailureCode, FieldType, PayloadTable, Transform
 /// Tables to read and the files to make of them.
 pub struct Job {
     pub(super) tables: Vec<(Arc<TablePlan>, TableContent)>,
+    has_one_table: bool,
     /// How the rows are encoded: the settings, or for a preview the same without compression.
     pub(super) encoding: EncodingSettings,
     pub(super) limit: Option<PreviewLimit>,
@@ -45,8 +46,6 @@ pub struct TablePlan {
     pub predicates: Vec<Predicate>,
     /// The columns of the output.
     pub columns: Vec<OutputColumn>,
-    /// The schema of the source.
-    pub source: SchemaRef,
     /// Bytes of a row in memory, as the source estimates them.
     pub estimated_row_bytes: Option<u64>,
 }
@@ -93,7 +92,8 @@ impl Job {
         }
         problems.into_result()?;
         let encoding = if limit.is_some() { as_text(settings.clone()) } else { settings.clone() };
-        Ok(Self { tables: planned, encoding, limit, settings, layout })
+        let has_one_table = planned.len() == 1;
+        Ok(Self { tables: planned, has_one_table, encoding, limit, settings, layout })
     }
 
     /// A manifest of the job without files; [`Manifest::add_file`] adds them.
@@ -129,7 +129,7 @@ impl Job {
 
     /// Whether the job makes one file, whatever the number of rows.
     pub fn is_single_file(&self) -> bool {
-        self.tables.len() == 1 && !self.settings.splits_files()
+        self.has_one_table && !self.settings.splits_files()
     }
 
     /// Whether the text of Parquet files is shown, which can have numbers that JSON cannot represent.
@@ -205,7 +205,6 @@ impl TablePlan {
             output_fields,
             predicates,
             columns,
-            source: Arc::clone(&pinned.schema),
             estimated_row_bytes: estimate.map(|(bytes, rows)| bytes / rows.max(1)),
         }
     }
@@ -285,10 +284,14 @@ impl Planner<'_> {
         let mut predicates = Vec::new();
         for filter in &payload.filters {
             let Some((index, field_type)) = self.field(&filter.field) else { continue };
-            match Predicate::new(index, field_type, filter) {
-                Ok(predicate) => predicates.push(predicate),
-                Err(message) => {
-                    let problem = format!("the filter of field `{}` of table `{}` {message}", filter.field, self.table);
+            match filter.typed(field_type) {
+                Ok(filter) => predicates.push(Predicate::new(index, field_type, &filter)),
+                Err(_) => {
+                    let name = field_type.name();
+                    let problem = format!(
+                        "the filter of field `{}` of table `{}` does not suit its type {name}",
+                        filter.field, self.table
+                    );
                     self.problems.changed.push(problem);
                 }
             }
