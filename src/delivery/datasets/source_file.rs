@@ -69,6 +69,12 @@ impl SourceFile {
         Self { content: Content::Local(Arc::new(file)) }
     }
 
+    /// Pins a local file as it is now, without a source: for benchmarks and tests.
+    pub fn open_local(path: PathBuf) -> io::Result<Self> {
+        let identity = FileIdentity::of(&fs::symlink_metadata(&path)?);
+        Ok(Self::local(path, identity, Arc::new(Semaphore::new(1))))
+    }
+
     pub(super) fn object(file: ObjectFile) -> Self {
         Self { content: Content::Object(Arc::new(file)) }
     }

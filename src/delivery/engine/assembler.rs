@@ -127,6 +127,7 @@ impl<'a> Assembler<'a> {
         self.file = Some(File { file, rows: 0, bytes: 0, digest: Context::new(&SHA256), parquet });
         if let Format::Text(format) = &self.table.format
             && !format.file_start.is_empty()
+            && format.file_start.len() as u64 <= self.remaining.bytes
         {
             let start = self.compressor.compress(format.file_start.clone())?;
             self.write(start, 0)?;

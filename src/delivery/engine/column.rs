@@ -84,26 +84,38 @@ impl Column {
 
 impl Values {
     fn new(array: &ArrayRef) -> Result<Self, ArrowError> {
+        let data_type = array.data_type();
         let as_signed = |array: &ArrayRef| -> Result<Int64Array, ArrowError> {
             Ok(cast(array, &DataType::Int64)?.as_primitive().clone())
         };
-        Ok(match array.data_type() {
-            DataType::Boolean => Self::Boolean(array.as_boolean().clone()),
-            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Self::Signed(as_signed(array)?),
-            DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
-                Self::Unsigned(cast(array, &DataType::UInt64)?.as_primitive().clone())
-            }
-            DataType::Float32 => Self::Float(array.as_primitive().clone()),
-            DataType::Float64 => Self::Double(array.as_primitive().clone()),
-            DataType::Decimal128(_, scale) => Self::Decimal(array.as_primitive().clone(), *scale),
-            DataType::Decimal256(_, scale) => Self::WideDecimal(array.as_primitive().clone(), *scale),
-            DataType::Utf8 => Self::Text(array.as_string().clone()),
-            DataType::Binary => Self::Bytes(array.as_binary().clone()),
-            DataType::Date32 => Self::Date(array.as_primitive().clone()),
-            DataType::Time32(unit) => Self::Time(as_signed(&cast(array, &DataType::Int32)?)?, *unit),
-            DataType::Time64(unit) => Self::Time(as_signed(array)?, *unit),
-            DataType::Timestamp(unit, _) => Self::Timestamp(as_signed(array)?, *unit),
-            other => return Err(ArrowError::NotYetImplemented(format!("type {other}"))),
+        Ok(if let Some(values) = array.as_boolean_opt() {
+            Self::Boolean(values.clone())
+        } else if data_type.is_signed_integer() {
+            Self::Signed(as_signed(array)?)
+        } else if data_type.is_unsigned_integer() {
+            Self::Unsigned(cast(array, &DataType::UInt64)?.as_primitive().clone())
+        } else if let Some(values) = array.as_primitive_opt() {
+            Self::Float(values.clone())
+        } else if let Some(values) = array.as_primitive_opt() {
+            Self::Double(values.clone())
+        } else if let (Some(values), DataType::Decimal128(_, scale)) = (array.as_primitive_opt(), data_type) {
+            Self::Decimal(values.clone(), *scale)
+        } else if let (Some(values), DataType::Decimal256(_, scale)) = (array.as_primitive_opt(), data_type) {
+            Self::WideDecimal(values.clone(), *scale)
+        } else if let Some(values) = array.as_string_opt() {
+            Self::Text(values.clone())
+        } else if let Some(values) = array.as_binary_opt() {
+            Self::Bytes(values.clone())
+        } else if let Some(values) = array.as_primitive_opt() {
+            Self::Date(values.clone())
+        } else if let DataType::Time32(unit) = data_type {
+            Self::Time(as_signed(&cast(array, &DataType::Int32)?)?, *unit)
+        } else if let DataType::Time64(unit) = data_type {
+            Self::Time(as_signed(array)?, *unit)
+        } else if let DataType::Timestamp(unit, _) = data_type {
+            Self::Timestamp(as_signed(array)?, *unit)
+        } else {
+            return Err(ArrowError::NotYetImplemented(format!("type {data_type}")));
         })
     }
 

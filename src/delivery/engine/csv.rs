@@ -49,16 +49,15 @@ impl CsvEncoder {
                 out.extend_from_slice(self.settings.null_text.as_bytes());
                 continue;
             }
-            match &column.values {
-                Values::Text(values) => {
-                    let value = values.value(row).as_bytes();
-                    if self.settings.for_copy && value.contains(&0) {
-                        return Err((index, Unencodable("a text contains NUL, which PostgreSQL cannot store")));
-                    }
-                    self.write_string(value, out);
-                }
-                other => self.write_plain(other, row, out).map_err(|error| (index, error))?,
+            let Values::Text(values) = &column.values else {
+                self.write_plain(&column.values, row, out).map_err(|error| (index, error))?;
+                continue;
+            };
+            let value = values.value(row).as_bytes();
+            if self.settings.for_copy && value.contains(&0) {
+                return Err((index, Unencodable("a text contains NUL, which PostgreSQL cannot store")));
             }
+            self.write_string(value, out);
         }
         out.extend_from_slice(self.settings.line_ending.as_bytes());
         Ok(())

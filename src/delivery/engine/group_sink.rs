@@ -59,11 +59,13 @@ impl GroupFormat {
         serialized(&self.schema, &self.properties).map(|(writer, _)| writer).map_err(fault)
     }
 
-    fn encode(&self, group: &Group) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    /// Encodes column by column, and frees the values of each.
+    fn encode(&self, group: Group) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+        let mut parts: Vec<_> = group.parts.into_iter().map(|part| part.columns.into_iter()).collect();
         let writers = self.factory.create_column_writers(0)?;
-        let columns = writers.into_iter().zip(self.schema.fields()).enumerate().map(|(index, (mut writer, field))| {
-            for part in &group.parts {
-                for leaf in compute_leaves(field, &part.columns[index])? {
+        let columns = writers.into_iter().zip(self.schema.fields()).map(|(mut writer, field)| {
+            for column in parts.iter_mut().filter_map(Iterator::next) {
+                for leaf in compute_leaves(field, &column)? {
                     writer.write(&leaf)?;
                 }
             }
@@ -107,7 +109,7 @@ impl<'a> GroupSink<'a> {
         self.waiting.push(rows);
         if self.waiting_bytes >= MAX_WAITING_BYTES {
             for group in self.cut(sender)? {
-                self.send(&group, sender)?;
+                self.send(group, sender)?;
             }
         }
         Ok(())
@@ -120,7 +122,7 @@ impl<'a> GroupSink<'a> {
             groups.push(std::mem::take(&mut self.hand_over.wait(&mut sender.turn)?.group));
         }
         self.hand_over.pass();
-        for group in groups.iter().filter(|group| group.rows > 0) {
+        for group in groups.into_iter().filter(|group| group.rows > 0) {
             self.send(group, sender)?;
         }
         Ok(())
@@ -137,12 +139,13 @@ impl<'a> GroupSink<'a> {
         Ok(complete)
     }
 
-    fn send(&self, group: &Group, sender: &mut PieceSender<'_>) -> Result<(), Halt> {
+    fn send(&self, group: Group, sender: &mut PieceSender<'_>) -> Result<(), Halt> {
         if group.starts_file {
             sender.send(Piece::NextFile)?;
         }
+        let rows = group.rows;
         let columns = self.format.encode(group).map_err(fault)?;
-        sender.send(Piece::Group { columns, rows: group.rows })
+        sender.send(Piece::Group { columns, rows })
     }
 }
 

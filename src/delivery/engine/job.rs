@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::filter::Predicate;
 use super::settings::{Compression, EncodingSettings, RowFormat};
@@ -46,8 +46,6 @@ pub struct TablePlan {
     pub predicates: Vec<Predicate>,
     /// The columns of the output.
     pub columns: Vec<OutputColumn>,
-    /// The schema of the source.
-    pub source: SchemaRef,
     /// Bytes of a row in memory, as the source estimates them.
     pub estimated_row_bytes: Option<u64>,
 }
@@ -207,7 +205,6 @@ impl TablePlan {
             output_fields,
             predicates,
             columns,
-            source: Arc::clone(&pinned.schema),
             estimated_row_bytes: estimate.map(|(bytes, rows)| bytes / rows.max(1)),
         }
     }
@@ -287,10 +284,14 @@ impl Planner<'_> {
         let mut predicates = Vec::new();
         for filter in &payload.filters {
             let Some((index, field_type)) = self.field(&filter.field) else { continue };
-            match Predicate::new(index, field_type, filter) {
-                Ok(predicate) => predicates.push(predicate),
-                Err(message) => {
-                    let problem = format!("the filter of field `{}` of table `{}` {message}", filter.field, self.table);
+            match filter.typed(field_type) {
+                Ok(filter) => predicates.push(Predicate::new(index, field_type, &filter)),
+                Err(_) => {
+                    let name = field_type.name();
+                    let problem = format!(
+                        "the filter of field `{}` of table `{}` does not suit its type {name}",
+                        filter.field, self.table
+                    );
                     self.problems.changed.push(problem);
                 }
             }

@@ -29,7 +29,6 @@ mod types;
 mod worker;
 
 pub use executor::Engine;
-pub use filter::check_filter;
 pub use job::{Job, PreviewLimit};
 pub use outputs::Progress;
 pub use settings::{Compression, CsvSettings, EncodingSettings, InvalidSetting, ParquetCompression, RowFormat};

@@ -1,7 +1,6 @@
 //! Rows of the output, before they are encoded.
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _};
-use arrow::datatypes::DataType;
 
 use super::job::TablePlan;
 use super::source::RowBlock;
@@ -53,20 +52,19 @@ impl Rows {
     }
 
     fn fixed_bytes(&self) -> u64 {
-        let width = |column: &ArrayRef| match column.data_type() {
-            DataType::Utf8 | DataType::Binary => 4,
-            other => other.primitive_width().unwrap_or(1) as u64,
+        // Texts and bytes have a length of 4 bytes, Boolean values 1 byte.
+        let width = |column: &ArrayRef| match column.data_type().primitive_width() {
+            Some(width) => width as u64,
+            None if offsets(column).is_some() => 4,
+            None => 1,
         };
         self.columns.iter().map(width).sum()
     }
 }
 
 fn offsets(column: &ArrayRef) -> Option<&[i32]> {
-    match column.data_type() {
-        DataType::Utf8 => Some(column.as_string::<i32>().value_offsets()),
-        DataType::Binary => Some(column.as_binary::<i32>().value_offsets()),
-        _ => None,
-    }
+    let texts = column.as_string_opt::<i32>().map(|texts| texts.value_offsets());
+    texts.or_else(|| column.as_binary_opt::<i32>().map(|bytes| bytes.value_offsets()))
 }
 
 fn span(offsets: &[i32], start: usize, end: usize) -> u64 {

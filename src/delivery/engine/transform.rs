@@ -30,13 +30,12 @@ pub fn transform(array: &ArrayRef, transform: Transform) -> Result<ArrayRef, Fai
             builder.append_null();
             continue;
         }
-        let input = match &column.values {
-            Values::Text(values) => values.value(row).as_bytes(),
-            other => {
-                text.clear();
-                other.write_text(row, BytesText::Base64, &mut text).map_err(Failure::Unencodable)?;
-                &text
-            }
+        let input = if let Values::Text(values) = &column.values {
+            values.value(row).as_bytes()
+        } else {
+            text.clear();
+            column.values.write_text(row, BytesText::Base64, &mut text).map_err(Failure::Unencodable)?;
+            &text
         };
         let input = if is_normalized { normalized(input) } else { Cow::Borrowed(input) };
         hex.clear();

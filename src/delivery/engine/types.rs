@@ -12,7 +12,7 @@ use crate::delivery::DeliveryError;
 use crate::model::FailureCode;
 
 /// The zone of timestamps. Timestamps without a zone are read as UTC.
-pub const UTC: &str = "+00:00";
+const UTC: &str = "+00:00";
 
 /// The type to which values of a type are converted without loss; `None` if they cannot be exported.
 pub fn canonical(data_type: &DataType) -> Option<DataType> {
@@ -63,21 +63,14 @@ pub fn convert(name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, 
     // The cause may quote a value, so it is not repeated.
     let failed =
         |_| DeliveryError::new(FailureCode::ValueNotEncodable, format!("field `{name}`: a value exceeds {to}"));
-    let without_zone = match to {
-        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None),
-        other => other.clone(),
-    };
-    let without_source_zone = match array.data_type() {
-        DataType::Timestamp(TimeUnit::Second, Some(_)) => cast_with_options(array, &DataType::Int64, &options)
-            .and_then(|seconds| cast_with_options(&seconds, &DataType::Timestamp(TimeUnit::Second, None), &options)),
-        _ => Ok(Arc::clone(array)),
-    };
-    let array = without_source_zone.and_then(|array| cast_with_options(&array, &without_zone, &options));
-    let array = array.map_err(failed)?;
-    Ok(match to {
-        DataType::Timestamp(unit, _) => with_utc(&array, *unit),
-        _ => array,
-    })
+    let DataType::Timestamp(unit, _) = to else { return cast_with_options(array, to, &options).map_err(failed) };
+    // Seconds: the zone is left out, because names of zones cannot be converted without their rules.
+    let cast_from = |array: &ArrayRef, to| cast_with_options(array, &to, &options);
+    let instants = cast_from(array, DataType::Int64)
+        .and_then(|seconds| cast_from(&seconds, DataType::Timestamp(TimeUnit::Second, None)))
+        .and_then(|instants| cast_from(&instants, DataType::Timestamp(*unit, None)))
+        .map_err(failed)?;
+    Ok(with_utc(&instants, *unit))
 }
 
 /// The same instants, with the zone UTC.

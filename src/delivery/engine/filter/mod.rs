@@ -4,6 +4,5 @@ mod operand;
 mod predicate;
 mod prune;
 
-pub use operand::check_filter;
 pub use predicate::{Predicate, evaluate_all};
 pub use prune::row_groups;

@@ -4,16 +4,15 @@ use arrow::array::{Array as _, ArrayRef};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{TimeUnit, i256};
 
-use super::operand::{self, Operands};
+use super::operand::Operands;
 use crate::delivery::DeliveryError;
 use crate::delivery::engine::column::{Column, Values};
 use crate::delivery::engine::text::units;
-use crate::model::{Comparison, FailureCode, FieldType, PayloadFilter};
+use crate::model::{Comparison, FailureCode, FieldType, TypedFilter};
 
 /// A comparison of a field with operands.
 ///
-/// As in SQL, a comparison with null is not true, also `NOT_EQUALS` and `NOT_IN`. Texts and bytes are compared byte by
-/// byte; NaN is different from every number, and neither less nor greater than any.
+/// As in SQL, a comparison with null is not true, also `NOT_EQUALS` and `NOT_IN`. Texts are compared byte by byte; NaN is different from every number, and neither less nor greater than any.
 #[derive(Clone, Debug)]
 pub struct Predicate {
     /// Index of the field among those that are read.
@@ -23,18 +22,20 @@ pub struct Predicate {
 }
 
 impl Predicate {
-    /// The predicate of a filter of a field with this type. The message completes "the filter of field …".
-    pub fn new(field: usize, field_type: FieldType, filter: &PayloadFilter) -> Result<Self, String> {
-        Ok(Self { field, comparison: filter.comparison, operands: operand::parse(field_type, filter)? })
+    /// The predicate of a filter of a field with this type.
+    pub fn new(field: usize, field_type: FieldType, filter: &TypedFilter) -> Self {
+        Self { field, comparison: filter.comparison, operands: Operands::new(field_type, &filter.values) }
     }
 
     /// The rows for which the comparison is true.
     pub fn evaluate(&self, array: &ArrayRef) -> Result<BooleanBuffer, DeliveryError> {
-        match self.comparison {
-            Comparison::IsNull => Ok(BooleanBuffer::collect_bool(array.len(), |row| array.is_null(row))),
-            Comparison::IsNotNull => Ok(BooleanBuffer::collect_bool(array.len(), |row| array.is_valid(row))),
-            _ => evaluate(&Column::new(array)?, array.len(), self.comparison, &self.operands),
+        if self.comparison == Comparison::IsNull {
+            return Ok(BooleanBuffer::collect_bool(array.len(), |row| array.is_null(row)));
         }
+        if self.comparison == Comparison::IsNotNull {
+            return Ok(BooleanBuffer::collect_bool(array.len(), |row| array.is_valid(row)));
+        }
+        evaluate(&Column::new(array)?, array.len(), self.comparison, &self.operands)
     }
 }
 
@@ -86,11 +87,9 @@ pub(super) fn evaluate(
         (Values::Double(values), Operands::Real(operands)) => {
             compare(rows, |row| values.value(row), comparison, operands)
         }
-        (Values::Text(values), Operands::Bytes(operands)) => {
-            compare(rows, |row| values.value(row).as_bytes(), comparison, &slices(operands))
-        }
-        (Values::Bytes(values), Operands::Bytes(operands)) => {
-            compare(rows, |row| values.value(row), comparison, &slices(operands))
+        (Values::Text(values), Operands::Text(operands)) => {
+            let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
+            compare(rows, |row| values.value(row), comparison, &operands)
         }
         (_, operands) => {
             let detail = format!("operands {operands:?} do not belong to the type of the field");
@@ -101,10 +100,6 @@ pub(super) fn evaluate(
         Some(nulls) => &matching & nulls.inner(),
         None => matching,
     })
-}
-
-fn slices(operands: &[Vec<u8>]) -> Vec<&[u8]> {
-    operands.iter().map(Vec::as_slice).collect()
 }
 
 fn nanoseconds(value: i64, unit: TimeUnit) -> i128 {

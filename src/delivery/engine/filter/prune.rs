@@ -68,33 +68,13 @@ fn bounds(predicate: &Predicate) -> Option<(Test, Test)> {
     }
 }
 
-impl Operands {
-    /// The last, greatest one.
-    fn last(&self) -> Self {
-        fn last<T: Clone>(values: &[T]) -> Vec<T> {
-            values.last().cloned().into_iter().collect()
-        }
-        match self {
-            Self::Boolean(values) => Self::Boolean(last(values)),
-            Self::Whole(values) => Self::Whole(last(values)),
-            Self::Wide(values) => Self::Wide(last(values)),
-            Self::Real(values) => Self::Real(last(values)),
-            Self::Bytes(values) => Self::Bytes(last(values)),
-            Self::None => Self::None,
-        }
-    }
-}
-
 fn possible_by_nulls(comparison: Comparison, nulls: &UInt64Array, metadata: &ParquetMetaData) -> BooleanBuffer {
     BooleanBuffer::collect_bool(nulls.len(), |index| {
         if nulls.is_null(index) {
             return true;
         }
         let rows = u64::try_from(metadata.row_group(index).num_rows()).unwrap_or(u64::MAX);
-        match comparison {
-            Comparison::IsNull => nulls.value(index) > 0,
-            _ => nulls.value(index) < rows,
-        }
+        if comparison == Comparison::IsNull { nulls.value(index) > 0 } else { nulls.value(index) < rows }
     })
 }
 
@@ -110,11 +90,8 @@ fn possible_by_bound(
     let values = convert(name, values, data_type)?;
     let column = Column::new(&values)?;
     let is_unknown = |index: usize| {
-        let is_nan = match &column.values {
-            Values::Float(values) => values.value(index).is_nan(),
-            Values::Double(values) => values.value(index).is_nan(),
-            _ => false,
-        };
+        let is_nan = matches!(&column.values, Values::Float(values) if values.value(index).is_nan())
+            || matches!(&column.values, Values::Double(values) if values.value(index).is_nan());
         is_nan || column.is_null(index) || !usable.value(index)
     };
     let unknown = BooleanBuffer::collect_bool(values.len(), is_unknown);

@@ -1,6 +1,7 @@
 //! Parquet files: units are row groups or ranges of their rows.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;
@@ -190,15 +191,16 @@ impl OpenFile {
         u64::try_from(bytes / group.num_rows().max(1)).unwrap_or(0).max(least)
     }
 
-    fn error(&self, cause: &ArrowError) -> DeliveryError {
-        match cause {
-            ArrowError::ExternalError(cause) if cause.is::<DeliveryError>() => {
-                let found = cause.downcast_ref::<DeliveryError>();
-                let (code, detail) = found.map_or((FailureCode::Internal, ""), |found| (found.code, &found.detail));
-                DeliveryError::new(code, detail)
+    /// The error of a predicate or of a read, if there is one among the causes.
+    fn error(&self, cause: &(dyn Error + 'static)) -> DeliveryError {
+        let mut next = Some(cause);
+        while let Some(cause) = next {
+            if let Some(found) = cause.downcast_ref::<DeliveryError>() {
+                return DeliveryError::new(found.code, found.detail.clone());
             }
-            cause => self.file.error(FailureCode::SourceChanged, &format!("cannot decode: {cause}")),
+            next = cause.source();
         }
+        self.file.error(FailureCode::SourceChanged, &format!("cannot decode: {cause}"))
     }
 }
 
@@ -228,8 +230,7 @@ impl ParquetUnit {
             let predicate = ArrowPredicateFn::new(file.tested.clone(), test);
             builder = builder.with_row_filter(RowFilter::new(vec![Box::new(predicate)]));
         }
-        let reader =
-            builder.with_row_groups(self.row_groups).build().map_err(|cause| file.error(&ArrowError::from(cause)))?;
+        let reader = builder.with_row_groups(self.row_groups).build().map_err(|cause| file.error(&cause))?;
         Ok(ParquetBlocks { file, reader })
     }
 }

@@ -4,17 +4,18 @@
 use std::io::BufReader;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchReader};
+use arrow::array::{ArrayRef, AsArray as _, BinaryArray, RecordBatch, RecordBatchReader};
 use arrow::csv;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::file::{TrackedFile, TrackedReader};
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::{RowSource, SourceFile};
 use crate::delivery::engine::job::TablePlan;
-use crate::delivery::engine::types::UTC;
 use crate::model::FailureCode;
 
 /// Bytes that are read from a file at once.
@@ -81,20 +82,18 @@ impl TextBatches {
         let fields: Vec<Field> = self.plan.read.iter().map(|field| self.field(&field.name)).collect();
         let reader = json::ReaderBuilder::new(Arc::new(Schema::new(fields)))
             .with_batch_size(self.batch_rows)
+            // A field that is read as text may have numbers.
+            .with_coerce_primitive(true)
             .build(buffered(file.reader(start)))
             .map_err(|_| file.error(FailureCode::FieldTypeChanged, "a type of the schema cannot be read from JSON"))?;
         Ok(Box::new(reader))
     }
 
-    /// A field as the reader needs it. What the plan does not need is text.
+    /// A field as the reader needs it. What the plan does not need, and bytes in Base64, are text.
     fn field(&self, name: &str) -> Field {
-        let source = self.plan.source.field_with_name(name).ok();
-        let data_type = match source.map(Field::data_type) {
-            Some(DataType::Timestamp(unit, _)) => DataType::Timestamp(*unit, Some(UTC.into())),
-            Some(data_type) if self.plan.read.iter().any(|field| field.name == name) => data_type.clone(),
-            _ => DataType::Utf8,
-        };
-        Field::new(name, data_type, true)
+        let field = self.plan.read.iter().find(|field| field.name == name);
+        let data_type = field.map(|field| field.data_type.clone()).filter(|data_type| *data_type != DataType::Binary);
+        Field::new(name, data_type.unwrap_or(DataType::Utf8), true)
     }
 
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
@@ -105,7 +104,10 @@ impl TextBatches {
             }
             let Some((file, reader)) = &mut self.current else { return Ok(None) };
             match reader.next() {
-                Some(Ok(batch)) => return Ok(Some(batch)),
+                Some(Ok(batch)) => {
+                    let malformed = |_| file.error(FailureCode::FieldTypeChanged, "a value is not in Base64");
+                    return decode_bytes(&self.plan, batch).map_err(malformed).map(Some);
+                }
                 // The cause quotes values.
                 Some(Err(ArrowError::IoError(..))) => {
                     return Err(file.error(FailureCode::DatasetUnavailable, "cannot read"));
@@ -118,6 +120,30 @@ impl TextBatches {
             }
         }
     }
+}
+
+/// Decodes the fields that are bytes in the plan.
+fn decode_bytes(plan: &TablePlan, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let bytes: Vec<&str> =
+        plan.read.iter().filter(|field| field.data_type == DataType::Binary).map(|field| field.name.as_str()).collect();
+    let is_bytes = |field: &Field| bytes.contains(&field.name().as_str());
+    if !batch.schema().fields().iter().any(|field| is_bytes(field)) {
+        return Ok(batch);
+    }
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if is_bytes(field) {
+            let decode = |text| STANDARD.decode(text).map_err(|cause| ArrowError::ParseError(cause.to_string()));
+            let texts = column.as_string::<i32>().iter();
+            let values = texts.map(|text| text.map(decode).transpose()).collect::<Result<Vec<_>, _>>()?;
+            fields.push(Field::new(field.name(), DataType::Binary, true));
+            columns.push(Arc::new(BinaryArray::from_iter(values)) as ArrayRef);
+        } else {
+            fields.push(field.as_ref().clone());
+            columns.push(Arc::clone(column));
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 fn buffered(reader: TrackedReader) -> BufReader<TrackedReader> {

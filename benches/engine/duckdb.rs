@@ -1,0 +1,82 @@
+//! DuckDB, in a Python process that stays for the whole run.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use crate::export::FIELDS;
+
+const SCRIPT: &str = r#"
+import duckdb, resource, sys, time
+connection = duckdb.connect()
+connection.execute(f"SET threads = {sys.argv[1]}")
+connection.execute("SET TimeZone = 'UTC'")
+for line in sys.stdin:
+    start = time.perf_counter()
+    connection.execute(line)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(int((time.perf_counter() - start) * 1e6), peak, flush=True)
+"#;
+
+/// A session of DuckDB.
+pub struct Session {
+    process: Child,
+    statements: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    query: String,
+    peak_mib: u64,
+}
+
+impl Session {
+    /// Starts a session on some threads.
+    pub fn start(source: &Path, threads: usize) -> Self {
+        let mut process = Command::new(python())
+            .args(["-c", SCRIPT, &threads.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python starts");
+        let statements = process.stdin.take().expect("stdin");
+        let answers = BufReader::new(process.stdout.take().expect("stdout"));
+        let column = |(name, _, is_hashed): &(&str, _, bool)| match is_hashed {
+            true => format!("sha256({name}) AS {name}"),
+            false => (*name).to_owned(),
+        };
+        let columns: Vec<String> = FIELDS.iter().map(column).collect();
+        let query = format!("SELECT {} FROM '{}'", columns.join(", "), source.display());
+        Self { process, statements, answers, query, peak_mib: 0 }
+    }
+
+    /// Copies the result of the query to a file. Returns the time that it takes.
+    pub fn copy(&mut self, options: &str, target: &Path) -> Duration {
+        writeln!(self.statements, "COPY ({}) TO '{}' ({options})", self.query, target.display()).expect("a statement");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("an answer");
+        let (micros, peak) = answer.trim().split_once(' ').expect("DuckDB copies");
+        self.peak_mib = peak.parse().expect("a number");
+        Duration::from_micros(micros.parse().expect("a number"))
+    }
+
+    /// Peak of its resident memory.
+    pub fn peak_mib(&self) -> u64 {
+        self.peak_mib
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn python() -> PathBuf {
+    if let Some(python) = std::env::var_os("BENCH_PYTHON") {
+        return python.into();
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+    cache.unwrap_or_else(home).join("outflow/tools/venv/bin/python")
+}

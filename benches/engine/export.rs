@@ -1,0 +1,86 @@
+//! The engine: exports 8 fields, one of them hashed, to a file.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use outflow::delivery::datasets::{PinnedTable, SourceFile, TableContent};
+use outflow::delivery::engine::{EncodingSettings, Engine, Job, Progress};
+use outflow::delivery::layout::Layout;
+use outflow::delivery::{Output, OutputFormat};
+use outflow::model::{
+    DatasetField, ExportName, FieldType, OrganizationId, PayloadField, PayloadTable, ResourceId, Transform,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The fields that are exported, and whether they are hashed.
+pub const FIELDS: [(&str, FieldType, bool); 8] = [
+    ("id", FieldType::Integer, false),
+    ("email", FieldType::String, true),
+    ("segment", FieldType::String, false),
+    ("country", FieldType::String, false),
+    ("lifetime_value", FieldType::Decimal { precision: 12, scale: 2 }, false),
+    ("score", FieldType::Double, false),
+    ("signup_date", FieldType::Date, false),
+    ("updated_at", FieldType::Timestamp, false),
+];
+
+/// Exports a Parquet file to another file. Returns the time that it takes.
+pub fn run(source: &Path, settings: &str, target: &Path, threads: usize) -> Duration {
+    let start = Instant::now();
+    let settings = serde_json::from_str(settings).expect("an object");
+    let settings = EncodingSettings::new(OutputFormat::Files, &settings).expect("valid settings");
+    let job = Job::plan(vec![(payload(), pinned(source))], settings, layout(), None).expect("a job");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let engine = Engine::new(threads, 256 << 20);
+    let mut outputs =
+        runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), CancellationToken::new()) });
+    let mut file = File::create(target).expect("a file");
+    while let Some(output) = outputs.blocking_recv() {
+        if let Output::Chunk(chunk) = output.expect("an output") {
+            file.write_all(&chunk.bytes).expect("a chunk is written");
+        }
+    }
+    start.elapsed()
+}
+
+fn payload() -> PayloadTable {
+    let field = |(name, _, is_hashed): &(&str, FieldType, bool)| PayloadField {
+        field: (*name).to_owned(),
+        output_name: String::new(),
+        transform: if *is_hashed { Transform::Sha256 } else { Transform::None },
+    };
+    PayloadTable { table: "source".to_owned(), fields: FIELDS.iter().map(field).collect(), filters: Vec::new() }
+}
+
+fn pinned(source: &Path) -> PinnedTable {
+    let field = |(name, field_type, _): &(&str, FieldType, bool)| DatasetField {
+        name: (*name).to_owned(),
+        field_type: *field_type,
+    };
+    PinnedTable {
+        table: "source".to_owned(),
+        schema: crate::table::batch(0, 1).schema(),
+        fields: FIELDS.iter().map(field).collect(),
+        content: TableContent::Parquet(vec![SourceFile::open_local(source.to_owned()).expect("a file")]),
+        estimated_rows: None,
+        estimated_bytes: None,
+    }
+}
+
+fn layout() -> Layout {
+    let organization = OrganizationId::parse("acme").expect("an id");
+    let id = ResourceId::parse("bench").expect("an id");
+    let run = uuid::Uuid::nil();
+    Layout::new(ExportName { organization, id }, run, DateTime::UNIX_EPOCH, "").expect("a template")
+}
+
+/// Peak of the resident memory of this process, which includes the writing of the table.
+pub fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the status of the process");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}

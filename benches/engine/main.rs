@@ -1,0 +1,90 @@
+//! Compares the engine with the COPY of DuckDB: the same query over the same Parquet file, to a file on the local disk, on
+//! as many threads, in turn, in one run.
+//!
+//! `cargo bench --bench engine` prints rows per second, the median of all rounds and their ratio, and the peak memory of
+//! each. DuckDB runs in Python; `tests/install.sh` installs it, and `BENCH_PYTHON` names another Python with it.
+//! `BENCH_ROUNDS` is 5, `BENCH_ROWS` 5,000,000 and `BENCH_THREADS` the number of cores unless set.
+
+#![expect(clippy::print_stdout, reason = "the figures are the output of a benchmark")]
+#![expect(clippy::expect_used, reason = "a panic fails the benchmark")]
+
+mod duckdb;
+mod export;
+mod table;
+
+use std::path::Path;
+use std::time::Duration;
+
+/// A format to compare: its name, the settings of the engine, and the options of COPY.
+struct Contest {
+    name: &'static str,
+    settings: &'static str,
+    copy: &'static str,
+}
+
+const CONTESTS: [Contest; 5] = [
+    Contest { name: "CSV", settings: r#"{"compression": "none"}"#, copy: "FORMAT csv, HEADER" },
+    Contest { name: "CSV, zstd", settings: r#"{"compression": "zstd"}"#, copy: "FORMAT csv, HEADER, COMPRESSION zstd" },
+    Contest { name: "JSON Lines", settings: r#"{"file_format": "jsonl", "compression": "none"}"#, copy: "FORMAT json" },
+    Contest {
+        name: "Parquet, snappy",
+        settings: r#"{"file_format": "parquet", "parquet_compression": "snappy"}"#,
+        copy: "FORMAT parquet, COMPRESSION snappy",
+    },
+    Contest {
+        name: "Parquet, zstd",
+        settings: r#"{"file_format": "parquet", "parquet_compression": "zstd"}"#,
+        copy: "FORMAT parquet, COMPRESSION zstd",
+    },
+];
+
+fn main() {
+    let number = |name: &str, default: usize| {
+        std::env::var(name).map_or(default, |text| text.parse().expect("a number in the environment"))
+    };
+    let (rounds, rows) = (number("BENCH_ROUNDS", 5), number("BENCH_ROWS", 5_000_000));
+    let threads = number("BENCH_THREADS", std::thread::available_parallelism().map_or(1, usize::from));
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let source = directory.path().join("source.parquet");
+    table::write(&source, rows);
+    println!("{rows} rows, {threads} threads, {rounds} rounds");
+    let mut duckdb = duckdb::Session::start(&source, threads);
+    for contest in CONTESTS.iter().filter(|contest| named.is_empty() || named.iter().any(|name| contest.name == name)) {
+        compare(contest, &mut duckdb, &source, directory.path(), (rounds, rows, threads));
+    }
+    println!("peak memory: engine {} MiB, DuckDB {} MiB", export::peak_mib(), duckdb.peak_mib());
+}
+
+fn compare(
+    contest: &Contest,
+    duckdb: &mut duckdb::Session,
+    source: &Path,
+    directory: &Path,
+    (rounds, rows, threads): (usize, usize, usize),
+) {
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let target = directory.join("target");
+    // One round more, to warm up.
+    for round in 0..=rounds {
+        let engine = export::run(source, contest.settings, &target, threads);
+        let other = duckdb.copy(contest.copy, &target);
+        if round > 0 {
+            ours.push(per_second(rows, engine));
+            theirs.push(per_second(rows, other));
+            ratios.push(other.as_secs_f64() / engine.as_secs_f64());
+        }
+    }
+    let (ours, theirs, ratio) = (median(ours), median(theirs), median(ratios));
+    println!("{:16} engine {ours:>10.0} rows/s, DuckDB {theirs:>10.0} rows/s, ratio {ratio:.2}", contest.name);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "fewer rows than 2^53")]
+fn per_second(rows: usize, time: Duration) -> f64 {
+    rows as f64 / time.as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
