@@ -80,6 +80,39 @@ fn a_file_may_nest_its_settings() {
 }
 
 #[test]
+fn sources_of_datasets_have_their_own_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = file(folder.path(), "options", "acme = { password = 'hunter2' }\n['*']\naccess_key = 'x'\n");
+    let content = "[dataset]\nlocation = 'az://all'\n[dataset.sources]\n\
+                   acme = 'postgres://u@h/d?schema_prefix=t_'\nglobex = '/srv/globex'\n";
+    let config = file(folder.path(), "datasets.toml", content);
+    let environment = [("OUTFLOW_DATASET_OPTIONS_FILE", options.as_str())];
+    let datasets = Config::parse(&read(&["--config", &config], &environment).unwrap()).unwrap().datasets;
+    let DefaultSource::Configured(all) = datasets.default else { panic!("not configured") };
+    assert_eq!((all.location.as_str(), all.options["access_key"].expose()), ("az://all", "x"));
+    let found: Vec<_> = datasets.organizations.iter().map(|(id, found)| (id.as_str(), &*found.location)).collect();
+    assert_eq!(found, [("acme", "postgres://u@h/d?schema_prefix=t_"), ("globex", "/srv/globex")]);
+    let secrets = datasets.organizations.values().map(|source| source.options.len()).collect::<Vec<_>>();
+    assert_eq!(secrets, [1, 0]);
+
+    assert!(matches!(parse(&[]).unwrap().datasets.default, DefaultSource::Embedded { .. }));
+    let url = ("database_url", "sqlite:other.db");
+    assert!(matches!(parse(&[url]).unwrap().datasets.default, DefaultSource::None));
+    assert!(matches!(parse(&[("dataset_location", "none")]).unwrap().datasets.default, DefaultSource::None));
+    for refused in [
+        ("dataset_sources", "acme"),
+        ("dataset_sources", "Acme=/a"),
+        ("dataset_sources", "acme=/a,acme=/b"),
+        ("dataset_options", "acme = 'hunter2'"),
+        ("dataset_options", "acme = { password = 'hunter2' }"),
+        ("dataset_options", "acme = { password = "),
+    ] {
+        let error = parse(&[refused]).err().unwrap().to_string();
+        assert!(error.contains(refused.0) && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn a_secret_is_read_from_its_file_unless_a_flag_gives_it() {
     let folder = tempfile::tempdir().unwrap();
     let secret = file(folder.path(), "url", "postgres://ann:hunter2@db/outflow\n");

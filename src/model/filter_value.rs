@@ -192,15 +192,14 @@ pub fn parse_decimal(text: &str, scale: i8) -> Result<i128, String> {
     // Number of zeros to append; if negative, to remove.
     let shift = i64::from(scale) - i64::try_from(fraction.trim_end_matches('0').len()).unwrap_or(i64::MAX);
     let digits = digits.trim_start_matches('0');
-    let digits = match usize::try_from(shift) {
-        Ok(zeros) => format!("{digits}{}", "0".repeat(zeros)),
-        Err(_) => {
-            let removed = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
-            let kept = digits.len().checked_sub(removed).or_else(|| digits.is_empty().then_some(0));
-            match kept.map(|kept| digits.split_at(kept)) {
-                Some((kept, zeros)) if zeros.bytes().all(|byte| byte == b'0') => kept.to_owned(),
-                _ => return Err(too_precise(scale)),
-            }
+    let digits = if let Ok(zeros) = usize::try_from(shift) {
+        format!("{digits}{}", "0".repeat(zeros))
+    } else {
+        let removed = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
+        let kept = digits.len().checked_sub(removed).or_else(|| digits.is_empty().then_some(0));
+        match kept.map(|kept| digits.split_at(kept)) {
+            Some((kept, zeros)) if zeros.bytes().all(|byte| byte == b'0') => kept.to_owned(),
+            _ => return Err(too_precise(scale)),
         }
     };
     if digits.trim_start_matches('0').len() > MAX_DECIMAL_DIGITS {

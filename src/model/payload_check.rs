@@ -9,6 +9,10 @@ use super::{Violations, limits};
 
 /// Names that a hint lists.
 const MAX_HINTS: usize = 3;
+/// Violations of a payload that get a hint, because the search for close names takes time.
+const MAX_HINTED_VIOLATIONS: usize = 20;
+/// Edits by which a close name differs.
+const MAX_EDITS: usize = 2;
 
 /// What a payload is checked against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,12 +28,12 @@ impl Payload {
     pub fn check_against(&self, known: &KnownDatasets, violations: &mut Violations, path: &str) {
         for (index, table) in self.tables.iter().enumerate() {
             let path = format!("{path}.tables[{index}]");
-            match known.datasets.get(&table.table) {
-                Some(dataset) => table.check_against(dataset, violations, &path),
-                None => {
-                    let names = known.tables.iter().map(String::as_str);
-                    violations.add(format!("{path}.table"), unknown("is not a table", &table.table, names));
-                }
+            if let Some(dataset) = known.datasets.get(&table.table) {
+                table.check_against(dataset, violations, &path);
+            } else {
+                let names = known.tables.iter().map(String::as_str);
+                let problem = unknown(violations, "is not a table", &table.table, names);
+                violations.add(format!("{path}.table"), problem);
             }
         }
         let pinned = self.tables.iter().map(|table| table.pinned_count(known)).sum::<usize>();
@@ -115,7 +119,8 @@ fn find<'a>(dataset: &'a Dataset, name: &str, violations: &mut Violations, path:
     match dataset.field(name) {
         None => {
             let names = exportable(dataset).map(|field| field.name.as_str());
-            violations.add(path, unknown(&format!("is not a field of `{}`", dataset.table), name, names));
+            let problem = unknown(violations, &format!("is not a field of `{}`", dataset.table), name, names);
+            violations.add(path, problem);
             None
         }
         Some(field) if field.field_type == FieldType::Unsupported => {
@@ -126,7 +131,10 @@ fn find<'a>(dataset: &'a Dataset, name: &str, violations: &mut Violations, path:
     }
 }
 
-fn unknown<'a>(problem: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+fn unknown<'a>(found: &Violations, problem: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    if found.len() >= MAX_HINTED_VIOLATIONS {
+        return problem.to_owned();
+    }
     let hints: Vec<_> = close_matches(name, known).into_iter().map(|hint| format!("`{hint}`")).collect();
     if hints.is_empty() { problem.to_owned() } else { format!("{problem}; did you mean {}?", hints.join(" or ")) }
 }
@@ -137,11 +145,12 @@ pub fn close_matches<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Ve
     let close = |found: &'a str| {
         let candidate: Vec<char> = found.to_lowercase().chars().collect();
         let shorter = wanted.len().min(candidate.len());
-        let distance = if wanted.len().abs_diff(candidate.len()) > 2 { usize::MAX } else { edits(&wanted, &candidate) };
+        let distance =
+            if wanted.len().abs_diff(candidate.len()) > MAX_EDITS { usize::MAX } else { edits(&wanted, &candidate) };
         let contains = shorter > 3 && (contains(&candidate, &wanted) || contains(&wanted, &candidate));
         match distance {
-            distance if distance <= 2 && distance < shorter => Some((distance, found)),
-            _ if contains => Some((3, found)),
+            distance if distance <= MAX_EDITS && distance < shorter => Some((distance, found)),
+            _ if contains => Some((MAX_EDITS + 1, found)),
             _ => None,
         }
     };
@@ -155,7 +164,7 @@ fn contains(text: &[char], part: &[char]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// The number of characters to insert, remove or replace (Levenshtein distance).
+/// The number of characters to insert, remove or replace (Levenshtein distance); `usize::MAX` if it is beyond the maximum.
 fn edits(left: &[char], right: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (index, from) in left.iter().enumerate() {
@@ -164,6 +173,9 @@ fn edits(left: &[char], right: &[char]) -> usize {
             let replaced = diagonal + usize::from(from != to);
             diagonal = row[column + 1];
             row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+        if row.iter().all(|edits| *edits > MAX_EDITS) {
+            return usize::MAX;
         }
     }
     row.last().copied().unwrap_or_default()

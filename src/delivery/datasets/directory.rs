@@ -35,11 +35,7 @@ impl DirectorySource {
     ) -> Result<Vec<FoundFile>, DeliveryError> {
         let listing = Listing { root: self.root()?, handles };
         let folder = listing.root.join(organization.as_str());
-        match listing.read(&folder) {
-            Ok(found) => Ok(found),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(cause) => Err(unavailable(&folder, &cause)),
-        }
+        listing.read(&folder).map_err(|cause| unavailable(&folder, &cause))
     }
 
     fn root(&self) -> Result<PathBuf, DeliveryError> {
@@ -77,24 +73,25 @@ impl Listing<'_> {
         Ok(found)
     }
 
-    /// The entries of a folder below the location: name, path without symbolic links, metadata. Hidden entries, and those
-    /// whose names are not UTF-8, are left out.
+    /// The entries of a folder below the location: name, path without symbolic links, metadata. Hidden entries, those whose
+    /// names are not UTF-8, and those that are removed meanwhile are left out.
     fn entries(&self, folder: &Path) -> io::Result<Vec<(String, PathBuf, Metadata)>> {
         let Some(folder) = self.resolve(folder)? else { return Ok(Vec::new()) };
+        let Some(found) = present(fs::read_dir(folder))? else { return Ok(Vec::new()) };
         let mut entries = Vec::new();
-        for entry in fs::read_dir(folder)? {
+        for entry in found {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.starts_with('.') {
                 continue;
             }
             let resolved = match self.resolve(&entry.path()) {
-                // Removed meanwhile, or a link that leads nowhere.
-                Err(error) if error.kind() == io::ErrorKind::NotFound || entry.file_type()?.is_symlink() => None,
+                // A link that leads nowhere, or in a circle.
+                Err(_) if entry.file_type()?.is_symlink() => None,
                 resolved => resolved?,
             };
             let Some(path) = resolved else { continue };
-            let metadata = fs::symlink_metadata(&path)?;
+            let Some(metadata) = present(fs::symlink_metadata(&path))? else { continue };
             if metadata.is_file() || metadata.is_dir() {
                 entries.push((name, path, metadata));
             }
@@ -105,9 +102,9 @@ impl Listing<'_> {
         Ok(entries)
     }
 
-    /// The path without symbolic links; `None` if it is not below the location.
+    /// The path without symbolic links; `None` if it does not exist or is not below the location.
     fn resolve(&self, path: &Path) -> io::Result<Option<PathBuf>> {
-        let resolved = fs::canonicalize(path)?;
+        let Some(resolved) = present(fs::canonicalize(path))? else { return Ok(None) };
         if resolved.starts_with(&self.root) {
             return Ok(Some(resolved));
         }
@@ -135,4 +132,12 @@ impl Listing<'_> {
 
 fn too_many() -> io::Error {
     io::Error::other("the folder has more than 20,000 files")
+}
+
+/// `None` instead of the error that there is nothing of that name.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }

@@ -46,12 +46,12 @@ pub use types::{arrow_type, field_type};
 
 /// How long a listing is used again.
 const LISTING_TTL: Duration = Duration::from_secs(10);
-/// Number of organizations whose listings are cached.
-const MAX_CACHED_LISTINGS: u64 = 1_000;
+/// Number of files, or fields of PostgreSQL tables, in all cached listings together.
+const MAX_CACHED_ENTRIES: u64 = 200_000;
 /// Timeout of a listing and of the schema of a table.
 pub const SCHEMA_TIMEOUT: Duration = Duration::from_secs(5);
-/// Number of sources that are listed at the same time.
-const MAX_CONCURRENT_LISTINGS: usize = 8;
+/// Number of listings and schemas that are read from one source at the same time.
+const MAX_CONCURRENT_READS: usize = 16;
 /// Number of local files that stay open between reads.
 const MAX_OPEN_FILES: usize = 256;
 
@@ -60,13 +60,18 @@ const MAX_OPEN_FILES: usize = 256;
 pub struct Datasets(Arc<Inner>);
 
 struct Inner {
-    default: Option<Source>,
-    organizations: BTreeMap<OrganizationId, Source>,
+    default: Option<ConfiguredSource>,
+    organizations: BTreeMap<OrganizationId, ConfiguredSource>,
     listings: Cache<OrganizationId, Arc<Listing>>,
     schemas: FileSchemas,
     blocks: BlockCache,
     handles: Arc<Semaphore>,
-    listers: Arc<Semaphore>,
+}
+
+/// A source, with permits of its own: one that does not respond does not delay the others.
+struct ConfiguredSource {
+    source: Source,
+    permits: Arc<Semaphore>,
 }
 
 /// The tables of an organization, by name.
@@ -75,22 +80,38 @@ enum Listing {
     Postgres(BTreeMap<String, PostgresTable>),
 }
 
+impl Listing {
+    /// Files or fields.
+    fn entries(&self) -> u32 {
+        let files = |entry: &TableEntry| entry.as_ref().map_or(1, |table| table.files.len());
+        let entries: usize = match self {
+            Self::Files(tables) => tables.values().map(files).sum(),
+            Self::Postgres(tables) => tables.values().map(|table| table.fields.len()).sum(),
+        };
+        u32::try_from(entries + 1).unwrap_or(u32::MAX)
+    }
+}
+
 impl Datasets {
     /// Parses the settings of all sources. Nothing is opened.
     pub fn new(settings: DatasetSettings) -> Result<Self, SourceError> {
-        let default = settings.default.map(SourceSettings::parse).transpose()?;
+        let configured = |settings: SourceSettings| {
+            let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_READS));
+            Ok(ConfiguredSource { source: settings.parse()?, permits })
+        };
+        let default = settings.default.map(configured).transpose()?;
         let organizations = settings.organizations.into_iter();
-        let organizations =
-            organizations.map(|(id, settings)| Ok((id, settings.parse()?))).collect::<Result<_, _>>()?;
-        let listings = Cache::builder().max_capacity(MAX_CACHED_LISTINGS).time_to_live(LISTING_TTL).build();
+        let organizations = organizations.map(|(id, settings)| Ok((id, configured(settings)?)));
+        let organizations = organizations.collect::<Result<_, _>>()?;
+        let weigh = |_: &OrganizationId, listing: &Arc<Listing>| listing.entries();
+        let listings = Cache::builder().max_capacity(MAX_CACHED_ENTRIES).weigher(weigh).time_to_live(LISTING_TTL);
         Ok(Self(Arc::new(Inner {
             default,
             organizations,
-            listings,
+            listings: listings.build(),
             schemas: FileSchemas::new(),
             blocks: BlockCache::new(),
             handles: Arc::new(Semaphore::new(MAX_OPEN_FILES)),
-            listers: Arc::new(Semaphore::new(MAX_CONCURRENT_LISTINGS)),
         })))
     }
 
@@ -142,7 +163,7 @@ impl Datasets {
             Listing::Files(tables) => {
                 let Some(entry) = tables.get(table) else { return Ok(None) };
                 let files = files(table, entry)?;
-                let schema = self.0.schemas.of_table(files, Instant::now() + SCHEMA_TIMEOUT).await?;
+                let schema = self.0.schemas.of_table(files, &source.permits, Instant::now() + SCHEMA_TIMEOUT).await?;
                 Ok(Some(schema.dataset(organization, table, files)))
             }
         }
@@ -163,10 +184,10 @@ impl Datasets {
         let missing = || DeliveryError::new(FailureCode::DatasetUnavailable, format!("there is no table {table}"));
         // A cached listing may hold files that were replaced since.
         let listing = self.read_listing(source, organization).await?;
-        match (&*listing, source) {
+        match (&*listing, &source.source) {
             (Listing::Files(tables), _) => {
                 let files = files(table, tables.get(table).ok_or_else(missing)?)?;
-                let schema = self.0.schemas.of_table(files, Instant::now() + SCHEMA_TIMEOUT).await?;
+                let schema = self.0.schemas.of_table(files, &source.permits, Instant::now() + SCHEMA_TIMEOUT).await?;
                 Ok(schema.pinned(table, files))
             }
             (Listing::Postgres(tables), Source::Postgres(postgres)) => {
@@ -185,11 +206,15 @@ impl Datasets {
         }
     }
 
-    fn source(&self, organization: &OrganizationId) -> Option<&Source> {
+    fn source(&self, organization: &OrganizationId) -> Option<&ConfiguredSource> {
         self.0.organizations.get(organization).or(self.0.default.as_ref())
     }
 
-    async fn listing(&self, source: &Source, organization: &OrganizationId) -> Result<Arc<Listing>, DeliveryError> {
+    async fn listing(
+        &self,
+        source: &ConfiguredSource,
+        organization: &OrganizationId,
+    ) -> Result<Arc<Listing>, DeliveryError> {
         match self.0.listings.get(organization) {
             Some(listing) => Ok(listing),
             None => self.read_listing(source, organization).await,
@@ -198,13 +223,13 @@ impl Datasets {
 
     async fn read_listing(
         &self,
-        source: &Source,
+        source: &ConfiguredSource,
         organization: &OrganizationId,
     ) -> Result<Arc<Listing>, DeliveryError> {
         let listing = async {
-            let permit = Arc::clone(&self.0.listers).acquire_owned().await;
+            let permit = Arc::clone(&source.permits).acquire_owned().await;
             let permit = permit.map_err(|error| DeliveryError::with(FailureCode::Internal, "cannot list", error))?;
-            match source {
+            match &source.source {
                 Source::Directory(source) => {
                     let (source, organization) = (source.clone(), organization.clone());
                     let handles = Arc::clone(&self.0.handles);

@@ -32,7 +32,7 @@ impl BlockCache {
     pub fn new() -> Self {
         let weigh = |_: &(Arc<str>, u64), block: &Bytes| u32::try_from(block.len()).unwrap_or(u32::MAX);
         let blocks = Cache::builder().max_capacity(MAX_CACHED_BYTES).weigher(weigh);
-        Self { blocks: blocks.time_to_idle(Duration::from_secs(60)).build() }
+        Self { blocks: blocks.time_to_idle(Duration::from_mins(1)).build() }
     }
 }
 
@@ -56,7 +56,7 @@ impl ObjectFile {
         runtime: Handle,
     ) -> Self {
         let path = PathBuf::from(meta.location.as_ref());
-        let key = format!("{location} {path:?} {}", identity(&meta)).into();
+        let key = format!("{location} {} {}", path.display(), identity(&meta)).into();
         Self { store, meta, path, key, cache, runtime }
     }
 
@@ -152,6 +152,7 @@ fn index(offset: u64) -> usize {
 }
 
 /// What went wrong, without the text of the response.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not exhaustive")]
 pub fn describe(error: &object_store::Error) -> &'static str {
     use object_store::Error as E;
     match error {
@@ -167,6 +168,7 @@ pub fn describe(error: &object_store::Error) -> &'static str {
 }
 
 /// The kind of a failed HTTP request among the causes of `error`.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not exhaustive")]
 fn http_error(error: &object_store::Error) -> &'static str {
     use object_store::client::{HttpError, HttpErrorKind};
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);

@@ -222,7 +222,7 @@ mod tests {
         let email = batches[0].column_by_name("email").unwrap();
         assert!(email.null_count() > 0, "some values are null");
         let email = email.as_any().downcast_ref::<StringArray>().unwrap();
-        let is_address = |text: &str| text.is_ascii() && text.contains("@") && text.contains("example");
+        let is_address = |text: &str| text.is_ascii() && text.contains('@') && text.contains("example");
         assert!(email.iter().flatten().all(is_address));
     }
 }

@@ -1,6 +1,7 @@
 //! Settings of sources: where the datasets of which organization are, and the options of its client.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use reqwest::Url;
 
@@ -37,7 +38,7 @@ pub enum Source {
     /// A folder per organization in an object store.
     Objects(ObjectSource),
     /// A schema per organization in a PostgreSQL database.
-    Postgres(PostgresSource),
+    Postgres(Arc<PostgresSource>),
 }
 
 impl SourceSettings {
@@ -64,7 +65,7 @@ impl SourceSettings {
         }
         match url.scheme() {
             "s3" | "az" | "gs" => Ok(Source::Objects(ObjectSource::new(&url, &options)?)),
-            "postgres" | "postgresql" => Ok(Source::Postgres(PostgresSource::new(&url, options)?)),
+            "postgres" | "postgresql" => Ok(Source::Postgres(Arc::new(PostgresSource::new(&url, options)?))),
             _ => Err(SourceError::UnknownScheme),
         }
     }

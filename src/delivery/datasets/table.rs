@@ -23,14 +23,11 @@ const MAX_CACHED_FIELDS: u64 = 200_000;
 const IDLE_TTL: Duration = Duration::from_mins(10);
 /// Number of files whose schemas are read at the same time for one table.
 const CONCURRENCY: usize = 8;
-/// Number of files whose schemas are read at the same time for all.
-const MAX_CONCURRENT_READS: usize = 16;
 
 /// Schemas of files, cached by what tells a file from a changed one.
 pub struct FileSchemas {
     /// The schema, or why the file has none.
     cache: Cache<String, Result<FileSchema, String>>,
-    readers: Arc<Semaphore>,
 }
 
 /// The schema of a table.
@@ -47,13 +44,18 @@ impl FileSchemas {
             u32::try_from(fields + 1).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder().max_capacity(MAX_CACHED_FIELDS).weigher(weigh).time_to_idle(IDLE_TTL).build();
-        Self { cache, readers: Arc::new(Semaphore::new(MAX_CONCURRENT_READS)) }
+        Self { cache }
     }
 
     /// Reads the schemas of the files of a table that are not cached. What was read before a timeout stays cached, so that
     /// a repeated call succeeds in the end.
-    pub async fn of_table(&self, table: &TableFiles, deadline: Instant) -> Result<TableSchema, SchemaError> {
-        let reads: Vec<_> = table.files.iter().map(|file| self.of_file(table, file)).collect();
+    pub async fn of_table(
+        &self,
+        table: &TableFiles,
+        permits: &Arc<Semaphore>,
+        deadline: Instant,
+    ) -> Result<TableSchema, SchemaError> {
+        let reads: Vec<_> = table.files.iter().map(|file| self.of_file(table, file, permits)).collect();
         let read = stream::iter(reads).buffered(CONCURRENCY);
         let left = deadline.saturating_duration_since(Instant::now());
         let schemas: Vec<Result<FileSchema, String>> = within(left, read.try_collect()).await?;
@@ -65,12 +67,13 @@ impl FileSchemas {
         &self,
         table: &TableFiles,
         file: &SourceFile,
+        permits: &Arc<Semaphore>,
     ) -> Result<Result<FileSchema, String>, DeliveryError> {
         let key = format!("{} {}", file.key(), table.schema_file.as_ref().map(SourceFile::key).unwrap_or_default());
         if let Some(found) = self.cache.get(&key) {
             return Ok(found);
         }
-        let permit = Arc::clone(&self.readers).acquire_owned().await;
+        let permit = Arc::clone(permits).acquire_owned().await;
         let permit = permit.map_err(|error| DeliveryError::with(FailureCode::Internal, "cannot read", error))?;
         let (format, file, schema_file, cache) =
             (table.format, file.clone(), table.schema_file.clone(), self.cache.clone());

@@ -219,9 +219,9 @@ async fn objects_are_read_by_blocks_and_pinned_to_their_etag() {
     let tables = listing::tables(source.list(&acme(), &BlockCache::new()).await.unwrap());
     assert_eq!(tables.keys().map(String::as_str).collect::<Vec<_>>(), ["large", "parts", "t"]);
     assert_eq!(tables["parts"].as_ref().unwrap().files.len(), 1);
-    let schemas = FileSchemas::new();
+    let (schemas, permits) = (FileSchemas::new(), Arc::new(Semaphore::new(1)));
     let deadline = Instant::now() + SCHEMA_TIMEOUT;
-    let schema = schemas.of_table(tables["t"].as_ref().unwrap(), deadline).await.unwrap();
+    let schema = schemas.of_table(tables["t"].as_ref().unwrap(), &permits, deadline).await.unwrap();
     assert_eq!(schema.dataset(&acme(), "t", tables["t"].as_ref().unwrap()).estimated_rows, Some(100));
 
     let file = tables["large"].as_ref().unwrap().files[0].clone();

@@ -27,10 +27,9 @@ pub fn field_type(data_type: &DataType) -> FieldType {
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => FieldType::Decimal { precision: *precision, scale: *scale },
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => FieldType::String,
-        DataType::Dictionary(_, values) => match field_type(values) {
-            FieldType::String => FieldType::String,
-            _ => FieldType::Unsupported,
-        },
+        DataType::Dictionary(_, values) => {
+            Some(field_type(values)).filter(|values| *values == FieldType::String).unwrap_or(FieldType::Unsupported)
+        }
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             FieldType::Bytes
         }

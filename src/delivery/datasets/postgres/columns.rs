@@ -174,6 +174,6 @@ fn utf8(bytes: &[u8]) -> Result<&str, ValueError> {
 }
 
 /// PostgreSQL writes -infinity and infinity as the extremes.
-fn finite<T: PartialEq>(value: T, minimum: T, maximum: T) -> Result<T, ValueError> {
+fn finite<T: PartialEq + Copy>(value: T, minimum: T, maximum: T) -> Result<T, ValueError> {
     if value == minimum || value == maximum { Err(ValueError::NoEquivalent) } else { Ok(value) }
 }

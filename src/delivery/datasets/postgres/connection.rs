@@ -39,7 +39,7 @@ pub async fn close(connection: PgConnection) {
 
 /// The error of a statement, without the text of the server.
 pub fn failed(doing: &str, error: &sqlx::Error) -> DeliveryError {
-    let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+    let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
     match code {
         // An undefined table or column: it was removed after the listing.
         Some(code) if code == "42P01" || code == "42703" => {
@@ -50,6 +50,7 @@ pub fn failed(doing: &str, error: &sqlx::Error) -> DeliveryError {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not exhaustive")]
 fn describe(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.to_string(),

@@ -43,7 +43,7 @@ impl Query {
             found.column != ColumnType::Unsupported && (payload.fields.is_empty() || is_named)
         };
         let columns: Vec<_> = table.fields.iter().filter(is_listed).cloned().collect();
-        let selected: Vec<_> = columns.iter().map(|found| select(found)).collect();
+        let selected: Vec<_> = columns.iter().map(select).collect();
         let mut query = Self {
             sql: format!("SELECT {} FROM {}.{}", selected.join(", "), quote(schema), quote(&table.name)),
             parameters: Vec::new(),
@@ -179,10 +179,10 @@ fn text(value: &FilterValue, field_type: FieldType) -> String {
         FilterValue::Boolean(value) => value.to_string(),
         FilterValue::Integer(value) => value.to_string(),
         FilterValue::Double(value) => value.to_string(),
-        FilterValue::Decimal(units) => match field_type {
-            FieldType::Decimal { scale, .. } => format!("{units}e{}", -i32::from(scale)),
-            _ => units.to_string(),
-        },
+        FilterValue::Decimal(units) => {
+            let scale = if let FieldType::Decimal { scale, .. } = field_type { scale } else { 0 };
+            format!("{units}e{}", -i32::from(scale))
+        }
         FilterValue::String(text) => text.clone(),
         FilterValue::Date(date) => date.to_string(),
         FilterValue::Time(time) => time.to_string(),

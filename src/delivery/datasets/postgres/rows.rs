@@ -19,7 +19,7 @@ use crate::model::FailureCode;
 /// How long the fetch of a batch may take. A selective filter may read the whole table for it.
 pub const FETCH_TIMEOUT: Duration = Duration::from_mins(10);
 /// Rows of the first fetch, after which the size of rows is known.
-const FIRST_FETCH_ROWS: usize = 128;
+const FIRST_BATCH_ROWS: usize = 128;
 /// Bytes that a batch should have.
 const TARGET_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that a batch may have, if rows are far larger than those before.
@@ -31,7 +31,7 @@ pub struct Rows {
     query: Query,
     schema: SchemaRef,
     runtime: Handle,
-    fetch_rows: usize,
+    batch_limit: usize,
     is_done: bool,
 }
 
@@ -44,7 +44,7 @@ impl Rows {
             .map(|found| Field::new(&found.field.name, Column::data_type(found.column), true))
             .collect();
         let (schema, runtime) = (Arc::new(Schema::new(fields)), Handle::current());
-        Self { connection, query, schema, runtime, fetch_rows: FIRST_FETCH_ROWS, is_done: false }
+        Self { connection, query, schema, runtime, batch_limit: FIRST_BATCH_ROWS, is_done: false }
     }
 
     /// The schema of the batches.
@@ -54,7 +54,7 @@ impl Rows {
 
     async fn fetch(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
         let mut columns: Vec<Column> = self.query.columns.iter().map(|found| Column::new(found.column)).collect();
-        let sql = AssertSqlSafe(format!("FETCH FORWARD {} FROM {CURSOR}", self.fetch_rows));
+        let sql = AssertSqlSafe(format!("FETCH FORWARD {} FROM {CURSOR}", self.batch_limit));
         let mut rows = sqlx::query(sql).persistent(false).fetch(&mut self.connection);
         let (mut count, mut bytes) = (0_usize, 0_usize);
         while let Some(row) = rows.try_next().await.map_err(|error| failed("cannot read the table", &error))? {
@@ -68,11 +68,11 @@ impl Rows {
             }
         }
         drop(rows);
-        self.is_done = count < self.fetch_rows;
+        self.is_done = count < self.batch_limit;
         if count == 0 {
             return Ok(None);
         }
-        self.fetch_rows = (TARGET_BATCH_BYTES / (bytes / count).max(1)).clamp(1, MAX_BATCH_ROWS);
+        self.batch_limit = (TARGET_BATCH_BYTES / (bytes / count).max(1)).clamp(1, MAX_BATCH_ROWS);
         let columns = columns.into_iter().map(Column::finish).collect::<Result<_, _>>()?;
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(count));
         let batch = RecordBatch::try_new_with_options(self.schema(), columns, &options);
