@@ -51,7 +51,8 @@ pub fn destination(target: &Target, network: Network) -> Result<Box<dyn Destinat
 fn service_account_key(text: &str) -> Result<Zeroizing<String>, DeliveryError> {
     let invalid = || unusable("the service account key is not the JSON document of a service account");
     let key: ServiceAccountKey = serde_json::from_str(text).map_err(|_| invalid())?;
-    if key.account_type != "service_account" {
+    let is_empty = [&key.client_email, &key.private_key_id, &key.private_key].into_iter().any(String::is_empty);
+    if key.account_type != "service_account" || is_empty {
         return Err(invalid());
     }
     serde_json::to_string(&key).map(Zeroizing::new).map_err(|_| invalid())

@@ -126,11 +126,11 @@ impl Bucket for Azurite {
         self.tls.network()
     }
 
-    async fn objects(&self) -> BTreeMap<String, Bytes> {
+    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
         let (_, list) = self.request("GET", "/container?restype=container&comp=list").await;
         let list = String::from_utf8(list.to_vec()).expect("UTF-8");
         let mut objects = BTreeMap::new();
-        for key in elements(&list, "Name") {
+        for key in elements(&list, "Name").into_iter().filter(|key| key.starts_with(prefix)) {
             objects.insert(key.to_owned(), self.request("GET", &format!("/container/{key}")).await.1);
         }
         objects

@@ -26,8 +26,8 @@ pub trait Bucket: Sync {
     /// A network that reaches the server.
     fn network(&self) -> Network;
 
-    /// All objects, by their keys.
-    async fn objects(&self) -> BTreeMap<String, Bytes>;
+    /// The objects whose keys begin with a prefix, by their keys.
+    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes>;
 
     /// Keys of the uploads that are not complete and that can be aborted.
     async fn uploads(&self) -> Vec<String>;
@@ -45,9 +45,9 @@ pub fn destination_through(bucket: &dyn Bucket, address: SocketAddr, prefix: &st
 
 /// The objects below a prefix, by the rest of their keys.
 pub async fn objects_below(bucket: &dyn Bucket, prefix: &str) -> BTreeMap<String, Bytes> {
-    let below =
-        |(key, content): (String, Bytes)| Some((key.strip_prefix(prefix)?.strip_prefix('/')?.to_owned(), content));
-    bucket.objects().await.into_iter().filter_map(below).collect()
+    let prefix = format!("{prefix}/");
+    let objects = bucket.objects(&prefix).await;
+    objects.into_iter().map(|(key, content)| (key[prefix.len()..].to_owned(), content)).collect()
 }
 
 /// The uploads below a prefix.

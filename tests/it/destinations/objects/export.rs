@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use chrono::DateTime;
 use outflow::delivery::destinations::{Delivery, Destination, Opened, StateLog, Writer};
 use outflow::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use outflow::model::ResourceId;
 use parking_lot::Mutex;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// Size of chunks that is no divisor of the size of parts.
@@ -45,9 +45,8 @@ impl Log {
 impl Export {
     /// A run with one file of that size.
     pub fn single(path: &str, bytes: usize) -> Self {
-        let run = Uuid::now_v7();
-        let content = noise(run, bytes);
-        Self { run, files: vec![(path.to_owned(), content)], manifest_path: format!("{path}.manifest.json") }
+        let files = vec![(path.to_owned(), noise(bytes))];
+        Self { run: Uuid::now_v7(), files, manifest_path: format!("{path}.manifest.json") }
     }
 
     /// A run with several files of these sizes.
@@ -55,7 +54,7 @@ impl Export {
         let run = Uuid::now_v7();
         let folder = format!("weekly/20261124T060000Z-{run}");
         let path = |index| format!("{folder}/customers/part-{index:05}.csv");
-        let files = sizes.iter().enumerate().map(|(index, bytes)| (path(index), noise(Uuid::now_v7(), *bytes)));
+        let files = sizes.iter().enumerate().map(|(index, bytes)| (path(index), noise(*bytes)));
         Self { run, files: files.collect(), manifest_path: format!("{folder}/_SUCCESS.json") }
     }
 
@@ -129,19 +128,13 @@ pub fn file(path: &str) -> OutputFile {
 }
 
 fn summary(path: &str, content: &Bytes) -> FileSummary {
-    let sha256 = Sha256::digest(content).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let sha256 = digest(&SHA256, content).as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let rows = content.len().div_ceil(CHUNK_BYTES) as u64;
     FileSummary { path: path.to_owned(), table: "customers".to_owned(), rows, bytes: content.len() as u64, sha256 }
 }
 
-/// Bytes that differ for each seed and do not repeat (xorshift).
-fn noise(seed: Uuid, bytes: usize) -> Bytes {
-    let mut state = u64::try_from(seed.as_u128() & u128::from(u64::MAX)).expect("64 bits") | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.take(bytes.div_ceil(8)).flatten().take(bytes).collect()
+fn noise(bytes: usize) -> Bytes {
+    let mut noise = vec![0; bytes];
+    aws_lc_rs::rand::fill(&mut noise).expect("random bytes");
+    noise.into()
 }

@@ -156,7 +156,8 @@ fn is_authentic(parts: &Parts, key: &DecodingKey) -> bool {
 
 impl State {
     fn respond(&mut self, parts: &Parts, body: Bytes) -> Response {
-        let url = Url::parse(&format!("https://server{}", parts.uri)).expect("a URL");
+        let path = parts.uri.path_and_query().expect("a path");
+        let url = Url::parse(&format!("https://server{path}")).expect("a URL");
         let query: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
         let has = |name: &str| query.contains_key(name);
         let operation = match (&parts.method, has("uploadId")) {
@@ -247,7 +248,8 @@ impl State {
             return error(400, "EntityTooSmall");
         }
         let upload = self.uploads.remove(id).expect("it exists");
-        let content = upload.parts.values().flatten().copied().collect();
+        let parts: Vec<&[u8]> = upload.parts.values().map(AsRef::as_ref).collect();
+        let content = parts.concat().into();
         self.put(&upload.key, content, upload.headers);
         response(200, &[], "<CompleteMultipartUploadResult><ETag>\"etag\"</ETag></CompleteMultipartUploadResult>")
     }
@@ -313,9 +315,10 @@ impl Bucket for GcsServer {
         self.tls.network()
     }
 
-    async fn objects(&self) -> BTreeMap<String, Bytes> {
+    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
         let state = self.state.lock();
-        state.objects.iter().map(|(key, object)| (key.clone(), object.content.clone())).collect()
+        let objects = state.objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        objects.map(|(key, object)| (key.clone(), object.content.clone())).collect()
     }
 
     async fn uploads(&self) -> Vec<String> {

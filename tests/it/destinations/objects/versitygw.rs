@@ -141,9 +141,9 @@ impl Bucket for Versitygw {
         self.tls.network()
     }
 
-    async fn objects(&self) -> BTreeMap<String, Bytes> {
+    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
         let mut objects = BTreeMap::new();
-        for key in self.keys().await {
+        for key in self.keys().await.into_iter().filter(|key| key.starts_with(prefix)) {
             let content = self.request("GET", &format!("/bucket/{key}"), "").await;
             objects.insert(key, content);
         }
