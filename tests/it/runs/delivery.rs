@@ -111,7 +111,7 @@ impl Client {
     }
 
     /// Follows a run to its end.
-    async fn follow(&mut self, run: &str) -> pb::ExportRun {
+    pub async fn follow(&mut self, run: &str) -> pb::ExportRun {
         let request = pb::WatchExportRunRequest { name: run.to_owned() };
         let mut watched = self.exports.watch_export_run(request).await.expect("a stream").into_inner();
         let mut last = None;

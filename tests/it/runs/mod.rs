@@ -2,4 +2,5 @@
 
 mod calls;
 mod delivery;
+mod replicas;
 mod schedule;
