@@ -4,6 +4,7 @@
 //! environment variables, environment variables over the file, and the file over defaults.
 
 mod api;
+mod client;
 mod database;
 mod datasets;
 mod deliveries;
@@ -26,6 +27,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use api::{ApiConfig, Exposure, NetworkTls, TlsFiles};
+pub use client::ClientConfig;
 pub use database::{DatabaseConfig, Location, Migrate};
 pub use datasets::{DatasetSource, DatasetsConfig, DefaultSource};
 pub use deliveries::{DeliveriesConfig, LocalDirectoryRoot};
@@ -69,6 +71,8 @@ pub struct Config {
     pub runs: RunsConfig,
     /// What outbound connections may reach and trust.
     pub outbound: OutboundConfig,
+    /// What commands that call a server authenticate with.
+    pub client: ClientConfig,
 }
 
 impl Config {
@@ -89,6 +93,7 @@ impl Config {
             time_zone_data: TimeZoneData::parse(values)?,
             runs: RunsConfig::parse(values)?,
             outbound: OutboundConfig::parse(values)?,
+            client: ClientConfig::parse(values)?,
         })
     }
 }

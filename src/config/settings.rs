@@ -1,10 +1,12 @@
 //! Every setting, by concern.
 
 use super::setting::Setting;
-use super::{api, database, datasets, deliveries, identity, keys, outbound, retention, runs, schedules, telemetry};
+use super::{
+    api, client, database, datasets, deliveries, identity, keys, outbound, retention, runs, schedules, telemetry,
+};
 
 /// Every setting, by concern.
-pub const SETTINGS: [(&str, &[Setting]); 11] = [
+pub const SETTINGS: [(&str, &[Setting]); 12] = [
     ("API", api::SETTINGS),
     ("Identity", identity::SETTINGS),
     ("Database", database::SETTINGS),
@@ -16,6 +18,7 @@ pub const SETTINGS: [(&str, &[Setting]); 11] = [
     ("Runs", runs::SETTINGS),
     ("Deliveries", deliveries::SETTINGS),
     ("Outbound connections", outbound::SETTINGS),
+    ("Commands that call a server", client::SETTINGS),
 ];
 
 /// Every setting.

@@ -4,6 +4,7 @@
 //! handler converts the request, calls one operation of the application, and converts the response. An error becomes a
 //! status in [`status`] alone.
 
+pub mod client;
 mod codec;
 mod convert;
 mod deadline;

@@ -20,6 +20,17 @@ pub struct RunName {
     pub uid: Uuid,
 }
 
+impl RunName {
+    /// Parses a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (organization, rest) = text.strip_prefix("organizations/")?.split_once("/exports/")?;
+        let (export, run) = rest.split_once("/runs/")?;
+        let export = if export == "-" { None } else { Some(ResourceId::parse(export)?) };
+        let uid = Uuid::try_parse(run).ok().filter(|uid| uid.to_string() == run)?;
+        Some(Self { organization: OrganizationId::parse(organization)?, export, uid })
+    }
+}
+
 impl fmt::Display for RunName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let export = self.export.as_ref().map_or("-", ResourceId::as_str);

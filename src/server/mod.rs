@@ -28,6 +28,7 @@ use startup::local_directory::Protected;
 
 mod commands;
 mod error;
+mod follow;
 mod lifecycle;
 mod listener;
 mod metrics;
@@ -37,6 +38,7 @@ mod transport;
 
 pub use commands::{generate_key, is_ready, list_keys, migrate, mint_token, schema_state, time_zone_release};
 pub use error::{StartError, UnexpectedEnd};
+pub use follow::{FollowError, FollowOptions, RunUpdate, follow_run};
 pub use listener::MAX_CONNECTIONS;
 
 /// How long unary calls have to finish once the server stops.

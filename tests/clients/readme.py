@@ -18,11 +18,12 @@ def walkthrough():
 def paste(server):
     """Runs the walk-through, and checks its output, including the errors that its comments name."""
     script = walkthrough()
-    # The README uses the binary and the address of `cargo run`.
-    for written, here in [("target/debug/outflow", servers.BINARY), ("127.0.0.1:50051", server.address)]:
+    # The README uses the binary, the address and the files of `cargo run`.
+    places = [("target/debug/outflow", servers.BINARY), ("127.0.0.1:50051", server.address)]
+    for written, here in [*places, ("outflow-data", str(server.data_dir))]:
         assert written in script, f"{written} is not in the walk-through of the README"
         script = script.replace(written, here)
-    environment = {**servers.ENVIRONMENT, "OUTFLOW_DATA_DIR": str(server.data_dir)}
+    environment = {**server.environment, "OUTFLOW_DATA_DIR": str(server.data_dir), "OUTFLOW_LISTEN": server.address}
     if server.database_url:
         environment["OUTFLOW_DATABASE_URL"] = server.database_url
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
@@ -33,8 +34,15 @@ def paste(server):
     assert codes == ["PermissionDenied", "PermissionDenied", "FailedPrecondition"], printed
     assert "3 exports use this connection" in printed and "sftp.partner.example" in printed
     states = re.findall(r'"state": "(\w+)"', done.stdout)
-    assert "STATE_INACTIVE" in states and states[-1] == "STATE_ACTIVE", states
+    assert "STATE_INACTIVE" in states and "STATE_ACTIVE" in states and states[-1] == "STATE_SUCCEEDED", states
     assert '"detachedCount": "1"' in done.stdout and '"usableConnections"' in done.stdout
+    assert '"passed": true' in done.stdout and "OUTCOME_FAILED" not in done.stdout
+    sample = re.search(r'"sample": "(.*)"', done.stdout)[1].replace("\\r\\n", "\r\n")
+    written = (server.data_dir / "outbox/acme/partner/customers.csv").read_bytes().decode()
+    assert written.startswith(sample) and sample.startswith("email_sha256,segment\r\n"), sample
+    rows = written.count("\n") - 1
+    assert f"SUCCEEDED, attempt 1: {rows} rows written, " in done.stdout, done.stdout
+    assert f'"rowsWritten": "{rows}"' in done.stdout and rows > 100, rows
     print(f"walk-through of the README, {server.name}: {len(states)} responses with a state, {len(codes)} errors")
 
 

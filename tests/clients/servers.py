@@ -28,12 +28,17 @@ class Server:
         self.name = "PostgreSQL" if database_url else "SQLite"
         self.settings = ["--data-dir", str(data_dir), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         self.settings += ["--database-url", database_url] if database_url else []
+        self.environment = ENVIRONMENT
+        if database_url:  # what only the embedded default has by itself
+            local = {"OUTFLOW_LOCAL_DIRECTORY_ROOT": f"{data_dir}/outbox", "OUTFLOW_DATASET_LOCATION": f"{data_dir}/datasets"}
+            self.environment = {**local, **ENVIRONMENT}
         self.log = []
         self.address = None
 
     def command(self, *arguments):
         """Runs a subcommand of the binary, and returns its output."""
-        done = subprocess.run([BINARY, *arguments, *self.settings], env=ENVIRONMENT, capture_output=True, text=True)
+        command = [BINARY, *arguments, *self.settings]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, f"outflow {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
 
@@ -44,7 +49,7 @@ class Server:
 
     def start(self):
         """Starts the server, and waits until it prints its address."""
-        start = {"env": ENVIRONMENT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        start = {"env": self.environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.process = subprocess.Popen([BINARY, "serve", *self.settings], **start)
         for line in self.process.stdout:
             self.log.append(line)
@@ -79,6 +84,8 @@ def serving(database_url=None):
         server = Server(data_dir, database_url)
         if database_url:
             server.command("keys", "generate")
+            (server.data_dir / "outbox").mkdir()
+            copy_sample(server.data_dir / "datasets")
         server.start()
         try:
             yield server
@@ -87,6 +94,14 @@ def serving(database_url=None):
             print("".join(server.log[-40:]))
             raise
         server.stop()
+
+
+def copy_sample(folder):
+    """Copies the datasets that a server on embedded SQLite writes on its first start."""
+    with serving() as embedded:
+        sample = embedded.data_dir / "datasets"
+        if sample.exists():  # not if another source of datasets is configured
+            shutil.copytree(sample, folder)
 
 
 def on_each_database(test, database_url=None):

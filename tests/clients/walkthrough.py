@@ -1,11 +1,14 @@
 """Runs the walk-through with buf curl, which reads the API by reflection, and checks every response.
 
-An administrator creates, shares, unshares and deletes a connection. A contributor creates exports on it.
+An administrator creates, tests, shares, unshares and deletes a connection to an OpenSSH server. A contributor creates
+exports on it and runs them.
 """
 
 import base64
 import datetime
 import json
+import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -14,11 +17,11 @@ import zoneinfo
 
 from google.rpc import error_details_pb2 as details
 
+import openssh
 import servers
 
 ORGANIZATION = "organizations/acme"
 PARTNER = f"{ORGANIZATION}/connections/partner"
-SECRET = "correct-horse-battery-staple"
 DISPLAY_NAME = "Partner SFTP – weekly segments"
 CRON = {"expression": "0 6 * * MON", "timeZone": "Europe/Berlin"}
 
@@ -77,17 +80,22 @@ class Caller:
         raise AssertionError(f"{method} succeeded")
 
 
-def walk(server):
+def walk(server, ssh):
     """Runs all steps in order."""
     print(f"on {server.name}")
     admin, ann = Caller(server, "admin", "root"), Caller(server, "contributor", "ann")
-    connection = connects(admin, server)
+    connection = connects(admin, server, ssh)
+    is_tested(admin, ssh)
     shares(admin, ann)
     exports = exports_are_made(ann)
+    runs(ann, server, ssh)
     unshares(admin, ann, exports)
     removal_is_refused_until_nothing_blocks_it(admin, ann, exports)
-    removes(admin, server, connection["uid"])
-    attaches_again(admin, ann)
+    removes(admin, server, connection["uid"], ssh)
+    attaches_again(admin, ann, ssh)
+    a_detached_export_does_not_run(admin, ann, ssh)
+    is_on_the_audit_log(admin)
+    ssh.clear()
 
 
 def step(words):
@@ -95,32 +103,54 @@ def step(words):
     print(f"  {words}")
 
 
-def connects(admin, server):
+def connects(admin, server, ssh):
     step("an administrator reads the connection types and creates a connection")
     types = admin("ConnectionService/ListConnectionTypes", {})["connectionTypes"]
     (sftp,) = [found for found in types if found["name"] == "connectionTypes/sftp"]
     required = {field["key"] for field in sftp["propertyFields"] if field["required"]}
     assert required == {"host", "username", "host_key"}, required
     assert {method["id"] for method in sftp["authMethods"]} == {"password", "private_key"}
-    created = admin("ConnectionService/CreateConnection", new_connection("partner", DISPLAY_NAME, SECRET))["connection"]
+    created = admin("ConnectionService/CreateConnection", new_connection("partner", DISPLAY_NAME, ssh))["connection"]
     assert (created["name"], created["displayName"]) == (PARTNER, DISPLAY_NAME)
     assert (created["state"], created["attachedExportCount"]) == ("STATE_ACTIVE", "0")
-    assert created["properties"]["port"] == 22, "the default is stored"
-    assert created["credentialStatus"]["setFields"] == ["password"]
+    assert created["properties"]["directory"] == ".", "the default is stored"
+    assert created["credentialStatus"]["setFields"] == ["private_key"]
     read = admin("ConnectionService/GetConnection", {"name": PARTNER})
-    assert read == {"connection": created} and SECRET not in json.dumps(read)
+    assert read == {"connection": created} and secret(ssh) not in json.dumps(read)
     assert sealed_secrets(server, created["uid"]) == 1
     return created
 
 
-def new_connection(connection_id, display_name, secret):
-    properties = {"host": "sftp.partner.example", "username": "acme", "directory": "in", "host_key": "SHA256:" + 43 * "A"}
+def new_connection(connection_id, display_name, ssh):
+    properties = {"host": "127.0.0.1", "port": ssh.port, "username": ssh.username, "host_key": ssh.host_key}
     return {
         "parent": ORGANIZATION,
         "connectionId": connection_id,
         "connection": {"displayName": display_name, "connectionType": "connectionTypes/sftp", "properties": properties},
-        "credential": {"authMethod": "password", "inline": {"values": {"password": secret}}},
+        "credential": {"authMethod": "private_key", "inline": {"values": {"private_key": ssh.private_key}}},
     }
+
+
+def secret(ssh):
+    """Returns a line of the private key, which must not occur anywhere."""
+    return ssh.private_key.splitlines()[2]
+
+
+def is_tested(admin, ssh):
+    step("the administrator tests the connection")
+    test = ("ConnectionService/TestConnection", {"parent": ORGANIZATION, "name": PARTNER})
+    tested = admin(*test)
+    outcomes = {check["step"].removeprefix("STEP_"): check["outcome"] for check in tested["checks"]}
+    passed = {"RESOLVE", "CONNECT", "TLS", "AUTHENTICATE", "WRITE"}
+    assert tested["passed"] and outcomes == dict.fromkeys(passed, "OUTCOME_PASSED"), tested
+    assert ssh.files() == {}, "a test leaves nothing"
+    # A host key that is not the configured one is shown.
+    other = new_connection("partner", DISPLAY_NAME, ssh)
+    other["connection"]["properties"]["host_key"] = "SHA256:" + 43 * "A"
+    tested = admin(test[0], {key: other[key] for key in ["parent", "connection", "credential"]})
+    (failed,) = [check for check in tested["checks"] if check["outcome"] == "OUTCOME_FAILED"]
+    assert not tested["passed"] and failed["step"] == "STEP_TLS", tested
+    assert (failed["error"]["code"], failed["foundHostKey"]) == ("CODE_HOST_KEY_MISMATCH", ssh.host_key), failed
 
 
 def shares(admin, ann):
@@ -145,7 +175,7 @@ def new_export(export_id, display_name):
             "connection": PARTNER,
             "payload": {"tables": [{"table": "customers", "fields": fields}]},
             "schedule": {"cron": CRON, "enabled": True},
-            "destinationSettings": {"folder": f"weekly/{export_id}", "file_format": "csv"},
+            "destinationSettings": {"folder": f"weekly/{export_id}", "file_format": "csv", "compression": "none"},
         },
     }
 
@@ -167,6 +197,51 @@ def exports_are_made(ann):
     offsets = {found["localTime"][-6:] for found in occurrences}
     assert offsets == {"+01:00", "+02:00"}, "60 weeks include standard time and daylight saving time"
     return exports
+
+
+def runs(ann, server, ssh):
+    step("the contributor previews an export, runs it now, and follows the run")
+    name = f"{ORGANIZATION}/exports/buyers"
+    datasets = ann("ExportService/ListDatasets", {"parent": ORGANIZATION})["datasets"]
+    (customers,) = [found for found in datasets if found["table"] == "customers"]
+    assert {"email", "segment"} <= {field["name"] for field in customers["fields"]}
+    (shown,) = ann("ExportService/PreviewExport", {"parent": ORGANIZATION, "name": name, "rows": 2})["files"]
+    assert shown["path"].startswith("weekly/buyers/") and shown["sampleRows"] == 2
+    assert shown["sample"].startswith("email,s\r\n"), shown
+    assert ssh.files() == {}, "a preview delivers nothing"
+
+    run = ann("ExportService/RunExport", {"name": name})["run"]
+    assert (run["trigger"], run["principal"]) == ("TRIGGER_MANUAL", "ann")
+    printed = server.command("runs", "follow", run["name"], "--endpoint", f"http://{server.address}")
+    assert printed.splitlines()[-1].startswith("SUCCEEDED, attempt 1: 5000 rows written"), printed
+    assert "SUCCEEDED, attempt 1" in on_a_terminal(server, run["name"])
+    run = ann("ExportService/GetExportRun", {"name": run["name"]})["run"]
+    assert (run["state"], run["attempt"], run["adminDetail"]) == ("STATE_SUCCEEDED", 1, "")
+    stats = run["stats"]
+    assert (stats["rowsRead"], stats["rowsWritten"], stats["files"]) == ("5000", "5000", 1), stats
+    files = ssh.files()
+    assert len(files) == 2, "a file and its manifest"
+    (delivered,) = [content for path, content in files.items() if path.endswith(".csv")]
+    assert delivered.decode().startswith(shown["sample"]), "a run delivers what the preview showed"
+    assert (str(len(delivered)), delivered.count(b"\r\n")) == (stats["bytesWritten"], 5001)
+
+
+def on_a_terminal(server, run):
+    """Follows a run on a terminal, and returns what it shows."""
+    main, terminal = pty.openpty()
+    follow = [servers.BINARY, "runs", "follow", run, "--endpoint", f"http://{server.address}"]
+    follow += ["--data-dir", str(server.data_dir)]
+    process = subprocess.Popen(follow, env=server.environment, stdout=terminal)
+    os.close(terminal)
+    shown = b""
+    try:
+        while part := os.read(main, 65536):
+            shown += part
+    except OSError:  # the other end was closed
+        pass
+    os.close(main)
+    assert process.wait() == 0
+    return shown.decode()
 
 
 def is_monday_at_six(time):
@@ -230,10 +305,11 @@ def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
         assert export["nextRunTime"] is None and export["detachment"]["connection"] == PARTNER
         assert configuration(export) == configuration(exports[name])
         assert export["callerAccess"] == "CALLER_ACCESS_MANAGE", "the creator manages a detached export"
+        ann.refusal("ExportService/RunExport", {"name": name}, "failed_precondition", "EXPORT_INACTIVE")
     assert batch["batchId"] == export["detachment"]["batchId"]
 
 
-def removes(admin, server, uid):
+def removes(admin, server, uid, ssh):
     step("the connection is deleted together with its credential")
     assert sealed_secrets(server, uid) == 1
     admin("ConnectionService/DeleteConnection", {"name": PARTNER})
@@ -241,8 +317,8 @@ def removes(admin, server, uid):
     assert sealed_secrets(server, uid) == 0
     dump = server.dump()
     assert DISPLAY_NAME.encode() in dump, "the dump contains data that is not secret: the audit event of the deletion"
-    assert SECRET.encode() not in dump
-    assert SECRET not in "".join(server.log)
+    assert secret(ssh).encode() not in dump
+    assert secret(ssh) not in "".join(server.log)
 
 
 def sealed_secrets(server, uid):
@@ -259,9 +335,9 @@ def sealed_secrets(server, uid):
         database.close()
 
 
-def attaches_again(admin, ann):
+def attaches_again(admin, ann, ssh):
     step("the contributor attaches an export to another shared connection, and it is active again")
-    other = new_connection("other", "Another SFTP", "another secret")
+    other = new_connection("other", "Another SFTP", ssh)
     other["connection"]["sharing"] = {"members": ["user:ann"]}
     admin("ConnectionService/CreateConnection", other)
     name = f"{ORGANIZATION}/exports/lapsed"
@@ -270,19 +346,46 @@ def attaches_again(admin, ann):
     assert (attached["state"], attached["connectionDisplayName"]) == ("STATE_ACTIVE", "Another SFTP")
     assert is_monday_at_six(attached["nextRunTime"]) and attached["detachment"] is None
     assert ann("ExportService/GetExport", {"name": name})["export"] == attached
-    is_on_the_audit_log(admin)
+
+
+def a_detached_export_does_not_run(admin, ann, ssh):
+    step("of two exports that are due at one time, the detached one does not run")
+    due = (now() + datetime.timedelta(seconds=10)).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    for export_id in ["kept", "detached"]:
+        export = new_export(export_id, export_id.title())
+        export["export"]["connection"] = f"{ORGANIZATION}/connections/other"
+        export["export"]["schedule"] = {"interval": {"every": "900s", "anchor": due}, "enabled": True}
+        made = ann("ExportService/CreateExport", export)["export"]
+        assert made["nextRunTime"] == due, made
+    detached = admin("ExportService/DetachExport", {"name": f"{ORGANIZATION}/exports/detached"})["export"]
+    assert now() < datetime.datetime.fromisoformat(due), "it was detached before it was due"
+    runs = []
+    while not runs or runs[0]["state"] in ("STATE_QUEUED", "STATE_RUNNING"):
+        assert (now() - datetime.datetime.fromisoformat(due)).total_seconds() < 60, runs
+        runs = ann("ExportService/ListExportRuns", {"parent": f"{ORGANIZATION}/exports/kept"})["runs"]
+    (run,) = runs
+    assert (run["state"], run["trigger"]) == ("STATE_SUCCEEDED", "TRIGGER_SCHEDULED"), run
+    assert (run["scheduleTime"], run["principal"]) == (due, "system:scheduler"), run
+    assert ann("ExportService/ListExportRuns", {"parent": detached["name"]})["runs"] == []
+    ann.refusal("ExportService/RunExport", {"name": detached["name"]}, "failed_precondition", "EXPORT_INACTIVE")
+    folders = {path.split("/")[1] for path in ssh.files()}
+    assert folders == {"buyers", "kept"}, folders
 
 
 def is_on_the_audit_log(admin):
     step("the audit log contains all changes and the denied attempts")
     events = admin("AuditService/ListAuditEvents", {"parent": ORGANIZATION, "pageSize": 100})["auditEvents"]
     told = [event["method"].split("/")[1] for event in events if event["outcome"] == "OUTCOME_SUCCEEDED"]
-    changes = ["CreateConnection", "ShareConnection", "CreateExport", "CreateExport", "CreateExport", "UnshareConnection"]
+    changes = ["CreateConnection", "TestConnection", "TestConnection", "ShareConnection"]
+    changes += ["CreateExport", "CreateExport", "CreateExport", "PreviewExport", "RunExport", "UnshareConnection"]
     changes += ["DeleteExport", "DetachExport", "BatchDetachExports", "DeleteConnection", "CreateConnection", "AttachExport"]
+    changes += ["CreateExport", "CreateExport", "DetachExport"]
     assert told == changes, told
     denied = {event["method"].split("/")[1] for event in events if event["outcome"] == "OUTCOME_DENIED"}
     assert denied == {"CreateExport", "GetConnection", "UpdateExport", "DeleteExport"}, denied
 
 
 if __name__ == "__main__":
-    servers.on_each_database(walk, *sys.argv[1:])
+    with openssh.serving() as ssh:
+        servers.ENVIRONMENT["OUTFLOW_OUTBOUND_ALLOWED"] = f"*=127.0.0.0/8:{ssh.port}"
+        servers.on_each_database(lambda server: walk(server, ssh), *sys.argv[1:])

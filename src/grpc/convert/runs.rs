@@ -2,8 +2,6 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "one signature for all mutations")]
 
-use uuid::Uuid;
-
 use super::lists::{List, Paging};
 use super::validator::RequestValidator;
 use super::values::{time, time_to_proto};
@@ -101,15 +99,8 @@ fn export_of_parent(validator: &mut RequestValidator<'_>, text: &str) -> Option<
 /// `organizations/{organization}/exports/{export}/runs/{run}`, where the export can be `-`.
 fn run_name(validator: &mut RequestValidator<'_>, text: &str) -> Option<RunName> {
     validator.deny_foreign_names([text]);
-    let organization = validator.context.organization.clone();
-    let parsed = text
-        .strip_prefix("organizations/")
-        .and_then(|rest| rest.strip_prefix(organization.as_str())?.strip_prefix("/exports/")?.split_once("/runs/"))
-        .and_then(|(export, run)| {
-            let export = if export == "-" { None } else { Some(ResourceId::parse(export)?) };
-            let uid = Uuid::try_parse(run).ok().filter(|uid| uid.to_string() == run)?;
-            Some(RunName { organization, export, uid })
-        });
+    let own = |name: &RunName| name.organization == validator.context.organization;
+    let parsed = RunName::parse(text).filter(own);
     if parsed.is_none() {
         let verb = if text.is_empty() { "is required" } else { "must be" };
         validator.add("name", format!("{verb}: `organizations/{{organization}}/exports/{{export}}/runs/{{run}}`"));

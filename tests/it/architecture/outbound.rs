@@ -1,5 +1,5 @@
-//! Where connections are opened: in the dialer, and by the clients of our own database, telemetry collector and admin
-//! listener.
+//! Where connections are opened: in the dialer, and by the clients of our own database, telemetry collector, admin
+//! listener and API.
 
 use super::{module, source};
 
@@ -16,7 +16,8 @@ const CONNECTING: &[(&str, &[&str])] = &[
     ("ClientBuilder::", &[]),
     ("reqwest::blocking", &[]),
     ("reqwest::get", &[]),
-    ("transport::Endpoint", &["grpc/health.rs"]),
+    // `outflow runs follow` calls the server that its user names, `outflow healthcheck` its own.
+    ("transport::Endpoint", &["grpc/client.rs", "grpc/health.rs"]),
     ("SpanExporter::", &["telemetry/traces.rs"]),
     // russh: `connect_stream` takes a connection of the dialer.
     ("client::connect(", &[]),

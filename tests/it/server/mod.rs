@@ -5,6 +5,7 @@ mod binary;
 mod calls;
 mod catalog;
 mod config;
+mod follow;
 mod identity;
 mod keys;
 mod retention;

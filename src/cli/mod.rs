@@ -1,5 +1,7 @@
 //! The subcommands of the binary.
 
+mod follow;
+
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use crate::config::{self, Config, Exposure, Flags, Identity, LogFormat, Telemetr
 use crate::model::Role;
 use crate::server::{self, Observability, Server};
 use crate::telemetry::{self, LogOutput, Metrics, Telemetry, TracesSettings};
+use follow::RunsCommand;
 
 /// Governs what data leaves a platform.
 #[derive(Parser)]
@@ -40,6 +43,9 @@ enum Command {
     /// Issue tokens of the development identity.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Observe runs of exports, as a client of a server.
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Check whether a running server is ready; exits with 0 if it is.
     Healthcheck,
     /// Check or print the configuration.
@@ -139,6 +145,7 @@ async fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Migrate(command) => migrate(&config, &command).await,
         Command::Keys(command) => keys(&config, command),
         Command::Token(command) => mint(&config, command),
+        Command::Runs(command) => follow::execute(&config, command).await,
         Command::Healthcheck => {
             let ready = server::is_ready(&config).await.map_err(anyhow::Error::from_boxed)?;
             Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
