@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use outflow::delivery::Manifest;
 use outflow::model::FailureCode;
@@ -45,7 +46,7 @@ impl Proxy {
                         _ = copy(&mut limited, &mut server_write) => {}
                         _ = copy(&mut server_read, &mut client_write) => {}
                     }
-                    forwarded.store(limit - limited.limit(), Ordering::Relaxed);
+                    forwarded.fetch_max(limit - limited.limit(), Ordering::Relaxed);
                 });
             }
         });
@@ -79,6 +80,8 @@ impl Reader {
                     }
                 }
                 reads += 1;
+                // Leaves the processors to the delivery.
+                std::thread::sleep(Duration::from_micros(100));
             }
             reads
         });
@@ -112,7 +115,9 @@ async fn round(server: &OpenSsh, proxy: &Proxy, name: &str, random: &mut StdRng,
     }
     let reader = Reader::start(directory.clone(), permitted, content.manifest_path.clone());
     let whole = proxy.forwarded.load(Ordering::Relaxed).max(400_000);
-    proxy.limit.store(random.random_range(1..whole + 2_000), Ordering::Relaxed);
+    // In every second round around the commit, which sends about 3 KB.
+    let from = if random.random_bool(0.5) { 1 } else { whole - 4_000 };
+    proxy.limit.store(random.random_range(from..whole + 1_000), Ordering::Relaxed);
     let first = content.deliver(&destination, run, 0).await;
     if let Err(error) = &first {
         assert_eq!(error.code, FailureCode::DestinationUnreachable, "{error}");

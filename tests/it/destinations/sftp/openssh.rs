@@ -27,6 +27,11 @@ pub struct OpenSsh {
 impl OpenSsh {
     /// Starts a server with host keys of three types.
     pub fn start() -> Self {
+        Self::start_with("Subsystem sftp internal-sftp -d %files\n")
+    }
+
+    /// Starts a server with additional lines of its configuration, in which `%files` is the directory that it serves.
+    pub fn start_with(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
         let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
@@ -46,7 +51,8 @@ impl OpenSsh {
         generate_key(&user_key, "ed25519", "", "", None);
         fs::copy(user_key.with_extension("pub"), folder.path().join("authorized_keys")).expect("copied");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-        let process = serve(folder.path(), port);
+        let configuration = configuration.replace("%files", files.to_str().expect("UTF-8"));
+        let process = serve(folder.path(), port, &configuration);
         let mut server = Self { folder, process, port, username };
         server.await_start();
         server
@@ -78,8 +84,8 @@ impl OpenSsh {
 
     /// Makes a user key that may log in, and returns its private part.
     pub fn user_key(&self, kind: &str, bits: &str, passphrase: &str, format: Option<&str>) -> String {
-        let name = format!("user-{kind}-{bits}-{}-{}", format.unwrap_or("openssh"), passphrase.len());
-        let path = self.folder.path().join(name);
+        let folder = tempfile::tempdir_in(self.folder.path()).expect("a directory");
+        let path = folder.path().join("key");
         generate_key(&path, kind, bits, passphrase, format);
         let authorized = self.folder.path().join("authorized_keys");
         let mut keys = fs::read_to_string(&authorized).expect("keys");
@@ -111,13 +117,12 @@ impl Drop for OpenSsh {
     }
 }
 
-fn serve(folder: &Path, port: u16) -> Child {
+fn serve(folder: &Path, port: u16, configuration: &str) -> Child {
     let path = folder.display();
     let configuration = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {path}/host_ed25519\nHostKey {path}/host_ecdsa\nHostKey {path}/host_rsa\n\
          AuthorizedKeysFile {path}/authorized_keys\nStrictModes no\nPidFile none\nUsePAM no\nPasswordAuthentication no\n\
-         KbdInteractiveAuthentication no\nMaxStartups 200\nLogLevel VERBOSE\n\
-         Subsystem sftp internal-sftp -d {path}/files\n"
+         KbdInteractiveAuthentication no\nMaxStartups 200\nLogLevel VERBOSE\n{configuration}"
     );
     fs::write(folder.join("sshd_config"), configuration).expect("written");
     let mut command = Command::new(SSHD);
