@@ -30,7 +30,7 @@ struct State {
 pub(super) struct Acknowledgements {
     delivery: Delivery,
     start: u32,
-    /// What an earlier attempt sent, until this attempt has passed it.
+    /// What an earlier attempt sent, until this attempt has passed the same rows.
     earlier: Option<State>,
     passed: u64,
     digest: Sha256,
@@ -68,14 +68,14 @@ impl Acknowledgements {
     pub(super) async fn skip(&mut self, body: &[u8]) -> Result<bool, DeliveryError> {
         let Some(earlier) = self.earlier.take() else { return Ok(false) };
         self.pass(body);
-        if self.passed < earlier.acknowledged {
-            self.earlier = Some(earlier);
-        } else if self.digest() == earlier.digest {
+        if self.passed == earlier.acknowledged && self.digest() == earlier.digest {
             self.saved = (self.passed, Instant::now());
-        } else {
-            return Err(self.start_over().await);
+            return Ok(true);
         }
-        Ok(true)
+        let differs = self.passed == earlier.acknowledged;
+        // While it is set, nothing else is saved.
+        self.earlier = Some(earlier);
+        if differs { Err(self.start_over().await) } else { Ok(true) }
     }
 
     /// Records that the batch was acknowledged, and saves that if the last save was a second ago.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use outflow::delivery::destinations::postgresql::Postgresql;
 use serde_json::json;
@@ -9,7 +10,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::destinations::certificates::{Authority, Identity};
-use crate::destinations::services::{TableRows, network, target};
+use crate::destinations::services::{TableRows, network, target, within};
 use crate::support::{Cluster, program, start_cluster};
 
 /// The name in the certificate of the server.
@@ -93,8 +94,8 @@ impl Fixture {
         let server = server();
         let url = server.cluster.new_database();
         let database = url.rsplit('/').next().expect("a name").to_owned();
-        let admin = PgPoolOptions::new().max_connections(4).connect(&format!("{url}?sslmode=disable"));
-        let fixture = Self { server, database, admin: admin.await.expect("the database") };
+        let admin = PgPoolOptions::new().max_connections(4).connect(&format!("{url}?sslmode=disable")).await;
+        let fixture = Self { server, database, admin: admin.expect("the database") };
         fixture.run("GRANT CREATE, USAGE ON SCHEMA public TO writer, secure").await;
         fixture.run(statements).await;
         fixture
@@ -122,6 +123,18 @@ impl Fixture {
     /// The number that a query returns.
     pub async fn count(&self, query: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&self.admin).await.expect("a number")
+    }
+
+    /// Waits until the sessions of destinations have ended.
+    pub async fn wait_for_sessions(&self) {
+        let sessions = "SELECT count(*) FROM pg_stat_activity \
+                        WHERE application_name = 'outflow' AND datname = current_database()";
+        within(async {
+            while self.count(sessions).await > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     /// Values that work.

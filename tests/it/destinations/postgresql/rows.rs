@@ -1,7 +1,6 @@
 //! What a delivery writes, and when it becomes visible.
 
 use std::process::Command;
-use std::time::Duration;
 
 use outflow::delivery::destinations::{Destination as _, Opened};
 use outflow::model::FailureCode;
@@ -73,7 +72,7 @@ async fn rows_are_visible_after_the_commit_and_written_once() {
     assert!(Run::new(true).attempt(&destination, 0, &[numbered(10, 3)]).await.expect("delivered"));
     assert_eq!(fixture.count("SELECT count(*) FROM target").await, 1000);
     assert_eq!(fixture.count("SELECT count(*) FROM outflow_deliveries").await, 2);
-    assert_eq!(code_of(writer.commit(&manifest(run.id)).await, ""), FailureCode::Internal);
+    assert_eq!(code_of(writer.commit(&manifest(run.id)).await, PASSWORD), FailureCode::Internal);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,21 +111,12 @@ async fn an_aborted_attempt_leaves_nothing() {
     };
     write_table(writer.as_mut(), &numbered(10, 4)).await.expect("written");
     writer.abort().await;
-    assert_eq!(code_of(writer.commit(&manifest(run.id)).await, ""), FailureCode::Internal);
+    assert_eq!(code_of(writer.commit(&manifest(run.id)).await, PASSWORD), FailureCode::Internal);
     // The next attempt waits for the end of the first one, if that is still to come.
     assert!(run.attempt(&destination, 1, &[numbered(3, 4)]).await.expect("delivered"));
     assert_eq!(fixture.count("SELECT count(*) FROM target").await, 3);
     assert_eq!(fixture.count("SELECT count(*) FROM outflow_deliveries").await, 1);
-    within(async {
-        while fixture
-            .count("SELECT count(*) FROM pg_stat_activity WHERE usename = 'writer' AND datname = current_database()")
-            .await
-            > 0
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    fixture.wait_for_sessions().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
