@@ -95,4 +95,35 @@ mod tests {
         assert_eq!(State::read("").expect("a state"), State::default());
         assert!(State::read("[").is_err());
     }
+
+    /// Remembers the last text.
+    #[derive(Default)]
+    struct Memory(parking_lot::Mutex<String>);
+
+    #[async_trait::async_trait]
+    impl StateLog for Memory {
+        async fn save(&self, state: &str) -> Result<(), DeliveryError> {
+            state.clone_into(&mut self.0.lock());
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_number_of_uploads_is_limited_and_all_of_them_are_known() {
+        let memory = Arc::new(Memory::default());
+        let mut state = SavedState::new(State::default(), Arc::<Memory>::clone(&memory));
+        let key = Path::parse("prefix/weekly/20261124T060000Z-01a217b7-8267-7502-8dbe-29b95d820427/part-00000.csv.zst");
+        let (key, id) = (key.unwrap(), "i".repeat(128));
+        let mut added = 0;
+        let error = loop {
+            match state.add_upload(&key, &id).await {
+                Ok(()) => added += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.code, FailureCode::LimitExceeded);
+        assert!((900..1_200).contains(&added), "{added}");
+        assert_eq!(State::read(&memory.0.lock()).unwrap().uploads.len(), added);
+        assert_eq!(state.take().uploads.len(), added + 1, "an abort removes the last one too");
+    }
 }

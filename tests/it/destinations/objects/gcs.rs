@@ -121,6 +121,10 @@ async fn the_manifest_comes_last_and_is_not_replaced() {
     let export = Export::several(&[9 * MIB, 10]);
     deliver(&server, "ordered", &export).await.expect("delivered");
     assert_eq!(server.operations().last().map(String::as_str), Some("create"));
+    // Stores without conditional requests replace it.
+    server.set_faults(&[fault("create", 1, error(501, "NotImplemented"))]);
+    deliver(&server, "unconditional", &export).await.expect("delivered");
+    assert!(objects_below(&server, "unconditional").await.contains_key(&export.manifest_path));
     // The manifest of another run under the same name is kept.
     let mut other = Export::several(&[10]);
     other.manifest_path.clone_from(&export.manifest_path);
