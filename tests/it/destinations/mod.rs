@@ -1,12 +1,12 @@
 //! Destinations against real servers, without the engine and the control plane.
 
-// mod certificates;
+mod certificates;
 mod content;
-// mod cuts;
+mod cuts;
 mod local_directory;
 mod objects;
-// mod postgresql;
-// mod services;
+mod postgresql;
+mod services;
 mod sftp;
 mod tmpfs;
-// mod webhook;
+mod webhook;
