@@ -103,25 +103,23 @@ impl Display {
 
 /// The state of a run in one line.
 fn line(update: &RunUpdate) -> String {
-    let mut line = update.state.clone();
+    let mut parts = vec![update.state.clone()];
     if update.attempt > 0 {
-        line += &format!(", attempt {}", update.attempt);
+        parts.push(format!("attempt {}", update.attempt));
     }
     if update.rows_read > 0 || update.rows_written > 0 || update.files > 0 {
-        line += &format!(": {} rows written", update.rows_written);
+        parts.push(format!("{} rows written", update.rows_written));
         if let Some(estimated) = update.rows_estimated {
-            line += &format!(", {} of {estimated} rows read", update.rows_read);
+            parts.push(format!("{} of {estimated} rows read", update.rows_read));
         }
-        line += &format!(", {}, files: {}", HumanBytes(update.bytes_written), update.files);
+        parts.push(format!("{}, files: {}", HumanBytes(update.bytes_written), update.files));
     }
     if let Some(time) = update.next_attempt {
         let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        line += &format!("; next attempt not before {time}");
-        if let Some(error) = &update.error {
-            line += &format!(" after {error}");
-        }
+        let error = update.error.as_ref().map(|error| format!(" after {error}")).unwrap_or_default();
+        parts.push(format!("next attempt not before {time}{error}"));
     }
-    line
+    parts.join(", ")
 }
 
 /// Prints a line. The exit code does not depend on whether anybody reads it.

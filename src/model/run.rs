@@ -113,14 +113,13 @@ impl RunState {
         use RunEvent::{Block, Cancel, Fail, Lease, Release, Retry, Succeed};
         match (self, event) {
             (Self::Queued, Lease) => Some(Self::Running),
-            (Self::Queued, Cancel) => Some(Self::Cancelled),
             (Self::Queued, Block) => Some(Self::Skipped),
             (Self::Running | Self::Cancelling, Cancel | Block) => Some(Self::Cancelling),
             // A commit that began before the cancellation may still succeed.
             (Self::Running | Self::Cancelling, Succeed) => Some(Self::Succeeded),
             (Self::Running, Fail) => Some(Self::Failed),
             (Self::Running, Retry | Release) => Some(Self::Queued),
-            (Self::Cancelling, Fail | Retry | Release) => Some(Self::Cancelled),
+            (Self::Queued, Cancel) | (Self::Cancelling, Fail | Retry | Release) => Some(Self::Cancelled),
             (Self::Queued, Succeed | Retry | Fail | Release)
             | (Self::Running | Self::Cancelling, Lease)
             | (Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped, _) => None,

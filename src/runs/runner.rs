@@ -76,7 +76,7 @@ impl Runner {
         let active = self.0.active.add(leased.run.name.organization.clone(), leased.run.name.uid, leased.run.attempt);
         let span = tracing::info_span!(target: "otel", parent: None, "run", otel.name = "run", run = %leased.run.name);
         let inner = Arc::clone(&self.0);
-        self.0.tasks.spawn(async move { inner.deliver(leased, active).await }.instrument(span));
+        self.0.tasks.spawn(async move { Box::pin(inner.deliver(leased, active)).await }.instrument(span));
     }
 
     /// Renews the leases, until it is dropped.
@@ -108,7 +108,7 @@ impl Runner {
 impl Inner {
     async fn deliver(&self, leased: LeasedRun, active: ActiveRun) {
         let begun = Instant::now();
-        let result = self.attempt(&leased, &active).await;
+        let result = Box::pin(self.attempt(&leased, &active)).await;
         let stats = active.counts.stats();
         let end = outcome::attempt_end(&result, &leased, stats, &self.settings, self.clock.now());
         log(&leased, &result, begun.elapsed());
@@ -127,7 +127,7 @@ impl Inner {
             lease: self.settings.lease,
             deadline: Instant::now() + self.settings.max_duration,
         };
-        attempt.run().await
+        Box::pin(attempt.run()).await
     }
 }
 

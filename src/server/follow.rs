@@ -196,16 +196,16 @@ fn update(run: pb::ExportRun) -> RunUpdate {
         let nanoseconds = u32::try_from(time.nanos).unwrap_or_default();
         DateTime::from_timestamp(time.seconds, nanoseconds)
     });
-    let stats = run.stats.unwrap_or_default();
+    let counts = run.stats.unwrap_or_default();
     RunUpdate {
         state: state.as_str_name().trim_start_matches("STATE_").to_owned(),
         succeeded: state == pb::export_run::State::Succeeded,
         attempt: run.attempt,
-        rows_read: count(stats.rows_read),
-        rows_estimated: stats.rows_estimated.map(count),
-        rows_written: count(stats.rows_written),
-        bytes_written: count(stats.bytes_written),
-        files: stats.files,
+        rows_read: count(counts.rows_read),
+        rows_estimated: counts.rows_estimated.map(count),
+        rows_written: count(counts.rows_written),
+        bytes_written: count(counts.bytes_written),
+        files: counts.files,
         error: run.error.or(run.last_error).map(failure).or(skip_reason),
         next_attempt,
     }
@@ -217,7 +217,7 @@ fn default_endpoint(api: &ApiConfig) -> String {
     let ip = match api.listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     format!("{scheme}://{}", SocketAddr::new(ip, api.listen.port()))
 }
@@ -282,6 +282,7 @@ fn client_error(error: ClientError, endpoint: &str) -> FollowError {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other codes are of the server")]
 fn status_error(status: &Status, options: &FollowOptions, endpoint: &str) -> FollowError {
     let message = status.message().to_owned();
     match status.code() {

@@ -206,9 +206,9 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
     tracing::info!(release = time_zones.release(), "loaded time zone data");
     let database = DatabaseSettings { url: config.database.url(), max_connections: config.database.max_connections };
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
-    let datasets = startup::datasets::open(&config.datasets).await?;
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
     let vault = Arc::new(Vault::new(startup::keys::open(&config.keys)?));
+    let datasets = startup::datasets::open(&config.datasets).await?;
     if let Some(root) = &config.deliveries.local_directory_root {
         let file = store::sqlite_file(&database.url);
         let files = file.as_deref().into_iter().collect();

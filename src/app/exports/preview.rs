@@ -132,8 +132,10 @@ impl Mutation for RecordPreview {
 /// A run would fail for the same reason. The cause is in the log only.
 fn failed(error: &DeliveryError) -> Error {
     tracing::info!(%error, "a preview failed");
-    match error.code {
-        FailureCode::DatasetUnavailable | FailureCode::SourceChanged => Error::Unavailable(Unavailable::Dataset),
-        code => Precondition::PreviewFailed { code }.into(),
+    let code = error.code;
+    if matches!(code, FailureCode::DatasetUnavailable | FailureCode::SourceChanged) {
+        Error::Unavailable(Unavailable::Dataset)
+    } else {
+        Precondition::PreviewFailed { code }.into()
     }
 }

@@ -44,6 +44,7 @@ pub struct Assembler<'a> {
 }
 
 /// A file that is being written.
+#[expect(clippy::struct_field_names, reason = "the file as the consumer knows it")]
 struct File {
     file: OutputFile,
     rows: u64,

@@ -83,6 +83,7 @@ impl Column {
 }
 
 impl Values {
+    #[expect(clippy::same_functions_in_if_condition, reason = "the types differ")]
     fn new(array: &ArrayRef) -> Result<Self, ArrowError> {
         let data_type = array.data_type();
         let as_signed = |array: &ArrayRef| -> Result<Int64Array, ArrowError> {

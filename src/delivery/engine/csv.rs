@@ -117,6 +117,7 @@ impl CsvEncoder {
     }
 
     /// Without branches, so that the compiler uses vector instructions.
+    #[expect(clippy::needless_bitwise_bool, reason = "lazy operators are branches")]
     fn special(&self, value: &[u8]) -> Special {
         let (mut quotes, mut doubles) = (false, false);
         for byte in value {

@@ -284,16 +284,15 @@ impl Planner<'_> {
         let mut predicates = Vec::new();
         for filter in &payload.filters {
             let Some((index, field_type)) = self.field(&filter.field) else { continue };
-            match filter.typed(field_type) {
-                Ok(filter) => predicates.push(Predicate::new(index, field_type, &filter)),
-                Err(_) => {
-                    let name = field_type.name();
-                    let problem = format!(
-                        "the filter of field `{}` of table `{}` does not suit its type {name}",
-                        filter.field, self.table
-                    );
-                    self.problems.changed.push(problem);
-                }
+            if let Ok(filter) = filter.typed(field_type) {
+                predicates.push(Predicate::new(index, field_type, &filter));
+            } else {
+                let name = field_type.name();
+                let problem = format!(
+                    "the filter of field `{}` of table `{}` does not suit its type {name}",
+                    filter.field, self.table
+                );
+                self.problems.changed.push(problem);
             }
         }
         predicates

@@ -98,6 +98,7 @@ fn write_string(value: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+#[expect(clippy::needless_bitwise_bool, reason = "lazy operators are branches")]
 fn must_escape(byte: u8) -> bool {
     (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }

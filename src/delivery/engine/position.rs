@@ -90,14 +90,13 @@ impl HandOver {
 
     /// Waits for the position. It remains with the unit until it is passed on.
     pub fn wait(&mut self, turn: &mut Turn<'_>) -> Result<&mut Position, Halt> {
-        let position = match self.position.take() {
-            Some(position) => position,
-            None => {
-                turn.end();
-                let position = self.previous.recv().map_err(|_| Halt::Stopped)?;
-                turn.begin()?;
-                position
-            }
+        let position = if let Some(position) = self.position.take() {
+            position
+        } else {
+            turn.end();
+            let position = self.previous.recv().map_err(|_| Halt::Stopped)?;
+            turn.begin()?;
+            position
         };
         Ok(self.position.insert(position))
     }

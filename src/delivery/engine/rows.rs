@@ -1,6 +1,6 @@
 //! Rows of the output, before they are encoded.
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, GenericByteArray};
 
 use super::job::TablePlan;
 use super::source::RowBlock;
@@ -63,8 +63,8 @@ impl Rows {
 }
 
 fn offsets(column: &ArrayRef) -> Option<&[i32]> {
-    let texts = column.as_string_opt::<i32>().map(|texts| texts.value_offsets());
-    texts.or_else(|| column.as_binary_opt::<i32>().map(|bytes| bytes.value_offsets()))
+    let texts = column.as_string_opt::<i32>().map(GenericByteArray::value_offsets);
+    texts.or_else(|| column.as_binary_opt::<i32>().map(GenericByteArray::value_offsets))
 }
 
 fn span(offsets: &[i32], start: usize, end: usize) -> u64 {

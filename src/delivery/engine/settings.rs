@@ -35,6 +35,7 @@ pub enum RowFormat {
 
 /// A variant of CSV.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "settings of exports, each on or off")]
 pub struct CsvSettings {
     /// The byte between values.
     pub delimiter: u8,

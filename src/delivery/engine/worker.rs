@@ -31,6 +31,7 @@ pub struct Table {
 }
 
 /// How a table is encoded.
+#[expect(clippy::large_enum_variant, reason = "there is one per table")]
 pub enum Format {
     /// As CSV or JSON Lines.
     Text(TextFormat),

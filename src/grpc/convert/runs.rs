@@ -1,6 +1,6 @@
 //! Requests about runs, and runs as messages.
 
-#![expect(clippy::needless_pass_by_value, reason = "one signature for all mutations")]
+#![expect(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "one signature for all mutations")]
 
 use super::lists::{List, Paging};
 use super::validator::RequestValidator;
@@ -61,22 +61,17 @@ pub fn list_export_runs(
 ) -> Option<List<RunFilter>> {
     validator.deny_foreign_names([request.parent.as_str(), &request.connection]);
     let export = export_of_parent(validator, &request.parent);
-    let state = match pb::export_run::State::try_from(request.state) {
-        Ok(state) => state_of(state),
-        Err(_) => {
-            validator.add("state", "is not a known state");
-            None
-        }
-    };
-    let trigger = match pb::export_run::Trigger::try_from(request.trigger) {
-        Ok(trigger) => trigger_of(trigger),
-        Err(_) => {
-            validator.add("trigger", "is not a known trigger");
-            None
-        }
-    };
+    let state = pb::export_run::State::try_from(request.state);
+    if state.is_err() {
+        validator.add("state", "is not a known state");
+    }
+    let trigger = pb::export_run::Trigger::try_from(request.trigger);
+    if trigger.is_err() {
+        validator.add("trigger", "is not a known trigger");
+    }
+    let (state, trigger) = (state.ok().and_then(state_of), trigger.ok().and_then(trigger_of));
     let filter = RunFilter {
-        export: export?,
+        export,
         state,
         trigger,
         connection: validator.optional_connection("connection", &request.connection).map(|name| name.id),
@@ -90,10 +85,10 @@ pub fn list_export_runs(
     List::parse(validator, &paging, &[("create_time", OrderKey::CreateTime)], filter, &arguments)
 }
 
-/// `organizations/{organization}/exports/{export}`; `-` is no export.
-fn export_of_parent(validator: &mut RequestValidator<'_>, text: &str) -> Option<Option<ResourceId>> {
+/// `organizations/{organization}/exports/{export}`; `None` for `-`, and for a name with a violation.
+fn export_of_parent(validator: &mut RequestValidator<'_>, text: &str) -> Option<ResourceId> {
     let all = format!("organizations/{}/exports/-", validator.context.organization);
-    if text == all { Some(None) } else { validator.export("parent", text).map(|name| Some(name.id)) }
+    if text == all { None } else { validator.export("parent", text).map(|name| name.id) }
 }
 
 /// `organizations/{organization}/exports/{export}/runs/{run}`, where the export can be `-`.

@@ -112,10 +112,10 @@ pub(super) fn row_of(run: &Run) -> Result<run::Model> {
 
 /// The stored text of a state, trigger, reason or code.
 pub(super) fn code(value: &impl Serialize) -> Result<String> {
-    match serde_json::to_value(value).map_err(Error::internal)? {
-        Value::String(text) => Ok(text),
-        other => Err(Error::internal(format!("{other} is not a code"))),
-    }
+    let Value::String(text) = serde_json::to_value(value).map_err(Error::internal)? else {
+        return Err(Error::internal("a code is not a text"));
+    };
+    Ok(text)
 }
 
 pub(super) fn decode<T: DeserializeOwned>(text: String) -> Result<T> {

@@ -171,7 +171,7 @@ fn random(bytes: usize, seed: u64) -> Bytes {
 
 fn summary(path: &str, bytes: &Bytes) -> FileSummary {
     let digest = Sha256::digest(bytes);
-    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     FileSummary { path: path.to_owned(), table: "t".to_owned(), rows: 1, bytes: bytes.len() as u64, sha256 }
 }
 

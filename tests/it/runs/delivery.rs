@@ -1,6 +1,6 @@
 //! Runs are delivered: real datasets, the engine, and a directory as the destination.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use outflow::delivery::datasets::write_sample;
 use outflow::delivery::{FileSummary, Manifest};
@@ -72,9 +72,13 @@ impl Delivering {
     fn text(&self, folder: &str, summary: &FileSummary) -> String {
         let bytes = std::fs::read(self.outbox.join(folder).join(&summary.path)).expect("a file");
         assert_eq!(bytes.len() as u64, summary.bytes);
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         assert_eq!(digest, summary.sha256);
-        let text = if summary.path.ends_with(".zst") { zstd::decode_all(&*bytes).expect("zstd") } else { bytes };
+        let text = if Path::new(&summary.path).extension().is_some_and(|extension| extension == "zst") {
+            zstd::decode_all(&*bytes).expect("zstd")
+        } else {
+            bytes
+        };
         String::from_utf8(text).expect("UTF-8")
     }
 }
@@ -143,7 +147,7 @@ async fn a_run_is_delivered_whole_with_its_manifest() {
         let first = lines.next().expect("a row");
         assert_eq!(first.split(',').nth(1).map(str::len), Some(64), "{first}");
         let stats = run.stats.expect("counts");
-        assert_eq!(stats.rows_written as usize, csv.matches("\r\n").count() - 1);
+        assert_eq!(usize::try_from(stats.rows_written), Ok(csv.matches("\r\n").count() - 1));
         assert_eq!((stats.rows_written, stats.files), (5_000, 1));
         assert_eq!(stats.rows_estimated, Some(5_000));
         assert_eq!(run.attempt, 1);
@@ -188,7 +192,7 @@ async fn several_tables_and_files_have_one_manifest() {
     for file in &manifest.files {
         assert_eq!(delivering.text("partner", file).lines().count() as u64, file.rows, "{}", file.path);
     }
-    assert_eq!(run.stats.expect("counts").rows_written as u64, manifest.rows);
+    assert_eq!(u64::try_from(run.stats.expect("counts").rows_written), Ok(manifest.rows));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,9 @@ impl Client {
     }
 }
 
+/// A directory, a run, an endpoint, flags, variables, and the error.
+type Case<'a> = (&'a Path, &'a str, &'a str, &'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_followed_until_it_succeeded_also_while_the_server_restarts() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -103,7 +106,7 @@ async fn errors_say_what_is_wrong() {
     let file = other.path().join("ca.pem");
     std::fs::write(&file, "not a certificate").expect("written");
     let ca = format!("--ca-file={}", file.display());
-    let cases: &[(&Path, &str, &str, &[&str], &[(&str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         (directory.path(), "organizations/acme/exports/weekly", &endpoint, &[], &[], "is not the name of a run"),
         (directory.path(), run, &endpoint, &[], &[], "no such run: organizations/acme/exports/weekly/runs/01931f6e"),
         (directory.path(), run, "ftp://localhost", &[], &[], "is not an endpoint"),

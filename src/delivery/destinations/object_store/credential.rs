@@ -21,7 +21,7 @@ pub(super) fn credential(target: &Target) -> Result<&CredentialSecret, DeliveryE
 
 /// A field of the credential.
 pub(super) fn field<'a>(credential: &'a CredentialSecret, key: &str) -> Result<&'a str, DeliveryError> {
-    let value = credential.fields.get(key).map(|secret| secret.expose());
+    let value = credential.fields.get(key).map(crate::model::Secret::expose);
     value.filter(|value| !value.is_empty()).ok_or_else(|| unusable(&format!("the credential has no {key}")))
 }
 

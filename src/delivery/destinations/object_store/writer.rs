@@ -136,13 +136,11 @@ impl ObjectWriter {
             return Ok(());
         }
         // A try whose response was lost, or another attempt of the run, created it.
-        match manifest::read(store, &self.manifest, self.run).await? {
-            Some(_) => Ok(()),
-            None => {
-                let detail = format!("{} exists and is not of this run", self.manifest);
-                Err(DeliveryError::new(FailureCode::DestinationRefused, detail))
-            }
+        if manifest::read(store, &self.manifest, self.run).await?.is_some() {
+            return Ok(());
         }
+        let detail = format!("{} exists and is not of this run", self.manifest);
+        Err(DeliveryError::new(FailureCode::DestinationRefused, detail))
     }
 }
 

@@ -53,10 +53,10 @@ fn of_server(doing: &str, error: &PgDatabaseError, names: &[String]) -> Delivery
     let known = |name: Option<&str>| names.iter().find(|known| Some(known.as_str()) == name);
     let of_copy = || error.r#where().and_then(|context| column_of_copy(context, names));
     if let Some(column) = known(error.column()).or_else(of_copy) {
-        detail.push_str(&format!(", column {column}"));
+        detail = format!("{detail}, column {column}");
     }
     if let Some(constraint) = known(error.constraint()) {
-        detail.push_str(&format!(", constraint {constraint}"));
+        detail = format!("{detail}, constraint {constraint}");
     }
     DeliveryError::new(code(&state), detail)
 }

@@ -75,7 +75,7 @@ impl Destination for Postgresql {
         if result.is_err() {
             applicable.push(CheckStep::Write);
         }
-        progress.checks(&applicable, result)
+        progress.checks(&applicable, &result)
     }
 
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {

@@ -47,6 +47,7 @@ pub(super) struct Credential {
 
 /// The table that an export writes to: settings of the export.
 #[derive(Clone, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the keys of the settings")]
 pub(super) struct Table {
     /// Schema.
     pub(super) schema: String,

@@ -76,7 +76,7 @@ async fn by_password(connection: &mut Connection, username: &str, password: &Sec
         {
             by_prompts(connection, username, password).await
         }
-        result => verify(connection, &result, "the password"),
+        result @ (AuthResult::Success | AuthResult::Failure { .. }) => verify(connection, &result, "the password"),
     }
 }
 
@@ -126,8 +126,8 @@ async fn by_private_key(connection: &mut Connection, username: &str, key: Privat
         };
         let mut signer = RsaSigner::new(&key).map_err(refused)?;
         let public_key = key.public_key().clone();
-        let signed = connection.ssh.authenticate_publickey_with(username, public_key, Some(hash), &mut signer).await;
-        signed.map_err(|error| match error {
+        let result = connection.ssh.authenticate_publickey_with(username, public_key, Some(hash), &mut signer).await;
+        result.map_err(|error| match error {
             SignError::Send => errors::lost("authentication"),
             SignError::Sign => refused("the RSA key cannot sign"),
         })?

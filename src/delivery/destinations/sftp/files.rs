@@ -173,7 +173,7 @@ impl FileSystem for SftpFiles {
                     entries.extend(page.files.into_iter().filter(|file| is_segment(&file.filename)).map(|file| {
                         let is_folder = file.attrs.file_type().is_dir();
                         Entry { name: file.filename, is_folder }
-                    }))
+                    }));
                 }
                 Err(error) if status(&error) == Some(StatusCode::Eof) => break,
                 Err(error) => return Err(failed(&error)),

@@ -93,7 +93,7 @@ impl Destination for Sftp {
             tracing::info!(%error, "a test of an SFTP connection failed");
         }
         let steps = [CheckStep::Resolve, CheckStep::Connect, CheckStep::Tls, CheckStep::Authenticate, CheckStep::Write];
-        progress.checks(&steps, result)
+        progress.checks(&steps, &result)
     }
 
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {

@@ -111,7 +111,7 @@ impl Destination for Webhook {
         if let Err(error) = &result {
             tracing::info!(%error, "a test of a webhook failed");
         }
-        progress.checks(&steps, result)
+        progress.checks(&steps, &result)
     }
 
     /// Sends nothing yet.

@@ -1,5 +1,6 @@
 //! Writes one attempt of a run: sends each batch as soon as it is complete, one request at a time.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -129,7 +130,8 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_graphic() && byte != b'%' {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
         encoded
     })

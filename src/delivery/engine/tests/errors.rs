@@ -118,7 +118,7 @@ fn a_panic_of_a_thread_is_an_error() {
 /// Waits until all threads of a job have ended: the source is dropped with the last one.
 fn wait_for_end(reads: &Receiver<usize>) {
     loop {
-        match reads.recv_timeout(Duration::from_secs(60)) {
+        match reads.recv_timeout(Duration::from_mins(1)) {
             Ok(_) => {}
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("the threads did not end"),
@@ -150,7 +150,7 @@ fn threads_end_with_an_error_when_the_job_is_cancelled() {
     let stop = CancellationToken::new();
     let mut outputs = runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), stop.clone()) });
     // The channel fills up first, because nothing is received.
-    assert!(reads.recv_timeout(Duration::from_secs(60)).is_ok());
+    assert!(reads.recv_timeout(Duration::from_mins(1)).is_ok());
     stop.cancel();
     wait_for_end(&reads);
     let error = runtime.block_on(async {

@@ -1,5 +1,7 @@
 //! Exact bytes of the text formats.
 
+#![expect(clippy::format_collect, clippy::cast_possible_wrap, clippy::needless_pass_by_value, reason = "small samples")]
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};

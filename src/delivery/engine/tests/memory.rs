@@ -1,5 +1,7 @@
 //! The memory of a job is bounded, whatever the size of tables and row groups. Each case runs in a process of its own.
 
+#![expect(clippy::print_stdout, reason = "figures of a test")]
+
 use std::process::Command;
 use std::sync::Arc;
 

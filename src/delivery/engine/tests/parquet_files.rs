@@ -1,5 +1,7 @@
 //! Parquet files are read back with the same values.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "types of the samples")]
+
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -14,7 +16,8 @@ use crate::model::{PayloadTable, Transform};
 
 fn read(file: &MadeFile) -> (RecordBatch, Vec<i64>) {
     let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file.bytes.clone())).unwrap();
-    let groups = builder.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    let groups =
+        builder.metadata().row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect();
     let schema = builder.schema().clone();
     let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
     (concat_batches(&schema, &batches).unwrap(), groups)

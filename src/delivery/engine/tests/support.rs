@@ -1,5 +1,7 @@
 //! Tables, jobs, and the files that they make.
 
+#![expect(clippy::format_collect, clippy::wildcard_enum_match_arm, reason = "types of the samples")]
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;

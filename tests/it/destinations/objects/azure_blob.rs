@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use outflow::delivery::destinations::object_store::azure_blob;
 use outflow::delivery::destinations::{CheckStep, Target};
@@ -80,7 +79,7 @@ async fn blobs_are_written_with_a_shared_access_signature() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_secret_is_exchanged_for_a_token() {
     let server = Azurite::start().await;
-    let now = Utc::now().timestamp();
+    let now = outflow::model::Clock::default().now().timestamp();
     let authority = serve(&server.tls, move |parts, body| {
         let body = String::from_utf8(body.to_vec()).expect("UTF-8");
         if parts.uri.path() != "/tenant.example/oauth2/v2.0/token" || !body.contains("client_secret=right") {

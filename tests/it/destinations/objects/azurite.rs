@@ -52,11 +52,10 @@ impl Azurite {
 
     /// A target with another container or credential.
     pub fn target_with(&self, container: &str, auth_method: &str, fields: &[(&str, &str)], prefix: &str) -> Target {
-        self.build_target(self.server.address, container, auth_method, fields, prefix)
+        Self::build_target(self.server.address, container, auth_method, fields, prefix)
     }
 
     fn build_target(
-        &self,
         address: SocketAddr,
         container: &str,
         auth_method: &str,
@@ -115,7 +114,7 @@ impl Bucket for Azurite {
     }
 
     fn target(&self, address: SocketAddr, prefix: &str) -> Target {
-        self.build_target(address, "container", "account_key", &[("account_key", &self.key)], prefix)
+        Self::build_target(address, "container", "account_key", &[("account_key", &self.key)], prefix)
     }
 
     fn build(&self, target: &Target, network: Network) -> Result<Box<dyn Destination>, DeliveryError> {

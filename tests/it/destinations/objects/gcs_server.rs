@@ -120,10 +120,10 @@ impl GcsServer {
 
     /// A target with another key.
     pub fn target_with(&self, bucket: &str, key: &Value, prefix: &str) -> Target {
-        self.build_target(self.address, bucket, key, prefix)
+        Self::build_target(self.address, bucket, key, prefix)
     }
 
-    fn build_target(&self, address: SocketAddr, bucket: &str, key: &Value, prefix: &str) -> Target {
+    fn build_target(address: SocketAddr, bucket: &str, key: &Value, prefix: &str) -> Target {
         let properties = json!({"endpoint": format!("https://{address}/"), "bucket": bucket, "prefix": prefix});
         target(properties, "service_account_key", &[("service_account_key", &key.to_string())])
     }
@@ -304,7 +304,7 @@ impl Bucket for GcsServer {
     }
 
     fn target(&self, address: SocketAddr, prefix: &str) -> Target {
-        self.build_target(address, "bucket", &self.account.document(), prefix)
+        Self::build_target(address, "bucket", &self.account.document(), prefix)
     }
 
     fn build(&self, target: &Target, network: Network) -> Result<Box<dyn Destination>, DeliveryError> {

@@ -86,7 +86,7 @@ impl Versitygw {
 
     /// A target with other values of the connection and its credential.
     pub fn target_with(&self, bucket: &str, key_id: &str, secret: &str, prefix: &str) -> Target {
-        self.build_target(
+        Self::build_target(
             self.server.address,
             bucket,
             prefix,
@@ -94,7 +94,7 @@ impl Versitygw {
         )
     }
 
-    fn build_target(&self, address: SocketAddr, bucket: &str, prefix: &str, fields: &[(&str, &str)]) -> Target {
+    fn build_target(address: SocketAddr, bucket: &str, prefix: &str, fields: &[(&str, &str)]) -> Target {
         let properties = json!({
             "endpoint": format!("https://{address}"),
             "region": REGION,
@@ -130,7 +130,7 @@ impl Bucket for Versitygw {
     }
 
     fn target(&self, address: SocketAddr, prefix: &str) -> Target {
-        self.build_target(address, "bucket", prefix, &[("access_key_id", KEY_ID), ("secret_access_key", SECRET)])
+        Self::build_target(address, "bucket", prefix, &[("access_key_id", KEY_ID), ("secret_access_key", SECRET)])
     }
 
     fn build(&self, target: &Target, network: Network) -> Result<Box<dyn Destination>, DeliveryError> {

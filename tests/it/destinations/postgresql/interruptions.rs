@@ -8,6 +8,7 @@ use outflow::model::FailureCode;
 use super::fixture::{Fixture, Options, numbered};
 use crate::destinations::cuts::CuttingProxy;
 use crate::destinations::services::{Run, code_of, within, write_table};
+use crate::support::print_line;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_whose_server_process_ends_is_repeated() {
@@ -69,5 +70,5 @@ async fn twenty_cuts_leave_all_rows_once() {
         fixture.run("DELETE FROM target; DELETE FROM outflow_deliveries").await;
     }
     assert!(committed_by_cut_attempts > 0);
-    println!("{committed_by_cut_attempts} of 20 cut attempts had committed; a delivery has {high} bytes");
+    print_line(&format!("{committed_by_cut_attempts} of 20 cut attempts had committed; a delivery has {high} bytes"));
 }

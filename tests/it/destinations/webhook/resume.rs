@@ -9,6 +9,7 @@ use super::receiver::{Received, Receiver};
 use super::{settings, table, webhook};
 use crate::destinations::cuts::CuttingProxy;
 use crate::destinations::services::{Run, code_of, within};
+use crate::support::print_line;
 
 fn ids(requests: &[Received]) -> Vec<&str> {
     requests.iter().map(|request| request.header("webhook-id")).collect()
@@ -84,7 +85,7 @@ async fn rows_that_cannot_be_read_again_are_all_sent_again_with_new_ids() {
 async fn twenty_cuts_lose_and_change_no_batch() {
     let receiver = Receiver::start().await;
     // Five small budgets in a row end an attempt.
-    let budget = |number: usize| rand::random_range(0..if number / 5 % 2 == 0 { 30_000 } else { 1_000 });
+    let budget = |number: usize| rand::random_range(0..if (number / 5).is_multiple_of(2) { 30_000 } else { 1_000 });
     let budgets: Vec<_> = (0..20).map(budget).collect();
     let proxy = CuttingProxy::start(receiver.address, budgets.clone()).await;
     let webhook = webhook(&receiver, proxy.address.port(), settings(20));
@@ -120,5 +121,5 @@ async fn twenty_cuts_lose_and_change_no_batch() {
         let expected: Vec<Value> = table.rows.iter().map(|row| serde_json::from_str(row).expect("JSON")).collect();
         assert_eq!(rows, expected);
     }
-    println!("{} requests for {} batches in {} attempts", requests.len(), batches.len(), attempts + 1);
+    print_line(&format!("{} requests for {} batches in {} attempts", requests.len(), batches.len(), attempts + 1));
 }

@@ -45,8 +45,8 @@ async fn only_new_payloads_depend_on_the_source() {
 
         // The payload is in the request, and does not change.
         let rename = pb::Export { display_name: "Renamed".into(), payload: created.payload.clone(), ..named };
-        let renamed = admin.exports.update_export(update(rename)).await.expect("renamed").into_inner().export;
-        assert_eq!(renamed.expect("an export").display_name, "Renamed");
+        let with_name = admin.exports.update_export(update(rename)).await.expect("renamed").into_inner().export;
+        assert_eq!(with_name.expect("an export").display_name, "Renamed");
         let (name, names) = (created.name.clone(), vec![created.name.clone()]);
         let off = pb::BatchUpdateExportSchedulesRequest {
             parent: crate::support::parent(),
