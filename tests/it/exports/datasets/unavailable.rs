@@ -47,10 +47,10 @@ async fn only_new_payloads_depend_on_the_source() {
         let rename = pb::Export { display_name: "Renamed".into(), payload: created.payload.clone(), ..named };
         let with_name = admin.exports.update_export(update(rename)).await.expect("renamed").into_inner().export;
         assert_eq!(with_name.expect("an export").display_name, "Renamed");
-        let (name, names) = (created.name.clone(), vec![created.name.clone()]);
+        let (name, batch) = (created.name.clone(), vec![created.name.clone()]);
         let off = pb::BatchUpdateExportSchedulesRequest {
             parent: crate::support::parent(),
-            names,
+            names: batch,
             change: Some(pb::batch_update_export_schedules_request::Change::Enabled(false)),
             ..Default::default()
         };
