@@ -40,7 +40,7 @@ const PREVIEW_SCAN_ROWS: u64 = 131_072;
 /// A job has one thread that assembles files and up to as many workers as the budget has threads. Its memory is bounded
 /// by its workers, not by its tables: per worker at most two units wait for their turn (4 chunks of 1 MiB, or one row
 /// group of Parquet, each), one is encoded (a chunk, or at most 16 MiB of values), and one batch is decoded; besides
-/// these, [`OUTPUT_CAPACITY`] chunks wait for the consumer. A single row may exceed these sizes.
+/// these, a few chunks wait for the consumer. A single row may exceed these sizes.
 #[derive(Clone)]
 pub struct Engine {
     budget: Budget,
