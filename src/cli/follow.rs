@@ -103,23 +103,19 @@ impl Display {
 
 /// The state of a run in one line.
 fn line(update: &RunUpdate) -> String {
-    let mut parts = vec![update.state.clone()];
-    if update.attempt > 0 {
-        parts.push(format!("attempt {}", update.attempt));
-    }
+    let mut counts = String::new();
     if update.rows_read > 0 || update.rows_written > 0 || update.files > 0 {
-        parts.push(format!("{} rows written", update.rows_written));
-        if let Some(estimated) = update.rows_estimated {
-            parts.push(format!("{} of {estimated} rows read", update.rows_read));
-        }
-        parts.push(format!("{}, files: {}", HumanBytes(update.bytes_written), update.files));
+        let read = update.rows_estimated.map(|estimated| format!(", {} of {estimated} rows read", update.rows_read));
+        let (bytes, read) = (HumanBytes(update.bytes_written), read.unwrap_or_default());
+        counts = format!(": {} rows written{read}, {bytes}, files: {}", update.rows_written, update.files);
     }
-    if let Some(time) = update.next_attempt {
+    let attempt = if update.attempt > 0 { format!(", attempt {}", update.attempt) } else { String::new() };
+    let next = update.next_attempt.map(|time| {
         let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
         let error = update.error.as_ref().map(|error| format!(" after {error}")).unwrap_or_default();
-        parts.push(format!("next attempt not before {time}{error}"));
-    }
-    parts.join(", ")
+        format!("; next attempt not before {time}{error}")
+    });
+    format!("{}{attempt}{counts}{}", update.state, next.unwrap_or_default())
 }
 
 /// Prints a line. The exit code does not depend on whether anybody reads it.
