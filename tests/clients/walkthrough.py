@@ -206,7 +206,7 @@ def runs(ann, server, ssh):
     (customers,) = [found for found in datasets if found["table"] == "customers"]
     assert {"email", "segment"} <= {field["name"] for field in customers["fields"]}
     (shown,) = ann("ExportService/PreviewExport", {"parent": ORGANIZATION, "name": name, "rows": 2})["files"]
-    assert shown["path"].startswith("weekly/buyers/") and shown["sampleRows"] == 2
+    assert shown["path"].startswith("buyers-customers-") and shown["sampleRows"] == 2, shown
     assert shown["sample"].startswith("email,s\r\n"), shown
     assert ssh.files() == {}, "a preview delivers nothing"
 
@@ -375,8 +375,12 @@ def a_detached_export_does_not_run(admin, ann, ssh):
 def is_on_the_audit_log(admin):
     step("the audit log contains all changes and the denied attempts")
     events = admin("AuditService/ListAuditEvents", {"parent": ORGANIZATION, "pageSize": 100})["auditEvents"]
-    told = [event["method"].split("/")[1] for event in events if event["outcome"] == "OUTCOME_SUCCEEDED"]
-    changes = ["CreateConnection", "TestConnection", "TestConnection", "ShareConnection"]
+    succeeded = [event for event in events if event["outcome"] == "OUTCOME_SUCCEEDED"]
+    system = [event for event in succeeded if event["principal"].startswith("system:")]
+    told = [event["method"].split("/")[1] for event in succeeded if event not in system]
+    opened = [(event["principal"], event["resource"].split("/")[3], event["reason"].split("/")[3]) for event in system]
+    assert opened == [("system:runner", "partner", "buyers"), ("system:runner", "other", "kept")], system
+    changes = ["CreateConnection", "TestConnection", "ShareConnection"]
     changes += ["CreateExport", "CreateExport", "CreateExport", "PreviewExport", "RunExport", "UnshareConnection"]
     changes += ["DeleteExport", "DetachExport", "BatchDetachExports", "DeleteConnection", "CreateConnection", "AttachExport"]
     changes += ["CreateExport", "CreateExport", "DetachExport"]
