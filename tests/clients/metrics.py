@@ -94,14 +94,14 @@ def check(server):
         assert data not in text, data
 
     service = "outflow.v1.ConnectionService"
-    for method, code in [
-        ("CreateConnection", "OK"),
-        ("GetConnection", "PERMISSION_DENIED"),
-        ("GetConnection", "UNAUTHENTICATED"),
-        ("StreamBlockingExports", "OK"),
+    for method, code, calls in [
+        ("CreateConnection", "OK", 2),
+        ("GetConnection", "PERMISSION_DENIED", 1),
+        ("GetConnection", "UNAUTHENTICATED", 1),
+        ("StreamBlockingExports", "OK", 1),
     ]:
         labels = {"rpc_method": f"{service}/{method}", "rpc_response_status_code": code}
-        assert value(families, "rpc_server_call_duration_seconds_count", **labels) == 1, labels
+        assert value(families, "rpc_server_call_duration_seconds_count", **labels) == calls, labels
     assert value(families, "rpc_server_streams_open") == 0
     assert value(families, "rpc_server_permits_used") == 0 < value(families, "rpc_server_permits_max")
     assert value(families, "txn_retry_total") == value(families, "denied_dropped_total") == 0
