@@ -18,8 +18,8 @@ const AUTHORITY_HOST: &str = "https://login.microsoftonline.com";
 
 /// The destination of a connection of the type `azure_blob`.
 ///
-/// Blocks of an upload have random ids and no upload has an id: what an attempt leaves, Azure removes after a week, or when
-/// a later attempt commits the blob.
+/// Blocks of an upload have random ids and no upload has an id: what an attempt leaves, Azure removes after a week,
+/// or when a later attempt commits the blob.
 pub fn destination(target: &Target, network: Network) -> Result<Box<dyn Destination>, DeliveryError> {
     let properties = &target.properties;
     let account = required(properties, "account_name")?;

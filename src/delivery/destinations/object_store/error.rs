@@ -1,4 +1,5 @@
-//! Translates errors of object stores. Texts of the far side never become part of an error, except codes of the lists below.
+//! Translates errors of object stores. Texts of the far side never become part of an error, except codes of the lists
+//! below.
 
 use std::error::Error;
 use std::iter;

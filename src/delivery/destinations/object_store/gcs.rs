@@ -18,8 +18,9 @@ use crate::dialer::Network;
 /// The service, unless the connection has an endpoint.
 const ENDPOINT: &str = "https://storage.googleapis.com";
 
-/// What is used of the key of a service account. Everything else is dropped: `token_uri`, because tokens are signed with
-/// the key and not fetched, and extensions of `object_store` that would change the endpoint or switch off authentication.
+/// What is used of the key of a service account. Everything else is dropped: `token_uri`, because tokens are signed
+/// with the key and not fetched, and extensions of `object_store` that would change the endpoint or switch off
+/// authentication.
 #[derive(Deserialize, Serialize, Zeroize, ZeroizeOnDrop)]
 struct ServiceAccountKey {
     #[serde(rename = "type")]
@@ -47,7 +48,8 @@ pub fn destination(target: &Target, network: Network) -> Result<Box<dyn Destinat
     Ok(ObjectDestination::boxed(Store::new(store.clone(), Some(store), target, server, "storage_class")))
 }
 
-/// The key as JSON, with nothing in it but what is used. Errors of the parser are dropped, for they hold parts of the text.
+/// The key as JSON, with nothing in it but what is used. Errors of the parser are dropped, for they hold parts of the
+/// text.
 fn service_account_key(text: &str) -> Result<Zeroizing<String>, DeliveryError> {
     let invalid = || unusable("the service account key is not the JSON document of a service account");
     let key: ServiceAccountKey = serde_json::from_str(text).map_err(|_| invalid())?;

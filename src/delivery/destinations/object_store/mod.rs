@@ -1,9 +1,9 @@
 //! Object stores: Amazon S3, Azure Blob Storage and Google Cloud Storage share one implementation.
 //!
-//! A file becomes visible when its upload is complete, or for small files when it is put as a whole; both happen at the
-//! commit, and the manifest comes last. The ids of uploads are saved before their first byte, so that the next attempt or
-//! the janitor aborts what a lost attempt left. An upload that begins just before its process ends stays unknown: a
-//! lifecycle rule of the bucket that removes incomplete uploads is advisable.
+//! A file becomes visible when its upload is complete, or for small files when it is put as a whole; both happen at
+//! the commit, and the manifest comes last. The ids of uploads are saved before their first byte, so that the next
+//! attempt or the janitor aborts what a lost attempt left. An upload that begins just before its process ends stays
+//! unknown: a lifecycle rule of the bucket that removes incomplete uploads is advisable.
 //!
 //! | File | What |
 //! |---|---|

@@ -12,8 +12,8 @@ use crate::model::FailureCode;
 /// Maximum number of uploads that are aborted at once.
 const MAX_CONCURRENT_ABORTS: usize = 8;
 
-/// Removes the uploads of a state, and the objects of its folder unless the folder has a manifest. Returns what could not
-/// be removed, and the last error.
+/// Removes the uploads of a state, and the objects of its folder unless the folder has a manifest. Returns what could
+/// not be removed, and the last error.
 pub(super) async fn remove(store: &Store, state: State) -> (State, Result<(), DeliveryError>) {
     let (mut left, mut outcome) = (State::default(), Ok(()));
     let mut aborted = stream::iter(state.uploads)

@@ -96,8 +96,8 @@ impl Store {
         put.map_err(|error| failure(&format!("put {key}"), &error))
     }
 
-    /// Writes a small object in the default storage class unless it exists. Returns whether it was written. Stores without conditional requests
-    /// replace it.
+    /// Writes a small object in the default storage class unless it exists. Returns whether it was written. Stores
+    /// without conditional requests replace it.
     pub(super) async fn create(&self, key: &Path, text: String, marker: &str) -> Result<bool, DeliveryError> {
         let options = PutOptions { mode: PutMode::Create, attributes: marked(marker), ..PutOptions::default() };
         match self.objects.put_opts(key, text.clone().into(), options).await {

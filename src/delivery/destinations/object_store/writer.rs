@@ -19,8 +19,8 @@ use crate::delivery::destinations::Writer;
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use crate::model::FailureCode;
 
-/// Maximum number of bytes of complete files that are held until the commit; other files are uploads. It comes on top of
-/// the parts of the file that is being written.
+/// Maximum number of bytes of complete files that are held until the commit; other files are uploads. It comes on top
+/// of the parts of the file that is being written.
 const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 
 /// Maximum number of files that the commit makes visible at once.
