@@ -27,11 +27,11 @@ impl Progress {
 
     /// The checks of a test that ended with `result`. All steps of `applicable` up to the current one have passed; if the
     /// test failed, the current one failed.
-    pub fn checks(self, applicable: &[CheckStep], result: Result<(), DeliveryError>) -> Vec<Check> {
+    pub fn checks(self, applicable: &[CheckStep], result: &Result<(), DeliveryError>) -> Vec<Check> {
         let current = STEPS.iter().position(|step| Some(*step) == self.current).unwrap_or_default();
         let mut found_host_key = self.found_host_key;
         let outcome = |(position, step): (usize, CheckStep)| {
-            let outcome = match &result {
+            let outcome = match result {
                 _ if !applicable.contains(&step) || position > current => CheckOutcome::Skipped,
                 Err(error) if position == current => {
                     CheckOutcome::Failed { code: error.code, found_host_key: found_host_key.take() }
@@ -63,7 +63,7 @@ mod tests {
         let mut progress = Progress::default();
         progress.begin(CheckStep::Tls);
         progress.found_host_key = Some("SHA256:x".to_owned());
-        let checks = progress.checks(&STEPS, Err(DeliveryError::new(FailureCode::HostKeyMismatch, "")));
+        let checks = progress.checks(&STEPS, &Err(DeliveryError::new(FailureCode::HostKeyMismatch, "")));
         assert_eq!(outcomes(&checks), ["passed", "passed", "failed", "skipped", "skipped"]);
         let found_host_key = Some("SHA256:x".to_owned());
         assert_eq!(checks[2].outcome, CheckOutcome::Failed { code: FailureCode::HostKeyMismatch, found_host_key });
@@ -73,7 +73,7 @@ mod tests {
     fn steps_that_do_not_apply_are_skipped() {
         let mut progress = Progress::default();
         progress.begin(CheckStep::Write);
-        let checks = progress.checks(&[CheckStep::Write], Ok(()));
+        let checks = progress.checks(&[CheckStep::Write], &Ok(()));
         assert_eq!(outcomes(&checks), ["skipped", "skipped", "skipped", "skipped", "passed"]);
     }
 }

@@ -63,7 +63,7 @@ impl Destination for LocalDirectory {
         if let Err(error) = &result {
             tracing::info!(%error, "a test of a local directory failed");
         }
-        progress.checks(&[CheckStep::Write], result)
+        progress.checks(&[CheckStep::Write], &result)
     }
 
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {

@@ -7,6 +7,7 @@ mod files;
 mod private_key;
 mod rsa;
 mod session;
+mod stream;
 mod subsystem;
 
 use std::sync::Arc;
@@ -93,7 +94,7 @@ impl Destination for Sftp {
             tracing::info!(%error, "a test of an SFTP connection failed");
         }
         let steps = [CheckStep::Resolve, CheckStep::Connect, CheckStep::Tls, CheckStep::Authenticate, CheckStep::Write];
-        progress.checks(&steps, result)
+        progress.checks(&steps, &result)
     }
 
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {
