@@ -68,16 +68,15 @@ pub async fn authenticate(
 
 async fn by_password(connection: &mut Connection, username: &str, password: &Secret) -> Result<(), DeliveryError> {
     let result = connection.ssh.authenticate_password(username, password.expose()).await;
-    match result.map_err(|error| errors::handshake(&error))? {
-        // A server that asks for the password with a prompt.
-        AuthResult::Failure { remaining_methods, .. }
-            if remaining_methods.contains(&MethodKind::KeyboardInteractive)
-                && !remaining_methods.contains(&MethodKind::Password) =>
-        {
-            by_prompts(connection, username, password).await
-        }
-        result @ (AuthResult::Success | AuthResult::Failure { .. }) => verify(connection, &result, "the password"),
+    let result = result.map_err(|error| errors::handshake(&error))?;
+    if let AuthResult::Failure { remaining_methods, .. } = &result
+        && remaining_methods.contains(&MethodKind::KeyboardInteractive)
+        && !remaining_methods.contains(&MethodKind::Password)
+    {
+        // The server asks for the password with a prompt.
+        return by_prompts(connection, username, password).await;
     }
+    verify(connection, &result, "the password")
 }
 
 async fn by_prompts(connection: &mut Connection, username: &str, password: &Secret) -> Result<(), DeliveryError> {

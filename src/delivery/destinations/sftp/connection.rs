@@ -10,6 +10,7 @@ use russh::client::{Config, DisconnectReason, Handle, Handler};
 use russh::keys::{Algorithm, HashAlg, PublicKeyOrCertificate};
 use russh::{AlgorithmKind, Preferred};
 use tokio::net::TcpStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::errors;
 use crate::delivery::DeliveryError;
@@ -41,6 +42,8 @@ pub struct Connection {
     pub ssh: Handle<Client>,
     /// Whether the server ended the connection with a message, and not the network.
     pub ended_by_server: Arc<AtomicBool>,
+    /// Cancelled when the SSH session has ended.
+    pub ended: CancellationToken,
     _socket: Socket,
 }
 
@@ -59,6 +62,8 @@ impl Drop for Socket {
 pub struct Client {
     host_key: String,
     ended_by_server: Arc<AtomicBool>,
+    /// The session drops this before it closes its channels.
+    _ended: DropGuard,
 }
 
 /// Why the key exchange failed.
@@ -160,12 +165,17 @@ async fn handshake(
         ..Config::default()
     };
     let ended_by_server = Arc::new(AtomicBool::new(false));
-    let client = Client { host_key: server.host_key.clone(), ended_by_server: Arc::clone(&ended_by_server) };
+    let ended = CancellationToken::new();
+    let client = Client {
+        host_key: server.host_key.clone(),
+        ended_by_server: Arc::clone(&ended_by_server),
+        _ended: ended.clone().drop_guard(),
+    };
     let connecting = russh::client::connect_stream(Arc::new(config), stream, client);
     let Ok(connected) = tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await else {
         return Err(errors::timed_out("SSH handshake"));
     };
-    Ok(connected.map(|ssh| Connection { ssh, ended_by_server, _socket: socket }))
+    Ok(connected.map(|ssh| Connection { ssh, ended_by_server, ended, _socket: socket }))
 }
 
 fn split(stream: TcpStream) -> std::io::Result<(TcpStream, Socket)> {

@@ -7,10 +7,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use russh_sftp::client::error::Error as SftpError;
-use russh_sftp::protocol::{FileAttributes, OpenFlags, Status, StatusCode};
+use russh_sftp::protocol::{File, FileAttributes, OpenFlags, Status, StatusCode};
 
 use super::connection::Connection;
-use super::errors::{is_missing, operation, refused, status};
+use super::errors::{is_missing, lost, operation, refused, status};
 use super::session::Session;
 use super::subsystem::OPERATION_TIMEOUT_SECONDS;
 use crate::delivery::DeliveryError;
@@ -31,7 +31,7 @@ const MAX_ENTRIES: usize = 100_000;
 pub struct SftpFiles {
     session: Arc<Session>,
     open: Option<OpenFile>,
-    _connection: Connection,
+    connection: Connection,
 }
 
 struct OpenFile {
@@ -44,7 +44,12 @@ struct OpenFile {
 impl SftpFiles {
     /// The files of a directory.
     pub fn new(connection: Connection, session: Session) -> Self {
-        Self { session: Arc::new(session), open: None, _connection: connection }
+        Self { session: Arc::new(session), open: None, connection }
+    }
+
+    /// Fails if the connection has ended. A request that is sent in this moment would have no response before its timeout.
+    fn verify_connected(&self) -> Result<(), DeliveryError> {
+        if self.connection.ended.is_cancelled() { Err(lost("the removal of files")) } else { Ok(()) }
     }
 
     /// Waits until at most `max` writes of the open file have no response.
@@ -130,7 +135,9 @@ impl FileSystem for SftpFiles {
     }
 
     async fn discard_file(&mut self) {
-        if let Some(open) = self.open.take() {
+        if let Some(open) = self.open.take()
+            && self.verify_connected().is_ok()
+        {
             // The file is removed or left to the next attempt.
             let _ = self.session.close(&open.handle, &open.path).await;
         }
@@ -146,6 +153,7 @@ impl FileSystem for SftpFiles {
     }
 
     async fn remove_file(&mut self, path: &str) -> Result<(), DeliveryError> {
+        self.verify_connected()?;
         let path = self.session.path(path);
         match self.session.raw.remove(&path).await {
             Err(error) if !is_missing(&error) => Err(operation("remove", &path, &error)),
@@ -154,6 +162,7 @@ impl FileSystem for SftpFiles {
     }
 
     async fn remove_folder(&mut self, path: &str) -> Result<(), DeliveryError> {
+        self.verify_connected()?;
         let path = self.session.path(path);
         self.session.raw.rmdir(&path).await.map(drop).map_err(|error| operation("remove", &path, &error))
     }
@@ -170,10 +179,8 @@ impl FileSystem for SftpFiles {
         loop {
             match self.session.raw.readdir(&handle).await {
                 Ok(page) => {
-                    entries.extend(page.files.into_iter().filter(|file| is_segment(&file.filename)).map(|file| {
-                        let is_folder = file.attrs.file_type().is_dir();
-                        Entry { name: file.filename, is_folder }
-                    }));
+                    let files = page.files.into_iter().filter(|file| is_segment(&file.filename));
+                    entries.extend(files.map(entry));
                 }
                 Err(error) if status(&error) == Some(StatusCode::Eof) => break,
                 Err(error) => return Err(failed(&error)),
@@ -207,6 +214,11 @@ impl FileSystem for SftpFiles {
         self.session.raw.close(handle).await.map_err(|error| failed(&error))?;
         Ok(Some(content).filter(|content| content.len() <= max_bytes))
     }
+}
+
+fn entry(file: File) -> Entry {
+    let is_folder = file.attrs.file_type().is_dir();
+    Entry { name: file.filename, is_folder }
 }
 
 fn no_file() -> DeliveryError {

@@ -7,6 +7,7 @@ mod files;
 mod private_key;
 mod rsa;
 mod session;
+mod stream;
 mod subsystem;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use russh_sftp::extensions::{FSYNC, LIMITS, STATVFS};
 
 use super::connection::Connection;
 use super::errors::{self, refused};
+use super::stream::SessionStream;
 use crate::delivery::DeliveryError;
 
 /// Renames a file onto an existing one, as POSIX defines it.
@@ -53,7 +54,7 @@ async fn open(connection: &Connection) -> Result<(RawSftpSession, Extensions), D
         }
     }
     let config = Config { request_timeout_secs: OPERATION_TIMEOUT_SECONDS, ..Config::default() };
-    let session = RawSftpSession::new_with_config(channel.into_stream(), config);
+    let session = RawSftpSession::new_with_config(SessionStream::new(channel.into_stream(), &connection.ended), config);
     let version = session.init().await.map_err(|error| errors::operation("start", "SFTP", &error))?;
     let has =
         |name: &str, version_of_it: &str| version.extensions.get(name).is_some_and(|found| found == version_of_it);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use outflow::delivery::Manifest;
 use outflow::model::FailureCode;
@@ -19,6 +19,9 @@ use super::super::content::Content;
 use super::Login;
 use super::openssh::OpenSsh;
 use crate::support::Gate;
+
+/// How long an attempt may take: less than each timeout of an operation, and much more than a delivery takes.
+const MAX_DURATION_OF_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// A proxy that closes a connection after a number of bytes from the client.
 struct Proxy {
@@ -118,7 +121,9 @@ async fn round(server: &OpenSsh, proxy: &Proxy, name: &str, random: &mut StdRng,
     // In every second round around the commit, which sends about 3 KB.
     let from = if random.random_bool(0.5) { 1 } else { whole - 4_000 };
     proxy.limit.store(random.random_range(from..whole + 1_000), Ordering::Relaxed);
+    let start = Instant::now();
     let first = content.deliver(&destination, run, 0).await;
+    assert!(start.elapsed() < MAX_DURATION_OF_ATTEMPT, "the cut was not noticed at once: {:?}", start.elapsed());
     if let Err(error) = &first {
         assert_eq!(error.code, FailureCode::DestinationUnreachable, "{error}");
         assert!(error.code.is_retryable());
