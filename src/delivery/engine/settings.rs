@@ -34,6 +34,7 @@ pub enum RowFormat {
 }
 
 /// A variant of CSV.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvSettings {
     /// The byte between values.

@@ -127,7 +127,12 @@ fn filter(random: &mut StdRng, field: &str) -> (PayloadFilter, Vec<Cell>) {
     let count = match comparison {
         Comparison::IsNull | Comparison::IsNotNull => 0,
         Comparison::In | Comparison::NotIn => random.random_range(1..6),
-        _ => 1,
+        Comparison::Equals
+        | Comparison::NotEquals
+        | Comparison::Less
+        | Comparison::LessOrEqual
+        | Comparison::Greater
+        | Comparison::GreaterOrEqual => 1,
     };
     let row = random.random_range(0..ROWS);
     let (cells, values) = (0..count).map(|_| value(random, field, row)).unzip();
