@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use outflow::delivery::datasets::{PinnedTable, SourceFile, TableContent};
-use outflow::delivery::engine::{EncodingSettings, Engine, Job, Progress};
+use outflow::delivery::engine::{EncodingSettings, Engine, Job, PreviewLimit, Progress};
 use outflow::delivery::layout::Layout;
 use outflow::delivery::{Output, OutputFormat};
 use outflow::model::{
@@ -28,23 +28,55 @@ pub const FIELDS: [(&str, FieldType, bool); 8] = [
     ("updated_at", FieldType::Timestamp, false),
 ];
 
-/// Exports a Parquet file to another file. Returns the time that it takes.
-pub fn run(source: &Path, settings: &str, target: &Path, threads: usize) -> Duration {
+/// How long an export takes.
+pub struct Times {
+    /// By the clock.
+    pub elapsed: Duration,
+    /// Of all threads together. It depends less on what else the machine does.
+    pub cpu: Duration,
+}
+
+/// Exports a Parquet file to another file.
+pub fn run(source: &Path, settings: &str, target: &Path, threads: usize) -> Times {
+    let (start, cpu) = (Instant::now(), cpu_time());
+    let mut file = File::create(target).expect("a file");
+    export(source, settings, None, threads, |bytes| file.write_all(bytes).expect("a chunk is written"));
+    drop(file);
+    Times { elapsed: start.elapsed(), cpu: cpu_time().saturating_sub(cpu) }
+}
+
+/// Shows the first rows of a Parquet file. Returns the time that it takes.
+pub fn preview(source: &Path, settings: &str) -> Duration {
     let start = Instant::now();
+    let mut bytes = 0;
+    export(source, settings, Some(PreviewLimit { rows: 100, bytes: 64 * 1024 }), 1, |chunk| bytes += chunk.len());
+    assert!(bytes > 1_000, "the preview has rows");
+    start.elapsed()
+}
+
+fn export(source: &Path, settings: &str, limit: Option<PreviewLimit>, threads: usize, mut write: impl FnMut(&[u8])) {
     let settings = serde_json::from_str(settings).expect("an object");
     let settings = EncodingSettings::new(OutputFormat::Files, &settings).expect("valid settings");
-    let job = Job::plan(vec![(payload(), pinned(source))], settings, layout(), None).expect("a job");
+    let job = Job::plan(vec![(payload(), pinned(source))], settings, layout(), limit).expect("a job");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let engine = Engine::new(threads, 256 << 20);
     let mut outputs =
         runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), CancellationToken::new()) });
-    let mut file = File::create(target).expect("a file");
     while let Some(output) = outputs.blocking_recv() {
         if let Output::Chunk(chunk) = output.expect("an output") {
-            file.write_all(&chunk.bytes).expect("a chunk is written");
+            write(&chunk.bytes);
         }
     }
-    start.elapsed()
+}
+
+/// What the threads of this process have used so far, in steps of 10 ms.
+fn cpu_time() -> Duration {
+    const MILLIS_PER_TICK: u64 = 10;
+    let status = std::fs::read_to_string("/proc/self/stat").expect("the status of the process");
+    // The second field is the name in parentheses; fields 14 and 15 are user and system time.
+    let fields = status.rsplit(')').next().expect("fields").split_whitespace();
+    let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+    Duration::from_millis(ticks.sum::<u64>() * MILLIS_PER_TICK)
 }
 
 fn payload() -> PayloadTable {
@@ -78,7 +110,7 @@ fn layout() -> Layout {
     Layout::new(ExportName { organization, id }, run, DateTime::UNIX_EPOCH, "").expect("a template")
 }
 
-/// Peak of the resident memory of this process, which includes the writing of the table.
+/// Peak of the resident memory of this process.
 pub fn peak_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("the status of the process");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");

@@ -1,7 +1,7 @@
 //! Compares the engine with the COPY of DuckDB: the same query over the same Parquet file, to a file on the local disk, on
 //! as many threads, in turn, in one run.
 //!
-//! `cargo bench --bench engine` prints rows per second, the median of all rounds and their ratio, and the peak memory of
+//! `cargo bench --bench engine` prints rows per second, the median of all rounds and of their ratios, and the peak memory of
 //! each. DuckDB runs in Python; `tests/install.sh` installs it, and `BENCH_PYTHON` names another Python with it.
 //! `BENCH_ROUNDS` is 5, `BENCH_ROWS` 5,000,000 and `BENCH_THREADS` the number of cores unless set.
 
@@ -13,6 +13,7 @@ mod export;
 mod table;
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// A format to compare: its name, the settings of the engine, and the options of COPY.
@@ -38,21 +39,32 @@ const CONTESTS: [Contest; 5] = [
     },
 ];
 
+/// Names the file that a process is to write the table to.
+const TABLE: &str = "BENCH_TABLE";
+
 fn main() {
     let number = |name: &str, default: usize| {
         std::env::var(name).map_or(default, |text| text.parse().expect("a number in the environment"))
     };
     let (rounds, rows) = (number("BENCH_ROUNDS", 5), number("BENCH_ROWS", 5_000_000));
+    if let Some(path) = std::env::var_os(TABLE) {
+        return table::write(Path::new(&path), rows);
+    }
     let threads = number("BENCH_THREADS", std::thread::available_parallelism().map_or(1, usize::from));
     let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let directory = tempfile::tempdir().expect("a temporary directory");
     let source = directory.path().join("source.parquet");
-    table::write(&source, rows);
+    // In a process of its own, so that the peak memory of this one is that of exports.
+    let this = std::env::current_exe().expect("the path of the benchmark");
+    let written = Command::new(this).env(TABLE, &source).status().expect("the benchmark starts again");
+    assert!(written.success(), "the table is written");
     println!("{rows} rows, {threads} threads, {rounds} rounds");
     let mut duckdb = duckdb::Session::start(&source, threads);
     for contest in CONTESTS.iter().filter(|contest| named.is_empty() || named.iter().any(|name| contest.name == name)) {
         compare(contest, &mut duckdb, &source, directory.path(), (rounds, rows, threads));
     }
+    let previews = (0..9).map(|_| export::preview(&source, CONTESTS[0].settings).as_secs_f64() * 1_000.0);
+    println!("preview: {:.1} ms", median(previews.collect()));
     println!("peak memory: engine {} MiB, DuckDB {} MiB", export::peak_mib(), duckdb.peak_mib());
 }
 
@@ -63,20 +75,24 @@ fn compare(
     directory: &Path,
     (rounds, rows, threads): (usize, usize, usize),
 ) {
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut ratios, mut cpu_ratios) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let target = directory.join("target");
     // One round more, to warm up.
     for round in 0..=rounds {
         let engine = export::run(source, contest.settings, &target, threads);
         let other = duckdb.copy(contest.copy, &target);
         if round > 0 {
-            ours.push(per_second(rows, engine));
-            theirs.push(per_second(rows, other));
-            ratios.push(other.as_secs_f64() / engine.as_secs_f64());
+            ours.push(per_second(rows, engine.elapsed));
+            theirs.push(per_second(rows, other.elapsed));
+            ratios.push(other.elapsed.as_secs_f64() / engine.elapsed.as_secs_f64());
+            cpu_ratios.push(other.cpu.as_secs_f64() / engine.cpu.as_secs_f64());
         }
     }
-    let (ours, theirs, ratio) = (median(ours), median(theirs), median(ratios));
-    println!("{:16} engine {ours:>10.0} rows/s, DuckDB {theirs:>10.0} rows/s, ratio {ratio:.2}", contest.name);
+    let (ours, theirs, ratio, cpu_ratio) = (median(ours), median(theirs), median(ratios), median(cpu_ratios));
+    println!(
+        "{:16} engine {ours:>10.0} rows/s, DuckDB {theirs:>10.0} rows/s, ratio {ratio:.2}; of CPU time {cpu_ratio:.2}",
+        contest.name
+    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "fewer rows than 2^53")]

@@ -192,6 +192,8 @@ impl<'a> Assembler<'a> {
 
 /// Appends a row group, and takes the bytes of it.
 fn append(writer: &mut SerializedFileWriter<Vec<u8>>, columns: Vec<ArrowColumnChunk>) -> Result<Vec<u8>, ParquetError> {
+    let bytes: u64 = columns.iter().map(|column| column.close().bytes_written).sum();
+    writer.inner_mut().reserve(usize::try_from(bytes).unwrap_or(0));
     let mut group = writer.next_row_group()?;
     for column in columns {
         column.append_to_row_group(&mut group)?;

@@ -5,14 +5,19 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
+};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 
+use super::dictionary::repeats;
 use super::halt::Halt;
 use super::job::{Job, TablePlan};
 use super::piece::{Piece, PieceSender};
@@ -20,7 +25,7 @@ use super::position::{FileLimits, Group, HandOver, Position};
 use super::rows::Rows;
 use super::settings::ParquetCompression;
 use crate::delivery::DeliveryError;
-use crate::model::FailureCode;
+use crate::model::{FailureCode, Transform};
 
 /// Rows of a row group.
 const GROUP_ROWS: u64 = 131_072;
@@ -33,7 +38,8 @@ const MAX_WAITING_BYTES: u64 = 12 * 1024 * 1024;
 pub struct GroupFormat {
     schema: Arc<Schema>,
     properties: WriterProperties,
-    factory: ArrowRowGroupWriterFactory,
+    with_dictionaries: ArrowRowGroupWriterFactory,
+    without_dictionaries: ArrowRowGroupWriterFactory,
     limits: FileLimits,
 }
 
@@ -45,13 +51,24 @@ impl GroupFormat {
             ParquetCompression::Snappy => Compression::SNAPPY,
             ParquetCompression::Zstd => Compression::ZSTD(ZstdLevel::default()),
         };
-        let properties =
-            WriterProperties::builder().set_compression(compression).set_created_by("outflow".to_owned()).build();
+        let mut properties =
+            WriterProperties::builder().set_compression(compression).set_created_by("outflow".to_owned());
+        for column in plan.columns.iter().filter(|column| column.transform != Transform::None) {
+            // The range of digests excludes no row group, and Snappy does not make them smaller.
+            let path = ColumnPath::new(vec![column.name.clone()]);
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            if compression == Compression::SNAPPY {
+                properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
+            }
+        }
         let schema = Arc::new(plan.output_schema());
-        let (_, factory) = serialized(&schema, &properties).map_err(fault)?;
+        let plain = properties.clone().set_dictionary_enabled(false).build();
+        let (_, without_dictionaries) = serialized(&schema, &plain).map_err(fault)?;
+        let properties = properties.build();
+        let (_, with_dictionaries) = serialized(&schema, &properties).map_err(fault)?;
         let limits =
             FileLimits { rows: job.encoding.max_rows_per_file, bytes: job.encoding.max_bytes_per_file, start_bytes: 0 };
-        Ok(Self { schema, properties, factory, limits })
+        Ok(Self { schema, properties, with_dictionaries, without_dictionaries, limits })
     }
 
     /// A writer for a file.
@@ -60,19 +77,31 @@ impl GroupFormat {
     }
 
     /// Encodes column by column, and frees the values of each.
-    fn encode(&self, group: Group) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    fn encode(&self, group: Group) -> Result<Vec<ArrowColumnChunk>, DeliveryError> {
         let mut parts: Vec<_> = group.parts.into_iter().map(|part| part.columns.into_iter()).collect();
-        let writers = self.factory.create_column_writers(0)?;
-        let columns = writers.into_iter().zip(self.schema.fields()).map(|(mut writer, field)| {
-            for column in parts.iter_mut().filter_map(Iterator::next) {
-                for leaf in compute_leaves(field, &column)? {
-                    writer.write(&leaf)?;
-                }
-            }
-            writer.close()
+        let with_dictionaries = self.with_dictionaries.create_column_writers(0).map_err(fault)?;
+        let without_dictionaries = self.without_dictionaries.create_column_writers(0).map_err(fault)?;
+        let writers = with_dictionaries.into_iter().zip(without_dictionaries);
+        let columns = self.schema.fields().iter().zip(writers).map(|(field, (with_dictionary, without_dictionary))| {
+            let column: Vec<ArrayRef> = parts.iter_mut().filter_map(Iterator::next).collect();
+            let writer = if repeats(&column)? { with_dictionary } else { without_dictionary };
+            encode_column(field, writer, column).map_err(fault)
         });
         columns.collect()
     }
+}
+
+fn encode_column(
+    field: &Field,
+    mut writer: ArrowColumnWriter,
+    parts: Vec<ArrayRef>,
+) -> Result<ArrowColumnChunk, ParquetError> {
+    for part in parts {
+        for leaf in compute_leaves(field, &part)? {
+            writer.write(&leaf)?;
+        }
+    }
+    writer.close()
 }
 
 /// A writer of a file, and the encoder of its row groups. The Arrow schema is not stored: the types of Parquet say all.
@@ -144,7 +173,7 @@ impl<'a> GroupSink<'a> {
             sender.send(Piece::NextFile)?;
         }
         let rows = group.rows;
-        let columns = self.format.encode(group).map_err(fault)?;
+        let columns = self.format.encode(group)?;
         sender.send(Piece::Group { columns, rows })
     }
 }

@@ -10,6 +10,7 @@ mod budget;
 mod column;
 mod compression;
 mod csv;
+mod dictionary;
 mod executor;
 mod filter;
 mod group_sink;

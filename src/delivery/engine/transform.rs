@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, StringBuilder};
+use arrow::array::{Array as _, ArrayRef, StringArray};
+use arrow::buffer::OffsetBuffer;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::column::{BytesText, Column, Values};
 use super::text::{Unencodable, hexadecimal};
-use crate::model::Transform;
+use crate::delivery::DeliveryError;
+use crate::model::{FailureCode, Transform};
 
 /// Characters of a SHA-256 digest in hexadecimal.
 const DIGEST_CHARS: usize = 64;
@@ -23,13 +25,9 @@ pub fn transform(array: &ArrayRef, transform: Transform) -> Result<ArrayRef, Fai
         Transform::Sha256Normalized => true,
     };
     let column = Column::new(array).map_err(Failure::Fault)?;
-    let mut builder = StringBuilder::with_capacity(array.len(), array.len() * DIGEST_CHARS);
-    let (mut text, mut hex) = (Vec::new(), Vec::with_capacity(DIGEST_CHARS));
-    for row in 0..array.len() {
-        if column.is_null(row) {
-            builder.append_null();
-            continue;
-        }
+    let mut digests = Vec::with_capacity(array.len() * DIGEST_CHARS);
+    let mut text = Vec::new();
+    for row in (0..array.len()).filter(|row| !column.is_null(*row)) {
         let input = if let Values::Text(values) = &column.values {
             values.value(row).as_bytes()
         } else {
@@ -38,11 +36,13 @@ pub fn transform(array: &ArrayRef, transform: Transform) -> Result<ArrayRef, Fai
             &text
         };
         let input = if is_normalized { normalized(input) } else { Cow::Borrowed(input) };
-        hex.clear();
-        hexadecimal(&mut hex, digest(&SHA256, &input).as_ref());
-        builder.append_value(str::from_utf8(&hex).unwrap_or_default());
+        hexadecimal(&mut digests, digest(&SHA256, &input).as_ref());
     }
-    Ok(Arc::new(builder.finish()))
+    let lengths = (0..array.len()).map(|row| if column.is_null(row) { 0 } else { DIGEST_CHARS });
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let hashed = StringArray::try_new(offsets, digests.into(), column.nulls().cloned());
+    let fault = |cause| DeliveryError::with(FailureCode::Internal, "cannot hash", cause);
+    Ok(Arc::new(hashed.map_err(|cause| Failure::Fault(fault(cause)))?))
 }
 
 /// Why a transform failed.
@@ -51,7 +51,7 @@ pub enum Failure {
     /// A value has no text.
     Unencodable(Unencodable),
     /// A fault of the engine.
-    Fault(crate::delivery::DeliveryError),
+    Fault(DeliveryError),
 }
 
 /// The text without white space at its ends and in lower case.
@@ -66,9 +66,7 @@ fn normalized(text: &[u8]) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::format_collect, reason = "short digests")]
-
-    use arrow::array::{AsArray as _, Decimal128Array, StringArray};
+    use arrow::array::{AsArray as _, Decimal128Array};
     use sha2::{Digest as _, Sha256};
 
     use super::*;

@@ -19,7 +19,7 @@ use super::file::TrackedFile;
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::SourceFile;
 use crate::delivery::engine::filter;
-use crate::delivery::engine::job::{ReadField, TablePlan};
+use crate::delivery::engine::job::TablePlan;
 use crate::delivery::engine::types::canonical;
 use crate::model::FailureCode;
 
@@ -138,15 +138,13 @@ impl OpenFile {
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&file, options)
             .map_err(|cause| file.error(FailureCode::SourceChanged, &format!("not a Parquet file: {cause}")))?;
-        let mask = |fields: &[ReadField]| {
-            let indices = fields.iter().filter_map(|field| metadata.schema().index_of(&field.name).ok());
+        let mask = |is_wanted: &dyn Fn(usize) -> bool| {
+            let wanted = plan.read.iter().enumerate().filter(|(index, _)| is_wanted(*index));
+            let indices = wanted.filter_map(|(_, field)| metadata.schema().index_of(&field.name).ok());
             ProjectionMask::roots(metadata.parquet_schema(), indices)
         };
-        let output = mask(&plan.read[..plan.output_fields]);
-        let is_tested = |index: usize| plan.predicates.iter().any(|predicate| predicate.field == index);
-        let tested = plan.read.iter().enumerate().filter(|(index, _)| is_tested(*index)).map(|(_, field)| field);
-        let tested_indices = tested.filter_map(|field| metadata.schema().index_of(&field.name).ok());
-        let tested = ProjectionMask::roots(metadata.parquet_schema(), tested_indices);
+        let output = mask(&|index| index < plan.output_fields);
+        let tested = mask(&|index| plan.predicates.iter().any(|predicate| predicate.field == index));
         let opened = Self { plan: Arc::clone(plan), output, tested, file, metadata };
         opened.check_types()?;
         Ok(opened)

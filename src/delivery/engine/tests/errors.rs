@@ -169,16 +169,17 @@ fn threads_end_with_an_error_when_the_job_is_cancelled() {
 fn a_job_that_waits_for_memory_can_be_cancelled() {
     let runtime = Runtime::new().unwrap();
     let engine = Engine::new(1, 1);
-    let (first, _reads) = scripted(usize::MAX);
+    let (first, first_reads) = scripted(usize::MAX);
     let (second, second_reads) = scripted(usize::MAX);
     let start = |job, stop: &CancellationToken| {
         runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), stop.clone()) })
     };
     let (stop_first, stop_second) = (CancellationToken::new(), CancellationToken::new());
     let _running = start(first, &stop_first);
+    assert!(first_reads.recv_timeout(Duration::from_secs(60)).is_ok(), "the first job has the memory");
     let mut waiting = start(second, &stop_second);
     stop_second.cancel();
-    wait_for_end(&second_reads);
     assert!(runtime.block_on(waiting.recv()).unwrap().is_err());
+    assert!(second_reads.recv_timeout(Duration::from_secs(60)).is_err(), "it did not read");
     stop_first.cancel();
 }

@@ -22,7 +22,7 @@ fn encode(batch: &RecordBatch, encoding: EncodingSettings) -> String {
     files.remove(0).text()
 }
 
-fn csv(batch: &RecordBatch, overrides: Value) -> String {
+fn csv(batch: &RecordBatch, overrides: &Value) -> String {
     let mut all = json!({"compression": "none", "line_ending": "lf"});
     all.as_object_mut().unwrap().extend(overrides.as_object().unwrap().clone());
     encode(batch, settings(&all))
@@ -41,8 +41,8 @@ fn csv_of_every_type() {
         "true,0,9223372036854775807,0,0.0,-2.0,0.00,0.00000,\"\",-\\\u{1},b2c,\"\",1970-01-01,06:00:00,",
         "0001-01-01T00:00:00.500Z,1970-01-01T00:00:00Z\n",
     );
-    assert_eq!(csv(&all_types(), json!({})), expected);
-    let with_crlf = csv(&all_types(), json!({"line_ending": "crlf"}));
+    assert_eq!(csv(&all_types(), &json!({})), expected);
+    let with_crlf = csv(&all_types(), &json!({"line_ending": "crlf"}));
     assert_eq!(with_crlf.matches("\r\n").count(), expected.matches('\n').count());
     assert_eq!(with_crlf.replace("\r\n", "\n"), expected.replace("\r\n", "\n"));
 }
@@ -78,7 +78,7 @@ fn json_lines_of_every_type() {
 }
 
 fn texts(values: Vec<Option<&str>>) -> RecordBatch {
-    let numbers = Int64Array::from_iter_values(0..values.len() as i64);
+    let numbers = Int64Array::from_iter_values((0..).take(values.len()));
     let columns: Vec<(&str, ArrayRef)> = vec![("a;b", Arc::new(StringArray::from(values))), ("=n", Arc::new(numbers))];
     RecordBatch::try_from_iter(columns).unwrap()
 }
@@ -86,16 +86,16 @@ fn texts(values: Vec<Option<&str>>) -> RecordBatch {
 #[test]
 fn csv_settings_change_the_text() {
     let batch = texts(vec![Some("x;y"), None, Some(""), Some("NULL"), Some("-1"), Some("\tt"), Some("q\"")]);
-    let semicolon = csv(&batch, json!({"delimiter": "semicolon", "null_text": "NULL", "byte_order_mark": true}));
+    let semicolon = csv(&batch, &json!({"delimiter": "semicolon", "null_text": "NULL", "byte_order_mark": true}));
     assert_eq!(semicolon, "\u{feff}\"a;b\";=n\n\"x;y\";0\nNULL;1\n\"\";2\n\"NULL\";3\n-1;4\n\tt;5\n\"q\"\"\";6\n");
-    let quoted = csv(&batch, json!({"quoting": "all", "include_header": false}));
+    let quoted = csv(&batch, &json!({"quoting": "all", "include_header": false}));
     assert_eq!(
         quoted,
         "\"x;y\",\"0\"\n,\"1\"\n\"\",\"2\"\n\"NULL\",\"3\"\n\"-1\",\"4\"\n\"\tt\",\"5\"\n\"q\"\"\",\"6\"\n"
     );
-    let guarded = csv(&batch, json!({"formula_guard": true, "delimiter": "tab"}));
+    let guarded = csv(&batch, &json!({"formula_guard": true, "delimiter": "tab"}));
     assert_eq!(guarded, "a;b\t'=n\nx;y\t0\n\t1\n\"\"\t2\nNULL\t3\n'-1\t4\n\"'\tt\"\t5\n\"q\"\"\"\t6\n");
-    let ambiguous = csv(&batch, json!({"null_text": "2", "delimiter": "pipe"}));
+    let ambiguous = csv(&batch, &json!({"null_text": "2", "delimiter": "pipe"}));
     assert_eq!(ambiguous, "a;b|=n\nx;y|0\n2|1\n\"\"|\"2\"\nNULL|3\n-1|4\n\tt|5\n\"q\"\"\"|6\n");
 }
 
@@ -123,13 +123,13 @@ fn csv_is_that_of_arrow_where_both_mean_the_same() {
     let batch = batch.project(&indices).unwrap();
     let mut expected = Vec::new();
     arrow::csv::WriterBuilder::new().with_header(true).build(&mut expected).write(&batch).unwrap();
-    assert_eq!(csv(&batch, json!({})), String::from_utf8(expected).unwrap());
+    assert_eq!(csv(&batch, &json!({})), String::from_utf8(expected).unwrap());
 }
 
 #[test]
 fn empty_tables_make_one_file() {
     let empty = all_types().slice(0, 0);
-    assert_eq!(csv(&empty.project(&[0, 8]).unwrap(), json!({})), "flag,name\n");
+    assert_eq!(csv(&empty.project(&[0, 8]).unwrap(), &json!({})), "flag,name\n");
     assert_eq!(encode(&empty, settings(&json!({"file_format": "jsonl", "compression": "none"}))), "");
     let tables = Tables::new();
     for (compression, format) in [("zstd", "jsonl"), ("gzip", "jsonl"), ("zstd", "csv")] {
@@ -144,7 +144,7 @@ fn empty_tables_make_one_file() {
 fn numbers_that_json_cannot_represent_are_errors() {
     let values: ArrayRef = Arc::new(Float64Array::from(vec![1.0, f64::NAN]));
     let batch = RecordBatch::try_from_iter([("score", values)]).unwrap();
-    assert_eq!(csv(&batch, json!({})), "score\n1.0\nNaN\n");
+    assert_eq!(csv(&batch, &json!({})), "score\n1.0\nNaN\n");
     let tables = Tables::new();
     let table = tables.parquet("t", &[batch], 10);
     let encoding = settings(&json!({"file_format": "jsonl"}));
