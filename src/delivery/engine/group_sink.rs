@@ -62,8 +62,8 @@ impl GroupFormat {
             }
         }
         let schema = Arc::new(plan.output_schema());
-        let plain = properties.clone().set_dictionary_enabled(false).build();
-        let (_, without_dictionaries) = serialized(&schema, &plain).map_err(fault)?;
+        let without = properties.clone().set_dictionary_enabled(false).build();
+        let (_, without_dictionaries) = serialized(&schema, &without).map_err(fault)?;
         let properties = properties.build();
         let (_, with_dictionaries) = serialized(&schema, &properties).map_err(fault)?;
         let limits =

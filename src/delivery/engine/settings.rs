@@ -34,7 +34,6 @@ pub enum RowFormat {
 }
 
 /// A variant of CSV.
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "settings of exports, each on or off")]
 pub struct CsvSettings {

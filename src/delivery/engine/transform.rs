@@ -66,6 +66,8 @@ fn normalized(text: &[u8]) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::format_collect, reason = "short digests")]
+
     use arrow::array::{AsArray as _, Decimal128Array};
     use sha2::{Digest as _, Sha256};
 

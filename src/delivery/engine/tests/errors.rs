@@ -176,10 +176,10 @@ fn a_job_that_waits_for_memory_can_be_cancelled() {
     };
     let (stop_first, stop_second) = (CancellationToken::new(), CancellationToken::new());
     let _running = start(first, &stop_first);
-    assert!(first_reads.recv_timeout(Duration::from_secs(60)).is_ok(), "the first job has the memory");
+    assert!(first_reads.recv_timeout(Duration::from_mins(1)).is_ok(), "the first job has the memory");
     let mut waiting = start(second, &stop_second);
     stop_second.cancel();
     assert!(runtime.block_on(waiting.recv()).unwrap().is_err());
-    assert!(second_reads.recv_timeout(Duration::from_secs(60)).is_err(), "it did not read");
+    assert!(second_reads.recv_timeout(Duration::from_mins(1)).is_err(), "it did not read");
     stop_first.cancel();
 }

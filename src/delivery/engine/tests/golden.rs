@@ -1,6 +1,6 @@
 //! Exact bytes of the text formats.
 
-#![expect(clippy::format_collect, clippy::cast_possible_wrap, clippy::needless_pass_by_value, reason = "small samples")]
+#![expect(clippy::format_collect, reason = "small samples")]
 
 use std::sync::Arc;
 

@@ -1,7 +1,5 @@
 //! Parquet files are read back with the same values.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "types of the samples")]
-
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;

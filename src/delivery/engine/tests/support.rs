@@ -94,7 +94,6 @@ pub fn table(name: &str, schema: &SchemaRef, content: TableContent) -> PinnedTab
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "tests have no other types that are supported")]
 fn field_type(data_type: &DataType) -> FieldType {
     match data_type {
         DataType::Boolean => FieldType::Boolean,
