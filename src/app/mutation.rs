@@ -148,7 +148,7 @@ impl MutationTx<'_> {
             outcome: Outcome::Succeeded,
             count: 1,
             call_id: self.context.call_id.clone(),
-            trace_id: self.context.trace_id.clone(),
+            trace_id: self.context.trace_parent.as_ref().map(|parent| parent.trace_id().to_owned()),
             batch_id,
             reason: reason.to_owned(),
         });

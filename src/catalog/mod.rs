@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use error::CatalogError;
-pub use spec::{AuthMethod, ConnectionType, DeliveredBy, FieldSpec, LaunchStage, Pattern, ValueType};
+pub use spec::{
+    AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, FieldSpec, LaunchStage, Pattern, ValueType,
+};
 
 /// All connection types, by id.
 #[derive(Clone, Debug)]

@@ -16,6 +16,8 @@ pub struct ConnectionType {
     pub display_name: String,
     /// Describes the type in one or two sentences.
     pub description: String,
+    /// Explains the type in Markdown: what a person needs to know to set up a connection and to use what arrives.
+    pub article: String,
     /// Category under which user interfaces list it.
     pub category: String,
     /// Link to the vendor's documentation of the service.
@@ -32,6 +34,8 @@ pub struct ConnectionType {
     pub export_fields: Vec<FieldSpec>,
     /// Which runner executes its runs.
     pub delivered_by: DeliveredBy,
+    /// What a receiver can rely on.
+    pub delivery: DeliveryGuarantee,
     /// Shortest interval between two scheduled runs of one export.
     pub min_schedule_interval: Duration,
     /// Maximum number of concurrent runs on one connection.
@@ -122,6 +126,17 @@ pub enum DeliveredBy {
     BuiltIn,
     /// An external runner that the operator connects.
     Runner,
+}
+
+/// What the receiver of exports can rely on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DeliveryGuarantee {
+    /// A result becomes visible whole, and once.
+    Atomic,
+    /// Parts become visible one after the other, and some of them may arrive again.
+    #[default]
+    AtLeastOnce,
 }
 
 /// A compiled regular expression that must match a whole string.

@@ -44,13 +44,11 @@ enum Part<'a> {
 }
 
 impl Layout {
-    /// The names for a run of an export: `time` is its scheduled time, or for a manual run its creation. An empty
-    /// template means [`DEFAULT_TEMPLATE`].
+    /// The names for a run of an export: `time` is its scheduled time, or for a manual run its creation.
     ///
     /// # Errors
     /// What [`Self::check_template`] reports.
     pub fn new(export: ExportName, run: Uuid, time: DateTime<Utc>, template: &str) -> Result<Self, String> {
-        let template = if template.is_empty() { DEFAULT_TEMPLATE } else { template };
         Self::check_template(template)?;
         Ok(Self { export, run, time, template: template.to_owned() })
     }
@@ -62,11 +60,10 @@ impl Layout {
         time: DateTime<Utc>,
         settings: &Object,
     ) -> Result<Self, DeliveryError> {
-        let template = settings.get("file_name_template").and_then(Value::as_str).unwrap_or_default();
         let invalid = |message| {
             DeliveryError::new(FailureCode::DestinationRefused, format!("the template of file names {message}"))
         };
-        Self::new(export, run, time, template).map_err(invalid)
+        Self::new(export, run, time, template(settings)).map_err(invalid)
     }
 
     /// Checks the template of a name: the known placeholders, no character that a file system or URL treats specially,
@@ -113,19 +110,8 @@ impl Layout {
 
     /// Path of the only file of a run.
     pub fn single_file(&self, table: &str, suffix: &str) -> String {
-        let mut name = String::new();
-        for part in parts(&self.template).into_iter().flatten() {
-            match part {
-                Part::Text(text) => name.push_str(text),
-                Part::Placeholder("export") => name.push_str(self.export.id.as_str()),
-                Part::Placeholder("table") => name.push_str(&table_segment(table)),
-                Part::Placeholder("date") => push(&mut name, self.time.format("%Y-%m-%d")),
-                Part::Placeholder("time") => push(&mut name, self.compact_time()),
-                Part::Placeholder(_) => push(&mut name, self.run),
-            }
-        }
-        push(&mut name, format_args!(".{suffix}"));
-        name
+        let times = [self.time.format("%Y-%m-%d").to_string(), self.compact_time().to_string()];
+        render(&self.template, &self.export.id, table, &times, &self.run.to_string()) + "." + suffix
     }
 
     /// Path of the manifest beside the only file of a run.
@@ -152,6 +138,59 @@ impl Layout {
     fn compact_time(&self) -> impl std::fmt::Display {
         self.time.format("%Y%m%dT%H%M%SZ")
     }
+}
+
+/// The template of names in the settings of an export.
+pub fn template(settings: &Object) -> &str {
+    let template = settings.get("file_name_template").and_then(Value::as_str).unwrap_or_default();
+    if template.is_empty() { DEFAULT_TEMPLATE } else { template }
+}
+
+/// The path of the only file of every run of an export, in which each date and each time has the same text, also one that
+/// the template spells out. `None` if the name contains the run.
+pub fn name_of_all_runs(template: &str, export: &ResourceId, table: &str, suffix: &str) -> Option<String> {
+    let names_run = |part: &Part<'_>| matches!(part, Part::Placeholder("run"));
+    if parts(template).ok()?.iter().any(names_run) {
+        return None;
+    }
+    let times = ["0000-00-00".to_owned(), "00000000T000000Z".to_owned()];
+    let name = render(template, export, table, &times, "") + "." + suffix;
+    Some(with_equal_times(&name, &times))
+}
+
+/// Replaces whatever looks like one of `times`, with any digits.
+fn with_equal_times(name: &str, times: &[String]) -> String {
+    let looks_like = |text: &str, time: &str| {
+        let mut bytes = text.bytes();
+        time.bytes().all(|expected| {
+            bytes.next().is_some_and(|found| if expected == b'0' { found.is_ascii_digit() } else { found == expected })
+        })
+    };
+    let (mut equal, mut rest) = (String::with_capacity(name.len()), name);
+    while let Some(first) = rest.chars().next() {
+        let time = times.iter().find(|time| looks_like(rest, time));
+        let length = time.map_or(first.len_utf8(), String::len);
+        let (begin, end) = rest.split_at(length);
+        equal.push_str(time.map_or(begin, String::as_str));
+        rest = end;
+    }
+    equal
+}
+
+/// Fills in a template; `times` are the date and the time.
+fn render(template: &str, export: &ResourceId, table: &str, times: &[String; 2], run: &str) -> String {
+    let mut name = String::new();
+    for part in parts(template).into_iter().flatten() {
+        match part {
+            Part::Text(text) => name.push_str(text),
+            Part::Placeholder("export") => name.push_str(export.as_str()),
+            Part::Placeholder("table") => name.push_str(&table_segment(table)),
+            Part::Placeholder("date") => name.push_str(&times[0]),
+            Part::Placeholder("time") => name.push_str(&times[1]),
+            Part::Placeholder(_) => name.push_str(run),
+        }
+    }
+    name
 }
 
 fn push(name: &mut String, value: impl std::fmt::Display) {
@@ -227,12 +266,12 @@ mod tests {
     #[test]
     fn names_are_rendered_from_templates() {
         assert_eq!(
-            layout("").single_file("customers", "csv.zst"),
+            layout(DEFAULT_TEMPLATE).single_file("customers", "csv.zst"),
             "weekly-customers-20261124T060000Z-00000000-0000-0000-0000-000000000000.csv.zst"
         );
         assert_eq!(layout("{table} {date}_v1").single_file("a/b", "csv"), "a!2Fb 2026-11-24_v1.csv");
         assert_eq!(Layout::single_manifest("a.csv"), "a.csv.manifest.json");
-        let parts = layout("");
+        let parts = layout(DEFAULT_TEMPLATE);
         let directory = "weekly/20261124T060000Z-00000000-0000-0000-0000-000000000000";
         assert_eq!(parts.part("..", 12, "parquet"), format!("{directory}/!2E!2E/part-00012.parquet"));
         assert_eq!(parts.manifest(), format!("{directory}/_SUCCESS.json"));

@@ -7,6 +7,7 @@ pub mod datasets;
 pub mod destinations;
 pub mod engine;
 mod error;
+pub mod export_check;
 pub mod layout;
 mod output;
 

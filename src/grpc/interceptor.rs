@@ -20,7 +20,7 @@ pub fn caller_context(mut request: Request<()>) -> Result<Request<()>, Status> {
         actor: Actor::Caller(caller),
         operation: method.name,
         call_id: call.call_id,
-        trace_id: call.trace_id,
+        trace_parent: call.trace_parent,
         deadline,
         idempotency_key: None,
         validate_only: false,

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::json::{Labels, Object};
 use super::token::{Etag, TokenKind};
-use super::{ConnectionName, ConnectionTypeId, ConnectionUid, Error, Result, Violations, limits};
+use super::{Check, ConnectionName, ConnectionTypeId, ConnectionUid, Error, Result, Violations, limits};
 
 /// Whether exports on a connection can run and, if not, why; computed on every read, never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +161,17 @@ pub struct Connection {
     pub update_time: DateTime<Utc>,
     /// Incremented with every change by a caller; basis of the etag.
     pub revision: i64,
+    /// The last test of the current properties and credential.
+    pub last_test: Option<LastTest>,
+}
+
+/// The result of a test of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastTest {
+    /// When it was tested.
+    pub time: DateTime<Utc>,
+    /// The checks, in the order of the steps of a connection.
+    pub checks: Vec<Check>,
 }
 
 impl Connection {

@@ -26,6 +26,33 @@ pub struct IdempotencyKey {
     pub digest: [u8; 32],
 }
 
+/// The value of a W3C `traceparent` header: a trace and one of its spans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceParent(String);
+
+impl TraceParent {
+    /// Parses a header of version 00.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let mut has = |length: usize| {
+            let part = parts.next().unwrap_or_default();
+            part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        };
+        let is_valid = text.starts_with("00-") && [2, 32, 16, 2].into_iter().all(&mut has) && parts.next().is_none();
+        is_valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The header.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of the trace, 32 hexadecimal digits.
+    pub fn trace_id(&self) -> &str {
+        self.0.split('-').nth(1).unwrap_or_default()
+    }
+}
+
 /// The context that every operation of the application takes.
 #[derive(Clone)]
 pub struct OpContext {
@@ -37,8 +64,8 @@ pub struct OpContext {
     pub operation: &'static str,
     /// Request id of the call (`x-request-id`); a background task generates one per context.
     pub call_id: String,
-    /// W3C trace id.
-    pub trace_id: Option<String>,
+    /// The trace and the span of the call.
+    pub trace_parent: Option<TraceParent>,
     /// No statement is started after this time.
     pub deadline: Instant,
     /// Set for a mutation with a `request_id`.
@@ -87,7 +114,7 @@ impl OpContext {
             organization,
             operation: name,
             call_id: Uuid::new_v4().to_string(),
-            trace_id: None,
+            trace_parent: None,
             deadline,
             idempotency_key: None,
             validate_only: false,

@@ -155,6 +155,13 @@ pub enum Precondition {
         /// `STEP: CODE` of each failed check.
         failed_checks: Vec<String>,
     },
+    /// Another export on the connection writes files of the same names.
+    FileNameInUse {
+        /// Resource name of the export.
+        export: String,
+        /// Resource name of the other export.
+        other: String,
+    },
     /// A run of the export would fail.
     PreviewFailed {
         /// Why.
@@ -350,6 +357,7 @@ impl fmt::Display for Precondition {
             Self::CredentialTestFailed { failed_checks } => {
                 write!(formatter, "checks of the credential failed: {}", failed_checks.join(", "))
             }
+            Self::FileNameInUse { export, other } => write!(formatter, "{export} would write files of {other}"),
             Self::PreviewFailed { code } => write!(formatter, "a run would fail: {}", code.as_str()),
         }
     }

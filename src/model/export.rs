@@ -7,7 +7,8 @@ use super::json::{self, Labels, Object};
 use super::schedule::{Evaluator, Schedule, ScheduleCompiler};
 use super::token::{Etag, TokenKind};
 use super::{
-    Availability, ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, Payload, ResourceId,
+    Availability, ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, FailureCode, Payload,
+    ResourceId, RunState,
 };
 
 /// Whether an export can run.
@@ -103,6 +104,8 @@ pub struct Export {
     pub schedule: Option<Schedule>,
     /// Values of the type's export settings.
     pub destination_settings: Object,
+    /// What the paths of its file have in common in all runs, if another export could write the same file.
+    pub file_name: Option<String>,
     /// Set while its schedule is paused because of failed runs.
     pub schedule_pause: Option<SchedulePause>,
     /// Next due time of its schedule, ignoring its state; `None` if there is none.
@@ -121,6 +124,23 @@ pub struct Export {
     pub update_time: DateTime<Utc>,
     /// Incremented with every change by a caller; basis of the etag.
     pub revision: i64,
+    /// The newest run. It is read for responses only.
+    pub last_run: Option<LastRun>,
+}
+
+/// The newest run of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    /// Its uid.
+    pub uid: Uuid,
+    /// Its state.
+    pub state: RunState,
+    /// Creation time.
+    pub create_time: DateTime<Utc>,
+    /// When it ended.
+    pub end_time: Option<DateTime<Utc>>,
+    /// Why it failed.
+    pub failure: Option<FailureCode>,
 }
 
 /// Maximum bytes of a number in protobuf (8 and 3 of framing) beyond the 2 or more that it has in JSON.

@@ -157,7 +157,7 @@ impl FailureCode {
 }
 
 /// The steps of a connection that a test checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckStep {
     /// The host name is resolved, and its addresses are permitted.
     Resolve,
@@ -185,7 +185,7 @@ impl CheckStep {
 }
 
 /// The result of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The step.
     pub step: CheckStep,
@@ -194,7 +194,7 @@ pub struct Check {
 }
 
 /// The outcome of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CheckOutcome {
     /// It passed.
     Passed,

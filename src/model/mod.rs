@@ -29,10 +29,10 @@ pub mod validate;
 pub use caller::{Caller, Role};
 pub use clock::Clock;
 pub use connection::{
-    Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, Member, Sharing, UsableConnection,
-    check_member_count,
+    Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, LastTest, Member, Sharing,
+    UsableConnection, check_member_count,
 };
-pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX};
+pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX, TraceParent};
 pub use cursor::Cursor;
 pub use dataset::{Dataset, DatasetField, DatasetName, FieldType, is_dataset_name};
 pub use error::{
@@ -40,7 +40,7 @@ pub use error::{
     Unavailable, Violations,
 };
 pub use export::{
-    Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, ReleaseCause,
+    Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, LastRun, ReleaseCause,
     SchedulePause, due_time_after,
 };
 pub use failure::{Check, CheckOutcome, CheckStep, FailureCode};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::failure::FailureCode;
-use super::{ConnectionName, ConnectionTypeId, ConnectionUid, ExportUid, OrganizationId, ResourceId};
+use super::{ConnectionName, ConnectionTypeId, ConnectionUid, ExportUid, OrganizationId, ResourceId, TraceParent};
 
 /// `organizations/{organization}/exports/{export}/runs/{run}`
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -204,6 +204,8 @@ pub struct Run {
     pub stats: RunStats,
     /// Why it failed or, between attempts, why the last attempt failed.
     pub failure: Option<RunFailure>,
+    /// The trace and the span of the call that started it.
+    pub trace_parent: Option<TraceParent>,
 }
 
 /// Filter for listing runs; unset fields match everything.

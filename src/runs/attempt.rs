@@ -15,7 +15,7 @@ use crate::delivery::datasets::TableContent;
 use crate::delivery::destinations::{Delivery, Destination, Opened, StateLog, Target, Writer};
 use crate::delivery::engine::{EncodingSettings, Job};
 use crate::delivery::layout::Layout;
-use crate::delivery::{DeliveryError, DeliveryParts, Manifest, Output};
+use crate::delivery::{DeliveryError, DeliveryParts, Manifest, Output, export_check};
 use crate::model::{FailureCode, OrganizationId, RunState};
 use crate::store::runs::changes;
 use crate::store::runs::leases::Renewal;
@@ -89,6 +89,11 @@ impl Attempt<'_> {
     async fn prepare(&self) -> Result<Option<Prepared>, DeliveryError> {
         let (run, export) = (&self.leased.run, &self.leased.export);
         let destination = self.destination()?;
+        let format = destination.format();
+        if let Some(refusal) = export_check::check(format, &export.destination_settings, &export.payload).pop() {
+            // It was saved before the service made this check.
+            return Err(refusal.into());
+        }
         let (mut tables, mut estimated, mut repeatable) = (Vec::new(), Some(0), true);
         for table in &export.payload.tables {
             let pinned = self.parts.datasets.open(&run.name.organization, table).await?;
@@ -98,7 +103,7 @@ impl Attempt<'_> {
         }
         self.active.counts.rows_estimated.store(estimated.unwrap_or(u64::MAX), Ordering::Relaxed);
         let time = run.schedule_time.unwrap_or(run.create_time);
-        let settings = EncodingSettings::new(destination.format(), &export.destination_settings)?;
+        let settings = EncodingSettings::new(format, &export.destination_settings)?;
         let layout = Layout::of_export(export.name.clone(), run.name.uid, time, &export.destination_settings)?;
         let job = Job::plan(tables, settings, layout, None)?;
         let delivery = Delivery {

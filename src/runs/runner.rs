@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::active::{ActiveRun, ActiveRuns, Interruption};
@@ -16,7 +16,7 @@ use super::outcome;
 use super::settings::RunSettings;
 use crate::app::App;
 use crate::delivery::DeliveryParts;
-use crate::model::Clock;
+use crate::model::{Clock, Run};
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -34,6 +34,7 @@ struct Inner {
     clock: Clock,
     active: ActiveRuns,
     tasks: TaskTracker,
+    span: fn(&Run) -> Span,
 }
 
 /// What a runner needs besides the application.
@@ -44,16 +45,18 @@ pub struct RunnerParts {
     pub clock: Clock,
     /// Tracks the tasks of runs.
     pub tasks: TaskTracker,
+    /// Creates the span of an attempt.
+    pub span: fn(&Run) -> Span,
 }
 
 impl Runner {
     /// A runner with a new identity, without runs.
     pub fn new(app: App, parts: RunnerParts) -> Self {
-        let RunnerParts { settings, clock, tasks } = parts;
+        let RunnerParts { settings, clock, tasks, span } = parts;
         let (vault, delivery) = (Arc::clone(app.vault()), app.delivery().clone());
         let (store, active) = (app.store().clone(), ActiveRuns::default());
         let owner = Uuid::new_v4();
-        Self(Arc::new(Inner { app, store, vault, parts: delivery, settings, owner, clock, active, tasks }))
+        Self(Arc::new(Inner { app, store, vault, parts: delivery, settings, owner, clock, active, tasks, span }))
     }
 
     /// The settings.
@@ -74,7 +77,7 @@ impl Runner {
     /// Starts the delivery of a leased run.
     pub fn start(&self, leased: LeasedRun) {
         let active = self.0.active.add(leased.run.name.organization.clone(), leased.run.name.uid, leased.run.attempt);
-        let span = tracing::info_span!(target: "otel", parent: None, "run", otel.name = "run", run = %leased.run.name);
+        let span = (self.0.span)(&leased.run);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move { Box::pin(inner.deliver(leased, active)).await }.instrument(span));
     }

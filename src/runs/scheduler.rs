@@ -243,6 +243,7 @@ impl Plan<'_> {
             next_attempt_time: None,
             stats: RunStats::default(),
             failure: None,
+            trace_parent: None,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::model::Clock;
 use crate::model::schedule::ScheduleCompiler;
 use crate::runs::{Runner, RunnerParts};
 use crate::store::{self, DatabaseSettings, Retention, Store};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, run_span};
 use crate::vault::Vault;
 use lifecycle::Lifecycle;
 use metrics::{Gauges, MetricsUpkeep};
@@ -44,7 +44,7 @@ pub use listener::MAX_CONNECTIONS;
 /// How long unary calls have to finish once the server stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(24);
 /// How long transactions and pending denied attempts have after that. With one second each for traces and blocked
-/// threads, a shutdown takes less than 30 s, the default grace period of Kubernetes.
+/// threads, a shutdown takes less than 30 s, the default grace period of Kubernetes, unless deliveries take longer.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long request ids and releases are kept.
 const REPLAY_RETENTION: Duration = Duration::from_hours(24);
@@ -122,6 +122,7 @@ impl Server {
                 settings: startup::runs::settings(&config.runs),
                 clock: clock.clone(),
                 tasks: lifecycle.tasks().clone(),
+                span: run_span,
             };
             Runner::new(app.clone(), parts)
         });

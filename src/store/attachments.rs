@@ -90,6 +90,7 @@ pub async fn attach(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
         detached_time: Set(None),
         detached_reason: Set(None),
         destination_settings: Set(Value::Object(export.destination_settings.clone())),
+        file_name: Set(export.file_name.clone()),
         next_due_time: Set(export.next_due_time),
         updater: Set(export.updater.clone()),
         update_time: Set(export.update_time),

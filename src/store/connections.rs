@@ -17,7 +17,7 @@ use super::{Scope, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, Availability, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid,
-    CredentialStatus, Error, Member, ResourceId, ResourceKind, Result, Sharing, UsableConnection,
+    CredentialStatus, Error, LastTest, Member, ResourceId, ResourceKind, Result, Sharing, UsableConnection,
 };
 
 /// Members per statement.
@@ -170,6 +170,7 @@ pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Resul
         updater: connection.updater.clone(),
         update_time: connection.update_time,
         revision: connection.revision,
+        last_test: None,
     };
     let inserted = connection::Entity::insert(row.into_active_model()).exec_without_returning(db).await;
     match inserted {
@@ -199,9 +200,29 @@ pub async fn update(db: &impl ConnectionTrait, connection: &Connection) -> Resul
         updater: Set(connection.updater.clone()),
         update_time: Set(connection.update_time),
         revision: Set(connection.revision),
+        last_test: Set(connection.last_test.as_ref().map(serde_json::to_value).transpose().map_err(Error::internal)?),
         ..Default::default()
     };
     row.update_without_returning(db).await?;
+    Ok(())
+}
+
+/// Saves the result of a test of a connection, unless the connection changed since revision `tested`.
+pub async fn save_test(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    uid: ConnectionUid,
+    tested: i64,
+    result: &LastTest,
+) -> Result<()> {
+    let result = serde_json::to_value(result).map_err(Error::internal)?;
+    connection::Entity::update_many()
+        .col_expr(connection::Column::LastTest, Expr::val(result))
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection::Column::Uid.eq(uid.0))
+        .filter(connection::Column::Revision.eq(tested))
+        .exec(db)
+        .await?;
     Ok(())
 }
 
@@ -334,6 +355,7 @@ impl Row {
             updater: row.updater,
             update_time: row.update_time,
             revision: row.revision,
+            last_test: row.last_test.map(serde_json::from_value).transpose().map_err(Error::internal)?,
         })
     }
 }

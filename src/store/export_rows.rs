@@ -47,6 +47,7 @@ impl Row {
             payload: serde_json::from_value(row.payload).map_err(Error::internal)?,
             schedule: row.schedule.map(serde_json::from_value).transpose().map_err(Error::internal)?,
             destination_settings,
+            file_name: row.file_name,
             schedule_pause: row.schedule_pause_time.map(|time| SchedulePause {
                 time,
                 failures: u32::try_from(row.consecutive_failures).unwrap_or_default(),
@@ -59,6 +60,7 @@ impl Row {
             updater: row.updater,
             update_time: row.update_time,
             revision: row.revision,
+            last_run: None,
         })
     }
 

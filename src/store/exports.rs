@@ -120,6 +120,27 @@ pub async fn scheduled_ids(
     Ok(ids.into_iter().map(ResourceId::stored).collect())
 }
 
+/// Finds the export on a connection whose files have this name.
+pub async fn find_by_file_name(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    connection: ConnectionUid,
+    file_name: &str,
+) -> Result<Option<ExportRef>> {
+    let query = export::Entity::find()
+        .select_only()
+        .columns([export::Column::Id, export::Column::Uid])
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+        .filter(export::Column::ConnectionUid.eq(connection.0))
+        .filter(export::Column::FileName.eq(file_name));
+    let found: Option<(String, Uuid)> = query.into_tuple().one(db).await?;
+    Ok(found.map(|(id, uid)| ExportRef {
+        id: ResourceId::stored(id),
+        uid: ExportUid(uid),
+        connection: Some(connection),
+    }))
+}
+
 /// Lists a page of exports.
 pub async fn list(
     db: &impl ConnectionTrait,
@@ -158,6 +179,7 @@ pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
         payload: Set(row.payload),
         schedule: Set(row.schedule),
         destination_settings: Set(row.destination_settings),
+        file_name: Set(row.file_name),
         next_due_time: Set(row.next_due_time),
         schedule_pause_time: Set(export.schedule_pause.map(|pause| pause.time)),
         labels: Set(row.labels),
@@ -297,5 +319,6 @@ fn row_of(export: &Export) -> Result<export::Model> {
         revision: export.revision,
         consecutive_failures: 0,
         schedule_pause_time: None,
+        file_name: export.file_name.clone(),
     })
 }

@@ -8,4 +8,4 @@ mod traces;
 pub use logs::{LogOutput, check_filter, start};
 pub use metrics::{METRICS, Metric, MetricKind, Metrics};
 pub use settings::{Settings, TracesSettings};
-pub use traces::{Telemetry, inject_span_context, inject_trace_context, rpc_span};
+pub use traces::{Telemetry, inject_span_context, inject_trace_context, rpc_span, run_span};

@@ -1,10 +1,11 @@
 //! Traces: spans of the target `otel`, exported by OTLP over gRPC, with W3C trace context.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::HeaderMap;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
@@ -18,6 +19,7 @@ use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::settings::TracesSettings;
+use crate::model::Run;
 
 /// The target of spans that belong to traces. Logs leave them out.
 pub const TARGET: &str = "otel";
@@ -93,6 +95,25 @@ pub fn rpc_span(method: &str, headers: &HeaderMap) -> Span {
     let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
     // Fails only if traces are not exported.
     let _ = span.set_parent(parent);
+    span
+}
+
+/// The span of an attempt of a run: the first of a new trace, linked to the call that started the run.
+pub fn run_span(run: &Run) -> Span {
+    let span = tracing::info_span!(
+        target: "otel",
+        parent: None,
+        "run",
+        otel.name = "run",
+        run = %run.name,
+        attempt = run.attempt,
+        connection_type = run.connection_type.as_str()
+    );
+    if let Some(parent) = &run.trace_parent {
+        let carrier = HashMap::from([("traceparent".to_owned(), parent.as_str().to_owned())]);
+        let call = TraceContextPropagator::new().extract(&carrier);
+        span.add_link(call.span().span_context().clone());
+    }
     span
 }
 

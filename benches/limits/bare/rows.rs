@@ -159,6 +159,7 @@ pub fn connection(row: &impl Row) -> pb::Connection {
     let members = row.maybe_text("members");
     assert_eq!(row.small("condition"), 0);
     pb::Connection {
+        last_test: None,
         name: format!("organizations/{}/connections/{}", row.text("organization"), row.text("id")),
         uid: uid.to_string(),
         display_name: row.text("display_name"),

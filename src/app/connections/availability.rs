@@ -32,6 +32,7 @@ pub async fn make_unavailable(tx: &mut MutationTx<'_>, before: &Connection, caus
         }
         Cause::RevokeCredential => {
             if before.credential.auth_method.is_some() {
+                after.last_test = None;
                 stored::touch(tx, &mut after);
                 store::connections::update(tx.db, &after).await?;
                 credential::erase(tx, &mut after).await?;

@@ -100,6 +100,7 @@ impl CreateConnection {
             updater: principal,
             update_time: tx.now,
             revision: 1,
+            last_test: None,
         }
     }
 }

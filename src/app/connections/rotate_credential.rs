@@ -3,7 +3,7 @@
 use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::audit::AuditDiff;
-use crate::model::{Abort, Connection, ConnectionName, OpContext, ResourceId, Result, Violations};
+use crate::model::{Abort, Connection, ConnectionName, LastTest, OpContext, ResourceId, Result, Violations};
 use crate::store;
 use crate::store::locks::LockMode;
 
@@ -17,6 +17,8 @@ pub struct RotateConnectionCredential {
     pub credential: CredentialInput,
     /// Whether it is tested first.
     pub test: bool,
+    /// The result of that test, which is stored with the credential.
+    pub last_test: Option<LastTest>,
 }
 
 impl App {
@@ -37,7 +39,8 @@ impl App {
             if !rotation.etag.is_empty() && rotation.etag != etag {
                 return Err(Abort::EtagMismatch { name: name.to_string() }.into());
             }
-            self.test_credential(context, connection, rotation.credential.secret.copy()).await?;
+            let secret = rotation.credential.secret.copy();
+            rotation.last_test = Some(self.test_credential(context, connection, secret).await?);
             // What was tested is what is stored.
             rotation.etag = etag;
         }
@@ -54,6 +57,7 @@ impl Mutation for RotateConnectionCredential {
         let mut violations = Violations::new();
         credential::check(&mut violations, connection_type, Some(&self.credential), tx.now);
         violations.into_result()?;
+        connection.last_test.clone_from(&self.last_test);
         stored::touch(tx, &mut connection);
         store::connections::update(tx.db, &connection).await?;
         credential::store(tx, connection_type, &mut connection, &self.credential).await?;

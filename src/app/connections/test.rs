@@ -10,8 +10,8 @@ use crate::delivery::destinations::Target;
 use crate::model::audit::AuditDiff;
 use crate::model::json::Object;
 use crate::model::{
-    CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, CredentialSecret, Error,
-    OpContext, Precondition, ResourceKind, Result, Violations,
+    CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, ConnectionUid,
+    CredentialSecret, Error, LastTest, OpContext, Precondition, ResourceKind, Result, Violations,
 };
 use crate::store::{self, credentials};
 use crate::vault::SealContext;
@@ -43,7 +43,10 @@ impl App {
                 let (connection, credential) = self.open_saved(context, &name).await?;
                 self.execute(context, RecordTest { name }).await?;
                 let target = target(context, connection.properties, credential);
-                self.run_test(&connection.connection_type, target).await
+                let checks = self.run_test(&connection.connection_type, target).await?;
+                let result = LastTest { time: self.now(), checks: checks.clone() };
+                self.execute(context, SaveTest { uid: connection.uid, tested: connection.revision, result }).await?;
+                Ok(checks)
             }
             TestConnection::Draft { connection_type, properties, credential } => {
                 let known = stored::known_type(self, "connection.connection_type", &connection_type)?;
@@ -54,19 +57,19 @@ impl App {
         }
     }
 
-    /// Tests a new credential of a saved connection. Fails with `CREDENTIAL_TEST_FAILED`.
+    /// Tests a new credential of a saved connection. Fails with `CREDENTIAL_TEST_FAILED` if a check does not pass.
     pub async fn test_credential(
         &self,
         context: &OpContext,
         connection: Connection,
         secret: CredentialSecret,
-    ) -> Result<()> {
+    ) -> Result<LastTest> {
         let _permit = self.0.tests.acquire(&context.organization)?;
         let target = target(context, connection.properties, Some(secret));
         let checks = self.run_test(&connection.connection_type, target).await?;
         let failed: Vec<_> = checks.iter().filter_map(failed_check).collect();
         if failed.is_empty() {
-            Ok(())
+            Ok(LastTest { time: self.now(), checks })
         } else {
             Err(Precondition::CredentialTestFailed { failed_checks: failed }.into())
         }
@@ -144,6 +147,23 @@ impl Mutation for RecordTest {
         let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, self.name.to_string()))?;
         tx.audit(audit::resource(&connection), AuditDiff::new(), None, "tested");
         Ok(stored::affected(&connection))
+    }
+}
+
+/// Saves the result of a test.
+struct SaveTest {
+    uid: ConnectionUid,
+    /// The revision that was tested.
+    tested: i64,
+    result: LastTest,
+}
+
+impl Mutation for SaveTest {
+    type Response = ();
+
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        store::connections::save_test(tx.db, &tx.scope, self.uid, self.tested, &self.result).await?;
+        Ok(Affected::default())
     }
 }
 

@@ -94,6 +94,9 @@ impl UpdateConnection {
         }
         credential::check(&mut violations, connection_type, self.credential.as_ref(), tx.now);
         violations.into_result()?;
+        if after.properties != before.properties || self.credential.is_some() {
+            after.last_test = None;
+        }
         let changed_binding_fields =
             connection_type.changed_binding_fields(&before.properties, &after.properties, "connection.properties");
         let stored = before.credential.auth_method.is_some();

@@ -93,6 +93,14 @@ fn adapt(tx: &MutationTx<'_>, export: &Export, connection: &Connection, given: O
     let mut adapted = export.clone();
     adapted.destination_settings = settings::adapt(tx.app, export, target, given)?;
     adapted.connection_type = target.clone();
+    if adapted.destination_settings != export.destination_settings || own != target {
+        match settings::check_delivery(tx.app, &mut adapted, "") {
+            Err(Error::Invalid(_, violations)) if own != target => {
+                return Err(settings::type_mismatch(export, target, violations));
+            }
+            checked => checked?,
+        }
+    }
     settings::check_size(&adapted, Some(export), "destination_settings")?;
     if settings::shortest_interval(tx.app, target) > settings::shortest_interval(tx.app, own) {
         match settings::check_schedule(tx, &adapted, adapted.schedule.as_ref(), "schedule") {

@@ -54,6 +54,7 @@ pub async fn insert(tx: &mut MutationTx<'_>, export: &mut Export) -> Result<()> 
     if let AttachmentState::Attached(attachment) = &mut export.attachment_state {
         attachment.revision = attachments::reserve_revisions(tx.db, &tx.scope, attachment.uid, 1).await? + 1;
     }
+    stored::check_file_name(tx, export).await?;
     store::exports::insert(tx.db, export).await?;
     tx.audit(audit::resource(export), audit::diff(None, Some(export)), None, "");
     Ok(())
@@ -81,6 +82,7 @@ pub async fn attach(
             attachment.revision = revision;
         }
         after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
+        stored::check_file_name(tx, &after).await?;
         stored::touch(tx, &mut after);
         attachments::attach(tx.db, &after).await?;
         tx.audit(audit::resource(&after), audit::diff(Some(&before), Some(&after)), batch_id, "");

@@ -53,6 +53,7 @@ impl Mutation for CreateExport {
         let destination_settings = settings::check(tx.app, &connection.connection_type, given, path)?;
         let payload = self.payload_check.payload(&self.draft.payload)?;
         let mut export = self.new_export(tx, &connection, payload, destination_settings);
+        settings::check_delivery(tx.app, &mut export, "export.")?;
         settings::check_schedule(tx, &export, export.schedule.as_ref(), "export.schedule")?;
         settings::check_size(&export, None, "export")?;
         export.next_due_time = export.first_due_time(tx.app.schedules(), tx.now);
@@ -82,6 +83,7 @@ impl CreateExport {
             payload,
             schedule: draft.schedule.clone(),
             destination_settings,
+            file_name: None,
             schedule_pause: None,
             next_due_time: None,
             caller_access: CallerAccess::Manage,
@@ -91,6 +93,7 @@ impl CreateExport {
             updater: principal,
             update_time: tx.now,
             revision: 1,
+            last_run: None,
         }
     }
 }

@@ -43,6 +43,7 @@ impl Mutation for DuplicateExport {
             // The copy was not detached in that batch.
             detachment.batch_id = None;
         }
+        settings::check_delivery(tx.app, &mut copy, "")?;
         settings::check_size(&copy, None, "display_name")?;
         attachment::insert(tx, &mut copy).await?;
         Ok(stored::affected(&copy))

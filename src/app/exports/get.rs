@@ -10,6 +10,9 @@ impl App {
         let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
         let found = store::exports::find(&reader, &scope, &context.actor, &name.id).await?;
         let export = found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.to_string()))?;
-        Ok(export.with_due_time_after(self.schedules(), self.now()))
+        let mut export = [export.with_due_time_after(self.schedules(), self.now())];
+        store::runs::add_newest(&reader, &scope, &mut export).await?;
+        let [export] = export;
+        Ok(export)
     }
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::app::{App, MutationTx};
+use crate::catalog::DeliveredBy;
+use crate::delivery::export_check;
 use crate::model::json::Object;
 use crate::model::schedule::Schedule;
-use crate::model::{ConnectionTypeId, Error, Export, Invalid, Precondition, Result, limits};
+use crate::model::{ConnectionTypeId, Error, Export, Invalid, Precondition, Result, Violations, limits};
 
 /// Checks settings against a type and fills in its defaults.
 pub fn check(app: &App, connection_type: &ConnectionTypeId, settings: &Object, path: &str) -> Result<Object> {
@@ -24,15 +26,38 @@ pub fn adapt(app: &App, export: &Export, target: &ConnectionTypeId, given: Optio
         return Ok(export.destination_settings.clone());
     }
     match check(app, target, &export.destination_settings, "destination_settings") {
-        Err(Error::Invalid(_, violations)) => Err(Precondition::ConnectionTypeMismatch {
-            export: export.name.to_string(),
-            export_type: export.connection_type.name(),
-            connection_type: target.name(),
-            violations,
-        }
-        .into()),
+        Err(Error::Invalid(_, violations)) => Err(type_mismatch(export, target, violations)),
         adapted => adapted,
     }
+}
+
+/// An export does not fit the type of its new connection.
+pub fn type_mismatch(export: &Export, target: &ConnectionTypeId, violations: Violations) -> Error {
+    Precondition::ConnectionTypeMismatch {
+        export: export.name.to_string(),
+        export_type: export.connection_type.name(),
+        connection_type: target.name(),
+        violations,
+    }
+    .into()
+}
+
+/// Checks the settings and the payload of an export against what its destination takes, and names its file. Paths of
+/// violations start with `prefix`.
+pub fn check_delivery(app: &App, export: &mut Export, prefix: &str) -> Result<()> {
+    let known = app.connection_type(&export.connection_type);
+    export.file_name = None;
+    if known.is_none_or(|known| known.delivered_by != DeliveredBy::BuiltIn) {
+        return Ok(());
+    }
+    let format = app.delivery().destinations.format(&export.connection_type);
+    let mut violations = Violations::new();
+    for refusal in export_check::check(format, &export.destination_settings, &export.payload) {
+        violations.add(format!("{prefix}{}", refusal.field), refusal.message);
+    }
+    violations.into_result()?;
+    export.file_name = export_check::file_name(format, &export.name.id, &export.destination_settings, &export.payload);
+    Ok(())
 }
 
 /// Checks the size of an export as a whole. A stored export over the limit may be saved if it does not grow.

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::audit;
 use crate::app::{Affected, MutationTx, ReadBack};
 use crate::model::{
-    Abort, CallerAccess, ConnectionUid, Error, Export, ExportName, ExportState, ExportUid, ResourceId, ResourceKind,
-    Result,
+    Abort, CallerAccess, ConnectionUid, Error, Export, ExportName, ExportState, ExportUid, Precondition, ResourceId,
+    ResourceKind, Result,
 };
 use crate::store;
 use crate::store::locks::{self, LockMode};
@@ -90,10 +90,26 @@ pub fn touch(tx: &MutationTx<'_>, export: &mut Export) {
 
 /// Saves a changed export with a new revision, and audits the change. Its attachment is not saved.
 pub async fn save(tx: &mut MutationTx<'_>, before: &Export, after: &mut Export, batch_id: Option<Uuid>) -> Result<()> {
+    if after.file_name != before.file_name {
+        check_file_name(tx, after).await?;
+    }
     touch(tx, after);
     store::exports::update(tx.db, after).await?;
     tx.audit(audit::resource(after), audit::diff(Some(before), Some(after)), batch_id, "");
     Ok(())
+}
+
+/// Fails if another export on the connection, which is locked, writes files of the same names.
+pub async fn check_file_name(tx: &MutationTx<'_>, export: &Export) -> Result<()> {
+    let (Some(attachment), Some(file_name)) = (export.attachment(), &export.file_name) else { return Ok(()) };
+    let found = store::exports::find_by_file_name(tx.db, &tx.scope, attachment.uid, file_name).await?;
+    match found.filter(|found| found.uid != export.uid) {
+        Some(other) => {
+            let (export, other) = (export.name.to_string(), name(tx, &other.id).to_string());
+            Err(Precondition::FileNameInUse { export, other }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// A change of one export.
@@ -118,7 +134,10 @@ impl ReadBack for Export {
         let uids = [ExportUid(*uid)];
         let found = store::exports::get_many(tx.db, &tx.scope, &tx.context.actor, uids).await?;
         let export = found.into_iter().next().ok_or_else(|| Error::NotFound(ResourceKind::Export, name.clone()))?;
-        Ok(export.with_due_time_after(tx.app.schedules(), tx.now))
+        let mut export = [export.with_due_time_after(tx.app.schedules(), tx.now)];
+        store::runs::add_newest(tx.db, &tx.scope, &mut export).await?;
+        let [export] = export;
+        Ok(export)
     }
 }
 

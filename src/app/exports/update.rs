@@ -87,6 +87,9 @@ impl UpdateExport {
             let path = "export.destination_settings";
             after.destination_settings = settings::check(tx.app, &after.connection_type, given, path)?;
         }
+        if after.payload != before.payload || after.destination_settings != before.destination_settings {
+            settings::check_delivery(tx.app, &mut after, "export.")?;
+        }
         if let Some(schedule) = &update.schedule
             && (*schedule != before.schedule || before.schedule_pause.is_some())
         {

@@ -128,6 +128,7 @@ async fn start(tx: &mut MutationTx<'_>, export: &Export, batch_id: Option<Uuid>)
         next_attempt_time: Some(tx.now),
         stats: RunStats::default(),
         failure: None,
+        trace_parent: tx.context.trace_parent.clone(),
     };
     if !store::runs::insert(tx.db, &run).await? {
         return Err(Error::internal("a run was not inserted, although its export is locked"));

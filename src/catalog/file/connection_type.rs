@@ -7,10 +7,10 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::field::{FieldFile, Section, read_fields};
-use super::text::{check_display_name, check_id, check_prose};
+use super::text::{check_article, check_display_name, check_id, check_prose};
 use crate::catalog::address::check_uri;
 use crate::catalog::error::SpannedError;
-use crate::catalog::spec::{AuthMethod, ConnectionType, DeliveredBy, LaunchStage};
+use crate::catalog::spec::{AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, LaunchStage};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,11 +18,15 @@ struct TypeFile {
     id: Spanned<String>,
     display_name: Spanned<String>,
     description: Spanned<String>,
+    #[serde(default)]
+    article: Option<Spanned<String>>,
     category: Spanned<String>,
     documentation_uri: Spanned<String>,
     launch_stage: LaunchStage,
     schema_version: Spanned<u32>,
     delivered_by: DeliveredBy,
+    #[serde(default)]
+    delivery: DeliveryGuarantee,
     min_schedule_interval_seconds: Spanned<u64>,
     max_concurrent_runs: Spanned<u32>,
     #[serde(default)]
@@ -47,6 +51,9 @@ pub fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType), Spanne
     check_id(&file.id)?;
     check_display_name(&file.display_name)?;
     check_prose(&file.description)?;
+    if let Some(article) = &file.article {
+        check_article(article)?;
+    }
     check_display_name(&file.category)?;
     check_documentation_uri(&file.documentation_uri)?;
     if *file.schema_version.get_ref() == 0 {
@@ -63,6 +70,7 @@ pub fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType), Spanne
         id: file.id.get_ref().clone(),
         display_name: file.display_name.into_inner(),
         description: file.description.into_inner(),
+        article: file.article.map(Spanned::into_inner).unwrap_or_default(),
         category: file.category.into_inner(),
         documentation_uri: file.documentation_uri.into_inner(),
         launch_stage: file.launch_stage,
@@ -71,6 +79,7 @@ pub fn read_type(text: &str) -> Result<(Spanned<String>, ConnectionType), Spanne
         auth_methods: read_auth_methods(file.auth_methods)?,
         export_fields: read_fields(file.export_fields, Section::Export)?,
         delivered_by: file.delivered_by,
+        delivery: file.delivery,
         min_schedule_interval: Duration::from_secs(file.min_schedule_interval_seconds.into_inner()),
         max_concurrent_runs: file.max_concurrent_runs.into_inner(),
     };

@@ -5,6 +5,9 @@ use toml::Spanned;
 use crate::catalog::error::SpannedError;
 use crate::model::{is_identifier, limits};
 
+/// Bytes of an article.
+const MAX_ARTICLE_BYTES: usize = 8 * 1024;
+
 /// Checks the id of a type or auth method, or the key of a field: `[a-z]([a-z0-9_]{0,61}[a-z0-9])?`.
 pub fn check_id(id: &Spanned<String>) -> Result<(), SpannedError> {
     let text = id.get_ref();
@@ -36,6 +39,21 @@ pub fn check_prose(text: &Spanned<String>) -> Result<(), SpannedError> {
             text,
             "must not contain control characters; end the lines of a multi-line string with \\",
         ));
+    }
+    Ok(())
+}
+
+/// Checks the article of a type: Markdown of limited size.
+pub fn check_article(article: &Spanned<String>) -> Result<(), SpannedError> {
+    let text = article.get_ref();
+    if text.trim().is_empty() {
+        return Err(SpannedError::new(article, "must not be empty"));
+    }
+    if text.len() > MAX_ARTICLE_BYTES {
+        return Err(SpannedError::new(article, format!("must not be longer than {MAX_ARTICLE_BYTES} bytes")));
+    }
+    if text.contains(|found: char| found.is_control() && !matches!(found, '\n' | '\t')) {
+        return Err(SpannedError::new(article, "must not contain control characters except line breaks and tabs"));
     }
     Ok(())
 }

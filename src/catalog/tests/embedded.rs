@@ -54,6 +54,18 @@ fn every_field_describes_its_meaning_and_its_default() {
 }
 
 #[test]
+fn every_article_has_the_same_five_parts() {
+    let parts = ["## What it is for", "## Before you begin", "## Set up", "## What arrives", "## Known limits"];
+    for connection_type in catalog().iter() {
+        let headings: Vec<&str> = connection_type.article.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(headings, parts, "{}", connection_type.id);
+        for part in connection_type.article.split("\n## ") {
+            assert!(part.lines().skip(1).any(|line| line.len() > 20), "{}: {part}", connection_type.id);
+        }
+    }
+}
+
+#[test]
 fn only_local_directory_takes_no_credential_and_only_two_types_need_an_external_runner() {
     for connection_type in catalog().iter() {
         let external = ["kafka", "dynamics_365_marketing"].contains(&connection_type.id.as_str());

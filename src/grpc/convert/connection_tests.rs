@@ -1,12 +1,12 @@
 //! Requests for tests of connections, and their checks as messages.
 
+use super::checks;
 use super::connections::{connection_name, credential_input};
-use super::runs::failure_to_proto;
 use super::validator::RequestValidator;
 use super::values::properties;
 use crate::app::connections::TestConnection;
 use crate::grpc::proto as pb;
-use crate::model::{Check, CheckOutcome, CheckStep};
+use crate::model::Check;
 
 /// Converts a request of TestConnection.
 pub fn test_connection(
@@ -37,32 +37,8 @@ pub fn test_connection(
     }
 }
 
-/// The checks of a test.
+/// The response of a test.
 pub fn checks_to_proto(checks: Vec<Check>) -> pb::TestConnectionResponse {
-    let passed = checks.iter().all(|check| !matches!(check.outcome, CheckOutcome::Failed { .. }));
-    pb::TestConnectionResponse { passed, checks: checks.into_iter().map(check_to_proto).collect() }
-}
-
-fn check_to_proto(check: Check) -> pb::ConnectionCheck {
-    use pb::connection_check::{Outcome, Step};
-    let step = match check.step {
-        CheckStep::Resolve => Step::Resolve,
-        CheckStep::Connect => Step::Connect,
-        CheckStep::Tls => Step::Tls,
-        CheckStep::Authenticate => Step::Authenticate,
-        CheckStep::Write => Step::Write,
-    };
-    let (outcome, error, found_host_key) = match check.outcome {
-        CheckOutcome::Passed => (Outcome::Passed, None, None),
-        CheckOutcome::Skipped => (Outcome::Skipped, None, None),
-        CheckOutcome::Failed { code, found_host_key } => {
-            (Outcome::Failed, Some(failure_to_proto(code)), found_host_key)
-        }
-    };
-    pb::ConnectionCheck {
-        step: step.into(),
-        outcome: outcome.into(),
-        error,
-        found_host_key: found_host_key.unwrap_or_default(),
-    }
+    let passed = checks::passed(&checks);
+    pb::TestConnectionResponse { passed, checks: checks.into_iter().map(checks::check_to_proto).collect() }
 }

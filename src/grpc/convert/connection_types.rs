@@ -2,7 +2,7 @@
 
 use super::validator::RequestValidator;
 use super::values::{duration_to_proto, json_to_proto};
-use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, FieldSpec, LaunchStage, ValueType};
+use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, FieldSpec, LaunchStage, ValueType};
 use crate::grpc::proto as pb;
 use crate::model::token::{self, TokenKind};
 use crate::model::{ConnectionTypeId, Error, Invalid};
@@ -62,6 +62,21 @@ pub fn to_proto(found: &ConnectionType) -> pb::ConnectionType {
         delivered_by: delivered_by.into(),
         min_schedule_interval: Some(duration_to_proto(found.min_schedule_interval)),
         max_concurrent_runs: i32::try_from(found.max_concurrent_runs).unwrap_or(i32::MAX),
+        article: found.article.clone(),
+        capabilities: Some(capabilities(found)),
+    }
+}
+
+fn capabilities(found: &ConnectionType) -> pb::connection_type::Capabilities {
+    let format = found.export_fields.iter().find(|field| field.key == "file_format");
+    let delivery = match found.delivery {
+        DeliveryGuarantee::Atomic => pb::connection_type::Delivery::Atomic,
+        DeliveryGuarantee::AtLeastOnce => pb::connection_type::Delivery::AtLeastOnce,
+    };
+    pb::connection_type::Capabilities {
+        file_formats: format.map(|field| field.allowed_values.clone()).unwrap_or_default(),
+        delivery: delivery.into(),
+        test: found.delivered_by == DeliveredBy::BuiltIn,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::checks::last_test_to_proto;
 use super::field_mask::UpdateMask;
 use super::lists::{List, Paging, RESOURCE_KEYS, USABLE_KEYS};
 use super::validator::RequestValidator;
@@ -179,7 +180,13 @@ pub fn rotate_connection_credential(
         validator.add("credential", "is required");
     }
     let credential = request.credential.and_then(|input| credential_input(validator, input));
-    Some(RotateConnectionCredential { id: id?, etag: request.etag, credential: credential?, test: request.test })
+    Some(RotateConnectionCredential {
+        id: id?,
+        etag: request.etag,
+        credential: credential?,
+        test: request.test,
+        last_test: None,
+    })
 }
 
 /// Converts a request of RevokeConnectionCredential.
@@ -290,6 +297,7 @@ pub fn to_proto(connection: Connection, validate_only: bool) -> pb::Connection {
         updater: connection.updater,
         update_time: kept(connection.update_time),
         etag: if validate_only { String::new() } else { etag },
+        last_test: connection.last_test.map(last_test_to_proto),
     }
 }
 

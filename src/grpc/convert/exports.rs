@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::field_mask::UpdateMask;
 use super::lists::{List, Paging, RESOURCE_KEYS};
 use super::payload::{payload, payload_to_proto};
+use super::runs::{failure_to_proto, state_to_proto as run_state_to_proto};
 use super::schedule::{schedule, schedule_to_proto};
 use super::validator::RequestValidator;
 use super::values::{object_to_proto, settings, time_to_proto};
@@ -19,7 +20,7 @@ use crate::app::exports::{
 use crate::grpc::proto as pb;
 use crate::model::{
     Attachment, AttachmentState, Availability, CallerAccess, Detachment, Export, ExportFilter, ExportName, ExportState,
-    ResourceId, limits, validate,
+    LastRun, ResourceId, RunName, RunState, limits, validate,
 };
 
 /// The fields of an export that UpdateExport changes.
@@ -283,6 +284,7 @@ pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
             time: kept(pause.time),
             failures: i32::try_from(pause.failures).unwrap_or(i32::MAX),
         }),
+        last_run: export.last_run.map(|run| last_run_to_proto(&export.name, run)),
         caller_access: match export.caller_access {
             CallerAccess::View => pb::export::CallerAccess::View,
             CallerAccess::Manage => pb::export::CallerAccess::Manage,
@@ -296,6 +298,17 @@ pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
         labels: export.labels,
         creator: export.creator,
         updater: export.updater,
+    }
+}
+
+fn last_run_to_proto(export: &ExportName, run: LastRun) -> pb::export::LastRun {
+    let name = RunName { organization: export.organization.clone(), export: Some(export.id.clone()), uid: run.uid };
+    pb::export::LastRun {
+        name: name.to_string(),
+        state: run_state_to_proto(run.state).into(),
+        create_time: Some(time_to_proto(run.create_time)),
+        end_time: run.end_time.map(time_to_proto),
+        error: run.failure.filter(|_| run.state == RunState::Failed).map(failure_to_proto),
     }
 }
 

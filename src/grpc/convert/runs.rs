@@ -117,7 +117,8 @@ fn state_of(state: pb::export_run::State) -> Option<RunState> {
     }
 }
 
-fn state_to_proto(state: RunState) -> pb::export_run::State {
+/// The state of a run.
+pub fn state_to_proto(state: RunState) -> pb::export_run::State {
     use pb::export_run::State;
     match state {
         RunState::Queued => State::Queued,

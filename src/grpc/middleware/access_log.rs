@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::app::{App, DeniedAttempt};
 use crate::grpc::methods::Route;
 use crate::grpc::status;
-use crate::model::Caller;
+use crate::model::{Caller, TraceParent};
 
 /// The header with the id of the call. A caller may send one; the response has the same, or a new one.
 const REQUEST_ID: &str = "x-request-id";
@@ -30,7 +30,7 @@ pub struct CallInfo {
     /// `x-request-id`
     pub call_id: String,
     /// The W3C trace id.
-    pub trace_id: Option<String>,
+    pub trace_parent: Option<TraceParent>,
     /// When the call arrived.
     pub started: Instant,
     /// Set once the caller is authenticated.
@@ -81,8 +81,9 @@ fn log_at_end(body: Body, mut record: CallRecord) -> Body {
 
 impl CallRecord {
     fn new(path: &str, route: Route, headers: &HeaderMap) -> Self {
-        let (call_id, trace_id) = (call_id(headers), trace_id(headers));
-        let info = CallInfo { call_id, trace_id, started: Instant::now(), caller: Arc::default() };
+        let trace_parent = headers.get("traceparent").and_then(|value| TraceParent::parse(value.to_str().ok()?));
+        let info =
+            CallInfo { call_id: call_id(headers), trace_parent, started: Instant::now(), caller: Arc::default() };
         Self { info, path: path.to_owned(), route, code: Code::Cancelled }
     }
 
@@ -133,7 +134,7 @@ impl Drop for CallRecord {
             latency_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             principal = self.info.caller.get().map(|caller| digest(&caller.principal)),
             request_id = %self.info.call_id,
-            trace_id = self.info.trace_id.as_deref(),
+            trace_id = self.info.trace_parent.as_ref().map(TraceParent::trace_id),
             "call"
         );
     }
@@ -152,12 +153,4 @@ fn call_id(headers: &HeaderMap) -> String {
         !text.is_empty() && text.len() <= MAX_REQUEST_ID_CHARS && text.bytes().all(is_valid)
     };
     given.filter(is_valid).map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
-}
-
-/// The trace id of a W3C `traceparent`.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let parent = headers.get("traceparent")?.to_str().ok()?;
-    let trace_id = parent.split('-').nth(1)?;
-    let hexadecimal = trace_id.len() == 32 && trace_id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hexadecimal.then(|| trace_id.to_owned())
 }

@@ -41,21 +41,7 @@ pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
                 .resource(kind_name(ResourceKind::Connection), &connection)
         }
         Precondition::CredentialReentryRequired { changed_binding_fields } => {
-            let fields = truncate(&changed_binding_fields.join(","), MAX_MESSAGE_CHARS);
-            let message = format!("the binding fields {fields} change; set `credential` in the same request");
-            let mut builder =
-                new(ErrorReason::CredentialReentryRequired, message).with("changed_binding_fields", &fields);
-            let violation = |field: &String| {
-                PreconditionViolation::new(
-                    "CREDENTIAL_REENTRY_REQUIRED",
-                    field,
-                    "is a binding field; set `credential` in the same request",
-                )
-            };
-            builder.details.set_precondition_failure(
-                changed_binding_fields.iter().take(MAX_NAMED_FIELDS).map(violation).collect::<Vec<_>>(),
-            );
-            builder
+            credential_reentry_required(&changed_binding_fields)
         }
         Precondition::ConnectionTypeMismatch { export, export_type, connection_type, violations } => {
             let message = format!(
@@ -74,10 +60,37 @@ pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
             let message = format!("the new credential was not stored, because checks failed: {failed_checks}");
             new(ErrorReason::CredentialTestFailed, message).with("failed_checks", &failed_checks)
         }
+        Precondition::FileNameInUse { export, other } => {
+            let message = format!(
+                "{export} would write files of the same names as {other} on this connection; add {{export}} or {{run}} to \
+                 `file_name_template`, or choose another `folder`"
+            );
+            new(ErrorReason::FileNameInUse, message)
+                .with("export", &other)
+                .resource(kind_name(ResourceKind::Export), &export)
+        }
         Precondition::PreviewFailed { code } => {
             new(ErrorReason::PreviewFailed, code.advice().to_owned()).with("code", &code.as_str())
         }
     }
+}
+
+fn credential_reentry_required(changed_binding_fields: &[String]) -> StatusBuilder {
+    let fields = truncate(&changed_binding_fields.join(","), MAX_MESSAGE_CHARS);
+    let message = format!("the binding fields {fields} change; set `credential` in the same request");
+    let mut builder = StatusBuilder::new(Code::FailedPrecondition, ErrorReason::CredentialReentryRequired, message)
+        .with("changed_binding_fields", &fields);
+    let violation = |field: &String| {
+        PreconditionViolation::new(
+            "CREDENTIAL_REENTRY_REQUIRED",
+            field,
+            "is a binding field; set `credential` in the same request",
+        )
+    };
+    builder.details.set_precondition_failure(
+        changed_binding_fields.iter().take(MAX_NAMED_FIELDS).map(violation).collect::<Vec<_>>(),
+    );
+    builder
 }
 
 fn cannot_run(cause: CannotRun) -> StatusBuilder {

@@ -39,6 +39,9 @@ pub struct Model {
     pub updater: String,
     pub update_time: DateTimeUtc,
     pub revision: i64,
+    /// Result of the last test of the current properties and credential.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub last_test: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -45,6 +45,8 @@ pub struct Model {
     pub consecutive_failures: i32,
     /// Since when the schedule is paused because of failed runs.
     pub schedule_pause_time: Option<DateTimeUtc>,
+    /// The path of its file in all runs, with the same text for each date and time; unique on its connection.
+    pub file_name: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

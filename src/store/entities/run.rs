@@ -45,6 +45,8 @@ pub struct Model {
     pub failure_detail: Option<String>,
     /// What the attempts of the run share, such as the ids of uploads.
     pub delivery_state: Option<String>,
+    /// W3C trace context of the call that started it.
+    pub trace_parent: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,6 +10,7 @@ mod m20261124_000004_audit_events;
 mod m20261124_000005_sealed_secrets;
 mod m20261126_000006_denied_events_by_time;
 mod m20261126_000007_runs;
+mod m20261126_000008_delivery_details;
 
 use column::text;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_sealed_secrets::Migration),
             Box::new(m20261126_000006_denied_events_by_time::Migration),
             Box::new(m20261126_000007_runs::Migration),
+            Box::new(m20261126_000008_delivery_details::Migration),
         ]
     }
 }

@@ -7,10 +7,13 @@ pub mod leases;
 pub mod remains;
 mod rows;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, SimpleExpr};
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, JoinType, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, RelationTrait as _, Select, TryInsertResult,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _, JoinType,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationTrait as _, Select, TryInsertResult,
 };
 use uuid::Uuid;
 
@@ -19,8 +22,8 @@ use super::entities::{export, run};
 use super::query::lookup;
 use super::query::paging::{self, Keys};
 use crate::model::page::{Page, PageRequest};
-use crate::model::{ExportUid, Result, Run, RunFilter, RunState};
-use rows::{Row, code, row_of};
+use crate::model::{Export, ExportUid, LastRun, Result, Run, RunFilter, RunState};
+use rows::{Row, code, decode, row_of};
 
 const KEYS: Keys<run::Entity> =
     Keys { uid: run::Column::Uid, display_name: run::Column::Uid, update_time: run::Column::Uid };
@@ -44,6 +47,61 @@ pub async fn get(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Uuid) -> Res
 pub async fn get_many(db: &impl ConnectionTrait, scope: &Scope<'_>, uids: &[Uuid]) -> Result<Vec<Run>> {
     let query = select(scope).filter(run::Column::Uid.is_in(uids.iter().copied()));
     query.into_model::<Row>().all(db).await?.into_iter().map(|row| row.into_model(scope)).collect()
+}
+
+/// Adds the newest run of each export.
+pub async fn add_newest(db: &impl ConnectionTrait, scope: &Scope<'_>, exports: &mut [Export]) -> Result<()> {
+    let uids: Vec<_> = exports.iter().map(|export| export.uid).collect();
+    let mut runs = newest(db, scope, &uids).await?;
+    for export in exports {
+        export.last_run = runs.remove(&export.uid);
+    }
+    Ok(())
+}
+
+/// The newest run of each of these exports that has one.
+async fn newest(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    exports: &[ExportUid],
+) -> Result<HashMap<ExportUid, LastRun>> {
+    use run::Column::{CreateTime, EndTime, ExportUid as OfExport, FailureCode, Organization, State, Uid};
+    let newest_of_export = Query::select()
+        .column((run::Entity, Uid))
+        .from(run::Entity)
+        .and_where(Expr::col((run::Entity, Organization)).eq(scope.organization.as_str()))
+        .and_where(Expr::col((run::Entity, OfExport)).equals((export::Entity, export::Column::Uid)))
+        .order_by((run::Entity, Uid), Order::Desc)
+        .limit(1)
+        .take();
+    let newest = Query::select()
+        .expr(SimpleExpr::SubQuery(None, Box::new(newest_of_export.into())))
+        .from(export::Entity)
+        .and_where(Expr::col((export::Entity, export::Column::Organization)).eq(scope.organization.as_str()))
+        .and_where(Expr::col((export::Entity, export::Column::Uid)).is_in(exports.iter().map(|export| export.0)))
+        .take();
+    let query = run::Entity::find()
+        .select_only()
+        .columns([OfExport, Uid, State, CreateTime, EndTime, FailureCode])
+        .filter(Organization.eq(scope.organization.as_str()))
+        .filter(Uid.in_subquery(newest));
+    let rows: Vec<NewestRow> = query.into_model().all(db).await?;
+    let last_run = |row: NewestRow| {
+        let NewestRow { uid, create_time, end_time, .. } = row;
+        let failure = row.failure_code.map(decode).transpose()?;
+        Ok((ExportUid(row.export_uid), LastRun { uid, state: decode(row.state)?, create_time, end_time, failure }))
+    };
+    rows.into_iter().map(last_run).collect()
+}
+
+#[derive(FromQueryResult)]
+struct NewestRow {
+    export_uid: Uuid,
+    uid: Uuid,
+    state: String,
+    create_time: DateTime<Utc>,
+    end_time: Option<DateTime<Utc>>,
+    failure_code: Option<String>,
 }
 
 /// The unfinished runs of an export, the oldest first; at most two.

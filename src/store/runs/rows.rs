@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::model::{
     ConnectionName, ConnectionTypeId, ConnectionUid, Error, ExportUid, ResourceId, Result, Run, RunFailure, RunName,
-    RunStats,
+    RunStats, TraceParent,
 };
 use crate::store::Scope;
 use crate::store::entities::run;
@@ -68,6 +68,7 @@ impl Row {
                 rows_estimated: row.rows_estimated.map(unsigned),
             },
             failure,
+            trace_parent: row.trace_parent.as_deref().and_then(TraceParent::parse),
         })
     }
 }
@@ -107,6 +108,7 @@ pub(super) fn row_of(run: &Run) -> Result<run::Model> {
         failure_code: run.failure.as_ref().map(|failure| code(&failure.code)).transpose()?,
         failure_detail: run.failure.as_ref().map(|failure| failure.detail.clone()),
         delivery_state: None,
+        trace_parent: run.trace_parent.as_ref().map(|parent| parent.as_str().to_owned()),
     })
 }
 

@@ -8,4 +8,5 @@ mod list;
 mod share;
 mod stream;
 mod suspend;
+mod test;
 mod update;

@@ -6,6 +6,7 @@ mod datasets;
 mod delete;
 mod detach;
 mod duplicate;
+mod file_names;
 mod largest_batch;
 mod list;
 mod schedules;

@@ -42,6 +42,8 @@ async fn a_run_is_queued_listed_and_cancelled() {
         assert_eq!((run.connection.as_str(), run.principal.as_str()), (connection.name.as_str(), "root"));
         assert!(run.name.starts_with(&format!("{}/runs/", export.name)), "{}", run.name);
         assert_eq!(admin.read_run(&run.name).await, run);
+        let last_run = admin.read_export(&export.name).await.last_run.expect("a run");
+        assert_eq!((last_run.state(), last_run.name), (State::Queued, run.name.clone()));
 
         let refused = admin.run(&export.name).await.expect_err("one unfinished run at a time");
         assert_eq!((refused.code(), refused.reason().as_str()), (Code::FailedPrecondition, "RUN_IN_PROGRESS"));
@@ -53,6 +55,12 @@ async fn a_run_is_queued_listed_and_cancelled() {
         assert_eq!(admin.cancel(&run.name).await.expect("nothing to do"), cancelled);
         let second = admin.run(&export.name).await.expect("the first has ended");
         assert_eq!(admin.runs(&export.name).await, [second.clone(), cancelled.clone()]);
+        let unused = admin.export(&connection.name, "Never run").await;
+        let listed =
+            admin.exports.list_exports(pb::ListExportsRequest { parent: parent(), ..Default::default() }).await;
+        let last_runs = listed.expect("listed").into_inner().exports.into_iter().map(|export| export.last_run);
+        let names: Vec<_> = last_runs.map(|run| run.map(|run| (run.name, run.create_time))).collect();
+        assert_eq!(names, [Some((second.name.clone(), second.create_time)), None], "of {} none", unused.name);
         assert_eq!(admin.runs(&format!("{}/exports/-", parent())).await, [second, cancelled]);
         server.check_rows().await;
     })
