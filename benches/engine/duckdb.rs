@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::export::{FIELDS, Times};
+use crate::servers::tool;
 
 const SCRIPT: &str = r#"
 import duckdb, resource, sys, time
@@ -74,11 +75,7 @@ impl Drop for Session {
     }
 }
 
-fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("BENCH_PYTHON") {
-        return python.into();
-    }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
-    cache.unwrap_or_else(home).join("outflow/tools/venv/bin/python")
+/// The Python that has DuckDB and boto3.
+pub fn python() -> PathBuf {
+    std::env::var_os("BENCH_PYTHON").map_or_else(|| tool("venv/bin/python"), PathBuf::from)
 }

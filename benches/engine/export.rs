@@ -9,12 +9,16 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use outflow::delivery::datasets::{PinnedTable, SourceFile, TableContent};
 use outflow::delivery::engine::{EncodingSettings, Engine, Job, PreviewLimit, Progress};
-use outflow::delivery::layout::Layout;
+use outflow::delivery::layout::{DEFAULT_TEMPLATE, Layout};
 use outflow::delivery::{Output, OutputFormat};
 use outflow::model::{
     DatasetField, ExportName, FieldType, OrganizationId, PayloadField, PayloadTable, ResourceId, Transform,
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Memory of the engine in bytes, as by default.
+pub const MEMORY: usize = 256 << 20;
 
 /// The fields that are exported, and whether they are hashed.
 pub const FIELDS: [(&str, FieldType, bool); 8] = [
@@ -55,11 +59,9 @@ pub fn preview(source: &Path, settings: &str) -> Duration {
 }
 
 fn export(source: &Path, settings: &str, limit: Option<PreviewLimit>, threads: usize, mut write: impl FnMut(&[u8])) {
-    let settings = serde_json::from_str(settings).expect("an object");
-    let settings = EncodingSettings::new(OutputFormat::Files, &settings).expect("valid settings");
-    let job = Job::plan(vec![(payload(), pinned(source))], settings, layout(), limit).expect("a job");
+    let job = job(source, settings, limit, Uuid::nil());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let engine = Engine::new(threads, 256 << 20);
+    let engine = Engine::new(threads, MEMORY);
     let mut outputs =
         runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), CancellationToken::new()) });
     while let Some(output) = outputs.blocking_recv() {
@@ -67,6 +69,13 @@ fn export(source: &Path, settings: &str, limit: Option<PreviewLimit>, threads: u
             write(&chunk.bytes);
         }
     }
+}
+
+/// The job of a run.
+pub fn job(source: &Path, settings: &str, limit: Option<PreviewLimit>, run: Uuid) -> Job {
+    let settings = serde_json::from_str(settings).expect("an object");
+    let settings = EncodingSettings::new(OutputFormat::Files, &settings).expect("valid settings");
+    Job::plan(vec![(payload(), pinned(source))], settings, layout(run), limit).expect("a job")
 }
 
 /// What the threads of this process have used so far, in steps of 10 ms.
@@ -103,11 +112,10 @@ fn pinned(source: &Path) -> PinnedTable {
     }
 }
 
-fn layout() -> Layout {
+fn layout(run: Uuid) -> Layout {
     let organization = OrganizationId::parse("acme").expect("an id");
     let id = ResourceId::parse("bench").expect("an id");
-    let run = uuid::Uuid::nil();
-    Layout::new(ExportName { organization, id }, run, DateTime::UNIX_EPOCH, "").expect("a template")
+    Layout::new(ExportName { organization, id }, run, DateTime::UNIX_EPOCH, DEFAULT_TEMPLATE).expect("a template")
 }
 
 /// Peak of the resident memory of this process.

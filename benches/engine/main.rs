@@ -1,8 +1,11 @@
 //! Compares the engine with the COPY of DuckDB: the same query over the same Parquet file, to a file on the local disk, on
 //! as many threads, in turn, in one run.
 //!
+//! Then compares exports to servers on this machine, SFTP and S3, with what `sftp` and boto3 take to copy the finished file.
+//!
 //! `cargo bench --bench engine` prints rows per second, the median of all rounds and of their ratios, and the peak memory of
-//! each. DuckDB runs in Python; `tests/install.sh` installs it, and `BENCH_PYTHON` names another Python with it.
+//! each. DuckDB and boto3 run in Python; `tests/install.sh` installs DuckDB, the SSH server and the S3 server, and
+//! `BENCH_PYTHON` names another Python that has both. Append `-- CSV SFTP` to run only the named comparisons.
 //! `BENCH_ROUNDS` is 5, `BENCH_ROWS` 5,000,000 and `BENCH_THREADS` the number of cores unless set.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output of a benchmark")]
@@ -10,11 +13,18 @@
 
 mod duckdb;
 mod export;
+mod servers;
 mod table;
+mod transfer;
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+use outflow::delivery::destinations::Destination;
+
+use servers::Server;
+use transfer::Client;
 
 /// A format to compare: its name, the settings of the engine, and the options of COPY.
 struct Contest {
@@ -63,6 +73,22 @@ fn main() {
     for contest in CONTESTS.iter().filter(|contest| named.is_empty() || named.iter().any(|name| contest.name == name)) {
         compare(contest, &mut duckdb, &source, directory.path(), (rounds, rows, threads));
     }
+    let is_named = |name: &str| named.is_empty() || named.iter().any(|wanted| wanted == name);
+    let finished = directory.path().join("finished.csv");
+    if is_named("SFTP") || is_named("S3") {
+        export::run(&source, transfer::SETTINGS, &finished, threads);
+    }
+    if is_named("SFTP") {
+        let server = Server::openssh();
+        let destination = server.sftp();
+        transfer("SFTP", (&server, destination.as_ref(), Client::Sftp), &source, &finished, (rounds, rows, threads));
+    }
+    if is_named("S3") {
+        let server = Server::versitygw();
+        let client = Client::boto3(&server, &finished);
+        let destination = server.s3();
+        transfer("S3", (&server, destination.as_ref(), client), &source, &finished, (rounds, rows, threads));
+    }
     let previews = (0..9).map(|_| export::preview(&source, CONTESTS[0].settings).as_secs_f64() * 1_000.0);
     println!("preview: {:.1} ms", median(previews.collect()));
     println!("peak memory: engine {} MiB, DuckDB {} MiB", export::peak_mib(), duckdb.peak_mib());
@@ -93,6 +119,28 @@ fn compare(
         "{:16} engine {ours:>10.0} rows/s, DuckDB {theirs:>10.0} rows/s, ratio {ratio:.2}; of CPU time {cpu_ratio:.2}",
         contest.name
     );
+}
+
+fn transfer(
+    name: &str,
+    (server, destination, mut client): (&Server, &dyn Destination, Client),
+    source: &Path,
+    finished: &Path,
+    (rounds, rows, threads): (usize, usize, usize),
+) {
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    // One round more, to warm up.
+    for round in 0..=rounds {
+        let export = transfer::export(source, destination, threads);
+        let copy = client.copy(server, finished);
+        if round > 0 {
+            ours.push(per_second(rows, export));
+            theirs.push(per_second(rows, copy));
+            ratios.push(copy.as_secs_f64() / export.as_secs_f64());
+        }
+    }
+    let (ours, theirs, ratio) = (median(ours), median(theirs), median(ratios));
+    println!("{name:16} export {ours:>10.0} rows/s, copy of the file {theirs:>10.0} rows/s, ratio {ratio:.2}");
 }
 
 #[expect(clippy::cast_precision_loss, reason = "fewer rows than 2^53")]

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::cannot_run::CannotRun;
 use super::{FailureCode, Role};
 
 /// A result with the shared error type.
@@ -169,36 +170,6 @@ pub enum Precondition {
     },
 }
 
-/// Why an export cannot run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CannotRun {
-    /// The export is detached.
-    ExportInactive {
-        /// Resource name of the export.
-        export: String,
-    },
-    /// The connection of the export is suspended.
-    ConnectionSuspended {
-        /// Resource name of the export.
-        export: String,
-    },
-    /// The connection of the export has no valid credential, or its type is unknown.
-    CredentialRequired {
-        /// Resource name of the export.
-        export: String,
-    },
-    /// No runner executes runs of the connection type.
-    NoRunner {
-        /// Resource name of the type.
-        connection_type: String,
-    },
-    /// A run of the export is unfinished.
-    RunInProgress {
-        /// Resource name of the run.
-        run: String,
-    },
-}
-
 /// The call conflicted with another one; the caller may read the resource again and retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Abort {
@@ -359,20 +330,6 @@ impl fmt::Display for Precondition {
             }
             Self::FileNameInUse { export, other } => write!(formatter, "{export} would write files of {other}"),
             Self::PreviewFailed { code } => write!(formatter, "a run would fail: {}", code.as_str()),
-        }
-    }
-}
-
-impl fmt::Display for CannotRun {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ExportInactive { export } => write!(formatter, "{export} is detached"),
-            Self::ConnectionSuspended { export } => write!(formatter, "the connection of {export} is suspended"),
-            Self::CredentialRequired { export } => {
-                write!(formatter, "the connection of {export} has no valid credential")
-            }
-            Self::NoRunner { connection_type } => write!(formatter, "no runner for {connection_type}"),
-            Self::RunInProgress { run } => write!(formatter, "{run} is unfinished"),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod audit;
 mod caller;
+mod cannot_run;
 mod clock;
 mod connection;
 mod context;
@@ -27,6 +28,7 @@ pub mod token;
 pub mod validate;
 
 pub use caller::{Caller, Role};
+pub use cannot_run::CannotRun;
 pub use clock::Clock;
 pub use connection::{
     Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, LastTest, Member, Sharing,
@@ -36,8 +38,8 @@ pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX, TraceParent};
 pub use cursor::Cursor;
 pub use dataset::{Dataset, DatasetField, DatasetName, FieldType, is_dataset_name};
 pub use error::{
-    Abort, Blocker, CannotRun, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result,
-    Unavailable, Violations,
+    Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result, Unavailable,
+    Violations,
 };
 pub use export::{
     Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, LastRun, ReleaseCause,

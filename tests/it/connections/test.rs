@@ -55,8 +55,8 @@ async fn a_connection_keeps_its_last_test_until_its_properties_or_credential_cha
         assert!(last_test.time.is_some());
         assert_eq!((&stored.etag, stored.update_time), (&connection.etag, connection.update_time), "not a change");
 
-        // The directory cannot be written any more: it is a file.
-        std::fs::remove_dir_all(root.join("acme")).expect("removed");
+        // There is a file where the directory of the organization should be.
+        let _ = std::fs::remove_dir_all(root.join("acme"));
         std::fs::write(root.join("acme"), "").expect("written");
         let tested =
             admin.test(Target::Name(connection.name.clone()), None).await.expect("a failed check is an answer");

@@ -118,10 +118,11 @@ impl Database {
     }
 
     /// Runs a query that returns one number.
-    pub async fn fetch_count(&self, query: &'static str) -> i64 {
+    pub async fn fetch_count(&self, query: &str) -> i64 {
+        let sql = AssertSqlSafe(query.to_owned());
         let count = match self {
-            Self::Sqlite(pool) => sqlx::query_scalar(query).fetch_one(pool).await,
-            Self::Postgres(pool) => sqlx::query_scalar(query).fetch_one(pool).await,
+            Self::Sqlite(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
+            Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
         };
         count.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
