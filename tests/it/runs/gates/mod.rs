@@ -1,9 +1,16 @@
 //! Runs while replicas are killed, stopped and drained, while calls take exports away, and while clocks jump: many rounds
 //! each.
 
+mod clock;
+mod detach;
+mod drain;
 mod fence;
+mod idle;
+mod limits;
 mod log;
 mod once;
+mod overlap;
+mod sftp;
 
 use std::time::Duration;
 
