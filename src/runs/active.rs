@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -46,6 +47,8 @@ struct Entry {
     organization: OrganizationId,
     attempt: u32,
     counts: Arc<Counts>,
+    /// When its lease was renewed last.
+    renewed: Arc<Mutex<Instant>>,
     interruption: Option<Interruption>,
     token: CancellationToken,
 }
@@ -67,23 +70,31 @@ pub struct ActiveRun {
     uid: Uuid,
     /// The counts.
     pub counts: Arc<Counts>,
+    renewed: Arc<Mutex<Instant>>,
     token: CancellationToken,
 }
 
 impl ActiveRuns {
-    /// Adds a run. After [`Self::stop`] it is interrupted at once.
-    pub fn add(&self, organization: OrganizationId, uid: Uuid, attempt: u32) -> ActiveRun {
+    /// Adds a run that was leased after the instant `leased`. After [`Self::stop`] it is interrupted at once.
+    pub fn add(&self, organization: OrganizationId, uid: Uuid, attempt: u32, leased: Instant) -> ActiveRun {
         let (counts, token) = (Arc::new(Counts::default()), CancellationToken::new());
+        let renewed = Arc::new(Mutex::new(leased));
         counts.rows_estimated.store(u64::MAX, Ordering::Relaxed);
-        let mut entry =
-            Entry { organization, attempt, counts: Arc::clone(&counts), interruption: None, token: token.clone() };
+        let mut entry = Entry {
+            organization,
+            attempt,
+            counts: Arc::clone(&counts),
+            renewed: Arc::clone(&renewed),
+            interruption: None,
+            token: token.clone(),
+        };
         let mut runs = self.0.runs.lock();
         if runs.stopping {
             entry.interrupt(Interruption::Stopping);
         }
         runs.entries.insert(uid, entry);
         drop(runs);
-        ActiveRun { runs: self.clone(), uid, counts, token }
+        ActiveRun { runs: self.clone(), uid, counts, renewed, token }
     }
 
     /// How many runs are active.
@@ -106,6 +117,13 @@ impl ActiveRuns {
             stats: entry.counts.stats(),
         };
         runs.entries.iter().map(renewal).collect()
+    }
+
+    /// Notes that the lease of a run was renewed after the instant `begun`.
+    pub fn renewed(&self, uid: Uuid, begun: Instant) {
+        if let Some(entry) = self.0.runs.lock().entries.get(&uid) {
+            *entry.renewed.lock() = begun;
+        }
     }
 
     /// Interrupts a run. The first reason counts.
@@ -174,6 +192,17 @@ impl ActiveRun {
         self.token.cancelled().await;
         let runs = self.runs.0.runs.lock();
         runs.entries.get(&self.uid).and_then(|entry| entry.interruption).unwrap_or(Interruption::LeaseLost)
+    }
+
+    /// Notes that the lease was renewed after the instant `begun`.
+    pub fn renewed(&self, begun: Instant) {
+        *self.renewed.lock() = begun;
+    }
+
+    /// Whether a lease of this duration is still valid. The database renewed it after the noted instant, so another replica
+    /// cannot have taken the run before.
+    pub fn is_leased(&self, lease: Duration) -> bool {
+        self.renewed.lock().elapsed() < lease
     }
 
     /// Cancelled when the run is interrupted.

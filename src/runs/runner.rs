@@ -82,16 +82,18 @@ impl Runner {
         }
         let (runner, terms) = (self.clone(), Arc::clone(terms));
         let leasing = self.0.tasks.spawn(async move {
+            let begun = Instant::now();
             let Some(leased) = leased::lease(&runner.0.store, organization, &terms).await? else { return Ok(false) };
-            runner.start(leased);
+            runner.start(leased, begun);
             Ok(true)
         });
         leasing.await.map_err(Error::internal)?
     }
 
-    /// Starts the delivery of a leased run.
-    fn start(&self, leased: LeasedRun) {
-        let active = self.0.active.add(leased.run.name.organization.clone(), leased.run.name.uid, leased.run.attempt);
+    /// Starts the delivery of a run that was leased after the instant `begun`.
+    fn start(&self, leased: LeasedRun, begun: Instant) {
+        let (name, attempt) = (&leased.run.name, leased.run.attempt);
+        let active = self.0.active.add(name.organization.clone(), name.uid, attempt, begun);
         let span = tracing::info_span!(target: "otel", parent: None, "run", otel.name = "run", run = %leased.run.name);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move { Box::pin(inner.deliver(leased, active)).await }.instrument(span));
