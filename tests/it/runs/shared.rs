@@ -8,6 +8,7 @@ use outflow::delivery::datasets::write_sample;
 use outflow::delivery::{FileSummary, Manifest};
 use outflow::grpc::proto as pb;
 use pb::payload_field::Transform;
+use prost_types::value::Kind;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{Backend, Client, Process, TestServer, new_database, object, outflow, parent, text};
@@ -117,20 +118,33 @@ pub fn files_below(root: &Path) -> Vec<String> {
     found
 }
 
-/// The single files that were delivered below a folder, each as its path, its manifest and its text. Panics if a file
-/// differs from its manifest, or if there is anything else.
-pub fn results_below(root: &Path) -> Vec<(String, Manifest, String)> {
+/// A result that was delivered.
+pub struct Delivered {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The texts of its files, one after another.
+    pub text: String,
+}
+
+/// The results below a folder. Panics if a file differs from its manifest, or if there is anything else.
+pub fn results_below(root: &Path) -> Vec<Delivered> {
     let mut others: BTreeSet<_> = files_below(root).into_iter().collect();
-    let manifests: Vec<_> = others.iter().filter(|path| path.ends_with(".manifest.json")).cloned().collect();
+    let is_manifest = |path: &&String| path.ends_with(".manifest.json") || path.ends_with("/_SUCCESS.json");
+    let manifests: Vec<_> = others.iter().filter(is_manifest).cloned().collect();
     let mut results = Vec::new();
     for path in manifests {
         let manifest = read_manifest(&root.join(&path));
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let [file] = manifest.files.as_slice() else { panic!("{path}: {manifest:?}") };
-        let text = read_text(&root.join(folder), file);
+        // The manifest of several files lies in the folder of the run, and that in the folder named after the export.
+        let levels = if path.ends_with("/_SUCCESS.json") { 3 } else { 1 };
+        let folder = Path::new(&path).ancestors().nth(levels).expect("a folder");
+        let mut text = String::new();
+        for file in &manifest.files {
+            let known = folder.join(&file.path);
+            assert!(others.remove(known.to_str().expect("a path")), "{} of {path} does not exist", file.path);
+            text += &read_text(&root.join(folder), file);
+        }
         others.remove(&path);
-        assert!(others.remove(path.trim_end_matches(".manifest.json")), "{path} is the manifest of another file");
-        results.push((path, manifest, text));
+        results.push(Delivered { manifest, text });
     }
     assert!(others.is_empty(), "files that no manifest describes: {others:?}");
     results
@@ -168,6 +182,14 @@ pub fn export_of(connection: &str, table: &str, fields: Vec<pb::PayloadField>, f
         destination_settings: Some(object([("folder", text(folder))])),
         ..pb::Export::default()
     }
+}
+
+/// The same export with a new file after that many rows.
+pub fn in_files_of(rows: usize, mut export: pb::Export) -> pb::Export {
+    let settings = export.destination_settings.get_or_insert_default();
+    let rows = f64::from(u32::try_from(rows).expect("a number"));
+    settings.fields.insert("max_rows_per_file".to_owned(), Kind::NumberValue(rows).into());
+    export
 }
 
 impl Client {

@@ -48,7 +48,7 @@ async fn no_due_time_is_delivered_twice_when_clocks_jump() {
             replicas[replica].clock.advance(TimeDelta::minutes(jump));
         }
         schedule(&replicas).await;
-        if round % 4 == 0 {
+        if round % 2 == 0 {
             // A changed schedule is computed again from the present: due times that passed may come again.
             let mut changed = exports[export].clone();
             changed.etag = String::new();
@@ -69,10 +69,11 @@ async fn no_due_time_is_delivered_twice_when_clocks_jump() {
 
     let attempts = attempts_of_succeeded(&log.changes().await);
     let results = results_below(&shared.outbox);
-    let delivered: BTreeSet<_> = results.iter().map(|(_, manifest, _)| uid_of(&manifest.run)).collect();
+    let delivered: BTreeSet<_> = results.iter().map(|result| uid_of(&result.manifest.run)).collect();
     assert_eq!(results.len(), attempts.len(), "one result for each run");
     assert_eq!(delivered, attempts.keys().copied().collect());
-    let due_times: BTreeSet<_> = results.iter().map(|(_, manifest, _)| (&manifest.export, &manifest.time)).collect();
+    let due_times: BTreeSet<_> =
+        results.iter().map(|result| (&result.manifest.export, &result.manifest.time)).collect();
     assert_eq!(due_times.len(), results.len(), "a due time was delivered twice");
     let repeated = attempts.values().filter(|attempts| **attempts > 1).count();
     gate.report(&format!(" jumps; {} due times delivered, {repeated} of them by a second attempt", results.len()));

@@ -150,8 +150,8 @@ impl Gates {
         assert_eq!(changes.last().map(|change| change.after.as_str()), Some("SUCCEEDED"), "{changes:?}");
         let found = round.results.each_ref().map(|folder| results_below(folder));
         let (is_new, text) = match &found {
-            [old, new] if old.len() == 1 && new.is_empty() => (false, &old[0].2),
-            [old, new] if old.is_empty() && new.len() == 1 => (true, &new[0].2),
+            [old, new] if old.len() == 1 && new.is_empty() => (false, &old[0].text),
+            [old, new] if old.is_empty() && new.len() == 1 => (true, &new[0].text),
             _ => panic!("{:?}: {} and {} results", round.kind, found[0].len(), found[1].len()),
         };
         assert!(is_new || acknowledged != "QUEUED", "a run that started after the edit used the old configuration");

@@ -7,7 +7,7 @@ use rand::RngExt as _;
 
 use super::log::{RunLog, attempts_of_succeeded};
 use super::{SHORT_LEASE, create_all, due_once, make_due, uid_of, until, until_all_ended};
-use crate::runs::shared::{Shared, export_of, results_below};
+use crate::runs::shared::{Shared, export_of, in_files_of, results_below};
 use crate::support::{Backend, Clients as _, Gate};
 
 /// Replicas.
@@ -16,6 +16,8 @@ const REPLICAS: usize = 4;
 const CONNECTIONS: usize = 4;
 /// Rows of each export.
 const ROWS: usize = 20_000;
+/// Files of an export with several.
+const FILES: usize = 20;
 /// The longest time from a moment with enough ended runs to a kill.
 const MAX_DELAY_MS: u64 = 300;
 
@@ -29,7 +31,11 @@ async fn each_due_time_is_delivered_once_while_replicas_are_killed() {
     for number in 0..CONNECTIONS {
         connections.push(control.admin().await.local_directory(&format!("partner{number}")).await.name);
     }
-    let new = |number: usize| due_once(export_of(&connections[number % CONNECTIONS], "members", Vec::new(), "weekly"));
+    let new = |number: usize| {
+        let export = due_once(export_of(&connections[number % CONNECTIONS], "members", Vec::new(), "weekly"));
+        // Every third one has several files.
+        if number % 3 == 0 { in_files_of(ROWS / FILES, export) } else { export }
+    };
     assert_eq!(create_all(&control, (0..exports).map(new).collect()).await.len(), exports);
     let log = RunLog::begin(control.database().await).await;
     let mut replicas = Vec::new();
@@ -63,8 +69,8 @@ async fn each_due_time_is_delivered_once_while_replicas_are_killed() {
     assert_eq!(log.database().fetch_count(due_times).await, exports as i64);
     let results = results_below(&shared.outbox);
     assert_eq!(results.len(), exports, "one result for each run");
-    assert!(results.iter().all(|(_, manifest, _)| manifest.rows == ROWS as u64));
-    let delivered: BTreeSet<_> = results.iter().map(|(_, manifest, _)| uid_of(&manifest.run)).collect();
+    assert!(results.iter().all(|result| result.manifest.rows == ROWS as u64));
+    let delivered: BTreeSet<_> = results.iter().map(|result| uid_of(&result.manifest.run)).collect();
     assert_eq!(delivered, attempts.keys().copied().collect());
     let repeated = attempts.values().filter(|attempts| **attempts > 1).count();
     gate.report(&format!(" kills of {REPLICAS} replicas; {exports} due times, {repeated} runs repeated"));
