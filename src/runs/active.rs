@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -31,14 +32,23 @@ pub struct ActiveRuns(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    runs: Mutex<HashMap<Uuid, Entry>>,
+    runs: Mutex<Runs>,
     changed: Notify,
+}
+
+#[derive(Default)]
+struct Runs {
+    entries: HashMap<Uuid, Entry>,
+    /// Whether the server stops, so that a run that is added is interrupted at once.
+    stopping: bool,
 }
 
 struct Entry {
     organization: OrganizationId,
     attempt: u32,
     counts: Arc<Counts>,
+    /// When its lease was renewed last.
+    renewed: Arc<Mutex<Instant>>,
     interruption: Option<Interruption>,
     token: CancellationToken,
 }
@@ -60,23 +70,36 @@ pub struct ActiveRun {
     uid: Uuid,
     /// The counts.
     pub counts: Arc<Counts>,
+    renewed: Arc<Mutex<Instant>>,
     token: CancellationToken,
 }
 
 impl ActiveRuns {
-    /// Adds a run.
-    pub fn add(&self, organization: OrganizationId, uid: Uuid, attempt: u32) -> ActiveRun {
+    /// Adds a run that was leased after the instant `leased`. After [`Self::stop`] it is interrupted at once.
+    pub fn add(&self, organization: OrganizationId, uid: Uuid, attempt: u32, leased: Instant) -> ActiveRun {
         let (counts, token) = (Arc::new(Counts::default()), CancellationToken::new());
+        let renewed = Arc::new(Mutex::new(leased));
         counts.rows_estimated.store(u64::MAX, Ordering::Relaxed);
-        let entry =
-            Entry { organization, attempt, counts: Arc::clone(&counts), interruption: None, token: token.clone() };
-        self.0.runs.lock().insert(uid, entry);
-        ActiveRun { runs: self.clone(), uid, counts, token }
+        let mut entry = Entry {
+            organization,
+            attempt,
+            counts: Arc::clone(&counts),
+            renewed: Arc::clone(&renewed),
+            interruption: None,
+            token: token.clone(),
+        };
+        let mut runs = self.0.runs.lock();
+        if runs.stopping {
+            entry.interrupt(Interruption::Stopping);
+        }
+        runs.entries.insert(uid, entry);
+        drop(runs);
+        ActiveRun { runs: self.clone(), uid, counts, renewed, token }
     }
 
     /// How many runs are active.
     pub fn len(&self) -> usize {
-        self.0.runs.lock().len()
+        self.0.runs.lock().entries.len()
     }
 
     /// Whether no run is active.
@@ -93,28 +116,52 @@ impl ActiveRuns {
             attempt: entry.attempt,
             stats: entry.counts.stats(),
         };
-        runs.iter().map(renewal).collect()
+        runs.entries.iter().map(renewal).collect()
+    }
+
+    /// Notes that the lease of a run was renewed after the instant `begun`.
+    pub fn renewed(&self, uid: Uuid, begun: Instant) {
+        if let Some(entry) = self.0.runs.lock().entries.get(&uid) {
+            *entry.renewed.lock() = begun;
+        }
     }
 
     /// Interrupts a run. The first reason counts.
     pub fn interrupt(&self, uid: Uuid, reason: Interruption) {
-        if let Some(entry) = self.0.runs.lock().get_mut(&uid) {
-            entry.interruption.get_or_insert(reason);
-            entry.token.cancel();
+        if let Some(entry) = self.0.runs.lock().entries.get_mut(&uid) {
+            entry.interrupt(reason);
         }
     }
 
     /// Interrupts all runs.
     pub fn interrupt_all(&self, reason: Interruption) {
-        for entry in self.0.runs.lock().values_mut() {
-            entry.interruption.get_or_insert(reason);
-            entry.token.cancel();
+        for entry in self.0.runs.lock().entries.values_mut() {
+            entry.interrupt(reason);
         }
+    }
+
+    /// Interrupts all runs because the server stops, and those that are added later.
+    pub fn stop(&self) {
+        self.0.runs.lock().stopping = true;
+        self.interrupt_all(Interruption::Stopping);
+    }
+
+    /// Whether [`Self::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.0.runs.lock().stopping
     }
 
     /// Resolves when a run has been removed.
     pub async fn removed(&self) {
         self.0.changed.notified().await;
+    }
+}
+
+impl Entry {
+    /// Interrupts the run. The first reason counts.
+    fn interrupt(&mut self, reason: Interruption) {
+        self.interruption.get_or_insert(reason);
+        self.token.cancel();
     }
 }
 
@@ -144,7 +191,18 @@ impl ActiveRun {
     pub async fn interrupted(&self) -> Interruption {
         self.token.cancelled().await;
         let runs = self.runs.0.runs.lock();
-        runs.get(&self.uid).and_then(|entry| entry.interruption).unwrap_or(Interruption::LeaseLost)
+        runs.entries.get(&self.uid).and_then(|entry| entry.interruption).unwrap_or(Interruption::LeaseLost)
+    }
+
+    /// Notes that the lease was renewed after the instant `begun`.
+    pub fn renewed(&self, begun: Instant) {
+        *self.renewed.lock() = begun;
+    }
+
+    /// Whether a lease of this duration is still valid. The database renewed it after the noted instant, so another replica
+    /// cannot have taken the run before.
+    pub fn is_leased(&self, lease: Duration) -> bool {
+        self.renewed.lock().elapsed() < lease
     }
 
     /// Cancelled when the run is interrupted.
@@ -155,7 +213,7 @@ impl ActiveRun {
 
 impl Drop for ActiveRun {
     fn drop(&mut self) {
-        self.runs.0.runs.lock().remove(&self.uid);
+        self.runs.0.runs.lock().entries.remove(&self.uid);
         self.runs.0.changed.notify_one();
     }
 }

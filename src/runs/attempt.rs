@@ -1,8 +1,11 @@
 //! One attempt of a run: reads, encodes and writes, and makes the result visible once the lease was renewed.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -79,10 +82,28 @@ impl Attempt<'_> {
             Ok(()) => self.commit(&mut *writer, &manifest).await,
             Err(error) => Err(error),
         };
-        if result.is_err() && tokio::time::timeout(ABORT_TIMEOUT, writer.abort()).await.is_err() {
-            tracing::warn!(run = %self.leased.run.name, "could not remove what an attempt wrote in time");
+        if let Err(error) = &result {
+            let removal = self.remove(&mut *writer, error);
+            if tokio::time::timeout(ABORT_TIMEOUT, removal).await.is_err() {
+                tracing::warn!(run = %self.leased.run.name, "could not remove what an attempt wrote in time");
+            }
         }
         result
+    }
+
+    /// Removes what the attempt wrote; after its lease was lost, only what no other attempt can use.
+    async fn remove(&self, writer: &mut dyn Writer, error: &AttemptError) {
+        let is_lost = match error {
+            AttemptError::Interrupted(Interruption::LeaseLost) => true,
+            AttemptError::Interrupted(Interruption::Cancelled | Interruption::Stopping)
+            | AttemptError::TimedOut
+            | AttemptError::Failed(_) => !matches!(self.renew().await, Ok(Some(_))),
+        };
+        if is_lost {
+            writer.abandon().await;
+        } else {
+            writer.abort().await;
+        }
     }
 
     /// Checks everything that can be checked before a byte is sent. `None`: an earlier attempt delivered the result.
@@ -168,9 +189,9 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Renews the lease, and makes the result visible if the run was not cancelled.
-    async fn commit(&self, writer: &mut dyn Writer, manifest: &Manifest) -> Result<(), AttemptError> {
-        let run = &self.leased.run;
+    /// Renews the lease. Returns the state of the run; `None` if the lease was lost.
+    async fn renew(&self) -> Result<Option<RunState>, AttemptError> {
+        let (run, begun) = (&self.leased.run, Instant::now());
         let renewal = Renewal {
             organization: run.name.organization.clone(),
             uid: run.name.uid,
@@ -178,15 +199,37 @@ impl Attempt<'_> {
             stats: self.active.counts.stats(),
         };
         let held = leases::renew(self.store, self.owner, self.lease, vec![renewal]).await;
-        match held.map_err(|error| internal("cannot renew the lease", &error))?.first() {
-            Some((_, RunState::Running)) => {}
+        let state = held.map_err(|error| internal("cannot renew the lease", &error))?.first().map(|(_, state)| *state);
+        if state.is_some() {
+            self.active.renewed(begun);
+        }
+        Ok(state)
+    }
+
+    /// Renews the lease, and makes the result visible if the run was not cancelled.
+    async fn commit(&self, writer: &mut dyn Writer, manifest: &Manifest) -> Result<(), AttemptError> {
+        match self.renew().await? {
+            Some(RunState::Running) => {}
             Some(_) => return Err(AttemptError::Interrupted(Interruption::Cancelled)),
             None => return Err(AttemptError::Interrupted(Interruption::LeaseLost)),
         }
-        let committed = tokio::time::timeout(COMMIT_TIMEOUT, writer.commit(manifest)).await;
+        let committed = self.while_leased(tokio::time::timeout(COMMIT_TIMEOUT, writer.commit(manifest))).await?;
         let timed_out =
             |_| DeliveryError::new(FailureCode::DestinationUnreachable, "timed out making the result visible");
         committed.map_err(timed_out).and_then(|committed| committed).map_err(AttemptError::Failed)
+    }
+
+    /// Carries out work as long as the lease is valid: a process that was stopped for a while does not take a further step,
+    /// because another replica may have taken the run and even delivered it.
+    async fn while_leased<T>(&self, work: impl Future<Output = T>) -> Result<T, AttemptError> {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            if self.active.is_leased(self.lease) {
+                return work.as_mut().poll(context).map(Ok);
+            }
+            Poll::Ready(Err(AttemptError::Interrupted(Interruption::LeaseLost)))
+        })
+        .await
     }
 
     async fn unless_interrupted<T>(
@@ -197,7 +240,7 @@ impl Attempt<'_> {
             biased;
             reason = self.active.interrupted() => Err(AttemptError::Interrupted(reason)),
             () = tokio::time::sleep_until(self.deadline.into()) => Err(AttemptError::TimedOut),
-            result = work => result.map_err(AttemptError::Failed),
+            result = self.while_leased(work) => result?.map_err(AttemptError::Failed),
         }
     }
 }

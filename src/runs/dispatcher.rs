@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::leased::{self, LeaseTerms};
+use super::leased::LeaseTerms;
 use super::runner::Runner;
 use crate::background::{Task, TaskError};
 use crate::catalog::{Catalog, DeliveredBy};
@@ -65,9 +65,8 @@ impl Dispatcher {
                         return Ok(leased);
                     }
                     after = organization.to_string();
-                    if let Some(run) = leased::lease(&self.store, organization, &self.terms).await? {
+                    if self.runner.lease(organization, &self.terms).await? {
                         self.last.lock().clone_from(&after);
-                        self.runner.start(run);
                         leased += 1;
                     }
                 }

@@ -61,8 +61,12 @@ impl LeaseRenewal {
                 *self.renewed.lock() = begun;
                 for renewal in renewals {
                     match held.iter().find(|(uid, _)| *uid == renewal.uid) {
-                        Some((_, RunState::Running)) => {}
-                        Some(_) => self.active.interrupt(renewal.uid, Interruption::Cancelled),
+                        Some((_, state)) => {
+                            self.active.renewed(renewal.uid, begun);
+                            if *state != RunState::Running {
+                                self.active.interrupt(renewal.uid, Interruption::Cancelled);
+                            }
+                        }
                         None => {
                             metrics::counter!("export.run.lease.losses").increment(1);
                             self.active.interrupt(renewal.uid, Interruption::LeaseLost);

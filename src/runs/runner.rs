@@ -8,15 +8,15 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-use super::active::{ActiveRun, ActiveRuns, Interruption};
+use super::active::{ActiveRun, ActiveRuns};
 use super::attempt::{ABORT_TIMEOUT, Attempt, AttemptError};
-use super::leased::LeasedRun;
+use super::leased::{self, LeaseTerms, LeasedRun};
 use super::leases::LeaseRenewal;
 use super::outcome;
 use super::settings::RunSettings;
 use crate::app::App;
 use crate::delivery::DeliveryParts;
-use crate::model::{Clock, Run};
+use crate::model::{Clock, Error, OrganizationId, Result, Run};
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -74,9 +74,29 @@ impl Runner {
         &self.0.active
     }
 
-    /// Starts the delivery of a leased run.
-    pub fn start(&self, leased: LeasedRun) {
-        let active = self.0.active.add(leased.run.name.organization.clone(), leased.run.name.uid, leased.run.attempt);
+    /// Leases a run of an organization, if one may start, and starts its delivery. Returns whether one was leased. The lease
+    /// and the start are not interrupted if the future is dropped: a leased run always has a delivery, or its lease is given
+    /// back.
+    pub async fn lease(&self, organization: OrganizationId, terms: &Arc<LeaseTerms>) -> Result<bool> {
+        // The server waits for the token, and so for a lease that is begun before it stops.
+        let _token = self.0.tasks.token();
+        if self.0.active.is_stopping() {
+            return Ok(false);
+        }
+        let (runner, terms) = (self.clone(), Arc::clone(terms));
+        let leasing = self.0.tasks.spawn(async move {
+            let begun = Instant::now();
+            let Some(leased) = leased::lease(&runner.0.store, organization, &terms).await? else { return Ok(false) };
+            runner.start(leased, begun);
+            Ok(true)
+        });
+        leasing.await.map_err(Error::internal)?
+    }
+
+    /// Starts the delivery of a run that was leased after the instant `begun`.
+    fn start(&self, leased: LeasedRun, begun: Instant) {
+        let (name, attempt) = (&leased.run.name, leased.run.attempt);
+        let active = self.0.active.add(name.organization.clone(), name.uid, attempt, begun);
         let span = (self.0.span)(&leased.run);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move { Box::pin(inner.deliver(leased, active)).await }.instrument(span));
@@ -103,8 +123,9 @@ impl Runner {
         };
         if tokio::time::timeout(self.0.settings.drain_timeout, ended).await.is_err() {
             tracing::info!(runs = self.0.active.len(), "interrupting deliveries; they are repeated elsewhere");
-            self.0.active.interrupt_all(Interruption::Stopping);
         }
+        // Also the delivery of a run that is being leased.
+        self.0.active.stop();
     }
 }
 

@@ -95,4 +95,10 @@ pub trait Writer: Send {
 
     /// Removes everything that was written and not committed.
     async fn abort(&mut self);
+
+    /// Removes what was written under names that no other attempt uses. Called instead of [`Self::abort`] after the lease was
+    /// lost, when another attempt of the run may write or commit.
+    async fn abandon(&mut self) {
+        self.abort().await;
+    }
 }

@@ -7,6 +7,6 @@ mod local_directory;
 mod objects;
 mod postgresql;
 mod services;
-mod sftp;
+pub mod sftp;
 mod tmpfs;
 mod webhook;

@@ -1,40 +1,22 @@
 //! Runs are delivered: real datasets, the engine, and a directory as the destination.
 
-use std::path::{Path, PathBuf};
-
-use outflow::delivery::datasets::write_sample;
-use outflow::delivery::{FileSummary, Manifest};
 use outflow::grpc::proto as pb;
 use pb::export_run::State;
 use pb::payload_field::Transform;
-use sha2::{Digest as _, Sha256};
 
+use super::shared::{Shared, export_of, field};
 use crate::support::{Backend, Client, Clients as _, TestServer, object, parent, text};
 
 /// A server that runs exports of the sample into an outbox.
 struct Delivering {
     server: TestServer,
-    outbox: PathBuf,
-    datasets: PathBuf,
-    _root: tempfile::TempDir,
+    shared: Shared,
 }
 
 impl Delivering {
     async fn start(backend: Backend, settings: &[(&'static str, &str)]) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let (outbox, datasets) = (directory.path().join("outbox"), directory.path().join("datasets"));
-        std::fs::create_dir(&outbox).expect("created");
-        std::fs::create_dir(&datasets).expect("created");
-        write_sample(&datasets.join("acme")).expect("a sample");
-        let mut all = vec![
-            ("runs", "on".to_owned()),
-            ("run_retry_delay", "10ms".to_owned()),
-            ("local_directory_root", outbox.to_str().expect("a path").to_owned()),
-            ("dataset_location", datasets.to_str().expect("a path").to_owned()),
-        ];
-        all.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
-        let server = TestServer::start_with(backend, all).await;
-        Self { server, outbox: outbox.join("acme"), datasets: datasets.join("acme"), _root: directory }
+        let shared = Shared::new(backend, settings).await;
+        Self { server: shared.server(&[]).await, shared }
     }
 
     async fn on_both(body: impl AsyncFn(Self)) {
@@ -43,77 +25,19 @@ impl Delivering {
             Box::pin(body(Self::start(backend, &[]).await)).await;
         }
     }
-
-    /// The files below the outbox, by path.
-    fn files(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.outbox.clone()];
-        while let Some(folder) = folders.pop() {
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-            for entry in entries {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    let below = path.strip_prefix(&self.outbox).expect("below");
-                    found.push(below.to_str().expect("a path").to_owned());
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-
-    fn manifest(&self, path: &str) -> Manifest {
-        serde_json::from_slice(&std::fs::read(self.outbox.join(path)).expect("a manifest")).expect("valid")
-    }
-
-    /// The decompressed text of a file that has the summary that its manifest states.
-    fn text(&self, folder: &str, summary: &FileSummary) -> String {
-        let bytes = std::fs::read(self.outbox.join(folder).join(&summary.path)).expect("a file");
-        assert_eq!(bytes.len() as u64, summary.bytes);
-        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-        assert_eq!(digest, summary.sha256);
-        let text = if Path::new(&summary.path).extension().is_some_and(|extension| extension == "zst") {
-            zstd::decode_all(&*bytes).expect("zstd")
-        } else {
-            bytes
-        };
-        String::from_utf8(text).expect("UTF-8")
-    }
-}
-
-fn field(field: &str, transform: Transform) -> pb::PayloadField {
-    pb::PayloadField { field: field.to_owned(), transform: transform.into(), ..pb::PayloadField::default() }
 }
 
 /// An export of hashed addresses and segments of all customers.
 fn segments(connection: &str) -> pb::Export {
-    pb::Export {
-        display_name: "Segments".to_owned(),
-        connection: connection.to_owned(),
-        payload: Some(pb::Payload {
-            tables: vec![pb::PayloadTable {
-                table: "customers".to_owned(),
-                fields: vec![
-                    field("id", Transform::None),
-                    field("email", Transform::Sha256Normalized),
-                    field("segment", Transform::None),
-                ],
-                filters: Vec::new(),
-            }],
-        }),
-        destination_settings: Some(object([("folder", text("weekly"))])),
-        ..pb::Export::default()
-    }
+    let fields = vec![
+        field("id", Transform::None),
+        field("email", Transform::Sha256Normalized),
+        field("segment", Transform::None),
+    ];
+    pb::Export { display_name: "Segments".to_owned(), ..export_of(connection, "customers", fields, "weekly") }
 }
 
 impl Client {
-    async fn create(&mut self, export: pb::Export) -> String {
-        let request = pb::CreateExportRequest { parent: parent(), export: Some(export), ..Default::default() };
-        self.exports.create_export(request).await.expect("created").into_inner().export.expect("answered").name
-    }
-
     /// Follows a run to its end.
     pub async fn follow(&mut self, run: &str) -> pb::ExportRun {
         let request = pb::WatchExportRunRequest { name: run.to_owned() };
@@ -135,13 +59,13 @@ async fn a_run_is_delivered_whole_with_its_manifest() {
         let started = admin.run(&export).await.expect("queued");
         let run = admin.follow(&started.name).await;
         assert_eq!(run.state(), State::Succeeded, "{run:?}");
-        let files = delivering.files();
+        let files = delivering.shared.files();
         let [data, manifest] = files.as_slice() else { panic!("{files:?}") };
         assert_eq!(*manifest, format!("{data}.manifest.json"));
         assert!(data.starts_with("partner/weekly/") && data.ends_with(".csv.zst"), "{data}");
-        let manifest = delivering.manifest(manifest);
+        let manifest = delivering.shared.manifest(manifest);
         assert_eq!((manifest.run.as_str(), manifest.export.as_str()), (run.name.as_str(), export.as_str()));
-        let csv = delivering.text("partner/weekly", &manifest.files[0]);
+        let csv = delivering.shared.text("partner/weekly", &manifest.files[0]);
         let mut lines = csv.split("\r\n");
         assert_eq!(lines.next(), Some("id,email,segment"));
         let first = lines.next().expect("a row");
@@ -183,14 +107,14 @@ async fn several_tables_and_files_have_one_manifest() {
     let started = admin.run(&export).await.expect("queued");
     let run = admin.follow(&started.name).await;
     assert_eq!(run.state(), State::Succeeded, "{run:?}");
-    let files = delivering.files();
+    let files = delivering.shared.files();
     let manifest = files.iter().find(|path| path.ends_with("/_SUCCESS.json")).expect("a manifest");
-    let manifest = delivering.manifest(manifest);
+    let manifest = delivering.shared.manifest(manifest);
     assert_eq!(files.len(), manifest.files.len() + 1);
     let customers: Vec<_> = manifest.files.iter().filter(|file| file.table == "customers").collect();
     assert_eq!(customers.iter().map(|file| file.rows).collect::<Vec<_>>(), [2_000, 2_000, 1_000]);
     for file in &manifest.files {
-        assert_eq!(delivering.text("partner", file).lines().count() as u64, file.rows, "{}", file.path);
+        assert_eq!(delivering.shared.text("partner", file).lines().count() as u64, file.rows, "{}", file.path);
     }
     assert_eq!(u64::try_from(run.stats.expect("counts").rows_written), Ok(manifest.rows));
 }
@@ -203,7 +127,7 @@ async fn a_failed_run_says_why_and_only_administrators_see_the_detail() {
     let export = admin.create(segments(&connection.name)).await;
     // The dataset loses a field after the export was saved.
     let (orders, customers) =
-        (delivering.datasets.join("orders.parquet"), delivering.datasets.join("customers.parquet"));
+        (delivering.shared.datasets.join("orders.parquet"), delivering.shared.datasets.join("customers.parquet"));
     std::fs::rename(orders, customers).expect("renamed");
     let started = admin.run(&export).await.expect("queued");
     let run = admin.follow(&started.name).await;
@@ -213,5 +137,5 @@ async fn a_failed_run_says_why_and_only_administrators_see_the_detail() {
     assert!(!error.retryable && run.admin_detail.contains("email"), "{run:?}");
     let seen = delivering.server.viewer().await.read_run(&run.name).await;
     assert_eq!((seen.error, seen.admin_detail.as_str()), (run.error, ""));
-    assert_eq!(delivering.files(), Vec::<String>::new());
+    assert_eq!(delivering.shared.files(), Vec::<String>::new());
 }

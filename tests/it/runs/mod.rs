@@ -2,5 +2,7 @@
 
 mod calls;
 mod delivery;
+mod gates;
 mod replicas;
 mod schedule;
+mod shared;

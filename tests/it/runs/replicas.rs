@@ -1,59 +1,29 @@
 //! Several replicas on one database: one due time is one run, and limits hold for all of them together.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use chrono::TimeDelta;
-use outflow::delivery::datasets::write_sample;
 use outflow::grpc::proto as pb;
 use pb::export_run::{State, Trigger};
 use pb::schedule::OverlapPolicy;
 
-use crate::support::{Backend, Clients as _, TestServer, new_database};
+use super::shared::Shared;
+use crate::support::{Backend, Clients as _};
 
 /// Exports that are due at once.
 const EXPORTS: usize = 40;
 /// Runs at the same time on one connection to a local directory, as its type says.
 const MAX_PER_CONNECTION: i64 = 4;
 
-/// Replicas with one database, one key and one outbox.
-struct Replicas {
-    servers: Vec<TestServer>,
-    outbox: PathBuf,
-    _root: tempfile::TempDir,
-}
-
-impl Replicas {
-    async fn start(count: usize) -> Self {
-        let root = tempfile::tempdir().expect("a directory");
-        let path = |name: &str| root.path().join(name).to_str().expect("a path").to_owned();
-        for folder in ["outbox", "datasets"] {
-            std::fs::create_dir(root.path().join(folder)).expect("created");
-        }
-        write_sample(&root.path().join("datasets/acme")).expect("a sample");
-        outflow::vault::generate_first(&root.path().join("keys")).expect("a key");
-        let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
-        let settings = vec![
-            ("runs", "on".to_owned()),
-            ("database_url", url),
-            ("key_dir", path("keys")),
-            ("local_directory_root", path("outbox")),
-            ("dataset_location", path("datasets")),
-        ];
-        let mut servers = Vec::new();
-        for _ in 0..count {
-            servers.push(TestServer::start_with(Backend::Postgres, settings.clone()).await);
-        }
-        let outbox = root.path().join("outbox/acme");
-        Self { servers, outbox, _root: root }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn each_due_time_is_delivered_once_and_limits_hold_for_all_replicas() {
-    let replicas = Replicas::start(3).await;
-    let first = &replicas.servers[0];
+    let shared = Shared::new(Backend::Postgres, &[]).await;
+    let mut servers = Vec::new();
+    for _ in 0..3 {
+        servers.push(shared.server(&[]).await);
+    }
+    let first = &servers[0];
     let mut admin = first.admin().await;
     let connection = admin.local_directory("partner").await;
     let mut exports = Vec::new();
@@ -72,7 +42,7 @@ async fn each_due_time_is_delivered_once_and_limits_hold_for_all_replicas() {
             }
         })
     };
-    for server in &replicas.servers {
+    for server in &servers {
         server.clock.advance(TimeDelta::seconds(65));
     }
     for export in &exports {
@@ -88,7 +58,7 @@ async fn each_due_time_is_delivered_once_and_limits_hold_for_all_replicas() {
     counting.await.expect("counted");
     let most = most.load(Ordering::Relaxed);
     assert!((1..=MAX_PER_CONNECTION).contains(&most), "{most} runs at the same time");
-    let files = std::fs::read_dir(replicas.outbox.join("partner/weekly")).expect("files");
+    let files = std::fs::read_dir(shared.outbox.join("partner/weekly")).expect("files");
     let names: Vec<_> = files.map(|file| file.expect("a file").file_name().into_string().expect("a name")).collect();
     assert_eq!(names.iter().filter(|name| name.ends_with(".csv.zst")).count(), EXPORTS);
     assert_eq!(names.len(), 2 * EXPORTS, "nothing but files and manifests");

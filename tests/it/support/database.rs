@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use outflow::grpc::proto as pb;
-use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow, PgPool, SqlitePool};
 
 use super::TestServer;
 
@@ -125,6 +127,19 @@ impl Database {
             Self::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
         };
         count.unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    /// Runs a query that returns rows.
+    pub async fn fetch_rows<T>(&self, query: &str) -> Vec<T>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let sql = AssertSqlSafe(query.to_owned());
+        let rows = match self {
+            Self::Sqlite(pool) => sqlx::query_as(sql).fetch_all(pool).await,
+            Self::Postgres(pool) => sqlx::query_as(sql).fetch_all(pool).await,
+        };
+        rows.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
     /// Executes SQL statements, separated by semicolons.

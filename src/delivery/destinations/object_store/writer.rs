@@ -12,7 +12,7 @@ use super::error::failure;
 use super::manifest;
 use super::parts::{Buffer, part_bytes};
 use super::remains;
-use super::state::SavedState;
+use super::state::{SavedState, State};
 use super::store::Store;
 use super::upload::Upload;
 use crate::delivery::destinations::Writer;
@@ -124,6 +124,21 @@ impl ObjectWriter {
         Self { uploads, manifest, run, files: Vec::new(), current: None, held_bytes: 0, sent_manifest: false }
     }
 
+    /// Ends the current upload, and removes what a state names unless it is committed.
+    async fn remove(&mut self, state: State) {
+        if let Some(upload) = self.current.take().and_then(|current| current.upload) {
+            upload.stop().await;
+        }
+        self.files.clear();
+        if self.sent_manifest {
+            return;
+        }
+        let (_, removed) = remains::remove(&self.uploads.store, state).await;
+        if let Err(error) = removed {
+            tracing::warn!(%error, "cannot remove what an attempt wrote; it is removed later");
+        }
+    }
+
     async fn put_manifest(&mut self, manifest: &Manifest) -> Result<(), DeliveryError> {
         let Uploads { store, marker, .. } = &self.uploads;
         let text = manifest::write(manifest)?;
@@ -206,17 +221,14 @@ impl Writer for ObjectWriter {
     }
 
     async fn abort(&mut self) {
-        if let Some(upload) = self.current.take().and_then(|current| current.upload) {
-            upload.stop().await;
-        }
-        self.files.clear();
-        if self.sent_manifest {
-            return;
-        }
-        let (_, removed) = remains::remove(&self.uploads.store, self.uploads.state.take()).await;
-        if let Err(error) = removed {
-            tracing::warn!(%error, "cannot remove what an attempt wrote; it is removed later");
-        }
+        let state = self.uploads.state.take();
+        self.remove(state).await;
+    }
+
+    async fn abandon(&mut self) {
+        // Objects in the folder of the run may be those of another attempt.
+        let state = State { folder: None, ..self.uploads.state.take() };
+        self.remove(state).await;
     }
 }
 

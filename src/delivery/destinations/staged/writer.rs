@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::error::Elapsed;
 
 use super::file_system::FileSystem;
 use super::names::{Names, join, parents};
@@ -140,18 +141,23 @@ impl<F: FileSystem> StagedWriter<F> {
         self.files.rename(&self.names.staged(path), path, self.names.holds_run(path)).await
     }
 
+    /// Removes the staged files of this attempt. Returns the files that became visible.
+    async fn remove_staged(&mut self) -> Result<Vec<String>, DeliveryError> {
+        self.files.discard_file().await;
+        let mut visible = std::mem::take(&mut self.created_files);
+        for path in visible.split_off(std::mem::take(&mut self.visible)) {
+            self.files.remove_file(&self.names.staged(&path)).await?;
+        }
+        Ok(visible)
+    }
+
     /// Removes the files of this attempt that are not committed, and the folders that became empty.
     async fn remove_all(&mut self) -> Result<(), DeliveryError> {
-        self.files.discard_file().await;
-        let visible = std::mem::take(&mut self.visible);
-        let files = std::mem::take(&mut self.created_files);
-        for path in &files[visible..] {
-            self.files.remove_file(&self.names.staged(path)).await?;
-        }
+        let visible = self.remove_staged().await?;
         // A single file that became visible is complete, and may have replaced an earlier one: it stays. In the folder of a
         // run, files without a manifest are no result.
         if self.names.run_folder().is_some() && !self.manifest_renamed {
-            for path in &files[..visible] {
+            for path in &visible {
                 self.files.remove_file(path).await?;
             }
         }
@@ -216,13 +222,19 @@ impl<F: FileSystem> Writer for StagedWriter<F> {
     }
 
     async fn abort(&mut self) {
-        let removed = match tokio::time::timeout(ABORT_TIMEOUT, self.remove_all()).await {
-            Ok(removed) => removed,
-            Err(_) => Err(DeliveryError::new(FailureCode::DestinationUnreachable, "timed out")),
-        };
-        if let Err(error) = removed {
-            tracing::warn!(%error, "cannot remove the files of an attempt; the next attempt removes them");
-        }
+        log_removal(tokio::time::timeout(ABORT_TIMEOUT, self.remove_all()).await);
+    }
+
+    async fn abandon(&mut self) {
+        // Only the names of staged files hold the attempt: what is visible, and the folders, may be those of another one.
+        log_removal(tokio::time::timeout(ABORT_TIMEOUT, self.remove_staged()).await);
+    }
+}
+
+fn log_removal<T>(removed: Result<Result<T, DeliveryError>, Elapsed>) {
+    let timed_out = |_| Err(DeliveryError::new(FailureCode::DestinationUnreachable, "timed out"));
+    if let Err(error) = removed.unwrap_or_else(timed_out) {
+        tracing::warn!(%error, "cannot remove the files of an attempt; the next attempt removes them");
     }
 }
 

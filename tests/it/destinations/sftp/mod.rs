@@ -17,6 +17,7 @@ use outflow::model::{AddressRange, CredentialSecret, FailureCode, OrganizationId
 use serde_json::{Value, json};
 
 use super::content::target;
+pub use openssh::OpenSsh;
 
 /// A network that reaches this machine.
 fn network() -> Network {
@@ -28,13 +29,13 @@ fn network() -> Network {
 
 /// Where a destination connects, and as whom.
 #[derive(Clone)]
-struct Login {
-    port: u16,
-    username: String,
-    directory: String,
-    host_key: String,
-    method: &'static str,
-    fields: Vec<(&'static str, String)>,
+pub struct Login {
+    pub port: u16,
+    pub username: String,
+    pub directory: String,
+    pub host_key: String,
+    pub method: &'static str,
+    pub fields: Vec<(&'static str, String)>,
 }
 
 impl Login {
@@ -56,7 +57,8 @@ impl Login {
         Self { method: "password", fields: vec![("password", password.to_owned())], ..self }
     }
 
-    fn private_key(self, key: &str, passphrase: Option<&str>) -> Self {
+    /// The same login with a private key.
+    pub fn private_key(self, key: &str, passphrase: Option<&str>) -> Self {
         let mut fields = vec![("private_key", key.to_owned())];
         fields.extend(passphrase.map(|passphrase| ("passphrase", passphrase.to_owned())));
         Self { method: "private_key", fields, ..self }

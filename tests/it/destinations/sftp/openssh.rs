@@ -63,6 +63,14 @@ impl OpenSsh {
         self.folder.path().join("files")
     }
 
+    /// Creates a directory in it.
+    pub fn create_directory(&self, name: &str) {
+        let directory = self.directory().join(name);
+        fs::create_dir(&directory).expect("created");
+        let owner = fs::metadata(self.directory()).expect("a directory").uid();
+        chown(&directory, Some(owner), Some(owner)).expect("an owner");
+    }
+
     /// A login with the key that [`OpenSsh::start`] made.
     pub fn login(&self) -> Login {
         let login = Login {
