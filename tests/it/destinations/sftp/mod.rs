@@ -4,7 +4,7 @@ mod cut;
 mod deliveries;
 mod failures;
 mod keys;
-mod openssh;
+pub mod openssh;
 mod plain_server;
 
 use std::collections::BTreeMap;
@@ -28,13 +28,13 @@ fn network() -> Network {
 
 /// Where a destination connects, and as whom.
 #[derive(Clone)]
-struct Login {
-    port: u16,
-    username: String,
-    directory: String,
-    host_key: String,
-    method: &'static str,
-    fields: Vec<(&'static str, String)>,
+pub struct Login {
+    pub port: u16,
+    pub username: String,
+    pub directory: String,
+    pub host_key: String,
+    pub method: &'static str,
+    pub fields: Vec<(&'static str, String)>,
 }
 
 impl Login {
