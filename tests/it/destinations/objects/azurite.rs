@@ -1,6 +1,7 @@
 //! A server with the API of Azure Blob Storage: Azurite.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -35,10 +36,19 @@ pub struct Azurite {
 impl Azurite {
     /// Starts a server, and creates the container `container`.
     pub async fn start() -> Self {
+        Self::start_with(|command| command.arg("--inMemoryPersistence")).await
+    }
+
+    /// Starts a server whose files are in a directory.
+    pub async fn start_in(directory: &Path) -> Self {
+        Self::start_with(|command| command.arg("--location").arg(directory)).await
+    }
+
+    async fn start_with(persistence: impl Fn(&mut Command) -> &mut Command) -> Self {
         let (tls, key) = (Tls::generate(), BASE64_STANDARD.encode(rand::random::<[u8; 64]>()));
         let server = ServerProcess::start(|address| {
             let mut command = Command::new("azurite-blob");
-            command.args(["--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]);
+            persistence(&mut command).args(["--skipApiVersionCheck", "--silent", "--disableTelemetry"]);
             command.args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string(), "--oauth", "basic"]);
             command.arg("--cert").arg(tls.certificate()).arg("--key").arg(tls.key());
             command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{key}"));

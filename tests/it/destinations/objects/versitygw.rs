@@ -33,7 +33,12 @@ pub struct Versitygw {
 impl Versitygw {
     /// Starts a server, and creates the bucket `bucket`.
     pub async fn start() -> Self {
-        let (tls, directory) = (Tls::generate(), tempfile::tempdir().expect("a directory"));
+        Self::start_in(tempfile::tempdir().expect("a directory")).await
+    }
+
+    /// Starts a server whose files are in a directory.
+    pub async fn start_in(directory: TempDir) -> Self {
+        let tls = Tls::generate();
         let path = |name: &str| directory.path().join(name);
         for name in ["users", "objects", "metadata"] {
             std::fs::create_dir(path(name)).expect("a directory");

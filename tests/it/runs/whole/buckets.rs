@@ -78,6 +78,10 @@ impl<B: Bucket + Send> FarSide for BucketSide<B> {
         files::assert_delivered(self, area, expected).await;
     }
 
+    async fn list(&self, area: &str) -> Vec<String> {
+        Files::list(self, area).await
+    }
+
     async fn uploads(&self, area: &str) -> usize {
         uploads_below(&self.bucket, &format!("{PREFIX}/{area}")).await
     }

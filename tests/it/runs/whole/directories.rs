@@ -105,6 +105,10 @@ impl FarSide for LocalSide {
     async fn assert_delivered(&self, area: &str, expected: &Expected) {
         files::assert_delivered(&self.directory, area, expected).await;
     }
+
+    async fn list(&self, area: &str) -> Vec<String> {
+        Files::list(&self.directory, area).await
+    }
 }
 
 #[async_trait]
@@ -142,6 +146,10 @@ impl FarSide for SftpSide {
 
     async fn assert_delivered(&self, area: &str, expected: &Expected) {
         files::assert_delivered(&self.directory, area, expected).await;
+    }
+
+    async fn list(&self, area: &str) -> Vec<String> {
+        Files::list(&self.directory, area).await
     }
 }
 

@@ -84,6 +84,9 @@ pub trait FarSide: Send + Sync {
     /// Panics unless the result of the run is there exactly once, and nothing else of it.
     async fn assert_delivered(&self, area: &str, expected: &Expected);
 
+    /// What is in an area: paths, ids or numbers of rows. Nothing, if no run has delivered.
+    async fn list(&self, area: &str) -> Vec<String>;
+
     /// How many uploads there are that are not complete.
     async fn uploads(&self, _area: &str) -> usize {
         0

@@ -157,6 +157,10 @@ impl Killed<'_> {
         self.service.restart();
         let run = self.follow(&expected).await;
         let looks = observer.stop().await;
+        eprintln!(
+            "{key:?}: killed during the delivery: {is_during}, visible then: {is_visible}, attempt {}",
+            run.attempt
+        );
         assert!(run.attempt <= 2 && looks > 0, "{run:?}, {looks} looks");
         assert!(is_during || run.attempt == 1, "{run:?}");
         far_side.assert_delivered(&export.area, &expected).await;
@@ -191,7 +195,7 @@ async fn far_sides(outbox: &std::path::Path) -> Vec<Mutex<Arc<dyn FarSide>>> {
         Arc::new(BucketSide::start(azure, "azure_blob", &azure_tls).await),
         Arc::new(BucketSide::start(gcs, "gcs", &gcs_tls).await),
         Arc::new(WebhookSide::start().await),
-        Arc::new(PostgresqlSide::start("", &areas).await),
+        Arc::new(PostgresqlSide::start(&areas).await),
     ];
     all.into_iter().map(Mutex::new).collect()
 }

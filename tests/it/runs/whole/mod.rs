@@ -6,6 +6,7 @@ mod content;
 mod directories;
 mod far_side;
 mod files;
+mod full;
 mod kills;
 mod local_watch;
 mod postgresql;

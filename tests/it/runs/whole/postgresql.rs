@@ -1,6 +1,7 @@
 //! Tables of PostgreSQL.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -25,15 +26,34 @@ pub struct PostgresqlSide {
 }
 
 impl PostgresqlSide {
-    /// A database with the tables of these areas, after these statements.
-    pub async fn start(statements: &str, areas: &[&str]) -> Self {
-        let create = |area: &&str| {
-            format!(
-                "CREATE TABLE \"{area}\" (id bigint, text text); GRANT INSERT, SELECT, DELETE ON \"{area}\" TO writer;"
-            )
-        };
-        let tables: String = areas.iter().map(create).collect();
-        let fixture = Fixture::new(&format!("{statements}{tables}{LEDGER}")).await;
+    /// A database with the tables of these areas.
+    pub async fn start(areas: &[&str]) -> Self {
+        Self::with_tables(Fixture::new(LEDGER).await, areas, "pg_default").await
+    }
+
+    /// A database whose tables are in a directory of the user of the server.
+    pub async fn start_in(directory: &Path, areas: &[&str]) -> Self {
+        let fixture = Fixture::new(LEDGER).await;
+        fixture.run(&format!("CREATE TABLESPACE small LOCATION '{}'", directory.display())).await;
+        Self::with_tables(fixture, areas, "small").await
+    }
+
+    /// Removes what [`Self::start_in`] made, so that the server does not need the directory any more.
+    pub async fn drop_tables(&self, areas: &[&str]) {
+        for area in areas {
+            self.fixture.run(&format!("DROP TABLE \"{area}\"")).await;
+        }
+        self.fixture.run("DROP TABLESPACE small").await;
+    }
+
+    async fn with_tables(fixture: Fixture, areas: &[&str], tablespace: &str) -> Self {
+        for area in areas {
+            let create = format!(
+                "CREATE TABLE \"{area}\" (id bigint, text text) TABLESPACE {tablespace}; \
+                 GRANT INSERT, SELECT, DELETE ON \"{area}\" TO writer"
+            );
+            fixture.run(&create).await;
+        }
         let server = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), fixture.server.port);
         let proxy = HoldingProxy::start(server, COMMIT_BYTES).await;
         Self { fixture, proxy }
@@ -101,5 +121,10 @@ impl FarSide for PostgresqlSide {
              FROM \"{area}\""
         );
         assert_eq!(self.fixture.texts(&stored).await, [Some(digest)]);
+    }
+
+    async fn list(&self, area: &str) -> Vec<String> {
+        let rows = self.fixture.texts(&format!("SELECT id::text FROM \"{area}\"")).await;
+        rows.into_iter().flatten().collect()
     }
 }

@@ -97,4 +97,10 @@ impl FarSide for WebhookSide {
             assert!(rows == whole, "{} rows of {table} instead of {}", rows.len(), whole.len());
         }
     }
+
+    /// The ids of the accepted batches.
+    async fn list(&self, _area: &str) -> Vec<String> {
+        let accepted = self.receiver.requests().into_iter().filter(|request| request.status == 204);
+        accepted.map(|request| request.header("webhook-id").to_owned()).collect()
+    }
 }
