@@ -166,11 +166,17 @@ impl Entry {
 }
 
 impl Counts {
-    /// Sets the counts to those of a result that is there already.
-    pub fn set_delivered(&self, manifest: &Manifest) {
-        self.progress.rows_written.store(manifest.rows, Ordering::Relaxed);
-        self.progress.bytes.store(manifest.bytes, Ordering::Relaxed);
-        self.files.store(manifest.files.len() as u64, Ordering::Relaxed);
+    /// Sets the counts to those of a result that is there already: of its manifest, and of the attempt that delivered it,
+    /// which stored its counts before it made the result visible.
+    pub fn set_delivered(&self, manifest: Option<&Manifest>, earlier: &RunStats) {
+        let RunStats { rows_read, mut rows_written, mut bytes_written, mut files, rows_estimated: _ } = *earlier;
+        if let Some(manifest) = manifest {
+            (rows_written, bytes_written, files) = (manifest.rows, manifest.bytes, manifest.files.len() as u64);
+        }
+        self.progress.rows_read.store(rows_read, Ordering::Relaxed);
+        self.progress.rows_written.store(rows_written, Ordering::Relaxed);
+        self.progress.bytes.store(bytes_written, Ordering::Relaxed);
+        self.files.store(files, Ordering::Relaxed);
     }
 
     /// The counts so far.

@@ -145,9 +145,7 @@ impl Attempt<'_> {
         match destination.open(&delivery).await? {
             Opened::Writer(writer) => Ok(Some(Prepared { writer, job, manifest })),
             Opened::AlreadyDelivered(manifest) => {
-                if let Some(manifest) = manifest {
-                    self.active.counts.set_delivered(&manifest);
-                }
+                self.active.counts.set_delivered(manifest.as_deref(), &self.leased.earlier_stats);
                 Ok(None)
             }
         }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::delivery::DeliveryError;
 use crate::model::audit::{AuditDiff, AuditEvent, Outcome};
 use crate::model::{
-    Actor, Connection, CredentialSecret, Error, Export, FailureCode, OrganizationId, Result, Run, SYSTEM_PREFIX,
-    SealedSecret,
+    Actor, Connection, CredentialSecret, Error, Export, FailureCode, OrganizationId, Result, Run, RunStats,
+    SYSTEM_PREFIX, SealedSecret,
 };
 use crate::store::runs::leases::{self, LeaseLimits};
 use crate::store::{self, Scope, Store, Transaction, audit_events, credentials};
@@ -32,6 +32,8 @@ pub struct LeasedRun {
     pub credential: Option<(i64, SealedSecret)>,
     /// What earlier attempts saved.
     pub delivery_state: Option<String>,
+    /// The counts of the attempt before.
+    pub earlier_stats: RunStats,
     /// How many earlier attempts failed.
     pub failures: u32,
 }
@@ -79,8 +81,8 @@ async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Res
     if !leases::try_lock_organization(db, scope.organization).await? {
         return Ok(None);
     }
-    let uid = leases::lease_next(db, &scope, terms.owner, terms.duration, &terms.limits).await?;
-    let Some(uid) = uid else { return Ok(None) };
+    let next = leases::lease_next(db, &scope, terms.owner, terms.duration, &terms.limits).await?;
+    let Some((uid, earlier_stats)) = next else { return Ok(None) };
     let missing = |what: &str| Error::internal(format!("the {what} of a leased run does not exist"));
     let run = store::runs::get(db, &scope, uid).await?.ok_or_else(|| missing("row"))?;
     let exports = store::exports::get_many(db, &scope, &Actor::System(ACTOR), [run.export]).await?;
@@ -110,5 +112,5 @@ async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Res
         audit_events::insert(db, &scope, &[event]).await?;
     }
     let (delivery_state, failures) = leases::history(db, &scope, uid).await?;
-    Ok(Some(LeasedRun { run, export, connection, credential, delivery_state, failures }))
+    Ok(Some(LeasedRun { run, export, connection, credential, delivery_state, earlier_stats, failures }))
 }

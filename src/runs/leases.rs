@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::active::{ActiveRuns, Interruption};
 use crate::background::{Task, TaskError};
-use crate::model::{Availability, FailureCode, Result, RunEvent, RunFailure, RunState, RunStats, SkipReason};
+use crate::model::{Availability, FailureCode, Result, RunEvent, RunFailure, RunState, SkipReason};
 use crate::store::runs::changes::{self, AttemptEnd};
 use crate::store::runs::leases::{self, ExpiredLease, Renewal};
 use crate::store::{self, Scope, Store, Transaction};
@@ -159,12 +159,11 @@ async fn end_leases(db: &Transaction, store: &Store) -> Result<usize> {
 
 fn end_of(lease: &ExpiredLease, now: chrono::DateTime<chrono::Utc>) -> AttemptEnd {
     if lease.releases < MAX_RELEASES {
-        let stats = RunStats::default();
-        return AttemptEnd { event: RunEvent::Release, failure: None, stats, next_attempt_time: Some(now) };
+        return AttemptEnd { event: RunEvent::Release, failure: None, stats: None, next_attempt_time: Some(now) };
     }
     let detail = format!("{MAX_RELEASES} runners stopped while they delivered it");
     let failure = Some(RunFailure { code: FailureCode::LeaseLost, detail });
-    AttemptEnd { event: RunEvent::Fail, failure, stats: RunStats::default(), next_attempt_time: None }
+    AttemptEnd { event: RunEvent::Fail, failure, stats: None, next_attempt_time: None }
 }
 
 fn reason(availability: Availability) -> Option<SkipReason> {

@@ -40,7 +40,7 @@ pub fn attempt_end(
     settings: &RunSettings,
     now: DateTime<Utc>,
 ) -> AttemptEnd {
-    let end = |event, failure, next_attempt_time| AttemptEnd { event, failure, stats, next_attempt_time };
+    let end = |event, failure, next_attempt_time| AttemptEnd { event, failure, stats: Some(stats), next_attempt_time };
     let failure = |code, detail: &str| {
         Some(RunFailure {
             code,

@@ -104,8 +104,8 @@ pub struct AttemptEnd {
     pub event: RunEvent,
     /// The failure.
     pub failure: Option<RunFailure>,
-    /// The counts.
-    pub stats: RunStats,
+    /// The counts; `None` keeps those that are stored.
+    pub stats: Option<RunStats>,
     /// The time of the next attempt, if one follows.
     pub next_attempt_time: Option<DateTime<Utc>>,
 }
@@ -126,14 +126,17 @@ pub async fn end_attempt(
             .col_expr(Column::State, Expr::val(code(&next)?))
             .col_expr(Column::LeaseOwner, Expr::val(None::<Uuid>))
             .col_expr(Column::LeaseExpireTime, Expr::val(None::<DateTime<Utc>>))
-            .col_expr(Column::RowsRead, Expr::val(signed(end.stats.rows_read)))
-            .col_expr(Column::RowsWritten, Expr::val(signed(end.stats.rows_written)))
-            .col_expr(Column::BytesWritten, Expr::val(signed(end.stats.bytes_written)))
-            .col_expr(Column::Files, Expr::val(signed(end.stats.files)))
             .filter(Column::Organization.eq(scope.organization.as_str()))
             .filter(Column::Uid.eq(attempt.uid))
             .filter(Column::Attempt.eq(i64::from(attempt.number)))
             .filter(super::in_states(&[state])?);
+        if let Some(stats) = end.stats {
+            update = update
+                .col_expr(Column::RowsRead, Expr::val(signed(stats.rows_read)))
+                .col_expr(Column::RowsWritten, Expr::val(signed(stats.rows_written)))
+                .col_expr(Column::BytesWritten, Expr::val(signed(stats.bytes_written)))
+                .col_expr(Column::Files, Expr::val(signed(stats.files)));
+        }
         update = match end.event {
             RunEvent::Release => update.col_expr(Column::Releases, Expr::col(Column::Releases).add(1)),
             RunEvent::Retry | RunEvent::Fail => update.col_expr(Column::Failures, Expr::col(Column::Failures).add(1)),

@@ -10,13 +10,13 @@ use sea_orm::sea_query::{
     CaseStatement, Expr, ExprTrait as _, IntoIden as _, LockBehavior, LockType, Query, SelectStatement, SimpleExpr,
 };
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _,
-    QuerySelect, RelationTrait as _, Statement, Value,
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, FromQueryResult, JoinType, QueryFilter as _,
+    QueryOrder as _, QuerySelect, RelationTrait as _, Statement, Value,
 };
 use uuid::Uuid;
 
 use super::changes::Attempt;
-use super::rows::{code, decode, signed};
+use super::rows::{code, decode, signed, unsigned};
 use super::{in_states, leased};
 use crate::model::{Availability, ConnectionState, Error, OrganizationId, Result, RunState, RunStats};
 use crate::store::entities::run::Column::ConnectionUid;
@@ -88,19 +88,21 @@ pub async fn try_lock_organization(db: &Transaction, organization: &Organization
 }
 
 /// Leases the run of an organization that has waited longest and may start: its export is attached to its connection, the
-/// connection is active, and no limit is reached. The leases of the organization are locked before.
+/// connection is active, and no limit is reached. The leases of the organization are locked before. Returns the run, and the
+/// counts of its attempt before, which are reset.
 pub async fn lease_next(
     db: &Transaction,
     scope: &Scope<'_>,
     owner: Uuid,
     duration: Duration,
     limits: &LeaseLimits,
-) -> Result<Option<Uuid>> {
+) -> Result<Option<(Uuid, RunStats)>> {
+    use run::Column;
     let backend = db.get_database_backend();
     let in_organization = leased_runs(|other| vec![other(run::Column::Organization).eq(scope.organization.as_str())])?;
     let mut query = run::Entity::find()
         .select_only()
-        .column(run::Column::Uid)
+        .columns([Column::Uid, Column::RowsRead, Column::RowsWritten, Column::BytesWritten, Column::Files])
         .join(JoinType::InnerJoin, run::Relation::Connection.def())
         .join(JoinType::InnerJoin, run::Relation::Export.def())
         .filter(run::Column::Organization.eq(scope.organization.as_str()))
@@ -120,9 +122,26 @@ pub async fn lease_next(
         [run::Entity.into_iden(), export::Entity.into_iden(), connection::Entity.into_iden()],
         LockBehavior::SkipLocked,
     );
-    let Some(uid) = lookup::fetch_scalar::<_, Uuid>(db, query).await? else { return Ok(None) };
-    take(db, scope, uid, owner, duration).await?;
-    Ok(Some(uid))
+    let Some(next) = lookup::fetch_one::<_, Next>(db, query).await? else { return Ok(None) };
+    take(db, scope, next.uid, owner, duration).await?;
+    let stats = RunStats {
+        rows_read: unsigned(next.rows_read),
+        rows_written: unsigned(next.rows_written),
+        bytes_written: unsigned(next.bytes_written),
+        files: unsigned(next.files),
+        rows_estimated: None,
+    };
+    Ok(Some((next.uid, stats)))
+}
+
+/// A run that may be leased.
+#[derive(FromQueryResult)]
+struct Next {
+    uid: Uuid,
+    rows_read: i64,
+    rows_written: i64,
+    bytes_written: i64,
+    files: i64,
 }
 
 async fn take(db: &Transaction, scope: &Scope<'_>, uid: Uuid, owner: Uuid, duration: Duration) -> Result<()> {

@@ -1,5 +1,7 @@
 //! A small file system that can be filled.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
@@ -23,6 +25,19 @@ impl Tmpfs {
             print_line("mounting is not permitted: the test with a full tmpfs was left out");
         }
         mounted.then_some(Self { directory })
+    }
+
+    /// Fills it with a file that leaves this many KiB, or removes that file.
+    pub fn set_full(&self, full: bool, left: u64) {
+        let path = self.path().join("filler");
+        if !full {
+            return std::fs::remove_file(path).expect("removed");
+        }
+        let mut filler = File::create(path).expect("created");
+        let error = std::io::copy(&mut std::io::repeat(0), &mut filler).expect_err("it becomes full");
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        let bytes = filler.metadata().expect("a file").len();
+        filler.set_len(bytes - left * 1024).expect("truncated");
     }
 
     /// Where it is mounted.

@@ -6,3 +6,4 @@ mod gates;
 mod replicas;
 mod schedule;
 mod shared;
+mod whole;

@@ -13,6 +13,7 @@ const MAX_DURATION: Duration = Duration::from_secs(45);
 pub struct Gate {
     name: String,
     wanted: u64,
+    least: u64,
     started: AtomicU64,
     start: Instant,
 }
@@ -20,7 +21,12 @@ pub struct Gate {
 impl Gate {
     /// Starts a gate of `wanted` rounds.
     pub fn new(name: impl Into<String>, wanted: u64) -> Self {
-        Self { name: name.into(), wanted, started: AtomicU64::new(0), start: Instant::now() }
+        Self { name: name.into(), wanted, least: 0, started: AtomicU64::new(0), start: Instant::now() }
+    }
+
+    /// Runs that many rounds in any case.
+    pub fn at_least(self, rounds: u64) -> Self {
+        Self { least: rounds, ..self }
     }
 
     /// Whether every gate runs all of its rounds: `TEST_FULL` is set.
@@ -30,7 +36,7 @@ impl Gate {
 
     /// The number of the next round; `None` if all rounds were started or the time is up.
     pub fn next(&self) -> Option<u64> {
-        if !Self::is_full() && self.start.elapsed() >= MAX_DURATION {
+        if !Self::is_full() && self.start.elapsed() >= MAX_DURATION && self.reached() >= self.least {
             return None;
         }
         let round = self.started.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! A server with the API of Azure Blob Storage: Azurite.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,10 +36,19 @@ pub struct Azurite {
 impl Azurite {
     /// Starts a server, and creates the container `container`.
     pub async fn start() -> Self {
+        Self::start_with(|command| command.arg("--inMemoryPersistence")).await
+    }
+
+    /// Starts a server whose files are in a directory.
+    pub async fn start_in(directory: &Path) -> Self {
+        Self::start_with(|command| command.arg("--location").arg(directory)).await
+    }
+
+    async fn start_with(persistence: impl Fn(&mut Command) -> &mut Command) -> Self {
         let (tls, key) = (Tls::generate(), BASE64_STANDARD.encode(rand::random::<[u8; 64]>()));
         let server = ServerProcess::start(|address| {
             let mut command = Command::new("azurite-blob");
-            command.args(["--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]);
+            persistence(&mut command).args(["--skipApiVersionCheck", "--silent", "--disableTelemetry"]);
             command.args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string(), "--oauth", "basic"]);
             command.arg("--cert").arg(tls.certificate()).arg("--key").arg(tls.key());
             command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{key}"));
@@ -91,8 +100,15 @@ impl Azurite {
         headers["x-ms-access-tier"].to_str().expect("ASCII").to_owned()
     }
 
-    /// Sends a signed request without a body, and returns its response.
+    /// Sends a signed request without a body, and returns its response, which must be a success.
     async fn request(&self, method: &str, path: &str) -> (http::HeaderMap, Bytes) {
+        let (status, headers, body) = self.send(method, path).await;
+        assert!(status.is_success(), "{method} {path}: {status} {}", String::from_utf8_lossy(&body));
+        (headers, body)
+    }
+
+    /// Sends a signed request without a body, and returns its response.
+    async fn send(&self, method: &str, path: &str) -> (http::StatusCode, http::HeaderMap, Bytes) {
         let url = format!("https://{}/{ACCOUNT}{path}", self.server.address);
         let request = http::Request::builder().method(method).uri(url).header("content-length", "0");
         let mut request: HttpRequest = request.body(Vec::new().into()).expect("a request");
@@ -102,8 +118,7 @@ impl Azurite {
         let sent = tokio::time::timeout(Duration::from_secs(30), client.execute(request));
         let (parts, body) = sent.await.expect("in time").expect("a response").into_parts();
         let body = body.bytes().await.expect("a body");
-        assert!(parts.status.is_success(), "{method} {path}: {} {}", parts.status, String::from_utf8_lossy(&body));
-        (parts.headers, body)
+        (parts.status, parts.headers, body)
     }
 }
 
@@ -125,14 +140,17 @@ impl Bucket for Azurite {
         self.tls.network()
     }
 
-    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
+    async fn keys(&self, prefix: &str) -> Vec<String> {
         let (_, list) = self.request("GET", "/container?restype=container&comp=list").await;
         let list = String::from_utf8(list.to_vec()).expect("UTF-8");
-        let mut objects = BTreeMap::new();
-        for key in elements(&list, "Name").into_iter().filter(|key| key.starts_with(prefix)) {
-            objects.insert(key.to_owned(), self.request("GET", &format!("/container/{key}")).await.1);
-        }
-        objects
+        assert_eq!(elements(&list, "NextMarker").concat(), "", "the list is complete");
+        elements(&list, "Name").into_iter().filter(|key| key.starts_with(prefix)).map(ToOwned::to_owned).collect()
+    }
+
+    async fn object(&self, key: &str) -> Option<Bytes> {
+        let (status, _, body) = self.send("GET", &format!("/container/{key}")).await;
+        assert!(status.is_success() || status == http::StatusCode::NOT_FOUND, "{key}: {status}");
+        status.is_success().then_some(body)
     }
 
     /// Uncommitted blocks cannot be aborted: they expire.

@@ -26,8 +26,21 @@ pub trait Bucket: Sync {
     /// A network that reaches the server.
     fn network(&self) -> Network;
 
+    /// The keys that begin with a prefix.
+    async fn keys(&self, prefix: &str) -> Vec<String>;
+
+    /// The content of an object; `None` if it does not exist.
+    async fn object(&self, key: &str) -> Option<Bytes>;
+
     /// The objects whose keys begin with a prefix, by their keys.
-    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes>;
+    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
+        let mut objects = BTreeMap::new();
+        for key in self.keys(prefix).await {
+            let content = self.object(&key).await.expect("the object still exists");
+            objects.insert(key, content);
+        }
+        objects
+    }
 
     /// Keys of the uploads that are not complete and that can be aborted.
     async fn uploads(&self) -> Vec<String>;

@@ -315,10 +315,12 @@ impl Bucket for GcsServer {
         self.tls.network()
     }
 
-    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
-        let state = self.state.lock();
-        let objects = state.objects.iter().filter(|(key, _)| key.starts_with(prefix));
-        objects.map(|(key, object)| (key.clone(), object.content.clone())).collect()
+    async fn keys(&self, prefix: &str) -> Vec<String> {
+        self.state.lock().objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
+    async fn object(&self, key: &str) -> Option<Bytes> {
+        self.state.lock().objects.get(key).map(|object| object.content.clone())
     }
 
     async fn uploads(&self) -> Vec<String> {

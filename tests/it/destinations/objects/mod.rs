@@ -1,15 +1,15 @@
 //! Object stores: each type of destination writes to a server that runs here.
 
 mod azure_blob;
-mod azurite;
-mod bucket;
+pub mod azurite;
+pub mod bucket;
 mod cases;
 mod cut;
 mod export;
 mod gcs;
-mod gcs_server;
-mod https;
+pub mod gcs_server;
+pub mod https;
 mod process;
 mod s3;
-mod tls;
-mod versitygw;
+pub mod tls;
+pub mod versitygw;

@@ -1,6 +1,5 @@
 //! A server with the S3 API: versitygw, which checks signatures and permissions.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +33,12 @@ pub struct Versitygw {
 impl Versitygw {
     /// Starts a server, and creates the bucket `bucket`.
     pub async fn start() -> Self {
-        let (tls, directory) = (Tls::generate(), tempfile::tempdir().expect("a directory"));
+        Self::start_in(tempfile::tempdir().expect("a directory")).await
+    }
+
+    /// Starts a server whose files are in a directory.
+    pub async fn start_in(directory: TempDir) -> Self {
+        let tls = Tls::generate();
         let path = |name: &str| directory.path().join(name);
         for name in ["users", "objects", "metadata"] {
             std::fs::create_dir(path(name)).expect("a directory");
@@ -76,14 +80,6 @@ impl Versitygw {
         self.request("PUT", "/bucket?policy", &policy.to_string()).await;
     }
 
-    /// The keys of all objects.
-    pub async fn keys(&self) -> Vec<String> {
-        let list = self.request("GET", "/bucket?list-type=2", "").await;
-        let list = String::from_utf8(list.to_vec()).expect("UTF-8");
-        assert_eq!(elements(&list, "IsTruncated"), ["false"]);
-        elements(&list, "Key").into_iter().map(ToOwned::to_owned).collect()
-    }
-
     /// A target with other values of the connection and its credential.
     pub fn target_with(&self, bucket: &str, key_id: &str, secret: &str, prefix: &str) -> Target {
         Self::build_target(
@@ -105,8 +101,15 @@ impl Versitygw {
         target(properties, "access_key", fields)
     }
 
-    /// Sends a signed request, and returns the body of its response.
+    /// Sends a signed request, and returns the body of its response, which must be a success.
     async fn request(&self, method: &str, path: &str, body: &str) -> Bytes {
+        let (status, body) = self.send(method, path, body).await;
+        assert!(status.is_success(), "{method} {path}: {status} {}", String::from_utf8_lossy(&body));
+        body
+    }
+
+    /// Sends a signed request, and returns the status and the body of its response.
+    async fn send(&self, method: &str, path: &str, body: &str) -> (http::StatusCode, Bytes) {
         let url = format!("https://{}{path}", self.server.address);
         let request = http::Request::builder().method(method).uri(url).body(body.to_owned().into());
         let mut request: HttpRequest = request.expect("a request");
@@ -117,9 +120,7 @@ impl Versitygw {
         let sent = tokio::time::timeout(Duration::from_secs(30), client.execute(request));
         let response = sent.await.expect("in time").expect("a response");
         let status = response.status();
-        let body = response.into_body().bytes().await.expect("a body");
-        assert!(status.is_success(), "{method} {path}: {status} {}", String::from_utf8_lossy(&body));
-        body
+        (status, response.into_body().bytes().await.expect("a body"))
     }
 }
 
@@ -141,13 +142,17 @@ impl Bucket for Versitygw {
         self.tls.network()
     }
 
-    async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
-        let mut objects = BTreeMap::new();
-        for key in self.keys().await.into_iter().filter(|key| key.starts_with(prefix)) {
-            let content = self.request("GET", &format!("/bucket/{key}"), "").await;
-            objects.insert(key, content);
-        }
-        objects
+    async fn keys(&self, prefix: &str) -> Vec<String> {
+        let list = self.request("GET", "/bucket?list-type=2", "").await;
+        let list = String::from_utf8(list.to_vec()).expect("UTF-8");
+        assert_eq!(elements(&list, "IsTruncated"), ["false"]);
+        elements(&list, "Key").into_iter().filter(|key| key.starts_with(prefix)).map(ToOwned::to_owned).collect()
+    }
+
+    async fn object(&self, key: &str) -> Option<Bytes> {
+        let (status, body) = self.send("GET", &format!("/bucket/{key}"), "").await;
+        assert!(status.is_success() || status == http::StatusCode::NOT_FOUND, "{key}: {status}");
+        status.is_success().then_some(body)
     }
 
     async fn uploads(&self) -> Vec<String> {

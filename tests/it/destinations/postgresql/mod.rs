@@ -1,6 +1,6 @@
 //! PostgreSQL, over TLS.
 
-mod fixture;
+pub mod fixture;
 mod interruptions;
 mod refusals;
 mod rows;

@@ -4,7 +4,7 @@ mod cut;
 mod deliveries;
 mod failures;
 mod keys;
-mod openssh;
+pub mod openssh;
 mod plain_server;
 
 use std::collections::BTreeMap;

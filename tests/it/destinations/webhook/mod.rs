@@ -3,7 +3,7 @@
 mod batches;
 mod checks;
 mod failures;
-mod receiver;
+pub mod receiver;
 mod resume;
 
 use outflow::delivery::destinations::webhook::Webhook;
@@ -14,7 +14,7 @@ use super::services::{TableRows, network, target};
 use receiver::Receiver;
 
 /// The secret of the examples of Standard Webhooks.
-const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SIGNING_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A webhook at a port of this host that signs its requests.
 fn webhook(receiver: &Receiver, port: u16, settings: Value) -> Webhook {

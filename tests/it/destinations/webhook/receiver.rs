@@ -58,8 +58,13 @@ struct State {
 
 impl Receiver {
     pub async fn start() -> Self {
+        Self::start_as("hooks.test").await
+    }
+
+    /// Starts a server whose certificate is for this name or address.
+    pub async fn start_as(name: &str) -> Self {
         let authority = Authority::new("webhooks");
-        let identity = authority.issue("hooks.test");
+        let identity = authority.issue(name);
         let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect("a certificate");
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
         let config = ServerConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))

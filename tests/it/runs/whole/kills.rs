@@ -1,0 +1,237 @@
+//! The process is killed at any point of a delivery, and a new one repeats the run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use outflow::grpc::proto as pb;
+use pb::export_run::State;
+use tokio::sync::Mutex;
+
+use super::buckets::BucketSide;
+use super::content::{Expected, Shape};
+use super::directories::{LocalSide, SftpSide};
+use super::far_side::{FarSide, Point};
+use super::postgresql::PostgresqlSide;
+use super::service::{Files, Service, change, connect, create};
+use super::webhook::WebhookSide;
+use crate::destinations::objects::azurite::Azurite;
+use crate::destinations::objects::gcs_server::GcsServer;
+use crate::destinations::objects::versitygw::Versitygw;
+use crate::support::{Backend, Gate};
+
+/// Kills at each destination.
+const KILLS: u64 = 20;
+/// Uploads whose id was not saved yet when the process was killed, in one round.
+const MAX_UNKNOWN_UPLOADS: usize = 1;
+/// The databases of the services that are killed.
+const SERVICES: [(Backend, &str); 2] = [(Backend::Sqlite, "sqlite"), (Backend::Postgres, "postgres")];
+
+/// Looks at the far side all the time.
+struct Observer {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<u64>,
+}
+
+impl Observer {
+    fn start(far_side: &Arc<dyn FarSide>, area: &str, expected: &Arc<Expected>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (far_side, area, expected) = (Arc::clone(far_side), area.to_owned(), Arc::clone(expected));
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            let (mut looks, mut was_delivered) = (0, false);
+            while !stopped.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                let is_delivered = far_side.observe(&area, &expected).await;
+                assert!(is_delivered || !was_delivered, "a result disappeared");
+                was_delivered = is_delivered;
+                looks += 1;
+                // Leaves the processors to the delivery.
+                tokio::time::sleep(begun.elapsed() * 4 + Duration::from_millis(1)).await;
+            }
+            looks
+        });
+        Self { stop, task }
+    }
+
+    async fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.expect("nothing but whole results")
+    }
+}
+
+/// An export of a service, and what its last run delivered.
+struct Export {
+    name: String,
+    area: String,
+    /// Bytes of a delivery that is not interrupted.
+    total: u64,
+    last: Arc<Expected>,
+    unknown_uploads: usize,
+}
+
+/// What happened in the rounds.
+#[derive(Default)]
+struct Figures {
+    /// Runs that the next process had to repeat.
+    repeated: AtomicU64,
+    /// Kills after which the result was there.
+    visible: AtomicU64,
+    looks: AtomicU64,
+    unknown_uploads: AtomicU64,
+}
+
+/// A service and its exports.
+struct Killed<'a> {
+    service: Service,
+    name: &'static str,
+    connections: HashMap<&'static str, String>,
+    exports: HashMap<(&'static str, Shape), Export>,
+    figures: &'a Figures,
+}
+
+impl Killed<'_> {
+    /// Starts a run, and returns it with what it must deliver.
+    async fn run(&self, far_side: &dyn FarSide, export: &str, shape: Shape, first: i64) -> Expected {
+        let run = self.service.admin().await.run(export).await.expect("queued");
+        Expected::new(&run, shape, far_side.tables(shape), first)
+    }
+
+    /// Follows a run to its end, which must be a success.
+    async fn follow(&self, expected: &Expected) -> pb::ExportRun {
+        let run = self.service.admin().await.follow(&expected.run).await;
+        let log = || self.service.process.output.lock().expect("its output").clone();
+        assert_eq!(run.state(), State::Succeeded, "{run:?}\n{}", log());
+        let rows = run.stats.map(|stats| stats.rows_written);
+        assert_eq!(rows, Some(expected.count()), "{run:?}\n{}", log());
+        run
+    }
+
+    /// Creates an export whose first run is not interrupted.
+    async fn export(&mut self, far_side: &dyn FarSide, shape: Shape) -> Export {
+        let kind = far_side.connection().connection_type;
+        let mut admin = self.service.admin().await;
+        let connection = match self.connections.get(kind) {
+            Some(name) => name.clone(),
+            None => connect(&mut admin, far_side).await,
+        };
+        self.connections.insert(kind, connection.clone());
+        let area = format!("{}-{shape:?}", self.name).to_lowercase();
+        let name = create(&mut admin, far_side, (&connection, shape, &area), 1).await;
+        far_side.interruption().arm(None, 0);
+        let expected = self.run(far_side, &name, shape, 1).await;
+        self.follow(&expected).await;
+        far_side.assert_delivered(&area, &expected).await;
+        let total = far_side.interruption().counted().unwrap_or_else(|| expected.bytes());
+        Export { name, area, total, last: Arc::new(expected), unknown_uploads: 0 }
+    }
+
+    /// Kills the process at a point of a delivery, and restarts it.
+    async fn round(&mut self, far_side: &Arc<dyn FarSide>, number: u64, (shape, point): (Shape, Point)) {
+        let key = (far_side.connection().connection_type, shape);
+        let mut export = match self.exports.remove(&key) {
+            Some(export) => export,
+            None => self.export(far_side.as_ref(), shape).await,
+        };
+        let first = i64::try_from(number).expect("small") + 2;
+        change(&mut self.service.admin().await, far_side.as_ref(), (&export.name, shape), first).await;
+        far_side.prepare(shape, &export.area).await;
+        eprintln!("{key:?} on {}: {point:?} of {} bytes", self.name, export.total);
+        far_side.interruption().arm(Some(point), export.total);
+        let mut expected = self.run(far_side.as_ref(), &export.name, shape, first).await;
+        if shape == Shape::One {
+            expected.earlier.clone_from(&export.last.files);
+        }
+        let expected = Arc::new(expected);
+        let observer = Observer::start(far_side, &export.area, &expected);
+        let mut admin = self.service.admin().await;
+        let is_during = tokio::select! {
+            () = far_side.interruption().reached() => true,
+            _ = admin.follow(&expected.run) => false,
+        };
+        self.service.kill();
+        let is_visible = far_side.observe(&export.area, &expected).await;
+        let saved = self.saved_uploads().await;
+        far_side.interruption().release();
+        self.service.restart();
+        let run = self.follow(&expected).await;
+        let looks = observer.stop().await;
+        eprintln!(
+            "{key:?}: killed during the delivery: {is_during}, visible then: {is_visible}, attempt {}",
+            run.attempt
+        );
+        assert!(looks > 0, "nobody looked");
+        far_side.assert_delivered(&export.area, &expected).await;
+        let unknown = far_side.uploads(&export.area).await - export.unknown_uploads;
+        assert!(unknown <= if saved { 0 } else { MAX_UNKNOWN_UPLOADS }, "{unknown} uploads remain");
+        export.unknown_uploads += unknown;
+        export.last = expected;
+        // More than two if the machine is so slow that leases expire.
+        self.figures.repeated.fetch_add(u64::from(run.attempt > 1), Ordering::Relaxed);
+        self.figures.visible.fetch_add(u64::from(is_visible), Ordering::Relaxed);
+        self.figures.looks.fetch_add(looks, Ordering::Relaxed);
+        self.figures.unknown_uploads.fetch_add(unknown as u64, Ordering::Relaxed);
+        self.exports.insert(key, export);
+    }
+
+    /// Whether the run that is being delivered saved the id of an upload.
+    async fn saved_uploads(&self) -> bool {
+        let query = "SELECT count(*) FROM runs WHERE state = 'RUNNING' AND delivery_state LIKE '%\"id\":%'";
+        self.service.database().await.fetch_count(query).await > 0
+    }
+}
+
+/// All far sides. One of them serves one delivery at a time.
+async fn far_sides(outbox: &std::path::Path) -> Vec<Mutex<Arc<dyn FarSide>>> {
+    let areas = SERVICES.map(|(_, name)| ["one", "several"].map(|shape| format!("{name}-{shape}"))).concat();
+    let areas: Vec<&str> = areas.iter().map(String::as_str).collect();
+    let (s3, azure, gcs) = tokio::join!(Versitygw::start(), Azurite::start(), GcsServer::start());
+    let (s3_tls, azure_tls, gcs_tls) = (s3.tls.certificate(), azure.tls.certificate(), gcs.tls.certificate());
+    let all: Vec<Arc<dyn FarSide>> = vec![
+        Arc::new(LocalSide::new(outbox)),
+        Arc::new(SftpSide::start(None).await),
+        Arc::new(BucketSide::start(s3, "s3", &s3_tls).await),
+        Arc::new(BucketSide::start(azure, "azure_blob", &azure_tls).await),
+        Arc::new(BucketSide::start(gcs, "gcs", &gcs_tls).await),
+        Arc::new(WebhookSide::start().await),
+        Arc::new(PostgresqlSide::start(&areas).await),
+    ];
+    all.into_iter().map(Mutex::new).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_process_leaves_nothing_in_part_and_the_next_one_delivers_once() {
+    let outbox = tempfile::tempdir().expect("a directory");
+    let far_sides = far_sides(outbox.path()).await;
+    let destinations = far_sides.len() as u64;
+    let mut authorities = String::new();
+    for far_side in &far_sides {
+        authorities += &far_side.lock().await.authorities();
+    }
+    let gate = Gate::new("KILL, deliveries", KILLS * destinations).at_least(destinations);
+    let figures = Figures::default();
+    let kill = async |(backend, name)| {
+        let service = Service::start(backend, Files::new(), outbox.path(), &authorities).await;
+        let (connections, exports) = (HashMap::new(), HashMap::new());
+        let mut killed = Killed { service, name, connections, exports, figures: &figures };
+        while let Some(number) = gate.next() {
+            let (index, cycle) = (number % destinations, number / destinations);
+            let shape = if cycle % 2 == 0 { Shape::One } else { Shape::Several };
+            let share = rand::random::<f64>();
+            let is_at_end = (cycle / 2 + index) % 2 == 0;
+            let point = if is_at_end { Point::Commit(share) } else { Point::Anywhere(share) };
+            let far_side = far_sides[usize::try_from(index).expect("small")].lock().await;
+            Box::pin(killed.round(&far_side, number, (shape, point))).await;
+        }
+    };
+    tokio::join!(kill(SERVICES[0]), kill(SERVICES[1]));
+    let count = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+    let (repeated, visible) = (count(&figures.repeated), count(&figures.visible));
+    let (looks, unknown) = (count(&figures.looks), count(&figures.unknown_uploads));
+    assert!(2 * repeated > gate.reached(), "only {repeated} deliveries were interrupted");
+    gate.report(&format!(
+        " at {destinations} destinations, {repeated} were repeated, {visible} killed after the result was visible, {looks} looks \
+         meanwhile, {unknown} uploads without a saved id"
+    ));
+}
