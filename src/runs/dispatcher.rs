@@ -27,7 +27,7 @@ pub struct Dispatcher {
     max_runs: usize,
     /// Notified when runs were queued.
     queued: Arc<Notify>,
-    /// The organization that was served last.
+    /// The organization that was asked for a run last.
     last: Mutex<String>,
 }
 
@@ -49,7 +49,7 @@ impl Dispatcher {
     async fn dispatch_round(&self) -> Result<usize> {
         let mut leased = 0;
         let mut after = self.last.lock().clone();
-        // First the organizations after the one that was served last, then the others.
+        // First the organizations after the one that was asked last, then the others.
         for until in [None, Some(after.clone())] {
             loop {
                 let reader = self.store.background_reader().await?;
@@ -65,8 +65,9 @@ impl Dispatcher {
                         return Ok(leased);
                     }
                     after = organization.to_string();
+                    // After an error, the next round begins with another organization.
+                    self.last.lock().clone_from(&after);
                     if self.runner.lease(organization, &self.terms).await? {
-                        self.last.lock().clone_from(&after);
                         leased += 1;
                     }
                 }

@@ -14,9 +14,12 @@ mod runner;
 mod scheduler;
 mod settings;
 
-pub use active::ActiveRuns;
+pub use active::{ActiveRuns, Interruption};
+pub use attempt::AttemptError;
 pub use dispatcher::Dispatcher;
+pub use leased::{LeaseTerms, LeasedRun, lease};
 pub use leases::LeaseKeeper;
+pub use outcome::{attempt_end, save_attempt_end};
 pub use remains::RemainsRemoval;
 pub use runner::{Runner, RunnerParts};
 pub use scheduler::Scheduler;

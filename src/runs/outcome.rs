@@ -78,7 +78,7 @@ fn retry_delay(first: Duration, failures: u32) -> TimeDelta {
 
 /// Writes the end of an attempt. If that fails, the lease expires and the run is repeated; destinations recognise a result
 /// that is there already.
-pub async fn save(app: &App, leased: &LeasedRun, end: AttemptEnd) {
+pub async fn save_attempt_end(app: &App, leased: &LeasedRun, end: AttemptEnd) {
     let organization = leased.run.name.organization.clone();
     let state = Arc::new(Ending {
         store: app.store().clone(),

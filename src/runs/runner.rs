@@ -136,7 +136,7 @@ impl Inner {
         let stats = active.counts.stats();
         let end = outcome::attempt_end(&result, &leased, stats, &self.settings, self.clock.now());
         log(&leased, &result, begun.elapsed());
-        outcome::save(&self.app, &leased, end).await;
+        outcome::save_attempt_end(&self.app, &leased, end).await;
         outcome::count(&leased, &result, &stats, begun.elapsed());
     }
 

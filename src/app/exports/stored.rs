@@ -95,6 +95,9 @@ pub async fn save(tx: &mut MutationTx<'_>, before: &Export, after: &mut Export, 
     }
     touch(tx, after);
     store::exports::update(tx.db, after).await?;
+    if before.schedule_pause.is_some() && after.schedule_pause.is_none() {
+        store::runs::due::reset_failures(tx.db, &tx.scope, after.uid).await?;
+    }
     tx.audit(audit::resource(after), audit::diff(Some(before), Some(after)), batch_id, "");
     Ok(())
 }

@@ -97,7 +97,8 @@ pub async fn extend_skipped(
 }
 
 /// Counts a failed run of an export, or resets the count after a successful one. Returns how many runs in a row failed;
-/// `None` if the export does not exist any more. The export is locked.
+/// `None` if the export does not exist any more, or if its schedule is paused: then the count is that of the pause, and
+/// stays. The export is locked.
 pub async fn count_failures(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -110,8 +111,20 @@ pub async fn count_failures(
         .col_expr(column, count)
         .filter(export::Column::Organization.eq(scope.organization.as_str()))
         .filter(export::Column::Uid.eq(export.0))
+        .filter(export::Column::SchedulePauseTime.is_null())
         .exec_with_returning(db)
         .await?;
     let failures = updated.first().map(|row| u32::try_from(row.consecutive_failures).map_err(Error::internal));
     failures.transpose()
+}
+
+/// Starts the count of failed runs again, after the schedule of an export was switched on. The export is locked.
+pub async fn reset_failures(db: &impl ConnectionTrait, scope: &Scope<'_>, export: ExportUid) -> Result<()> {
+    export::Entity::update_many()
+        .col_expr(export::Column::ConsecutiveFailures, Expr::val(0))
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+        .filter(export::Column::Uid.eq(export.0))
+        .exec(db)
+        .await?;
+    Ok(())
 }

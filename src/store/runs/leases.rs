@@ -87,9 +87,9 @@ pub async fn try_lock_organization(db: &Transaction, organization: &Organization
     Ok(row.is_some_and(|row| row.try_get("", "locked").unwrap_or(false)))
 }
 
-/// Leases the run of an organization that has waited longest and may start: its export is attached to its connection, the
-/// connection is active, and no limit is reached. The leases of the organization are locked before. Returns the run, and the
-/// counts of its attempt before, which are reset.
+/// Leases the run of an organization that has waited longest and may start: its export is attached to its connection and has
+/// no other run that was started, the connection is active, and no limit is reached. The leases of the organization are
+/// locked before. Returns the run, and the counts of its attempt before, which are reset.
 pub async fn lease_next(
     db: &Transaction,
     scope: &Scope<'_>,
@@ -112,7 +112,7 @@ pub async fn lease_next(
         .filter(in_state(availability(backend, scope.read_context), ConnectionState::Active))
         .filter(count(in_organization).lt(i64::from(limits.per_organization)))
         .filter(below_connection_limit(limits)?)
-        .filter(Expr::exists(of_same_export()?).not())
+        .filter(Expr::exists(started_before()?).not())
         .order_by_asc(run::Column::NextAttemptTime)
         .order_by_asc(run::Column::Uid)
         .limit(1);
@@ -327,12 +327,21 @@ fn below_connection_limit(limits: &LeaseLimits) -> Result<SimpleExpr> {
     Ok(count(on_connection).lt(limit.finally(SimpleExpr::Constant(0.into()))))
 }
 
-/// The leased runs of the export of a run.
-fn of_same_export() -> Result<SelectStatement> {
-    use run::Column::{ExportUid, Organization};
-    leased_runs(|other| {
-        vec![other(Organization).equals((run::Entity, Organization)), other(ExportUid).equals((run::Entity, ExportUid))]
-    })
+/// The other unfinished run of the export of a run that was started: a runner delivers it, or it waits for another attempt.
+fn started_before() -> Result<SelectStatement> {
+    use run::Column::{Attempt, ExportUid, Organization, State, Uid};
+    let other = |column| Expr::col((OTHER, column));
+    let literal = |state: RunState| Ok::<_, Error>(SimpleExpr::Constant(code(&state)?.into()));
+    let is_leased = other(State).is_in([literal(RunState::Running)?, literal(RunState::Cancelling)?]);
+    let has_attempts = other(Attempt).gt(SimpleExpr::Constant(0.into()));
+    Ok(Query::select()
+        .expr(Expr::val(1))
+        .from_as(run::Entity, OTHER)
+        .and_where(other(Organization).equals((run::Entity, Organization)))
+        .and_where(other(ExportUid).equals((run::Entity, ExportUid)))
+        .and_where(other(Uid).equals((run::Entity, Uid)).not())
+        .and_where(is_leased.or(other(State).eq(literal(RunState::Queued)?).and(has_attempts)))
+        .take())
 }
 
 /// Leased runs, other than the run of the outer statement, that meet all conditions.

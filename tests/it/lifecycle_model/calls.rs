@@ -5,8 +5,9 @@ use pb::stream_blocking_exports_response::Event;
 use tonic::{Response, Status};
 
 use super::operations::{Expiry, Op};
+use super::run_calls;
 use super::views::{Organization, ResponseView, comparable_connection, comparable_export};
-use crate::support::{Client, create_connection, create_export, cron, password, sftp, with_host};
+use crate::support::{Client, create_connection, create_export, password, sftp, with_host};
 
 /// The view of a response with a connection and a count, which `fields` takes out of the message.
 fn connection_view<T>(response: Response<T>, fields: impl FnOnce(T) -> (Option<pb::Connection>, i64)) -> ResponseView {
@@ -49,6 +50,12 @@ pub async fn call(
         Op::GetConnection { .. } | Op::SearchUsable | Op::Stream { .. } | Op::ListExports { .. } => {
             read(client, org, op).await
         }
+        Op::RunExport { .. }
+        | Op::BatchRun { .. }
+        | Op::RunScheduled
+        | Op::CancelRun { .. }
+        | Op::GetRun { .. }
+        | Op::ListRuns { .. } => run_calls::call(client, org, op, request_id).await,
         Op::AdvanceClock { .. } => Ok(ResponseView::Nothing),
         Op::BatchDelete { .. }
         | Op::BatchAttach { .. }
@@ -206,10 +213,9 @@ async fn change_export(
 ) -> Result<ResponseView, Status> {
     let exports = &mut client.exports;
     Ok(match op.clone() {
-        Op::CreateExport { id, connection, enabled } => {
+        Op::CreateExport { id, connection, enabled, timing } => {
             let mut request = create_export(&org.connection(&connection), &format!("Export {id}"));
-            let schedule = pb::Schedule { enabled, ..cron("0 6 * * *", "Europe/Berlin") };
-            request.export.as_mut().expect("an export").schedule = Some(schedule);
+            request.export.as_mut().expect("an export").schedule = Some(org.schedule(&timing, enabled));
             let request = pb::CreateExportRequest { parent: org.parent(), export_id: id, request_id, ..request };
             export_view(exports.create_export(request).await?, |response| response.export)
         }

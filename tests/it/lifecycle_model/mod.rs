@@ -1,26 +1,36 @@
-//! MODEL: runs random sequences of calls, and compares each response and the whole state with a small reference.
+//! MODEL: runs random sequences of calls, and of steps of the scheduler and of a runner, and compares each response and
+//! the whole state with a small reference.
 //!
 //! A sequence is determined by its seed. A failure prints the seed: `TEST_SEED=7` runs that sequence again, and seeds
 //! that revealed a bug are kept in `REGRESSION_SEEDS`. `TEST_SEQUENCES=10000` runs more sequences.
 
 mod calls;
+mod choice;
 mod operations;
 mod reference;
+mod run_calls;
+mod run_views;
+mod runner;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound as _, TimeDelta};
 use outflow::grpc::proto as pb;
 use outflow::model::Role;
+use outflow::runs::LeaseTerms;
 use prost_types::Timestamp;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use uuid::Uuid;
 
 use crate::support::{Backend, Client, Clients as _, ErrorExt as _, Gate, TestServer};
-use operations::{Caller, Chooser, Etag, ListedSet, Op};
-use reference::{Affected, Reference};
+use choice::Chooser;
+use operations::{Caller, Etag, ListedSet, Op, RunName};
+use reference::{Affected, Reference, State};
+use run_views::comparable_run;
+use runner::Attempt;
 use views::{Organization, comparable_connection, comparable_export};
 
 /// The number of sequences on each database.
@@ -30,7 +40,7 @@ const STEPS: usize = 40;
 /// How many hours a sequence may advance the clock; tokens and request ids must not expire.
 const MAX_HOURS: u64 = 9;
 /// Seeds that failed before; they are run first.
-const REGRESSION_SEEDS: &[u64] = &[];
+const REGRESSION_SEEDS: &[u64] = &[242];
 
 /// The state of a running sequence.
 struct Sequence<'a> {
@@ -46,14 +56,23 @@ struct Sequence<'a> {
     listed: Vec<(String, ListedSet)>,
     /// Successful changes with a request id, which may be repeated.
     repeatable: Vec<(Caller, Op, String, Affected)>,
+    /// The runs, in the order of the reference.
+    run_names: Vec<RunName>,
+    /// The attempts that the runner has not reported.
+    attempts: Vec<Attempt>,
+    /// Whether most operations concern runs: in every second sequence.
+    mostly_runs: bool,
+    terms: Arc<LeaseTerms>,
     /// The calls so far, as text.
     history: Vec<String>,
-    /// The number of calls by outcome.
-    outcomes: &'a mut BTreeMap<&'static str, u64>,
+    /// The state of each run after the last operation.
+    states: Vec<State>,
+    /// The number of calls by outcome, and of changes of a run's state.
+    outcomes: &'a mut BTreeMap<String, u64>,
 }
 
 impl<'a> Sequence<'a> {
-    async fn new(server: &'a TestServer, seed: u64, outcomes: &'a mut BTreeMap<&'static str, u64>) -> Self {
+    async fn new(server: &'a TestServer, seed: u64, outcomes: &'a mut BTreeMap<String, u64>) -> Self {
         let organization = format!("model-{seed}");
         let mut clients = BTreeMap::new();
         for (caller, subject, role, groups) in [
@@ -64,7 +83,7 @@ impl<'a> Sequence<'a> {
         ] {
             clients.insert(caller, server.caller(&organization, subject, &[role], groups).await);
         }
-        let organization = Organization(organization);
+        let organization = Organization { id: organization, begin: server.clock.now().trunc_subsecs(0) };
         Self {
             server,
             organization,
@@ -74,6 +93,11 @@ impl<'a> Sequence<'a> {
             etag_of_state: BTreeMap::new(),
             listed: Vec::new(),
             repeatable: Vec::new(),
+            run_names: Vec::new(),
+            attempts: Vec::new(),
+            mostly_runs: seed.is_multiple_of(2),
+            terms: runner::terms(),
+            states: Vec::new(),
             history: Vec::new(),
             outcomes,
         }
@@ -86,10 +110,20 @@ impl<'a> Sequence<'a> {
             if roll < 12 && !self.repeatable.is_empty() {
                 let change = self.repeatable[random.random_range(0..self.repeatable.len())].clone();
                 self.repeat(change).await;
+                self.compare().await;
             } else {
                 let (caller, op) = self.choose(random);
+                let may_change = op.is_change() || op.is_background() || matches!(op, Op::AdvanceClock { .. });
                 self.step(caller, op, roll >= 50).await;
+                if may_change {
+                    self.compare().await;
+                }
             }
+        }
+        // The scheduler steps of later sequences handle all organizations.
+        let ids: Vec<_> = self.reference.exports.keys().cloned().collect();
+        if !ids.is_empty() {
+            self.step(Caller::Root, Op::BatchDelete { ids }, false).await;
             self.compare().await;
         }
     }
@@ -111,7 +145,9 @@ impl<'a> Sequence<'a> {
             Timestamp { seconds: time.timestamp(), nanos: 0 }
         };
         let existing = [self.reference.connections.keys().collect(), self.reference.exports.keys().collect()];
-        let mut chooser = Chooser { random, etag: &etag, time: &time, listed: &self.listed, existing };
+        let (runs, attempts, mostly_runs) = (&self.run_names, self.attempts.len(), self.mostly_runs);
+        let mut chooser =
+            Chooser { random, etag: &etag, time: &time, listed: &self.listed, existing, runs, attempts, mostly_runs };
         loop {
             let op = chooser.next();
             let caller = chooser.choose_caller(&op);
@@ -128,6 +164,9 @@ impl<'a> Sequence<'a> {
         if let Op::AdvanceClock { hours } = op {
             self.server.clock.advance(TimeDelta::hours(i64::try_from(hours).expect("a small number")));
         }
+        if op.is_background() {
+            return self.make_step(&op).await;
+        }
         let client = self.clients.get_mut(&caller).expect("a client");
         let found =
             calls::call(client, &self.organization, &op, request_id.clone()).await.map_err(|status| status.reason());
@@ -135,7 +174,7 @@ impl<'a> Sequence<'a> {
         let expected =
             affected.clone().and_then(|affected| self.reference.response(&self.organization, caller, &op, &affected));
         let outcome = expected.as_ref().map_or_else(|reason| *reason, |_| "OK");
-        *self.outcomes.entry(outcome).or_default() += 1;
+        *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
         assert_eq!(found, expected.map_err(ToOwned::to_owned), "{}", self.context());
         if let (Ok(affected), false) = (affected, request_id.is_empty()) {
             self.repeatable.push((caller, op, request_id, affected));
@@ -148,7 +187,7 @@ impl<'a> Sequence<'a> {
         let client = self.clients.get_mut(&caller).expect("a client");
         let found = calls::call(client, &self.organization, &op, request_id).await.map_err(|status| status.reason());
         let expected = self.reference.response(&self.organization, caller, &op, &affected).map_err(ToOwned::to_owned);
-        *self.outcomes.entry("repeated").or_default() += 1;
+        *self.outcomes.entry("repeated".to_owned()).or_default() += 1;
         assert_eq!(found, expected, "{}", self.context());
     }
 
@@ -184,7 +223,44 @@ impl<'a> Sequence<'a> {
         }
         let distinct: BTreeSet<&String> = self.etag_of_state.values().collect();
         assert_eq!(distinct.len(), self.etag_of_state.len(), "two states have the same etag: {}", self.context());
+        self.compare_runs().await;
         self.record_blocking_set().await;
+    }
+
+    /// Compares all runs, and finds out the names of new ones.
+    async fn compare_runs(&mut self) {
+        let root = self.clients.get_mut(&Caller::Root).expect("a client");
+        let mut found = run_calls::all_runs(root, &self.organization).await;
+        found.reverse();
+        for run in found.iter().skip(self.run_names.len()) {
+            let export = run.name.split('/').nth(3).expect("a name").to_owned();
+            let incarnation = self.reference.exports.get(&export).map(|export| export.incarnation);
+            let number = self.run_names.len();
+            // The scheduler takes exports that are due at the same time in any order.
+            if let Some(place) = self.reference.runs.iter().skip(number).position(|run| Some(run.export) == incarnation)
+            {
+                self.reference.runs[number..=number + place].rotate_right(1);
+            }
+            self.run_names.push(RunName { number, uid: run.uid.clone(), export });
+        }
+        let uids: Vec<_> = found.iter().map(|run| run.uid.clone()).collect();
+        assert_eq!(uids, self.run_names.iter().map(|name| name.uid.clone()).collect::<Vec<_>>(), "{}", self.context());
+        for (found, known) in found.iter().zip(&self.reference.runs) {
+            let etag = known.pinned.map(|revision| self.etag_of_state[&(known.export, revision)].as_str());
+            assert_eq!(found.export_etag, etag.unwrap_or_default(), "{}: {}", found.name, self.context());
+        }
+        let found: Vec<_> = found.into_iter().map(comparable_run).collect();
+        let expected = self.reference.runs.iter().map(|run| self.reference.run(&self.organization, Caller::Root, run));
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{}", self.context());
+        let states: Vec<_> = self.reference.runs.iter().map(|run| run.state).collect();
+        for (number, state) in states.iter().enumerate() {
+            let before = self.states.get(number);
+            if before != Some(state) {
+                let before = before.map_or_else(|| "new".to_owned(), |before| format!("{before:?}"));
+                *self.outcomes.entry(format!("{before} → {state:?}")).or_default() += 1;
+            }
+        }
+        self.states = states;
     }
 
     /// Records the blocking set of a connection in use, as reported by the refused deletion.
@@ -206,7 +282,7 @@ impl<'a> Sequence<'a> {
 
     /// Describes the sequence in a failure message.
     fn context(&self) -> String {
-        let seed = self.organization.0.trim_start_matches("model-");
+        let seed = self.organization.id.trim_start_matches("model-");
         format!("TEST_SEED={seed}, after\n{}", self.history.join("\n"))
     }
 }

@@ -1,10 +1,11 @@
 //! Views of responses that the product and the reference have in common. Values that only the product knows (uids,
 //! times, etags) are cleared, or replaced by whether they are set.
 
+use chrono::{DateTime, Utc};
 use outflow::grpc::proto as pb;
 use prost_types::Timestamp;
 
-use super::operations::{Caller, Op};
+use super::operations::{Caller, Op, Timing};
 use super::reference::{Affected, Connection, Export, NEVER, Reference};
 use crate::support::{object, sftp, text};
 
@@ -18,23 +19,58 @@ pub enum ResponseView {
     Usable(Vec<pb::UsableConnection>),
     Exports(Vec<pb::Export>),
     Stream(Vec<(String, String, String, i32)>, i64),
+    Run(Box<pb::ExportRun>),
+    Runs(Vec<pb::ExportRun>),
+    /// The runs of a batch, and the exports that were left out.
+    Started(Vec<pb::ExportRun>, Vec<String>),
 }
 
 /// The organization of a sequence; builds the names of its resources.
 #[derive(Clone, Debug)]
-pub struct Organization(pub String);
+pub struct Organization {
+    /// Its id.
+    pub id: String,
+    /// The time at which the sequence began, in whole seconds.
+    pub begin: DateTime<Utc>,
+}
 
 impl Organization {
     pub fn parent(&self) -> String {
-        format!("organizations/{}", self.0)
+        format!("organizations/{}", self.id)
+    }
+
+    /// A due time: a second before the beginning of an hour of the sequence.
+    pub fn due_time(&self, hour: u64) -> Timestamp {
+        Timestamp {
+            seconds: self.begin.timestamp() + 3_600 * i64::try_from(hour).expect("a small number") - 1,
+            nanos: 0,
+        }
+    }
+
+    pub fn schedule(&self, timing: &Timing, enabled: bool) -> pb::Schedule {
+        let hours = |hours: u64| prost_types::Duration {
+            seconds: 3_600 * i64::try_from(hours).expect("a small number"),
+            nanos: 0,
+        };
+        let interval = pb::schedule::Interval { every: Some(hours(timing.every)), anchor: Some(self.due_time(0)) };
+        let policy =
+            if timing.waits { pb::schedule::OverlapPolicy::BufferOne } else { pb::schedule::OverlapPolicy::Skip };
+        pb::Schedule {
+            timing: Some(pb::schedule::Timing::Interval(interval)),
+            enabled,
+            overlap_policy: policy.into(),
+            catchup_window: timing.catchup_window.map(hours),
+            pause_after_failures: timing.pause_after_failures.map_or(0, u32::cast_signed),
+            ..pb::Schedule::default()
+        }
     }
 
     pub fn connection(&self, id: &str) -> String {
-        format!("organizations/{}/connections/{id}", self.0)
+        format!("organizations/{}/connections/{id}", self.id)
     }
 
     pub fn export(&self, id: &str) -> String {
-        format!("organizations/{}/exports/{id}", self.0)
+        format!("organizations/{}/exports/{id}", self.id)
     }
 
     pub fn exports(&self, ids: &[String]) -> Vec<String> {
@@ -42,18 +78,20 @@ impl Organization {
     }
 }
 
-fn subject(caller: Caller) -> String {
+/// The principal of a caller.
+pub fn subject(caller: Caller) -> String {
     match caller {
         Caller::Root => "root",
         Caller::Ann => "ann",
         Caller::Bob => "bob",
         Caller::Vera => "vera",
+        Caller::Scheduler => "system:scheduler",
     }
     .to_owned()
 }
 
 /// A placeholder for a time that is set.
-fn some_time(is_set: bool) -> Option<Timestamp> {
+pub fn some_time(is_set: bool) -> Option<Timestamp> {
     is_set.then(Timestamp::default)
 }
 
@@ -82,16 +120,16 @@ pub fn comparable_export(mut export: pb::Export) -> pb::Export {
             "a batch".clone_into(&mut detachment.batch_id);
         }
     }
-    let schedule = export.schedule.map(|schedule| pb::Schedule { timing: None, ..schedule });
+    if let Some(pause) = &mut export.schedule_pause {
+        pause.time = some_time(pause.time.is_some());
+    }
     pb::Export {
         uid: String::new(),
         etag: String::new(),
         create_time: None,
         update_time: None,
-        next_run_time: some_time(export.next_run_time.is_some()),
         destination_settings: None,
         payload: None,
-        schedule,
         ..export
     }
 }
@@ -159,11 +197,10 @@ impl Reference {
             connection: connection.map(|id| organization.connection(id)).unwrap_or_default(),
             connection_display_name: connection.map(|id| format!("Connection {id}")).unwrap_or_default(),
             connection_type: "connectionTypes/sftp".to_owned(),
-            schedule: Some(pb::Schedule {
-                enabled: export.enabled,
-                overlap_policy: pb::schedule::OverlapPolicy::Skip.into(),
-                ..Default::default()
-            }),
+            schedule: Some(organization.schedule(&export.timing, export.enabled)),
+            schedule_pause: export
+                .paused
+                .map(|failures| pb::export::SchedulePause { time: some_time(true), failures: failures.cast_signed() }),
             state: state.into(),
             state_reason: match reason {
                 "SUSPENDED" => StateReason::ConnectionSuspended,
@@ -173,7 +210,10 @@ impl Reference {
             }
             .into(),
             detachment,
-            next_run_time: some_time(state == State::Active && export.enabled),
+            next_run_time: export
+                .next_due
+                .filter(|_| state == State::Active)
+                .map(|_| organization.due_time(export.timing.due_after(self.hour))),
             caller_access: access.into(),
             creator: subject(export.creator),
             updater: subject(export.updater),
@@ -217,6 +257,12 @@ impl Reference {
             |id: &String, incarnation: u64| self.exports.get(id).filter(|found| found.incarnation == incarnation);
         Ok(match op {
             Op::DeleteConnection { .. } | Op::DeleteExport { .. } | Op::AdvanceClock { .. } => ResponseView::Nothing,
+            Op::RunExport { .. }
+            | Op::BatchRun { .. }
+            | Op::RunScheduled
+            | Op::CancelRun { .. }
+            | Op::GetRun { .. }
+            | Op::ListRuns { .. } => self.run_response(organization, caller, op, affected),
             Op::SearchUsable => {
                 let mut usable: Vec<_> =
                     self.connections.iter().filter(|(_, connection)| connection.is_usable(caller)).collect();

@@ -36,7 +36,7 @@ impl Reference {
                     return Err("CONNECTION_IN_USE");
                 }
                 self.connections.remove(id);
-                return Ok(Affected { resources: vec![(id.clone(), before.incarnation)], count: 0 });
+                return Ok(Affected { resources: vec![(id.clone(), before.incarnation)], ..Affected::default() });
             }
             Op::Share { all, members, .. } => {
                 after.all |= all;
@@ -64,6 +64,11 @@ impl Reference {
         after.credential_revision += i64::from(credential_changed);
         if after != before {
             after.revision += 1;
+        }
+        match op {
+            Op::Suspend { .. } => self.block_runs(before.incarnation, "CONNECTION_SUSPENDED"),
+            Op::Revoke { .. } => self.block_runs(before.incarnation, "CREDENTIAL_REQUIRED"),
+            _ => {}
         }
         self.connections.insert(id.clone(), after);
         Ok(self.affected_connection(id, count))

@@ -1,12 +1,14 @@
 //! The operations of contributors on exports, and attachment.
 
 use super::{Affected, Detached, Export, NOT_FOUND, NOT_PERMITTED, Outcome, Reference, check};
-use crate::lifecycle_model::operations::{Caller, Op};
+use crate::lifecycle_model::operations::{Caller, Op, Timing};
 
 impl Reference {
     pub(super) fn contribute(&mut self, caller: Caller, op: &Op) -> Outcome<Affected> {
         match op {
-            Op::CreateExport { id, connection, enabled } => self.create(caller, id, connection, *enabled),
+            Op::CreateExport { id, connection, enabled, timing } => {
+                self.create(caller, id, connection, (*enabled, timing))
+            }
             Op::DescribeExport { id, description, etag } => {
                 self.check_managed(caller, std::slice::from_ref(id))?;
                 check(etag)?;
@@ -38,8 +40,17 @@ impl Reference {
             }
             Op::SetEnabled { ids, enabled } => {
                 self.check_managed(caller, ids)?;
+                let hour = self.hour;
                 for id in ids {
-                    self.change(caller, id, |export| export.enabled = *enabled);
+                    self.change(caller, id, |export| {
+                        if *enabled && export.paused.take().is_some() {
+                            export.failures = 0;
+                        }
+                        if export.enabled != *enabled || (*enabled && export.next_due.is_none()) {
+                            export.enabled = *enabled;
+                            export.next_due = export.first_due(hour);
+                        }
+                    });
                 }
                 Ok(self.affected(ids))
             }
@@ -47,12 +58,18 @@ impl Reference {
         }
     }
 
-    fn create(&mut self, caller: Caller, id: &str, connection: &str, enabled: bool) -> Outcome<Affected> {
+    fn create(
+        &mut self,
+        caller: Caller,
+        id: &str,
+        connection: &str,
+        (enabled, timing): (bool, &Timing),
+    ) -> Outcome<Affected> {
         self.check_usable(caller, connection)?;
         if self.exports.contains_key(id) {
             return Err("RESOURCE_EXISTS");
         }
-        let export = Export {
+        let mut export = Export {
             incarnation: self.next(),
             display_name: format!("Export {id}"),
             description: String::new(),
@@ -60,8 +77,13 @@ impl Reference {
             updater: caller,
             connection: Ok(connection.to_owned()),
             enabled,
+            timing: timing.clone(),
+            next_due: None,
+            failures: 0,
+            paused: None,
             revision: 1,
         };
+        export.next_due = export.first_due(self.hour);
         self.exports.insert(id.to_owned(), export);
         self.add_attachment(connection, id);
         Ok(self.affected([&id.to_owned()]))
@@ -76,6 +98,7 @@ impl Reference {
         export.incarnation = self.next();
         export.display_name = format!("Copy of {}", export.display_name).chars().take(120).collect();
         (export.creator, export.updater, export.enabled, export.revision) = (caller, caller, false, 1);
+        (export.next_due, export.failures, export.paused) = (None, 0, None);
         if let Err(detached) = &mut export.connection {
             detached.batch = false;
         }
@@ -102,13 +125,13 @@ impl Reference {
     }
 
     /// Checks that exports exist and that a caller may change them.
-    fn check_managed(&self, caller: Caller, ids: &[String]) -> Outcome<()> {
+    pub(super) fn check_managed(&self, caller: Caller, ids: &[String]) -> Outcome<()> {
         self.check_exist(ids)?;
         if ids.iter().all(|id| self.manages(caller, &self.exports[id])) { Ok(()) } else { Err(NOT_PERMITTED) }
     }
 
     /// Changes an export; its revision increases if a value differs.
-    fn change(&mut self, caller: Caller, id: &str, change: impl FnOnce(&mut Export)) {
+    pub(super) fn change(&mut self, caller: Caller, id: &str, change: impl FnOnce(&mut Export)) {
         let before = self.exports[id].clone();
         let after = self.exports.get_mut(id).expect("the export exists");
         change(after);
@@ -125,11 +148,12 @@ impl Reference {
         connection.attachments += 1;
     }
 
-    /// Removes an export from the attached exports of its connection, if it is attached.
+    /// Removes an export from the attached exports of its connection and cancels its runs, if it is attached.
     fn remove_attachment(&mut self, id: &str) {
         if let Ok(connection) = &self.exports[id].connection {
             let connection = self.connections.get_mut(connection).expect("the connection exists");
             connection.attached.retain(|attached| attached != id);
+            self.cancel_runs(self.exports[id].incarnation);
         }
     }
 
@@ -137,7 +161,11 @@ impl Reference {
         for id in ids {
             if self.exports[id].connection.as_deref() != Ok(connection) {
                 self.remove_attachment(id);
-                self.change(caller, id, |export| export.connection = Ok(connection.to_owned()));
+                let hour = self.hour;
+                self.change(caller, id, |export| {
+                    export.connection = Ok(connection.to_owned());
+                    export.next_due = export.first_due(hour);
+                });
                 self.add_attachment(connection, id);
             }
         }

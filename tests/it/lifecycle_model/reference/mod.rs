@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::operations::{Caller, Etag, Op};
+use super::operations::{Caller, Etag, Op, Timing};
 
 mod administer;
 mod contribute;
+mod deliver;
+mod runs;
+
+pub use runs::{Run, State};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
@@ -45,6 +49,13 @@ pub struct Export {
     /// The connection that it is attached to, or what is known of the last one.
     pub connection: Result<String, Detached>,
     pub enabled: bool,
+    pub timing: Timing,
+    /// The hour of the next due time, ignoring whether the export can run.
+    pub next_due: Option<u64>,
+    /// How many runs in a row failed.
+    pub failures: u32,
+    /// How many runs in a row had failed when the schedule was paused.
+    pub paused: Option<u32>,
     pub revision: u64,
 }
 
@@ -54,13 +65,20 @@ pub struct Affected {
     /// Ids and incarnations.
     pub resources: Vec<(String, u64)>,
     pub count: u64,
+    /// Numbers of runs.
+    pub runs: Vec<usize>,
+    /// Ids of exports that a batch left out.
+    pub skipped: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reference {
     pub connections: BTreeMap<String, Connection>,
     pub exports: BTreeMap<String, Export>,
+    pub runs: Vec<Run>,
     pub hour: u64,
+    /// How many operations there were.
+    step: u64,
     /// How many resources were created.
     created: u64,
 }
@@ -80,7 +98,7 @@ impl Connection {
             Caller::Root => true,
             Caller::Ann => self.all || has("user:ann") || has("group:team"),
             Caller::Bob => self.all || has("user:bob"),
-            Caller::Vera => false,
+            Caller::Vera | Caller::Scheduler => false,
         }
     }
 
@@ -107,6 +125,7 @@ impl Reference {
 
     /// Applies a call; returns the reason if it is refused.
     pub fn apply(&mut self, caller: Caller, op: &Op) -> Outcome<Affected> {
+        self.step += 1;
         match op {
             Op::AdvanceClock { hours } => {
                 self.hour += hours;
@@ -114,6 +133,9 @@ impl Reference {
             }
             Op::SearchUsable if caller == Caller::Vera => Err(ROLE_REQUIRED),
             Op::SearchUsable | Op::ListExports { .. } => Ok(Affected::default()),
+            Op::GetRun { run } => self.find_run(run),
+            Op::ListRuns { export: Some(id), .. } if !self.exports.contains_key(id) => Err(NOT_FOUND),
+            Op::ListRuns { .. } => Ok(Affected::default()),
             Op::CreateExport { .. }
             | Op::DescribeExport { .. }
             | Op::DeleteExport { .. }
@@ -126,6 +148,12 @@ impl Reference {
                     return Err(ROLE_REQUIRED);
                 }
                 self.contribute(caller, op)
+            }
+            Op::RunExport { .. } | Op::BatchRun { .. } | Op::RunScheduled | Op::CancelRun { .. } => {
+                if caller == Caller::Vera {
+                    return Err(ROLE_REQUIRED);
+                }
+                self.run_or_cancel(caller, op)
             }
             _ if caller != Caller::Root => Err(ROLE_REQUIRED),
             Op::Detach { id, reason, etag } => {
@@ -145,7 +173,7 @@ impl Reference {
                     return Err("BLOCKING_SET_CHANGED");
                 }
                 let count = self.detach(&connection.attached.clone(), "", true);
-                Ok(Affected { resources: Vec::new(), count })
+                Ok(Affected { count, ..Affected::default() })
             }
             _ => self.administer(op),
         }
@@ -159,11 +187,11 @@ impl Reference {
 
     fn affected<'a>(&self, ids: impl IntoIterator<Item = &'a String>) -> Affected {
         let resources = ids.into_iter().map(|id| (id.clone(), self.exports[id].incarnation)).collect();
-        Affected { resources, count: 0 }
+        Affected { resources, ..Affected::default() }
     }
 
     fn affected_connection(&self, id: &str, count: u64) -> Affected {
-        Affected { resources: vec![(id.to_owned(), self.connections[id].incarnation)], count }
+        Affected { resources: vec![(id.to_owned(), self.connections[id].incarnation)], count, ..Affected::default() }
     }
 }
 
