@@ -76,6 +76,8 @@ pub struct FieldSpec {
     pub allowed_values: Vec<String>,
     /// Value that is stored if none is set.
     pub default_value: Option<Value>,
+    /// Value of a required property with which a draft is tested that has none, because the test finds the right one.
+    pub draft_value: Option<Value>,
     /// Smallest permitted number.
     pub minimum: Option<f64>,
     /// Largest permitted number.

@@ -73,7 +73,7 @@ struct Prepared {
 impl Attempt<'_> {
     /// Delivers the run.
     pub async fn run(&self) -> Result<(), AttemptError> {
-        let Some(prepared) = self.unless_interrupted(self.prepare()).await? else { return Ok(()) };
+        let Some(prepared) = Box::pin(self.unless_interrupted(self.prepare())).await? else { return Ok(()) };
         let Prepared { mut writer, job, mut manifest } = prepared;
         let outputs =
             self.parts.engine.start(job, Arc::clone(&self.active.counts.progress), self.active.token().clone());

@@ -9,6 +9,7 @@ mod dispatcher;
 mod leased;
 mod leases;
 mod outcome;
+mod pin_payload;
 mod remains;
 mod runner;
 mod scheduler;

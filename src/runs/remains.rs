@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+use uuid::Uuid;
+
 use super::leased::open_credential;
 use crate::app::App;
 use crate::background::{Task, TaskError};
@@ -25,12 +28,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Removes what ended runs left.
 pub struct RemainsRemoval {
     app: App,
+    /// The last run of the previous search; the next one continues after it.
+    last: Mutex<Uuid>,
 }
 
 impl RemainsRemoval {
     /// Removes what the runs of an application left.
     pub fn new(app: App) -> Self {
-        Self { app }
+        Self { app, last: Mutex::default() }
     }
 
     /// Removes what a run left. `false`: the destination could not be reached; it is tried again.
@@ -80,7 +85,9 @@ impl Task for RemainsRemoval {
 
     async fn run_once(&self) -> Result<(), TaskError> {
         let store = self.app.store();
-        let found = remains::find(&store.background_reader().await?, store.read_context(), MAX_RUNS).await?;
+        let after = *self.last.lock();
+        let found = remains::find(&store.background_reader().await?, store.read_context(), after, MAX_RUNS).await?;
+        *self.last.lock() = found.last().map(|run| run.uid).unwrap_or_default();
         for run in found {
             if !self.remove(&run).await? {
                 continue;

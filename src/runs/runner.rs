@@ -13,6 +13,7 @@ use super::attempt::{ABORT_TIMEOUT, Attempt, AttemptError};
 use super::leased::{self, LeaseTerms, LeasedRun};
 use super::leases::LeaseRenewal;
 use super::outcome;
+use super::pin_payload::pin_payload;
 use super::settings::RunSettings;
 use crate::app::App;
 use crate::delivery::DeliveryParts;
@@ -130,9 +131,12 @@ impl Runner {
 }
 
 impl Inner {
-    async fn deliver(&self, leased: LeasedRun, active: ActiveRun) {
+    async fn deliver(&self, mut leased: LeasedRun, active: ActiveRun) {
         let begun = Instant::now();
-        let result = Box::pin(self.attempt(&leased, &active)).await;
+        let result = match pin_payload(&self.app, &mut leased).await {
+            Ok(()) => Box::pin(self.attempt(&leased, &active)).await,
+            Err(error) => Err(AttemptError::Failed(error)),
+        };
         let stats = active.counts.stats();
         let end = outcome::attempt_end(&result, &leased, stats, &self.settings, self.clock.now());
         log(&leased, &result, begun.elapsed());

@@ -107,7 +107,13 @@ impl App {
         credential: Option<&CredentialInput>,
     ) -> Result<Object> {
         let mut violations = Violations::new();
-        let checked = known.check_properties(properties, "connection.properties").unwrap_or_else(|found| {
+        let mut properties = properties.clone();
+        for field in &known.property_fields {
+            if let Some(value) = field.draft_value.as_ref().filter(|_| !properties.contains_key(&field.key)) {
+                properties.insert(field.key.clone(), value.clone());
+            }
+        }
+        let checked = known.check_properties(&properties, "connection.properties").unwrap_or_else(|found| {
             violations.extend(found);
             Object::new()
         });

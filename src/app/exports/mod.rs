@@ -11,6 +11,7 @@ mod duplicate;
 mod get;
 mod list;
 mod pause_schedule;
+mod pin_payload;
 mod preview;
 mod preview_schedule;
 mod settings;

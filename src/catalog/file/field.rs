@@ -36,6 +36,7 @@ pub(in crate::catalog) struct FieldFile {
     relative_path: Option<Spanned<bool>>,
     allowed_values: Option<Spanned<Vec<String>>>,
     default_value: Option<Spanned<Value>>,
+    draft_value: Option<Spanned<Value>>,
     minimum: Option<Spanned<f64>>,
     maximum: Option<Spanned<f64>>,
 }
@@ -72,10 +73,12 @@ fn read_field(file: FieldFile, section: Section) -> Result<FieldSpec, SpannedErr
         relative_path: file.relative_path.is_some_and(Spanned::into_inner),
         allowed_values: file.allowed_values.map(Spanned::into_inner).unwrap_or_default(),
         default_value: None,
+        draft_value: None,
         minimum: file.minimum.map(Spanned::into_inner),
         maximum: file.maximum.map(Spanned::into_inner),
     };
     field.default_value = file.default_value.map(|value| read_default(&field, section, &value)).transpose()?;
+    field.draft_value = file.draft_value.map(|value| read_draft(&field, section, &value)).transpose()?;
     Ok(field)
 }
 
@@ -190,10 +193,24 @@ fn read_default(field: &FieldSpec, section: Section, value: &Spanned<Value>) -> 
     if field.required {
         return Err(SpannedError::new(value, format!("required field {} must not have a default", field.key)));
     }
+    read_value(field, value, "default_value")
+}
+
+fn read_draft(field: &FieldSpec, section: Section, value: &Spanned<Value>) -> Result<Value, SpannedError> {
+    if section != Section::Property || !field.required {
+        return Err(SpannedError::new(
+            value,
+            format!("only required properties have a draft_value, not {}", field.key),
+        ));
+    }
+    read_value(field, value, "draft_value")
+}
+
+fn read_value(field: &FieldSpec, value: &Spanned<Value>, name: &str) -> Result<Value, SpannedError> {
     let mut violations = Violations::new();
     if let Some(value) = check_value(field, value.get_ref(), &field.key, &mut violations) {
         return Ok(value);
     }
     let reason = violations.iter().next().map_or("is invalid", |violation| violation.description.as_str());
-    Err(SpannedError::new(value, format!("default_value of {} {reason}", field.key)))
+    Err(SpannedError::new(value, format!("{name} of {} {reason}", field.key)))
 }

@@ -52,6 +52,12 @@ const TYPES: &[Case] = &[
 ];
 
 const FIELDS: &[Case] = &[
+    ("default_value = 5432", "draft_value = 5432", "only required properties have a draft_value, not port"),
+    (
+        "description = \"A host.\"\nvalue_type = \"HOST\"\nrequired = true",
+        "description = \"A host.\"\nvalue_type = \"HOST\"\nrequired = true\ndraft_value = \"a b\" # <<",
+        "draft_value of host",
+    ),
     ("key = \"port\"", "key = \"host\"", "field host is a duplicate"),
     ("key = \"passphrase\"", "key = \"private_key\"", "field private_key is a duplicate"),
     ("key = \"batch_size\"", "key = \"folder\"", "field folder is a duplicate"),

@@ -51,12 +51,12 @@ impl Destinations {
         })
     }
 
-    /// The format that a type of destination takes.
+    /// The format that a type of destination takes. Previews of types without a built-in destination are JSON Lines.
     pub fn format(&self, connection_type: &ConnectionTypeId) -> OutputFormat {
         match connection_type.as_str() {
+            "azure_blob" | "gcs" | "local_directory" | "s3" | "sftp" => OutputFormat::Files,
             "postgresql" => OutputFormat::CopyCsv,
-            "webhook" => OutputFormat::JsonLines,
-            _ => OutputFormat::Files,
+            _ => OutputFormat::JsonLines,
         }
     }
 }

@@ -30,8 +30,14 @@ pub struct Remains {
     pub state: String,
 }
 
-/// Runs of all organizations that ended without a result in the last 24 hours and left something, at most `limit`.
-pub async fn find(db: &impl ConnectionTrait, read_context: &ReadContext, limit: u64) -> Result<Vec<Remains>> {
+/// Runs of all organizations that ended without a result in the last 24 hours and left something, by their ids, at most
+/// `limit` after the given one.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    read_context: &ReadContext,
+    after: Uuid,
+    limit: u64,
+) -> Result<Vec<Remains>> {
     use run::Column::{ConnectionUid as Connection, DeliveryState, EndTime, Organization, Uid};
     let clock = read_context.clock.moved_back(MAX_AGE);
     let oldest = now(db.get_database_backend(), &ReadContext { known_types: read_context.known_types.clone(), clock });
@@ -41,7 +47,8 @@ pub async fn find(db: &impl ConnectionTrait, read_context: &ReadContext, limit: 
         .filter(DeliveryState.is_not_null())
         .filter(in_states(&[RunState::Failed, RunState::Cancelled, RunState::Skipped])?)
         .filter(EndTime.into_expr().gt(oldest))
-        .order_by_asc(EndTime)
+        .filter(Uid.gt(after))
+        .order_by_asc(Uid)
         .limit(limit);
     let rows: Vec<(String, Uuid, Uuid, String)> = query.into_tuple().all(db).await?;
     let remains = |(organization, uid, connection, state): (String, Uuid, Uuid, String)| {

@@ -139,3 +139,27 @@ async fn a_failed_run_says_why_and_only_administrators_see_the_detail() {
     assert_eq!((seen.error, seen.admin_detail.as_str()), (run.error, ""));
     assert_eq!(delivering.shared.files(), Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_was_saved_without_fields_gets_them_at_its_next_run() {
+    Delivering::on_both(async |delivering: Delivering| {
+        let mut admin = delivering.server.admin().await;
+        let connection = admin.local_directory("partner").await;
+        let export = admin.create(segments(&connection.name)).await;
+        // As it was saved before the organization had a source of datasets.
+        let payload = r#"{"tables":[{"table":"customers","fields":[],"filters":[]}]}"#;
+        delivering.server.database().await.execute(&format!("UPDATE exports SET payload = '{payload}'")).await;
+        let before = admin.read_export(&export).await;
+        assert!(before.payload.expect("a payload").tables[0].fields.is_empty());
+        let started = admin.run(&export).await.expect("queued");
+        let run = admin.follow(&started.name).await;
+        assert_eq!(run.state(), State::Succeeded, "{run:?}");
+        let after = admin.read_export(&export).await;
+        let fields = &after.payload.expect("a payload").tables[0].fields;
+        assert_eq!(fields.iter().map(|field| field.field.as_str()).take(2).collect::<Vec<_>>(), ["id", "email"]);
+        assert_eq!((fields.len(), after.updater.as_str()), (9, "system:runner"));
+        assert_ne!(after.etag, before.etag);
+        delivering.server.check_rows().await;
+    })
+    .await;
+}

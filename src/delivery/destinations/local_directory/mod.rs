@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use self::files::LocalFiles;
 use super::progress::{Progress, TEST_TIMEOUT};
-use super::staged::{is_segment, open, probe};
+use super::staged::{is_segment, open, probe, remove_staged};
 use super::{Check, CheckStep, Delivery, Destination, Opened, Target};
 use crate::delivery::{DeliveryError, OutputFormat};
 use crate::model::FailureCode;
@@ -68,5 +68,9 @@ impl Destination for LocalDirectory {
 
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {
         open(self.files().await?, &self.folder, delivery).await
+    }
+
+    async fn remove_staged(&self, saved_state: &str) -> Result<(), DeliveryError> {
+        remove_staged(self.files().await?, saved_state).await
     }
 }

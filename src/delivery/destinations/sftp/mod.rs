@@ -17,7 +17,7 @@ use self::connection::{Server, connect};
 use self::files::SftpFiles;
 use self::session::Session;
 use super::progress::{Progress, TEST_TIMEOUT};
-use super::staged::{is_segment, open, probe};
+use super::staged::{is_segment, open, probe, remove_staged};
 use super::{Check, CheckStep, Delivery, Destination, Opened, Target};
 use crate::delivery::{DeliveryError, OutputFormat};
 use crate::dialer::Network;
@@ -99,6 +99,10 @@ impl Destination for Sftp {
 
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {
         open(self.files(&mut Progress::default()).await?, &self.folder, delivery).await
+    }
+
+    async fn remove_staged(&self, saved_state: &str) -> Result<(), DeliveryError> {
+        remove_staged(self.files(&mut Progress::default()).await?, saved_state).await
     }
 }
 

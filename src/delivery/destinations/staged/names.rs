@@ -1,5 +1,6 @@
 //! Names of the files of a delivery.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::delivery::destinations::Delivery;
@@ -13,6 +14,33 @@ const MANIFEST_SUFFIX: &str = ".manifest.json";
 /// Maximum number of bytes of a path below the directory of a connection.
 const MAX_PATH_BYTES: usize = 2000;
 
+/// An attempt, as it is saved before it writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedAttempt {
+    /// Folder of the export, below the directory.
+    pub folder: String,
+    /// Path of the manifest, below the folder.
+    pub manifest_path: String,
+    /// The run.
+    pub run: Uuid,
+    /// Number of the attempt.
+    pub attempt: u32,
+}
+
+impl SavedAttempt {
+    /// The attempt of a delivery.
+    pub fn of(folder: &str, delivery: &Delivery) -> Self {
+        let (folder, manifest_path) = (folder.to_owned(), delivery.manifest_path.clone());
+        Self { folder, manifest_path, run: delivery.run, attempt: delivery.attempt }
+    }
+
+    /// The text to save.
+    pub fn encode(&self) -> Result<String, DeliveryError> {
+        serde_json::to_string(self)
+            .map_err(|cause| DeliveryError::with(FailureCode::Internal, "cannot save the names of an attempt", cause))
+    }
+}
+
 /// The names of one attempt. All paths include the folder of the export.
 pub struct Names {
     folder: String,
@@ -25,10 +53,10 @@ pub struct Names {
 
 impl Names {
     /// The names of an attempt; the staged ones begin with `prefix`.
-    pub fn new(folder: &str, prefix: &'static str, delivery: &Delivery) -> Result<Self, DeliveryError> {
-        let (run, attempt) = (delivery.run, delivery.attempt);
-        let mut names = Self { folder: folder.to_owned(), prefix, run, attempt, manifest: String::new() };
-        names.manifest = names.path(&delivery.manifest_path)?;
+    pub fn new(prefix: &'static str, attempt: &SavedAttempt) -> Result<Self, DeliveryError> {
+        let SavedAttempt { folder, run, attempt, manifest_path } = attempt;
+        let mut names = Self { folder: folder.clone(), prefix, run: *run, attempt: *attempt, manifest: String::new() };
+        names.manifest = names.path(manifest_path)?;
         Ok(names)
     }
 
@@ -96,33 +124,11 @@ pub fn parents(path: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::delivery::destinations::StateLog;
-    use crate::model::ResourceId;
-
-    struct NoLog;
-
-    #[async_trait::async_trait]
-    impl StateLog for NoLog {
-        async fn save(&self, _: &str) -> Result<(), DeliveryError> {
-            Ok(())
-        }
-    }
 
     fn names(folder: &str, manifest_path: &str) -> Result<Names, DeliveryError> {
-        let delivery = Delivery {
-            repeatable: true,
-            run: Uuid::from_u128(7),
-            attempt: 1,
-            export: ResourceId::parse("e").unwrap(),
-            time: chrono::DateTime::UNIX_EPOCH,
-            manifest_path: manifest_path.to_owned(),
-            saved_state: None,
-            state_log: Arc::new(NoLog),
-        };
-        Names::new(folder, ".", &delivery)
+        let (folder, manifest_path) = (folder.to_owned(), manifest_path.to_owned());
+        Names::new(".", &SavedAttempt { folder, manifest_path, run: Uuid::from_u128(7), attempt: 1 })
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::error::Elapsed;
 
 use super::file_system::FileSystem;
-use super::names::{Names, join, parents};
+use super::names::{Names, SavedAttempt, join, parents};
 use crate::delivery::destinations::{Delivery, Opened, Writer};
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use crate::model::FailureCode;
@@ -47,18 +47,13 @@ pub async fn open<F: FileSystem + 'static>(
     folder: &str,
     delivery: &Delivery,
 ) -> Result<Opened, DeliveryError> {
-    let names = Names::new(folder, F::STAGED_PREFIX, delivery)?;
-    let manifest = files.read(&names.manifest, MAX_MANIFEST_BYTES).await?;
-    let manifest = manifest.and_then(|content| serde_json::from_slice::<Manifest>(&content).ok());
-    if let Some(manifest) = manifest.filter(|manifest| names.is_of_run(manifest)) {
+    let attempt = SavedAttempt::of(folder, delivery);
+    let names = Names::new(F::STAGED_PREFIX, &attempt)?;
+    if let Some(manifest) = find_manifest(&mut files, &names).await? {
         return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
     }
-    for path in names.earlier_staged() {
-        files.remove_file(&path).await?;
-    }
-    if let Some(folder) = names.run_folder() {
-        remove_content(&mut files, folder).await?;
-    }
+    remove_earlier(&mut files, &names).await?;
+    delivery.state_log.save(&attempt.encode()?).await?;
     Ok(Opened::Writer(Box::new(StagedWriter {
         files,
         names,
@@ -69,6 +64,24 @@ pub async fn open<F: FileSystem + 'static>(
         visible: 0,
         manifest_renamed: false,
     })))
+}
+
+/// The manifest of the run, if its result is there.
+pub async fn find_manifest(files: &mut impl FileSystem, names: &Names) -> Result<Option<Manifest>, DeliveryError> {
+    let manifest = files.read(&names.manifest, MAX_MANIFEST_BYTES).await?;
+    let manifest = manifest.and_then(|content| serde_json::from_slice::<Manifest>(&content).ok());
+    Ok(manifest.filter(|manifest| names.is_of_run(manifest)))
+}
+
+/// Removes what this and earlier attempts of a run left.
+pub async fn remove_earlier(files: &mut impl FileSystem, names: &Names) -> Result<(), DeliveryError> {
+    for path in names.earlier_staged() {
+        files.remove_file(&path).await?;
+    }
+    match names.run_folder() {
+        Some(folder) => remove_content(files, folder).await,
+        None => Ok(()),
+    }
 }
 
 /// Removes all files of a folder and of the folders in it.

@@ -1,0 +1,44 @@
+//! Lists the fields of payloads that were saved without them.
+
+use super::{settings, stored};
+use crate::app::{Affected, App, Mutation, MutationTx};
+use crate::model::{Export, ExportUid, OpContext, Payload, ResourceId, Result};
+
+/// Replaces a payload without fields by one that lists them.
+struct PinPayload {
+    id: ResourceId,
+    /// Another export may have the id by now.
+    uid: ExportUid,
+    /// The payload that is replaced.
+    before: Payload,
+    after: Payload,
+}
+
+impl App {
+    /// Lists the fields in the payload of an export that was saved while the organization had no source of datasets. From
+    /// then on, a new field of a dataset does not leave by itself. Returns the payload.
+    pub async fn pin_payload(&self, context: &OpContext, export: &Export) -> Result<Payload> {
+        if export.payload.tables.iter().all(|table| !table.fields.is_empty()) {
+            return Ok(export.payload.clone());
+        }
+        let after = self.check_payload(context, &export.payload, "payload").await.payload(&export.payload)?;
+        let (id, before) = (export.name.id.clone(), export.payload.clone());
+        self.execute(context, PinPayload { id, uid: export.uid, before, after: after.clone() }).await?;
+        Ok(after)
+    }
+}
+
+impl Mutation for PinPayload {
+    type Response = ();
+
+    async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        let before = stored::lock_managed(tx, std::slice::from_ref(&self.id), None).await?;
+        let before = stored::single(before, "")?;
+        if before.uid == self.uid && before.payload == self.before {
+            let mut after = Export { payload: self.after.clone(), ..before.clone() };
+            settings::check_size(&after, Some(&before), "payload")?;
+            stored::save(tx, &before, &mut after, None).await?;
+        }
+        Ok(stored::affected(&before))
+    }
+}
