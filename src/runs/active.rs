@@ -223,3 +223,35 @@ impl Drop for ActiveRun {
         self.runs.0.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(runs: &ActiveRuns) -> ActiveRun {
+        runs.add(OrganizationId::parse("acme").unwrap(), Uuid::now_v7(), 1, Instant::now())
+    }
+
+    #[tokio::test]
+    async fn a_stop_interrupts_runs_that_are_active_and_those_that_are_added_later() {
+        let runs = ActiveRuns::default();
+        let active = add(&runs);
+        assert!(!runs.is_stopping() && !active.token().is_cancelled());
+        runs.stop();
+        assert_eq!(active.interrupted().await, Interruption::Stopping);
+        assert_eq!(add(&runs).interrupted().await, Interruption::Stopping);
+    }
+
+    #[test]
+    fn a_lease_is_valid_for_its_duration_after_the_last_renewal() {
+        let runs = ActiveRuns::default();
+        let lease = Duration::from_secs(30);
+        let Some(expired) = Instant::now().checked_sub(lease) else { return };
+        let active = runs.add(OrganizationId::parse("acme").unwrap(), Uuid::now_v7(), 1, expired);
+        assert!(!active.is_leased(lease));
+        runs.renewed(active.uid, Instant::now());
+        assert!(active.is_leased(lease));
+        active.renewed(expired);
+        assert!(!active.is_leased(lease));
+    }
+}

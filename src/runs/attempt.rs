@@ -73,7 +73,7 @@ struct Prepared {
 impl Attempt<'_> {
     /// Delivers the run.
     pub async fn run(&self) -> Result<(), AttemptError> {
-        let Some(prepared) = Box::pin(self.unless_interrupted(self.prepare())).await? else { return Ok(()) };
+        let Some(prepared) = self.unless_interrupted(Box::pin(self.prepare())).await? else { return Ok(()) };
         let Prepared { mut writer, job, mut manifest } = prepared;
         let outputs =
             self.parts.engine.start(job, Arc::clone(&self.active.counts.progress), self.active.token().clone());
@@ -99,10 +99,8 @@ impl Attempt<'_> {
             | AttemptError::TimedOut
             | AttemptError::Failed(_) => !matches!(self.renew().await, Ok(Some(_))),
         };
-        if is_lost {
+        if is_lost || self.while_leased(writer.abort()).await.is_err() {
             writer.abandon().await;
-        } else {
-            writer.abort().await;
         }
     }
 

@@ -60,17 +60,14 @@ impl LeaseRenewal {
             Ok(held) => {
                 *self.renewed.lock() = begun;
                 for renewal in renewals {
-                    match held.iter().find(|(uid, _)| *uid == renewal.uid) {
-                        Some((_, state)) => {
-                            self.active.renewed(renewal.uid, begun);
-                            if *state != RunState::Running {
-                                self.active.interrupt(renewal.uid, Interruption::Cancelled);
-                            }
+                    if let Some((_, state)) = held.iter().find(|(uid, _)| *uid == renewal.uid) {
+                        self.active.renewed(renewal.uid, begun);
+                        if *state != RunState::Running {
+                            self.active.interrupt(renewal.uid, Interruption::Cancelled);
                         }
-                        None => {
-                            metrics::counter!("export.run.lease.losses").increment(1);
-                            self.active.interrupt(renewal.uid, Interruption::LeaseLost);
-                        }
+                    } else {
+                        metrics::counter!("export.run.lease.losses").increment(1);
+                        self.active.interrupt(renewal.uid, Interruption::LeaseLost);
                     }
                 }
             }

@@ -44,8 +44,8 @@ impl Kind {
     }
 }
 
-/// The replicas of a gate, which deliver to local directories and to an SFTP server.
-struct Gates {
+/// Replicas, which deliver to local directories and to an SFTP server.
+struct Setup {
     replicas: Vec<TestServer>,
     shared: Shared,
     ssh: OpenSsh,
@@ -70,18 +70,18 @@ struct Round {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_call_no_run_starts_or_commits_with_what_it_took_away() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
-        let gates = Gates::start(backend).await;
+        let setup = Setup::start(backend).await;
         let gate = Gate::new(format!("DETACH {backend:?}"), ROUNDS);
-        gate.run(async |number| gates.round(number).await).await;
-        let outcomes = gates.outcomes.lock().clone();
+        gate.run(async |number| setup.round(number).await).await;
+        let outcomes = setup.outcomes.lock().clone();
         let figures =
             outcomes.iter().map(|((kind, then, end), count)| format!("\n  {kind:?}: {then}, then {end}: {count}"));
         gate.report(&figures.collect::<String>());
-        gates.replicas[0].check_rows().await;
+        setup.replicas[0].check_rows().await;
     }
 }
 
-impl Gates {
+impl Setup {
     async fn start(backend: Backend) -> Self {
         let shared = Shared::new(backend, &[sftp::ALLOWED, ("run_lease", "10h")]).await;
         shared.add_table("members", ROWS);

@@ -15,7 +15,7 @@ const MAX_PER_CONNECTION: usize = 2;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_together_keep_the_limit_of_a_connection() {
-    let exports = if Gate::is_full() { 200 } else { 40 };
+    let exports: u32 = if Gate::is_full() { 200 } else { 40 };
     let shared = Shared::new(Backend::Postgres, &[sftp::ALLOWED]).await;
     let ssh = OpenSsh::start();
     let mut replicas = Vec::new();

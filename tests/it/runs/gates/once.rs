@@ -24,6 +24,7 @@ const MAX_DELAY_MS: u64 = 300;
 #[tokio::test(flavor = "multi_thread")]
 async fn each_due_time_is_delivered_once_while_replicas_are_killed() {
     let (exports, kills) = if Gate::is_full() { (2_000, 20) } else { (200, 10) };
+    let count = i64::try_from(exports).expect("a count");
     let shared = Shared::new(Backend::Postgres, &SHORT_LEASE).await;
     shared.add_table("members", ROWS);
     let control = shared.server(&[("runs", "off")]).await;
@@ -59,14 +60,14 @@ async fn each_due_time_is_delivered_once_while_replicas_are_killed() {
         drop(replicas.remove(victim));
         replicas.push(shared.process(&[]).await);
     }
-    until("all runs", async || log.database().fetch_count("SELECT count(*) FROM runs").await == exports as i64).await;
+    until("all runs", async || log.database().fetch_count("SELECT count(*) FROM runs").await == count).await;
     until_all_ended(log.database()).await;
 
     let attempts = attempts_of_succeeded(&log.changes().await);
     assert_eq!(attempts.len(), exports, "one run for each due time");
     let due_times = "SELECT count(*) FROM (SELECT DISTINCT export_uid, schedule_time FROM runs \
                      WHERE trigger IN ('SCHEDULED', 'CATCH_UP')) AS due";
-    assert_eq!(log.database().fetch_count(due_times).await, exports as i64);
+    assert_eq!(log.database().fetch_count(due_times).await, count);
     let results = results_below(&shared.outbox);
     assert_eq!(results.len(), exports, "one result for each run");
     assert!(results.iter().all(|result| result.manifest.rows == ROWS as u64));
