@@ -7,7 +7,6 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are the output of a benchmark")]
 #![expect(clippy::expect_used, reason = "a panic fails the benchmark")]
-#![expect(clippy::wildcard_enum_match_arm, reason = "every other variant fails the benchmark")]
 
 mod calls;
 mod due;
