@@ -13,8 +13,13 @@ use chrono::DateTime;
 use outflow::grpc::proto as pb;
 use parquet::arrow::ArrowWriter;
 
-/// Each table and its number of rows. A file with all customers has more bytes than one part of an upload.
+/// Each table and the number of its rows that a run delivers. A file with all customers has more bytes than one part of an
+/// upload.
 const TABLES: [(&str, i64); 3] = [("customers", 34_000), ("orders", 1_000), ("events", 500)];
+/// Rows that a table has in addition: each run delivers others, and always the same number of bytes.
+const MORE_ROWS: i64 = 200;
+/// The smallest id. All ids have the same number of digits.
+pub const FIRST_ID: i64 = 100_000;
 /// Rows of a file, if there are several: the first file of the customers is an upload in parts, the second is small.
 pub const MAX_ROWS_PER_FILE: i64 = 32_500;
 
@@ -31,7 +36,7 @@ pub enum Shape {
 pub struct Expected {
     /// Name of the run.
     pub run: String,
-    /// The rows of each table, from the smallest id to the number of rows.
+    /// The ids of the rows of each table.
     pub rows: Vec<(&'static str, Range<i64>)>,
     /// Path and content of each file.
     pub files: BTreeMap<String, Bytes>,
@@ -46,7 +51,7 @@ impl Expected {
     pub fn new(run: &pb::ExportRun, shape: Shape, tables: &[&'static str], first: i64) -> Self {
         let (export, uid) = run.name.split_once("/runs/").expect("the name of a run");
         let export = export.rsplit('/').next().expect("an id");
-        let rows: Vec<_> = tables.iter().map(|table| (*table, first..count(table) + 1)).collect();
+        let rows: Vec<_> = tables.iter().map(|table| (*table, ids(table, first))).collect();
         let created = run.create_time.expect("a time");
         let created = DateTime::from_timestamp(created.seconds, 0).expect("a time").format("%Y%m%dT%H%M%SZ");
         let folder = format!("{export}/{created}-{uid}");
@@ -54,7 +59,7 @@ impl Expected {
             Shape::One => {
                 let file = format!("{export}.csv");
                 let manifest_path = format!("{file}.manifest.json");
-                (BTreeMap::from([(file, csv(rows[0].1.clone()))]), manifest_path)
+                (BTreeMap::from([(file, csv(&rows[0].1))]), manifest_path)
             }
             Shape::Several => {
                 let parts = rows.iter().flat_map(|(table, ids)| {
@@ -62,7 +67,7 @@ impl Expected {
                     let folder = &folder;
                     starts.enumerate().map(move |(index, start)| {
                         let path = format!("{folder}/{table}/part-{index:05}.csv");
-                        (path, csv(start..ids.end.min(start + MAX_ROWS_PER_FILE)))
+                        (path, csv(&(start..ids.end.min(start + MAX_ROWS_PER_FILE))))
                     })
                 });
                 (parts.collect(), format!("{folder}/_SUCCESS.json"))
@@ -87,8 +92,11 @@ impl Expected {
     }
 }
 
-fn count(table: &str) -> i64 {
-    TABLES.iter().find(|(name, _)| *name == table).expect("a known table").1
+/// The ids of the rows that a run delivers of a table, from the id `first`.
+pub fn ids(table: &str, first: i64) -> Range<i64> {
+    let (_, count) = TABLES.iter().find(|(name, _)| *name == table).expect("a known table");
+    assert!((FIRST_ID..=FIRST_ID + MORE_ROWS).contains(&first), "a table has {MORE_ROWS} more rows");
+    first..first + count
 }
 
 /// The text of the row with an id.
@@ -100,7 +108,7 @@ pub fn text(id: i64) -> String {
 /// The lines of all rows, and where each of them begins.
 static LINES: LazyLock<(String, Vec<usize>)> = LazyLock::new(|| {
     let (mut lines, mut starts) = (String::new(), vec![0]);
-    for id in 1..=TABLES[0].1 {
+    for id in FIRST_ID..FIRST_ID + TABLES[0].1 + MORE_ROWS {
         write!(lines, "{id},{}\r\n", text(id)).expect("a string");
         starts.push(lines.len());
     }
@@ -108,9 +116,9 @@ static LINES: LazyLock<(String, Vec<usize>)> = LazyLock::new(|| {
 });
 
 /// The file with the rows of these ids.
-fn csv(ids: Range<i64>) -> Bytes {
+fn csv(ids: &Range<i64>) -> Bytes {
     let (lines, starts) = &*LINES;
-    let start = |id: i64| starts[usize::try_from(id - 1).expect("an id")];
+    let start = |id: i64| starts[usize::try_from(id - FIRST_ID).expect("an id")];
     ["id,text\r\n", &lines[start(ids.start)..start(ids.end)]].concat().into()
 }
 
@@ -119,8 +127,9 @@ pub fn write_datasets(location: &Path) {
     let directory = location.join("acme");
     std::fs::create_dir_all(&directory).expect("created");
     for (table, count) in TABLES {
-        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(1..=count));
-        let texts: ArrayRef = Arc::new(StringArray::from_iter_values((1..=count).map(text)));
+        let all = FIRST_ID..FIRST_ID + count + MORE_ROWS;
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(all.clone()));
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(all.map(text)));
         let batch = RecordBatch::try_from_iter([("id", ids), ("text", texts)]).expect("columns of one length");
         let file = File::create(directory.join(format!("{table}.parquet"))).expect("created");
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");

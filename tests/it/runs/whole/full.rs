@@ -11,7 +11,7 @@ use pb::export_run::State;
 use pb::export_run::error::Code;
 
 use super::buckets::BucketSide;
-use super::content::{Expected, Shape};
+use super::content::{Expected, FIRST_ID, Shape};
 use super::directories::{LocalSide, SftpSide};
 use super::far_side::FarSide;
 use super::postgresql::PostgresqlSide;
@@ -95,11 +95,11 @@ impl Service {
     ) {
         let area = AREAS[usize::from(shape == Shape::Several)];
         let connection = connect(&mut self.admin, far_side).await;
-        let export = create(&mut self.admin, far_side, (&connection, shape, area), 1).await;
+        let export = create(&mut self.admin, far_side, (&connection, shape, area), FIRST_ID).await;
         let before = far_side.list(area).await;
         set_full(true);
         let started = self.admin.run(&export).await.expect("queued");
-        let expected = Expected::new(&started, shape, far_side.tables(shape), 1);
+        let expected = Expected::new(&started, shape, far_side.tables(shape), FIRST_ID);
         let run = self.failed(&started.name).await;
         assert_eq!((run.state(), run.attempt), (State::Queued, 1), "{run:?}");
         let failure = run.last_error.as_ref().expect("an error");

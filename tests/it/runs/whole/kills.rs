@@ -10,7 +10,7 @@ use pb::export_run::State;
 use tokio::sync::Mutex;
 
 use super::buckets::BucketSide;
-use super::content::{Expected, Shape};
+use super::content::{Expected, FIRST_ID, Shape};
 use super::directories::{LocalSide, SftpSide};
 use super::far_side::{FarSide, Point};
 use super::postgresql::PostgresqlSide;
@@ -76,6 +76,8 @@ struct Export {
 struct Figures {
     /// Runs that the next process had to repeat.
     repeated: AtomicU64,
+    /// Kills at a point of the commit.
+    at_commit: AtomicU64,
     /// Kills after which the result was there.
     visible: AtomicU64,
     looks: AtomicU64,
@@ -118,9 +120,9 @@ impl Killed<'_> {
         };
         self.connections.insert(kind, connection.clone());
         let area = format!("{}-{shape:?}", self.name).to_lowercase();
-        let name = create(&mut admin, far_side, (&connection, shape, &area), 1).await;
+        let name = create(&mut admin, far_side, (&connection, shape, &area), FIRST_ID).await;
         far_side.interruption().arm(None, 0);
-        let expected = self.run(far_side, &name, shape, 1).await;
+        let expected = self.run(far_side, &name, shape, FIRST_ID).await;
         self.follow(&expected).await;
         far_side.assert_delivered(&area, &expected).await;
         let total = far_side.interruption().counted().unwrap_or_else(|| expected.bytes());
@@ -134,7 +136,7 @@ impl Killed<'_> {
             Some(export) => export,
             None => self.export(far_side.as_ref(), shape).await,
         };
-        let first = i64::try_from(number).expect("small") + 2;
+        let first = FIRST_ID + 1 + i64::try_from(number).expect("small");
         change(&mut self.service.admin().await, far_side.as_ref(), (&export.name, shape), first).await;
         far_side.prepare(shape, &export.area).await;
         eprintln!("{key:?} on {}: {point:?} of {} bytes", self.name, export.total);
@@ -153,6 +155,10 @@ impl Killed<'_> {
         self.service.kill();
         let is_visible = far_side.observe(&export.area, &expected).await;
         let saved = self.saved_uploads().await;
+        if !is_during {
+            // It has fewer bytes than the first, which creates folders.
+            export.total = far_side.interruption().counted().unwrap_or(export.total);
+        }
         far_side.interruption().release();
         self.service.restart();
         let run = self.follow(&expected).await;
@@ -169,6 +175,8 @@ impl Killed<'_> {
         export.last = expected;
         // More than two if the machine is so slow that leases expire.
         self.figures.repeated.fetch_add(u64::from(run.attempt > 1), Ordering::Relaxed);
+        let is_at_commit = is_during && matches!(point, Point::Commit(_));
+        self.figures.at_commit.fetch_add(u64::from(is_at_commit), Ordering::Relaxed);
         self.figures.visible.fetch_add(u64::from(is_visible), Ordering::Relaxed);
         self.figures.looks.fetch_add(looks, Ordering::Relaxed);
         self.figures.unknown_uploads.fetch_add(unknown as u64, Ordering::Relaxed);
@@ -217,9 +225,9 @@ async fn a_killed_process_leaves_nothing_in_part_and_the_next_one_delivers_once(
         let mut killed = Killed { service, name, connections, exports, figures: &figures };
         while let Some(number) = gate.next() {
             let (index, cycle) = (number % destinations, number / destinations);
-            let shape = if cycle % 2 == 0 { Shape::One } else { Shape::Several };
+            let shape = if cycle.is_multiple_of(2) { Shape::One } else { Shape::Several };
             let share = rand::random::<f64>();
-            let is_at_end = (cycle / 2 + index) % 2 == 0;
+            let is_at_end = (cycle / 2 + index).is_multiple_of(2);
             let point = if is_at_end { Point::Commit(share) } else { Point::Anywhere(share) };
             let far_side = far_sides[usize::try_from(index).expect("small")].lock().await;
             Box::pin(killed.round(&far_side, number, (shape, point))).await;
@@ -228,10 +236,12 @@ async fn a_killed_process_leaves_nothing_in_part_and_the_next_one_delivers_once(
     tokio::join!(kill(SERVICES[0]), kill(SERVICES[1]));
     let count = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     let (repeated, visible) = (count(&figures.repeated), count(&figures.visible));
+    let at_commit = count(&figures.at_commit);
     let (looks, unknown) = (count(&figures.looks), count(&figures.unknown_uploads));
     assert!(2 * repeated > gate.reached(), "only {repeated} deliveries were interrupted");
+    assert!(5 * at_commit > gate.reached(), "only {at_commit} commits were interrupted");
     gate.report(&format!(
-        " at {destinations} destinations, {repeated} were repeated, {visible} killed after the result was visible, {looks} looks \
+        " at {destinations} destinations, {at_commit} at the commit, {repeated} runs repeated, {visible} killed after the result was visible, {looks} looks \
          meanwhile, {unknown} uploads without a saved id"
     ));
 }

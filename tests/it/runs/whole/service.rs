@@ -8,7 +8,7 @@ use pb::payload_filter::Comparison;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
-use super::content::{Shape, write_datasets};
+use super::content::{Shape, ids, write_datasets};
 use super::far_side::FarSide;
 use crate::support::{Backend, Client, Clients as _, Database, Process, new_database, outflow, parent};
 
@@ -145,14 +145,18 @@ pub async fn change(admin: &mut Client, far_side: &dyn FarSide, (export, shape):
 
 #[expect(clippy::cast_precision_loss, reason = "ids are small")]
 fn payload(tables: &[&str], first: i64) -> pb::Payload {
+    let filter = |comparison: Comparison, id: i64| pb::PayloadFilter {
+        field: "id".to_owned(),
+        comparison: comparison.into(),
+        values: vec![Value { kind: Some(Kind::NumberValue(id as f64)) }],
+    };
     let table = |table: &&str| pb::PayloadTable {
         table: (*table).to_owned(),
         fields: Vec::new(),
-        filters: vec![pb::PayloadFilter {
-            field: "id".to_owned(),
-            comparison: Comparison::GreaterOrEqual.into(),
-            values: vec![Value { kind: Some(Kind::NumberValue(first as f64)) }],
-        }],
+        filters: vec![
+            filter(Comparison::GreaterOrEqual, ids(table, first).start),
+            filter(Comparison::Less, ids(table, first).end),
+        ],
     };
     pb::Payload { tables: tables.iter().map(table).collect() }
 }
