@@ -5,7 +5,7 @@ use pb::export_run::error::Code;
 use pb::export_run::{Error, SkipReason, State, Stats, Trigger};
 
 use super::operations::{Caller, Op, RunName};
-use super::reference::{self, Affected, Reference, Run};
+use super::reference::{self, Affected, Export, Reference, Run};
 use super::views::{Organization, ResponseView, some_time, subject};
 
 /// What the runner reports as the cause of a failure.
@@ -109,6 +109,18 @@ impl Reference {
             last_error: run.failure.filter(|_| waits_again).map(error),
             ..pb::ExportRun::default()
         }
+    }
+
+    /// The newest run of an export, as the product should show it in the export.
+    pub fn last_run(
+        &self,
+        organization: &Organization,
+        caller: Caller,
+        export: &Export,
+    ) -> Option<pb::export::LastRun> {
+        let newest = self.runs.iter().rev().find(|run| run.export == export.incarnation)?;
+        let pb::ExportRun { name, state, end_time, error, .. } = self.run(organization, caller, newest);
+        Some(pb::export::LastRun { name, state, create_time: None, end_time, error })
     }
 
     /// The response of a call about runs.

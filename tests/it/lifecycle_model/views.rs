@@ -123,6 +123,7 @@ pub fn comparable_export(mut export: pb::Export) -> pb::Export {
     if let Some(pause) = &mut export.schedule_pause {
         pause.time = some_time(pause.time.is_some());
     }
+    export.last_run = export.last_run.map(comparable_last_run);
     pb::Export {
         uid: String::new(),
         etag: String::new(),
@@ -131,6 +132,20 @@ pub fn comparable_export(mut export: pb::Export) -> pb::Export {
         destination_settings: None,
         payload: None,
         ..export
+    }
+}
+
+fn comparable_last_run(mut run: pb::export::LastRun) -> pb::export::LastRun {
+    if let Some(error) = &mut run.error {
+        assert!(!std::mem::take(&mut error.message).is_empty(), "a failure says what to do");
+    }
+    let (name, _uid) = run.name.rsplit_once('/').expect("a name");
+    assert!(run.create_time.is_some());
+    pb::export::LastRun {
+        name: format!("{name}/"),
+        create_time: None,
+        end_time: some_time(run.end_time.is_some()),
+        ..run
     }
 }
 
@@ -191,6 +206,7 @@ impl Reference {
         };
         let access = if self.manages(caller, export) { CallerAccess::Manage } else { CallerAccess::View };
         pb::Export {
+            last_run: self.last_run(organization, caller, export),
             name: organization.export(id),
             display_name: export.display_name.clone(),
             description: export.description.clone(),
@@ -244,6 +260,18 @@ impl Reference {
         all.into_iter().map(|(id, export)| self.export(organization, caller, id, export)).collect()
     }
 
+    /// The listing of the exports that block a removal.
+    fn stream_response(&self, organization: &Organization, id: &str) -> ResponseView {
+        let attached = &self.connections[id].attached;
+        let view = |id: &String| {
+            let export = &self.exports[id];
+            let state = self.export_state(export).0.into();
+            (organization.export(id), export.display_name.clone(), subject(export.creator), state)
+        };
+        let count = i64::try_from(attached.len()).expect("a small number");
+        ResponseView::Stream(attached.iter().map(view).collect(), count)
+    }
+
     /// The response of a call that changed these resources, for the call itself and for its repetition.
     pub fn response(
         &self,
@@ -280,18 +308,7 @@ impl Reference {
                 let all = self.all_exports(organization, caller).into_iter();
                 ResponseView::Exports(all.filter(|export| export.caller_access == access).collect())
             }
-            Op::Stream { id } => {
-                let attached = &self.connections[id].attached;
-                let view = |id: &String| {
-                    let export = &self.exports[id];
-                    let state = self.export_state(export).0.into();
-                    (organization.export(id), export.display_name.clone(), subject(export.creator), state)
-                };
-                ResponseView::Stream(
-                    attached.iter().map(view).collect(),
-                    i64::try_from(attached.len()).expect("a small number"),
-                )
-            }
+            Op::Stream { id } => self.stream_response(organization, id),
             Op::BatchDelete { .. }
             | Op::BatchAttach { .. }
             | Op::BatchDetach { .. }

@@ -132,10 +132,9 @@ impl Reference {
                 Ok(Affected::default())
             }
             Op::SearchUsable if caller == Caller::Vera => Err(ROLE_REQUIRED),
-            Op::SearchUsable | Op::ListExports { .. } => Ok(Affected::default()),
-            Op::GetRun { run } => self.find_run(run),
             Op::ListRuns { export: Some(id), .. } if !self.exports.contains_key(id) => Err(NOT_FOUND),
-            Op::ListRuns { .. } => Ok(Affected::default()),
+            Op::SearchUsable | Op::ListExports { .. } | Op::ListRuns { .. } => Ok(Affected::default()),
+            Op::GetRun { run } => self.find_run(run),
             Op::CreateExport { .. }
             | Op::DescribeExport { .. }
             | Op::DeleteExport { .. }

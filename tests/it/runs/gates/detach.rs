@@ -103,7 +103,7 @@ impl Setup {
     async fn round(&self, number: u64) {
         let mut round = self.begin(number).await;
         // In every second round the call comes during the delivery, or soon after it.
-        let max_delay = if number / KINDS.len() as u64 % 2 == 0 {
+        let max_delay = if (number / KINDS.len() as u64).is_multiple_of(2) {
             MAX_QUEUED_MS
         } else {
             until("the start of a run", async || self.log.state(round.run).await.0 != "QUEUED").await;

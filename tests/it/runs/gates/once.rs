@@ -35,7 +35,7 @@ async fn each_due_time_is_delivered_once_while_replicas_are_killed() {
     let new = |number: usize| {
         let export = due_once(export_of(&connections[number % CONNECTIONS], "members", Vec::new(), "weekly"));
         // Every third one has several files.
-        if number % 3 == 0 { in_files_of(ROWS / FILES, export) } else { export }
+        if number.is_multiple_of(3) { in_files_of(ROWS / FILES, export) } else { export }
     };
     assert_eq!(create_all(&control, (0..exports).map(new).collect()).await.len(), exports);
     let log = RunLog::begin(control.database().await).await;

@@ -226,9 +226,9 @@ async fn a_killed_process_leaves_nothing_in_part_and_the_next_one_delivers_once(
         while let Some(number) = gate.next() {
             let (index, cycle) = (number % destinations, number / destinations);
             let shape = if cycle.is_multiple_of(2) { Shape::One } else { Shape::Several };
-            let share = rand::random::<f64>();
+            let part = rand::random::<f64>();
             let is_at_end = (cycle / 2 + index).is_multiple_of(2);
-            let point = if is_at_end { Point::Commit(share) } else { Point::Anywhere(share) };
+            let point = if is_at_end { Point::Commit(part) } else { Point::Anywhere(part) };
             let far_side = far_sides[usize::try_from(index).expect("small")].lock().await;
             Box::pin(killed.round(&far_side, number, (shape, point))).await;
         }
