@@ -1,10 +1,10 @@
 //! Destinations against real servers, without the engine and the control plane.
 
-mod certificates;
+pub mod certificates;
 mod content;
 mod cuts;
 mod local_directory;
-mod objects;
+pub mod objects;
 mod postgresql;
 mod services;
 mod sftp;

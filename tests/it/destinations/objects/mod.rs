@@ -7,7 +7,7 @@ mod cases;
 mod cut;
 mod export;
 mod gcs;
-mod gcs_server;
+pub mod gcs_server;
 mod https;
 mod process;
 mod s3;
