@@ -1,6 +1,6 @@
 //! Destinations against real servers, without the engine and the control plane.
 
-mod certificates;
+pub mod certificates;
 mod content;
 mod cuts;
 mod local_directory;

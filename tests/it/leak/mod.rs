@@ -1,6 +1,8 @@
-//! LEAK: a canary secret, sent to every method with logs at TRACE, does not occur in responses, statuses, logs, traces,
-//! metrics, the audit log, the files of SQLite, or a dump of PostgreSQL, neither plain nor in base64, hexadecimal or URL
-//! encoding.
+//! LEAK: a canary secret, sent to every method with logs at TRACE, and used for tests and deliveries of every type that the
+//! far side refuses, does not occur in responses, statuses, logs, traces, metrics, the audit log, the files of SQLite, or a
+//! dump of PostgreSQL, neither plain nor in base64, hexadecimal, decimal or URL encoding.
+
+mod far_sides;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -12,8 +14,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use outflow::grpc::proto as pb;
 use prost::Message;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 use uuid::Uuid;
+
+use far_sides::FarSides;
 
 use crate::support::{
     Backend, CallOptions, Client, Clients as _, Names, Process, SAMPLES, create_connection, new_database, object,
@@ -24,6 +28,7 @@ use crate::support::{
 fn encodings(secret: &str) -> Vec<String> {
     let mut encodings = vec![secret.to_owned()];
     encodings.push(hexadecimal(secret));
+    encodings.push(decimal(secret));
     let is_unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     let percent = |byte: u8| if is_unreserved(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     encodings.push(secret.bytes().map(percent).collect());
@@ -41,6 +46,11 @@ fn hexadecimal(text: &str) -> String {
     text.bytes().fold(String::new(), |encoded, byte| format!("{encoded}{byte:02x}"))
 }
 
+/// The bytes as a list of numbers, as Rust prints them for debugging.
+fn decimal(text: &str) -> String {
+    text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 #[test]
 fn every_encoding_of_a_secret_is_found_at_every_offset() {
     let secret = "cAnary/7+?&=~";
@@ -48,7 +58,8 @@ fn every_encoding_of_a_secret_is_found_at_every_offset() {
         let text = format!("{}{secret}{}", "a".repeat(before), "z".repeat(6 - before));
         let url =
             text.replace('/', "%2F").replace('+', "%2B").replace('?', "%3F").replace('&', "%26").replace('=', "%3D");
-        for text in [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text), hexadecimal(&text), url, text] {
+        let base64 = [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)];
+        for text in base64.into_iter().chain([hexadecimal(&text), decimal(&text), url, text]) {
             assert!(encodings(secret).iter().any(|encoding| text.contains(encoding)), "{text}");
         }
     }
@@ -77,9 +88,21 @@ impl Haystack {
         }
     }
 
-    /// Counts the occurrences of a text in one kind of output.
-    fn find(&self, what: &str, needle: &str) -> usize {
-        self.0[what].windows(needle.len()).filter(|window| *window == needle.as_bytes()).count()
+    /// Adds a message or a status.
+    fn message<T: Message>(&mut self, response: Result<Response<T>, Status>) {
+        self.response(response.map(|response| response.into_inner().encode_to_vec()));
+    }
+
+    /// Adds other output.
+    fn extend(&mut self, other: Self) {
+        for (what, bytes) in other.0 {
+            self.add(what, bytes);
+        }
+    }
+
+    /// The output of each kind as text, in which bytes that are not UTF-8 are replaced.
+    fn into_texts(self) -> BTreeMap<&'static str, String> {
+        self.0.into_iter().map(|(what, bytes)| (what, String::from_utf8_lossy(&bytes).into_owned())).collect()
     }
 }
 
@@ -197,32 +220,35 @@ async fn a_secret_is_in_no_response_log_or_database_file() {
         let mut command = outflow(directory.path());
         let (collector, mut spans) = receive_spans();
         command.env("OUTFLOW_LOG", "trace").env("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}"));
+        let far_sides = FarSides::start().await;
+        far_sides.configure(&mut command, directory.path());
         let mut url = String::new();
         if backend == Backend::Postgres {
             outflow::vault::generate_first(&directory.path().join("keys")).expect("a key");
             url = tokio::task::spawn_blocking(new_database).await.expect("a database");
             command.args(["--database-url", &url]);
         }
-        let mut server = Process::start(&mut command);
+        let server = Process::start(&mut command);
         let secret = format!("cAnary/{}+?&=~", Uuid::new_v4());
         let mut haystack = Haystack::default();
         let names = call_every_method(&server, &secret, &mut haystack).await;
         let mut admin = server.admin().await;
         send_refused_secrets(&mut admin, &names, &secret, &mut haystack).await;
         send_misplaced_secrets(&mut admin, &names, &secret, &mut haystack).await;
+        far_sides.use_all(&server, &mut haystack).await;
         let list = pb::ListAuditEventsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
         let log = admin.audit.list_audit_events(list).await.expect("listed").into_inner();
         haystack.add("audit log", format!("{log:?}"));
         drop(admin);
         haystack.add("metrics", scrape(&server));
         server.signal("TERM");
-        assert!(server.child.wait().expect("the process exits").success());
-        haystack.add("logs", server.output.lock().expect("its output").as_bytes());
+        haystack.add("logs", server.wait_for_output());
         while let Ok(span) = spans.try_recv() {
             haystack.add("traces", span.encode_to_vec());
         }
         haystack.add("database", dump(backend, directory.path(), &url));
 
+        let texts = haystack.into_texts();
         // Texts that must be there are found, which proves that the search works.
         for (what, known) in [
             ("responses", "sftp.partner.example"),
@@ -230,22 +256,25 @@ async fn a_secret_is_in_no_response_log_or_database_file() {
             ("audit log", "RotateConnectionCredential"),
             ("logs", "outflow.v1.ConnectionService/RotateConnectionCredential"),
             ("logs", "TRACE"),
+            ("logs", "an attempt of a run ended"),
             ("traces", "outflow.v1.ConnectionService/RotateConnectionCredential"),
             ("traces", "INSERT credentials"),
             ("metrics", "outflow.v1.ConnectionService/RotateConnectionCredential"),
             ("database", "sftp.partner.example"),
         ] {
-            assert!(haystack.find(what, known) > 0, "{known} is not in the {what}");
+            assert!(texts[what].contains(known), "{known} is not in the {what}");
         }
-        let mut searched_bytes = 0;
-        for (what, bytes) in &haystack.0 {
-            searched_bytes += bytes.len();
+        let searched_bytes: usize = texts.values().map(String::len).sum();
+        let mut hits = Vec::new();
+        for secret in far_sides.secrets.texts().into_iter().chain([secret]) {
             for encoding in encodings(&secret) {
-                assert_eq!(haystack.find(what, &encoding), 0, "{encoding} is in the {what}, on {backend:?}");
+                let found = texts.iter().filter(|(_, text)| text.contains(&encoding));
+                hits.extend(found.map(|(what, _)| format!("{encoding} is in the {what}, on {backend:?}")));
             }
         }
+        assert!(hits.is_empty(), "{hits:#?}");
         // Tokens are not logged either.
-        assert_eq!(haystack.find("logs", "eyJ"), 0, "a token is in the logs");
+        assert!(!texts["logs"].contains("eyJ"), "a token is in the logs");
         print_line(&format!("gate LEAK, {backend:?}: 0 hits in {searched_bytes} bytes"));
     }
 }
