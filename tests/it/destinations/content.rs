@@ -9,6 +9,7 @@ use chrono::DateTime;
 use outflow::delivery::destinations::{Delivery, Destination, Opened, StateLog, Target, Writer};
 use outflow::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use outflow::model::{CredentialSecret, OrganizationId, ResourceId};
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -173,6 +174,38 @@ fn summary(path: &str, bytes: &Bytes) -> FileSummary {
     let digest = Sha256::digest(bytes);
     let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     FileSummary { path: path.to_owned(), table: "t".to_owned(), rows: 1, bytes: bytes.len() as u64, sha256 }
+}
+
+/// Fails unless `later`, a destination without settings of an export, removes what lost attempts left, and keeps a result.
+pub async fn assert_remains_are_removed(destination: &dyn Destination, later: &dyn Destination, directory: &Path) {
+    let run = Uuid::now_v7();
+    for content in [Content::single("customers.csv", 1_000, 1), Content::several(run, 1_000, 2)] {
+        let saved = Arc::new(Saved::default());
+        let delivery = Delivery { state_log: Arc::clone(&saved) as Arc<dyn StateLog>, ..content.delivery(run, 3) };
+        // It ends without an abort, as that of a process that was killed.
+        content.write(writer(destination, &delivery).await.as_mut()).await.expect("written");
+        let state = saved.0.lock().clone().expect("saved before the first byte");
+        assert!(!read_files(directory).is_empty());
+        later.remove_staged(&state).await.expect("removed");
+        assert_eq!(read_files(directory).keys().collect::<Vec<_>>(), Vec::<&String>::new());
+        later.remove_staged(&state).await.expect("nothing to remove");
+        assert!(content.deliver(destination, run, 4).await.expect("delivered"));
+        later.remove_staged(&state).await.expect("the result stays");
+        content.assert_delivered(directory, run);
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+}
+
+/// Keeps what an attempt saves.
+#[derive(Default)]
+struct Saved(Mutex<Option<String>>);
+
+#[async_trait::async_trait]
+impl StateLog for Saved {
+    async fn save(&self, state: &str) -> Result<(), DeliveryError> {
+        *self.0.lock() = Some(state.to_owned());
+        Ok(())
+    }
 }
 
 struct NoStateLog;

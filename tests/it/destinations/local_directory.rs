@@ -11,7 +11,7 @@ use outflow::model::FailureCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::content::{Content, folder, read_files, target, writer};
+use super::content::{Content, assert_remains_are_removed, folder, read_files, target, writer};
 use super::tmpfs::Tmpfs;
 
 /// A destination that writes to `<root>/acme/partners/weekly`, and that directory.
@@ -63,6 +63,15 @@ async fn several_files_appear_with_the_commit_and_an_aborted_attempt_leaves_noth
     assert!(content.deliver(&destination, run, 1).await.expect("delivered"));
     content.assert_delivered(&directory, run);
     assert!(!content.deliver(&destination, run, 2).await.expect("recognized"));
+}
+
+#[tokio::test]
+async fn what_a_lost_attempt_left_is_removed_if_no_other_attempt_follows() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (destination, directory) = destination(root.path());
+    let of_connection = target(&json!({"directory": "partners"}), &json!({}), None);
+    let later = LocalDirectory::new(Some(root.path().to_owned()), &of_connection).expect("a destination");
+    assert_remains_are_removed(&destination, &later, &directory).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use outflow::model::FailureCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::content::{Content, folder, read_files, writer};
+use super::super::content::{Content, assert_remains_are_removed, folder, read_files, writer};
 use super::failure;
 use super::openssh::OpenSsh;
 use super::plain_server::{Disk, Password, PlainServer};
@@ -48,6 +48,14 @@ async fn several_files_appear_with_the_commit_and_an_aborted_attempt_leaves_noth
     assert!(content.deliver(&destination, run, 1).await.expect("delivered"));
     content.assert_delivered(&server.directory(), run);
     assert!(!content.deliver(&destination, run, 2).await.expect("recognized"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_attempt_left_is_removed_if_no_other_attempt_follows() {
+    let server = OpenSsh::start();
+    let (destination, later) =
+        (server.login().destination(&folder("in/weekly")), server.login().destination(&json!({})));
+    assert_remains_are_removed(&destination, &later, &server.directory().join("in/weekly")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
