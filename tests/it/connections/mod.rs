@@ -5,6 +5,7 @@ mod create;
 mod credential;
 mod delete;
 mod list;
+mod retarget;
 mod share;
 mod stream;
 mod suspend;

@@ -25,7 +25,7 @@ use crate::support::{
 };
 
 /// The encodings in which a secret could occur.
-fn encodings(secret: &str) -> Vec<String> {
+pub fn encodings(secret: &str) -> Vec<String> {
     let mut encodings = vec![secret.to_owned()];
     encodings.push(hexadecimal(secret));
     encodings.push(decimal(secret));

@@ -4,7 +4,9 @@ mod blocking_set;
 mod conflicts;
 mod credential;
 mod delete;
+mod endpoint;
 mod migrate;
+mod runs;
 mod sharing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,12 +31,17 @@ struct Racers {
 /// Runs a race on both databases. A round returns whether the first call won. Both counts are printed, because a race
 /// that has the same winner every time proves little.
 async fn race(name: &str, round: impl AsyncFn(&TestServer, Racers, u64) -> bool) {
+    race_for(name, ROUNDS, round).await;
+}
+
+/// Runs a race with another number of rounds.
+async fn race_for(name: &str, rounds: u64, round: impl AsyncFn(&TestServer, Racers, u64) -> bool) {
     on_both(async |server: TestServer| {
         let (mut admin, second, ann) = (server.admin().await, server.admin().await, server.contributor("ann").await);
         let home = admin.shared_connection("Home").await.name;
         let racers = Racers { admin, second, ann, home };
         let first_wins = AtomicU64::new(0);
-        let gate = Gate::new(format!("RACES {name}, {:?}", server.backend), ROUNDS);
+        let gate = Gate::new(format!("RACES {name}, {:?}", server.backend), rounds);
         let reached = gate
             .run(async |number| {
                 let first_won = round(&server, racers.clone(), number).await;

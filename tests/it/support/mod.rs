@@ -22,7 +22,7 @@ pub use calls::{CALLERS, CallOptions, Names, OK, SAMPLES, Sample, Slot};
 pub use client::{Client, Clients, ErrorExt};
 pub use database::{Database, lock_connections};
 pub use dynamic::declared_methods;
-pub use far_side::{FarConnection, FarSide, Secrets, TrustedAuthority};
+pub use far_side::{FarConnection, FarSide, Secrets, TrustedAuthority, to_struct};
 pub use fixtures::*;
 pub use gate::{Gate, print_line};
 pub use issuer::{Issuer, issuer_settings};

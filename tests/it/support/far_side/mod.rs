@@ -16,7 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::destinations::certificates::Authority;
 
-pub use connections::{FarConnection, Secrets};
+pub use connections::{FarConnection, Secrets, to_struct};
 
 /// What servers received, after decryption.
 #[derive(Clone, Default)]
