@@ -9,6 +9,7 @@ mod authz_matrix;
 mod connections;
 mod destinations;
 mod exports;
+mod far_side;
 mod faults;
 mod idempotent;
 mod leak;

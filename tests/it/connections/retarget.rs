@@ -14,11 +14,9 @@ use pb::test_connection_request::Target;
 use serde_json::{Value as Json, json};
 use tonic::Code;
 
+use crate::far_side::{FarConnection, FarSide, Secrets, TrustedAuthority, to_struct};
 use crate::leak::encodings;
-use crate::support::{
-    Backend, Client, Clients as _, Database, ErrorExt as _, FarConnection, FarSide, Secrets, TestServer,
-    TrustedAuthority, export_on, print_line, to_struct,
-};
+use crate::support::{Backend, Client, Clients as _, Database, ErrorExt as _, TestServer, export_on, print_line};
 
 /// Connections that are used at the same time.
 const CONCURRENCY: usize = 4;

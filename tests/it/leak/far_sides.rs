@@ -10,7 +10,8 @@ use pb::export_run::State;
 use prost::Message as _;
 
 use super::Haystack;
-use crate::support::{Client, Clients as _, ErrorExt as _, FarConnection, FarSide, Process, Secrets, TrustedAuthority};
+use crate::far_side::{FarConnection, FarSide, Secrets, TrustedAuthority};
+use crate::support::{Client, Clients as _, ErrorExt as _, Process};
 
 /// Far sides, and a server that reaches them.
 pub struct FarSides {

@@ -7,9 +7,8 @@ use std::time::Duration;
 use outflow::grpc::proto as pb;
 
 use super::{ROUNDS, outcome};
-use crate::support::{
-    Backend, Clients as _, FarConnection, FarSide, Gate, Secrets, TestServer, TrustedAuthority, export_on, parent,
-};
+use crate::far_side::{FarConnection, FarSide, Secrets, TrustedAuthority};
+use crate::support::{Backend, Clients as _, Gate, TestServer, export_on, parent};
 
 /// A webhook at a far side, authenticated by a token.
 fn webhook(far: &FarSide, secrets: &Secrets) -> FarConnection {
