@@ -1,13 +1,13 @@
 //! Gates: tests that run many rounds and print how many they ran.
 //!
-//! A gate ends after its number of rounds, or after 45 s unless `TEST_FULL` is set, which limits the time of the suite.
+//! A gate ends after its number of rounds, or after 25 s unless `TEST_FULL` is set, which limits the time of the suite.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a gate may take, except in a full run.
-const MAX_DURATION: Duration = Duration::from_secs(45);
+const MAX_DURATION: Duration = Duration::from_secs(25);
 
 /// Counts the rounds of a test.
 pub struct Gate {
