@@ -4,3 +4,4 @@ mod calls;
 mod delivery;
 mod replicas;
 mod schedule;
+mod watch;
