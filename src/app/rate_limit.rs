@@ -1,4 +1,5 @@
-//! Limits how often, and how often at the same time, an organization tests connections.
+//! Limits how often, and how often at the same time, an organization makes calls that are expensive: tests of connections,
+//! and previews of exports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,52 +9,67 @@ use parking_lot::Mutex;
 
 use crate::model::{Error, Exhausted, OrganizationId, Result};
 
-/// Tests of an organization at the same time.
-const MAX_CONCURRENT: usize = 2;
-/// Tests of an organization in [`WINDOW`].
-const MAX_PER_WINDOW: usize = 20;
-/// The time over which tests are counted.
+/// The limit on tests of connections.
+pub const TESTS: RateLimit = RateLimit { max_concurrent: 2, max_per_minute: 20 };
+/// The limit on previews of exports, which share the memory and the threads of the engine with runs.
+pub const PREVIEWS: RateLimit = RateLimit { max_concurrent: 4, max_per_minute: 120 };
+/// The time over which calls are counted.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Counts the tests of each organization on this replica.
-#[derive(Clone, Default)]
-pub struct TestLimiter(Arc<Mutex<HashMap<OrganizationId, Tests>>>);
+/// How many calls an organization can make on one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    max_concurrent: usize,
+    max_per_minute: usize,
+}
+
+/// Counts the calls of each organization on this replica.
+#[derive(Clone)]
+pub struct RateLimiter {
+    limit: RateLimit,
+    organizations: Arc<Mutex<HashMap<OrganizationId, Calls>>>,
+}
 
 #[derive(Default)]
-struct Tests {
+struct Calls {
     running: usize,
     begun: Vec<Instant>,
 }
 
-/// The permit of a test; released when dropped.
-pub struct TestPermit {
-    limiter: TestLimiter,
+/// The permit of a call; released when dropped.
+pub struct RatePermit {
+    limiter: RateLimiter,
     organization: OrganizationId,
 }
 
-impl TestLimiter {
+impl RateLimiter {
+    /// A limiter that has counted nothing.
+    pub fn new(limit: RateLimit) -> Self {
+        Self { limit, organizations: Arc::default() }
+    }
+
     /// Acquires a permit. Fails with `RATE_LIMITED` at a limit.
-    pub fn acquire(&self, organization: &OrganizationId) -> Result<TestPermit> {
+    pub fn acquire(&self, organization: &OrganizationId) -> Result<RatePermit> {
         let now = Instant::now();
-        let mut organizations = self.0.lock();
-        organizations.retain(|_, tests| {
-            tests.begun.retain(|begun| now.duration_since(*begun) < WINDOW);
-            tests.running > 0 || !tests.begun.is_empty()
+        let mut organizations = self.organizations.lock();
+        organizations.retain(|_, calls| {
+            calls.begun.retain(|begun| now.duration_since(*begun) < WINDOW);
+            calls.running > 0 || !calls.begun.is_empty()
         });
-        let tests = organizations.entry(organization.clone()).or_default();
-        if tests.running >= MAX_CONCURRENT || tests.begun.len() >= MAX_PER_WINDOW {
+        let calls = organizations.entry(organization.clone()).or_default();
+        if calls.running >= self.limit.max_concurrent || calls.begun.len() >= self.limit.max_per_minute {
             return Err(Error::Exhausted(Exhausted::RateLimited));
         }
-        tests.running += 1;
-        tests.begun.push(now);
-        Ok(TestPermit { limiter: self.clone(), organization: organization.clone() })
+        calls.running += 1;
+        calls.begun.push(now);
+        Ok(RatePermit { limiter: self.clone(), organization: organization.clone() })
     }
 }
 
-impl Drop for TestPermit {
+impl Drop for RatePermit {
     fn drop(&mut self) {
-        if let Some(tests) = self.limiter.0.lock().get_mut(&self.organization) {
-            tests.running -= 1;
+        if let Some(calls) = self.limiter.organizations.lock().get_mut(&self.organization) {
+            calls.running -= 1;
         }
     }
 }
@@ -64,7 +80,7 @@ mod tests {
 
     #[test]
     fn an_organization_has_its_own_limits() {
-        let limiter = TestLimiter::default();
+        let limiter = RateLimiter::new(TESTS);
         let organization = |id| OrganizationId::parse(id).unwrap();
         let running: Vec<_> = (0..2).map(|_| limiter.acquire(&organization("acme")).unwrap()).collect();
         assert!(matches!(limiter.acquire(&organization("acme")), Err(Error::Exhausted(Exhausted::RateLimited))));

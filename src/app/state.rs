@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::ConnectionWatcher;
 use super::denied_attempts::DeniedAttempts;
-use super::rate_limit::TestLimiter;
+use super::rate_limit::{PREVIEWS, RateLimiter, TESTS};
 use super::runs::RunWatcher;
 use super::streams::StreamPermits;
 use crate::catalog::{Catalog, ConnectionType};
@@ -35,7 +35,8 @@ pub(super) struct Inner {
     pub(super) watcher: ConnectionWatcher,
     pub(super) run_watcher: RunWatcher,
     pub(super) streams: StreamPermits,
-    pub(super) tests: TestLimiter,
+    pub(super) tests: RateLimiter,
+    pub(super) previews: RateLimiter,
 }
 
 /// The dependencies of all operations.
@@ -68,7 +69,8 @@ impl App {
             watcher: ConnectionWatcher::new(parts.store.clone()),
             run_watcher: RunWatcher::new(parts.store.clone()),
             streams: StreamPermits::default(),
-            tests: TestLimiter::default(),
+            tests: RateLimiter::new(TESTS),
+            previews: RateLimiter::new(PREVIEWS),
             parts,
         }))
     }

@@ -74,3 +74,37 @@ pub async fn interrupted(context: OpContext, now: DateTime<Utc>, stop: Cancellat
         () = expired => Error::Unauthenticated,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::model::OrganizationId;
+
+    fn context(organization: &str, name: &'static str) -> OpContext {
+        OpContext::system(name, OrganizationId::parse(organization).unwrap(), Instant::now())
+    }
+
+    #[test]
+    fn a_principal_and_the_server_have_limits() {
+        let permits = StreamPermits::default();
+        let mut open = Vec::new();
+        for number in 0..MAX_STREAMS / MAX_STREAMS_PER_PRINCIPAL {
+            let context = context(&format!("org-{number}"), "watcher");
+            for _ in 0..MAX_STREAMS_PER_PRINCIPAL {
+                open.push(permits.acquire(&context).unwrap_or_else(|error| panic!("{error:?}")));
+            }
+            let refused = permits.acquire(&context).err();
+            assert!(matches!(refused, Some(Error::Exhausted(Exhausted::RateLimited))), "{refused:?}");
+        }
+        // The same principal of another organization is another one.
+        let other = context("other", "watcher");
+        assert!(matches!(permits.acquire(&other), Err(Error::Exhausted(Exhausted::Overloaded))));
+        open.truncate(MAX_STREAMS - 1);
+        assert_eq!(permits.open(), MAX_STREAMS - 1);
+        assert!(permits.acquire(&other).is_ok());
+        drop(open);
+        assert_eq!(permits.open(), 0);
+    }
+}

@@ -22,6 +22,8 @@ pub const MAX_PAYLOAD_FIELDS: usize = 1_000;
 pub const MAX_PAYLOAD_FILTERS: usize = 1_000;
 /// Values of one filter.
 pub const MAX_FILTER_VALUES: usize = 1_000;
+/// Values of a payload, in all filters together. More do not fit into an export.
+pub const MAX_PAYLOAD_VALUES: usize = MAX_EXPORT_BYTES / 2;
 /// Characters of a table or field name.
 pub const MAX_FIELD_NAME_CHARS: usize = 120;
 /// Labels of a resource.

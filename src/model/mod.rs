@@ -51,7 +51,7 @@ pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
 pub use outbound::{AddressRange, OutboundAllowance};
-pub use payload::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
+pub use payload::{Comparison, Payload, PayloadCounts, PayloadField, PayloadFilter, PayloadTable, Transform};
 pub use payload_check::{KnownDatasets, close_matches};
 pub use run::{Run, RunEvent, RunFailure, RunFilter, RunName, RunState, RunStats, RunTrigger, SkipReason};
 pub use secret::{CredentialSecret, SealedSecret, Secret};

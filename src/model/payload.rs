@@ -90,23 +90,10 @@ pub enum Comparison {
 }
 
 impl Payload {
-    /// Checks counts, names, duplicates and the number of values per comparison.
+    /// Checks names, duplicates and the number of values per comparison. Its counts were checked before.
     pub fn check(&self, violations: &mut Violations, path: &str) {
         if self.tables.is_empty() {
             violations.add(format!("{path}.tables"), "must name at least one table");
-        }
-        if self.tables.len() > limits::MAX_PAYLOAD_TABLES {
-            violations
-                .add(format!("{path}.tables"), format!("must have at most {} tables", limits::MAX_PAYLOAD_TABLES));
-        }
-        let count = |of: fn(&PayloadTable) -> usize| self.tables.iter().map(of).sum::<usize>();
-        if count(|table| table.fields.len()) > limits::MAX_PAYLOAD_FIELDS {
-            violations
-                .add(format!("{path}.tables"), format!("must have at most {} fields", limits::MAX_PAYLOAD_FIELDS));
-        }
-        if count(|table| table.filters.len()) > limits::MAX_PAYLOAD_FILTERS {
-            violations
-                .add(format!("{path}.tables"), format!("must have at most {} filters", limits::MAX_PAYLOAD_FILTERS));
         }
         let mut tables = HashSet::new();
         for (index, table) in self.tables.iter().enumerate() {
@@ -116,6 +103,35 @@ impl Payload {
                 violations.add(format!("{path}.table"), "is a duplicate");
             }
             table.check(violations, &path);
+        }
+    }
+}
+
+/// How many parts a payload has in all tables together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PayloadCounts {
+    /// Tables.
+    pub tables: usize,
+    /// Fields.
+    pub fields: usize,
+    /// Filters.
+    pub filters: usize,
+    /// Values of filters.
+    pub values: usize,
+}
+
+impl PayloadCounts {
+    /// Checks them, which costs nothing, before the payload is converted.
+    pub fn check(&self, violations: &mut Violations, path: &str) {
+        for (count, max, what) in [
+            (self.tables, limits::MAX_PAYLOAD_TABLES, "tables"),
+            (self.fields, limits::MAX_PAYLOAD_FIELDS, "fields"),
+            (self.filters, limits::MAX_PAYLOAD_FILTERS, "filters"),
+            (self.values, limits::MAX_PAYLOAD_VALUES, "values in filters"),
+        ] {
+            if count > max {
+                violations.add(format!("{path}.tables"), format!("must have at most {max} {what}"));
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ pub fn required_text(violations: &mut Violations, field: &str, text: String, max
 pub fn labels(violations: &mut Violations, field: &str, labels: Labels) -> Labels {
     if labels.len() > limits::MAX_LABELS {
         violations.add(field, format!("must have at most {} labels", limits::MAX_LABELS));
+        return labels;
     }
     for (key, value) in &labels {
         let mut found = Violations::new();

@@ -7,7 +7,10 @@ use outflow::model::Role;
 use prost_types::value::Kind;
 use tonic::Request;
 
-use crate::support::{Backend, Client, Clients as _, ErrorExt as _, TestServer, cron, on_both, parent};
+use crate::support::{
+    Backend, CallOptions, Client, Clients as _, ErrorExt as _, Names, SAMPLES, TestServer, cron, on_both,
+    on_both_with_datasets, parent,
+};
 
 /// Lists up to 1,000 events.
 async fn events(admin: &mut Client, filter: pb::ListAuditEventsRequest) -> Vec<pb::AuditEvent> {
@@ -227,4 +230,41 @@ async fn a_cancelled_list_writes_denied_attempts_once() {
     let counted =
         events(&mut admin, pb::ListAuditEventsRequest { principal: "ann".into(), ..Default::default() }).await;
     assert_eq!(counted.iter().map(|event| event.count).sum::<i64>(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_that_changes_or_shows_data_and_every_denied_call_is_recorded() {
+    on_both_with_datasets(&[("acme/customers.csv", "email\n")], async |server: TestServer, _| {
+        let (mut admin, nobody) = (server.admin().await, server.caller("acme", "nobody", &[], &[]).await);
+        let root = server.caller("acme", "caller", &[Role::Admin], &[]).await;
+        for (number, sample) in (0..).zip(SAMPLES) {
+            let method = sample.method;
+            let names = Names::make(&mut admin, "acme", number).await;
+            let by = |principal: &str| pb::ListAuditEventsRequest {
+                principal: principal.to_owned(),
+                method: method.to_owned(),
+                ..Default::default()
+            };
+            let options = CallOptions { secret: "x".to_owned(), ..CallOptions::default() };
+            if method.ends_with("/ResumeConnection") {
+                let suspend = pb::SuspendConnectionRequest { name: names.connection.clone(), ..Default::default() };
+                admin.connections.suspend_connection(suspend).await.expect("suspended");
+            }
+            if sample.is_change() {
+                let validate = CallOptions { validate_only: true, ..options.clone() };
+                sample.call(&root, &names, &validate).await.expect(method);
+                assert_eq!(events(&mut admin, by("caller")).await, [], "{method} with validate_only");
+            }
+            sample.call(&root, &names, &options).await.expect(method);
+            let found = events(&mut admin, by("caller")).await;
+            let is_recorded = sample.is_change() || method.ends_with("/PreviewExport");
+            assert_eq!(!found.is_empty(), is_recorded, "{method}: {found:?}");
+
+            sample.call(&nobody, &names, &options).await.expect_err(method);
+            let denied = events(&mut admin, by("nobody")).await;
+            let outcomes: Vec<_> = denied.iter().map(|event| (event.outcome(), event.count)).collect();
+            assert_eq!(outcomes, [(pb::audit_event::Outcome::Denied, 1)], "{method}");
+        }
+    })
+    .await;
 }

@@ -54,8 +54,9 @@ pub struct FilePreview {
 }
 
 impl App {
-    /// Shows what a run of an export would deliver.
+    /// Shows what a run of an export would deliver. Fails with `RATE_LIMITED` if the organization makes too many previews.
     pub async fn preview_export(&self, context: &OpContext, target: PreviewTarget, rows: u64) -> Result<ExportPreview> {
+        let _permit = self.0.previews.acquire(&context.organization)?;
         let export = match target {
             PreviewTarget::Saved(name) => self.find_to_preview(context, &name).await?,
             PreviewTarget::Draft(draft) => {

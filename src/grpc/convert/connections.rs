@@ -235,6 +235,12 @@ pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::Credent
         validator.add("credential.inline", "is required");
         return None;
     };
+    let bytes: usize = inline.values.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > limits::MAX_CREDENTIAL_BYTES {
+        let reason = format!("must not exceed {} bytes, keys and values together", limits::MAX_CREDENTIAL_BYTES);
+        validator.add("credential.inline.values", reason);
+        return None;
+    }
     let fields = inline.values.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
     Some(CredentialInput { secret: CredentialSecret { auth_method: input.auth_method, fields }, expire_time })
 }

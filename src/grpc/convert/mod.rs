@@ -18,4 +18,4 @@ pub mod schedule;
 mod validator;
 mod values;
 
-pub use validator::{accept, accept_mutation, accept_secret};
+pub use validator::{accept, accept_mutation, accept_owned};

@@ -3,19 +3,37 @@
 use super::validator::RequestValidator;
 use super::values::{json, json_to_proto};
 use crate::grpc::proto as pb;
-use crate::model::{Comparison, Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
+use crate::model::{
+    Comparison, Payload, PayloadCounts, PayloadField, PayloadFilter, PayloadTable, Transform, Violations,
+};
 
-/// A payload, with all its names and values checked.
+/// A payload, with all its names and values checked. One with too many of them is not converted.
 pub fn payload(validator: &mut RequestValidator<'_>, path: &str, given: Option<pb::Payload>) -> Payload {
     let Some(given) = given else {
         validator.add(path, "is required");
         return Payload::default();
     };
+    let mut found = Violations::new();
+    counts(&given).check(&mut found, path);
+    if !found.is_empty() {
+        validator.violations.extend(found);
+        return Payload::default();
+    }
     let tables = given.tables.into_iter().enumerate();
     let tables = tables.map(|(index, given)| table(validator, &format!("{path}.tables[{index}]"), given)).collect();
     let payload = Payload { tables };
     payload.check(&mut validator.violations, path);
     payload
+}
+
+fn counts(payload: &pb::Payload) -> PayloadCounts {
+    let mut counts = PayloadCounts { tables: payload.tables.len(), ..PayloadCounts::default() };
+    for table in &payload.tables {
+        counts.fields += table.fields.len();
+        counts.filters += table.filters.len();
+        counts.values += table.filters.iter().map(|filter| filter.values.len()).sum::<usize>();
+    }
+    counts
 }
 
 fn table(validator: &mut RequestValidator<'_>, path: &str, given: pb::PayloadTable) -> PayloadTable {

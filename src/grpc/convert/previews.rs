@@ -9,7 +9,7 @@ use crate::model::{FieldType, limits};
 /// Converts a request of PreviewExport.
 pub fn preview_export(
     validator: &mut RequestValidator<'_>,
-    request: &pb::PreviewExportRequest,
+    request: pb::PreviewExportRequest,
 ) -> Option<(PreviewTarget, u64)> {
     use pb::preview_export_request::Target;
     validator.deny_foreign_names([request.parent.as_str()]);
@@ -22,7 +22,7 @@ pub fn preview_export(
             0
         }
     };
-    let target = match request.target.clone() {
+    let target = match request.target {
         None => {
             validator.add("name", "is required, or `export`");
             None

@@ -19,11 +19,11 @@ pub fn accept<M, T>(
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, &M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
-    accept_secret(request, |validator, request| parse(validator, &request))
+    accept_owned(request, |validator, request| parse(validator, &request))
 }
 
-/// Accepts a request of a read that holds a secret, which `parse` takes out of it.
-pub fn accept_secret<M, T>(
+/// Accepts a request of a read whose content `parse` takes out of it: a secret, or a resource that is not saved.
+pub fn accept_owned<M, T>(
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
@@ -93,6 +93,7 @@ impl<'a> RequestValidator<'a> {
             let organization = name.strip_prefix("organizations/").map(|rest| rest.split('/').next().unwrap_or(rest));
             if organization.is_some_and(|organization| organization != self.context.organization.as_str()) {
                 self.fail(Error::not_permitted(name.chars().take(MAX_REPEATED_NAME_CHARS).collect::<String>()));
+                return;
             }
         }
     }

@@ -12,11 +12,31 @@ use crate::model::{Violations, limits, validate};
 /// 2^53: up to it a double holds every integer exactly.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// A Struct as an object. Whole numbers become integers: 5432 arrives as 5432.0.
+/// A Struct as an object. Whole numbers become integers: 5432 arrives as 5432.0. One that is certainly too large is not
+/// converted.
 pub fn object(violations: &mut Violations, field: &str, value: prost_types::Struct, max_bytes: usize) -> Object {
+    if least_members_bytes(&value) > max_bytes {
+        violations.add(field, format!("must not be larger than {max_bytes} bytes as JSON"));
+        return Object::new();
+    }
     let object = members(violations, field, value);
     validate::object(violations, field, &object, max_bytes);
     object
+}
+
+/// The least size of an object as JSON: its texts, and a separator and a character for each value.
+fn least_members_bytes(value: &prost_types::Struct) -> usize {
+    value.fields.iter().map(|(key, value)| key.len() + least_bytes(value)).sum()
+}
+
+fn least_bytes(value: &prost_types::Value) -> usize {
+    let content = match &value.kind {
+        None | Some(Kind::NullValue(_) | Kind::BoolValue(_) | Kind::NumberValue(_)) => 0,
+        Some(Kind::StringValue(value)) => value.len(),
+        Some(Kind::ListValue(list)) => list.values.iter().map(least_bytes).sum(),
+        Some(Kind::StructValue(value)) => least_members_bytes(value),
+    };
+    2 + content
 }
 
 fn members(violations: &mut Violations, field: &str, value: prost_types::Struct) -> Object {

@@ -190,16 +190,27 @@ fn other_value(connection_type: &str, field: &str, new: &FarSide) -> Json {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_changed_binding_property_never_gets_the_secret_stored_before() {
-    for backend in [Backend::Sqlite, Backend::Postgres] {
-        // Types, their ways to authenticate and binding fields are few.
-        let sides = Sides::start(backend, 100).await;
-        let mut cases = Vec::new();
-        let mut types = BTreeSet::new();
+/// A connection with a changed binding property, with the secrets before and after the change.
+struct Changed {
+    used: Used,
+    field: String,
+    before: Secrets,
+    after: Secrets,
+}
+
+impl Changed {
+    fn what(&self) -> String {
+        format!("{} of {}", self.field, self.used.what())
+    }
+}
+
+impl Sides {
+    /// A connection for every binding property of every way to authenticate, with the property.
+    fn cases(&self) -> Vec<(FarConnection, String)> {
+        let (mut cases, mut types) = (Vec::new(), BTreeSet::new());
         for use_http2 in [false, true] {
-            for connection in FarConnection::all(&sides.old, &sides.secrets, use_http2) {
-                let known = sides.server.app.catalog().get(connection.connection_type).expect("a type");
+            for connection in FarConnection::all(&self.old, &self.secrets, use_http2) {
+                let known = self.server.app.catalog().get(connection.connection_type).expect("a type");
                 types.insert(known.id.clone());
                 let binding = known.property_fields.iter().filter(|field| field.binding);
                 // Every second property over HTTP/2.
@@ -207,62 +218,75 @@ async fn a_changed_binding_property_never_gets_the_secret_stored_before() {
                 cases.extend(chosen.map(|(_, field)| (connection.clone(), field.key.clone())));
             }
         }
-        let with_secrets = sides.server.app.catalog().iter().filter(|known| !known.auth_methods.is_empty());
+        let with_secrets = self.server.app.catalog().iter().filter(|known| !known.auth_methods.is_empty());
         assert_eq!(types, with_secrets.map(|known| known.id.clone()).collect(), "every type with secrets");
+        cases
+    }
 
-        let changed = futures_util::stream::iter(cases.into_iter().enumerate()).map(|(number, (template, field))| {
-            let sides = &sides;
-            async move {
-                let (before, after) = (sides.secrets.with_new_texts(), sides.secrets.with_new_texts());
-                let mut own = FarConnection::all(&sides.old, &before, false);
-                own.retain(|one| {
-                    (one.connection_type, one.auth_method) == (template.connection_type, template.auth_method)
-                });
-                let credential = own.pop().expect("the same way").credential;
-                let mut used = sides.create(number, FarConnection { credential, ..template }).await;
-                used.test_stored().await;
-                let value = other_value(used.connection.connection_type, &field, &sides.new);
-                used.change(&field, &value, &after, &sides.new).await;
-                (used, field, before, after)
-            }
-        });
-        let changed: Vec<_> = changed.buffer_unordered(CONCURRENCY).collect().await;
-        let before = sides.received();
-        assert!(changed.iter().any(|(_, _, old, _)| before.contains(&old.token)), "the tests sent secrets");
-        assert!(sides.new.received.take().is_empty(), "nothing used the new side before");
+    /// Creates a connection with secrets of its own, tests it, and changes a property.
+    async fn change(&self, number: usize, template: FarConnection, field: String) -> Changed {
+        let (before, after) = (self.secrets.with_new_texts(), self.secrets.with_new_texts());
+        let mut own = FarConnection::all(&self.old, &before, false);
+        own.retain(|one| (one.connection_type, one.auth_method) == (template.connection_type, template.auth_method));
+        let credential = own.pop().expect("the same way").credential;
+        let mut used = self.create(number, FarConnection { credential, ..template }).await;
+        used.test_stored().await;
+        let value = other_value(used.connection.connection_type, &field, &self.new);
+        used.change(&field, &value, &after, &self.new).await;
+        Changed { used, field, before, after }
+    }
 
-        let used = futures_util::stream::iter(changed).map(|(mut used, field, before, after)| async move {
-            used.test_stored().await;
-            if let Some(run) = used.run().await {
-                assert_eq!(run.state(), State::Failed, "{field} of {}: {run:?}", used.what());
+    /// Tests each connection, and lets its export run by a call and by its schedule.
+    async fn use_all(&self, all: Vec<Changed>) -> Vec<Changed> {
+        let used = futures_util::stream::iter(all).map(|mut changed| async move {
+            changed.used.test_stored().await;
+            if let Some(run) = changed.used.run().await {
+                assert_eq!(run.state(), State::Failed, "{}: {run:?}", changed.what());
             }
-            (used, field, before, after)
+            changed
         });
-        let used: Vec<_> = used.buffer_unordered(CONCURRENCY).collect().await;
-        sides.server.clock.advance(TimeDelta::minutes(61));
-        let mut ended = Vec::new();
-        for (mut used, field, before, after) in used {
-            let run = used.due_run().await;
-            let expected = if used.connection.is_delivered() {
+        let mut all: Vec<_> = used.buffer_unordered(CONCURRENCY).collect().await;
+        self.server.clock.advance(TimeDelta::minutes(61));
+        for changed in &mut all {
+            let run = changed.used.due_run().await;
+            let expected = if changed.used.connection.is_delivered() {
                 (State::Failed, SkipReason::Unspecified)
             } else {
                 (State::Skipped, SkipReason::NoRunner)
             };
-            assert_eq!((run.state(), run.skip_reason()), expected, "{field} of {}: {run:?}", used.what());
-            ended.push((used.what(), field, before, after));
+            assert_eq!((run.state(), run.skip_reason()), expected, "{}: {run:?}", changed.what());
         }
+        all
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_binding_property_never_gets_the_secret_stored_before() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        // There are fewer cases.
+        let sides = Sides::start(backend, 100).await;
+        let cases = sides.cases().into_iter().enumerate();
+        let changed = futures_util::stream::iter(cases).map(|(number, (template, field))| {
+            let sides = &sides;
+            async move { sides.change(number, template, field).await }
+        });
+        let changed: Vec<_> = changed.buffer_unordered(CONCURRENCY).collect().await;
+        assert!(sides.new.received.take().is_empty(), "nothing used the new side before");
+        let before = sides.received();
+        assert!(changed.iter().any(|changed| before.contains(&changed.before.token)), "the tests sent secrets");
+
+        let used = sides.use_all(changed).await;
         let received = sides.received();
-        for (what, field, before, _) in &ended {
-            for encoding in [&before.text, &before.token].into_iter().flat_map(|secret| encodings(secret)) {
-                assert!(!received.contains(&encoding), "the secret from before {field} of {what} changed was sent");
+        for changed in &used {
+            for encoding in [&changed.before.text, &changed.before.token].into_iter().flat_map(|text| encodings(text)) {
+                assert!(!received.contains(&encoding), "{}: the old secret was sent", changed.what());
             }
         }
-        let sent = ended.iter().filter(|(_, _, _, after)| {
-            received.contains(&after.token)
-                || received.contains(&after.text)
-                || received.contains(&STANDARD.encode(format!("outflow:{}", after.text)))
-        });
-        let (sent, all) = (sent.count(), ended.len());
+        let is_sent = |secrets: &Secrets| {
+            let basic = STANDARD.encode(format!("outflow:{}", secrets.text));
+            [&secrets.token, &secrets.text, &basic].into_iter().any(|text| received.contains(text.as_str()))
+        };
+        let (sent, all) = (used.iter().filter(|changed| is_sent(&changed.after)).count(), used.len());
         assert!(sent > 0, "the new secrets are used");
         print_line(&format!("gate RETARGET, {backend:?}: {all} changes, 0 old secrets sent, {sent} new ones"));
     }

@@ -6,4 +6,5 @@ mod gates;
 mod replicas;
 mod schedule;
 mod shared;
+mod watch;
 mod whole;

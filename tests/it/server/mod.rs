@@ -2,6 +2,7 @@
 
 mod background;
 mod binary;
+mod budgets;
 mod calls;
 mod catalog;
 mod config;
