@@ -75,8 +75,8 @@ async fn a_principal_has_one_limit_for_streams_of_all_kinds() {
     }
     assert_eq!(server.app.open_streams(), MAX_STREAMS);
     let refusals = [
-        watch(&mut admin, &run).await.err().expect("one too many"),
-        admin.connections.stream_blocking_exports(follow()).await.err().expect("one too many"),
+        watch(&mut admin, &run).await.expect_err("one too many"),
+        admin.connections.stream_blocking_exports(follow()).await.expect_err("one too many"),
     ];
     for refusal in refusals {
         assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::ResourceExhausted, "RATE_LIMITED"));
@@ -85,7 +85,7 @@ async fn a_principal_has_one_limit_for_streams_of_all_kinds() {
     watch(&mut server.viewer().await, &run).await.expect("another principal has a limit of its own");
     let mut other = server.caller("zeta", "root", &[Role::Admin], &[]).await;
     let absent = watch(&mut other, "organizations/zeta/exports/-/runs/01931f6e-7c4b-7000-8000-000000000001").await;
-    assert_eq!(absent.err().expect("no such run").code(), Code::NotFound);
+    assert_eq!(absent.expect_err("no such run").code(), Code::NotFound);
 
     // The permits are released when a client drops a stream, when a run ends, and when there is nothing to watch.
     drop(watches.pop());
