@@ -8,7 +8,6 @@
 //! | HTTP | [`Network::http_client`] |
 //! | `object_store` | [`Network::object_store_connector`] |
 //! | a library that takes a stream | [`Network::connect`] |
-//! | a library that takes a Unix socket | [`Network::relay`] |
 //! | a URL of the configuration | [`Dialer::operator_client`], [`Dialer::operator_network`] |
 
 mod address;
@@ -18,7 +17,6 @@ mod host;
 mod http;
 mod network;
 mod object_store;
-mod relay;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -28,5 +26,4 @@ pub use error::DialError;
 pub use http::{HttpClient, HttpOptions};
 pub use network::{Dialer, DialerSettings, MAX_ADDRESSES, Network};
 pub use object_store::ObjectStoreConnector;
-pub use relay::{MAX_RELAYED_CONNECTIONS, Relay};
 pub use resolver::Resolver;

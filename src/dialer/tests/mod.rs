@@ -4,7 +4,6 @@
 
 mod addresses;
 mod network;
-mod relay;
 mod requests;
 mod stores;
 
