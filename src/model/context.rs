@@ -42,7 +42,7 @@ impl TraceParent {
         is_valid.then(|| Self(text.to_owned()))
     }
 
-    /// The header.
+    /// The value of the header.
     pub fn as_str(&self) -> &str {
         &self.0
     }

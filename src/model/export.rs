@@ -131,9 +131,9 @@ pub struct Export {
 /// The newest run of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastRun {
-    /// Its uid.
+    /// Uid of the run.
     pub uid: Uuid,
-    /// Its state.
+    /// State of the run.
     pub state: RunState,
     /// Creation time.
     pub create_time: DateTime<Utc>,

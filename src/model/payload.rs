@@ -110,13 +110,13 @@ impl Payload {
 /// How many parts a payload has in all tables together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PayloadCounts {
-    /// Tables.
+    /// How many tables it has.
     pub tables: usize,
-    /// Fields.
+    /// How many fields its tables have.
     pub fields: usize,
-    /// Filters.
+    /// How many filters its tables have.
     pub filters: usize,
-    /// Values of filters.
+    /// How many values its filters have.
     pub values: usize,
 }
 

@@ -19,7 +19,7 @@ pub fn passed(checks: &[Check]) -> bool {
     checks.iter().all(|check| !matches!(check.outcome, CheckOutcome::Failed { .. }))
 }
 
-/// A check.
+/// A check of a connection as a message.
 pub fn check_to_proto(check: Check) -> pb::ConnectionCheck {
     use pb::connection_check::{Outcome, Step};
     let step = match check.step {

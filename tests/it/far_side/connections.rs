@@ -46,7 +46,7 @@ pub struct FarConnection {
 }
 
 impl Secrets {
-    /// New secrets.
+    /// Generates a secret for each field.
     pub fn new(authority: &TrustedAuthority) -> Self {
         let ssh_key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).expect("a key");
         Self {

@@ -21,7 +21,7 @@ pub struct SavedAttempt {
     pub folder: String,
     /// Path of the manifest, below the folder.
     pub manifest_path: String,
-    /// The run.
+    /// The run that it belongs to.
     pub run: Uuid,
     /// Number of the attempt.
     pub attempt: u32,

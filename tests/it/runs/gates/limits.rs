@@ -8,7 +8,7 @@ use crate::destinations::sftp::OpenSsh;
 use crate::runs::shared::{Shared, export_of, results_below};
 use crate::support::{Backend, Clients as _, Gate, print_line};
 
-/// Replicas.
+/// The number of servers on one database.
 const REPLICAS: usize = 4;
 /// Runs at the same time on one connection to an SFTP server, as its type says.
 const MAX_PER_CONNECTION: usize = 2;

@@ -64,12 +64,12 @@ impl RunLog {
         Self(database)
     }
 
-    /// The database.
+    /// The database whose changes are recorded.
     pub fn database(&self) -> &Database {
         &self.0
     }
 
-    /// All changes.
+    /// Reads all changes of runs in their order.
     pub async fn changes(&self) -> Vec<Change> {
         self.changes_where("true").await
     }

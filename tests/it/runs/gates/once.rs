@@ -10,7 +10,7 @@ use super::{SHORT_LEASE, create_all, due_once, make_due, uid_of, until, until_al
 use crate::runs::shared::{Shared, export_of, in_files_of, results_below};
 use crate::support::{Backend, Clients as _, Gate};
 
-/// Replicas.
+/// The number of processes on one database.
 const REPLICAS: usize = 4;
 /// Connections of the exports: each permits four runs at once.
 const CONNECTIONS: usize = 4;

@@ -58,7 +58,7 @@ pub trait Interruption: Send + Sync {
 /// table.
 #[async_trait]
 pub trait FarSide: Send + Sync {
-    /// The connection.
+    /// The connection to create for it.
     fn connection(&self) -> Connection;
 
     /// The tables of an export.

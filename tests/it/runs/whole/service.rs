@@ -17,7 +17,7 @@ pub struct Files {
     root: tempfile::TempDir,
 }
 
-/// A service.
+/// A process that runs exports, and its files.
 pub struct Service {
     /// What it prints, its address and its tokens.
     pub process: Process,
@@ -37,7 +37,7 @@ impl Files {
         files
     }
 
-    /// A path.
+    /// The path of a file of the process.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
