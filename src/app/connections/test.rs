@@ -45,7 +45,11 @@ impl App {
                 let target = target(context, connection.properties, credential);
                 let checks = self.run_test(&connection.connection_type, target).await?;
                 let result = LastTest { time: self.now(), checks: checks.clone() };
-                self.execute(context, SaveTest { uid: connection.uid, tested: connection.revision, result }).await?;
+                let save = SaveTest { uid: connection.uid, tested: connection.revision, result };
+                // The caller gets the result in any case.
+                if let Err(error) = self.execute(context, save).await {
+                    tracing::warn!(connection = %connection.name, %error, "failed to save the result of a test");
+                }
                 Ok(checks)
             }
             TestConnection::Draft { connection_type, properties, credential } => {
