@@ -56,7 +56,7 @@ impl Client {
         client
     }
 
-    /// Copies the file to the server. Returns how long it takes.
+    /// Copies the file to the server, which stores it durably as for an export. Returns how long it takes.
     pub fn copy(&mut self, server: &Server, file: &Path) -> Duration {
         match self {
             Self::Sftp => {
@@ -66,7 +66,7 @@ impl Client {
                 command.arg("-i").arg(server.path("user")).args(["-P", &server.port().to_string(), "root@127.0.0.1"]);
                 let quiet = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
                 let mut process = quiet.spawn().expect("sftp starts");
-                let put = format!("put {} {}\n", file.display(), server.path("files/copy.csv").display());
+                let put = format!("put -f {} {}\n", file.display(), server.path("files/copy.csv").display());
                 process.stdin.take().expect("stdin").write_all(put.as_bytes()).expect("a command");
                 assert!(process.wait().expect("sftp ends").success());
                 start.elapsed()

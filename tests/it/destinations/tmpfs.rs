@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::print_line;
+use crate::support::as_root;
 
 /// A file system in memory, unmounted when this is dropped.
 pub struct Tmpfs {
@@ -13,18 +12,16 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// Mounts a file system of this many KiB that everybody can write to. `None` if mounting is not permitted, as in most
-    /// containers; the tests then rely on /dev/full and on a server that imitates a full disk.
-    pub fn mount(kibibytes: u32) -> Option<Self> {
+    /// Mounts a file system of this many KiB that everybody can write to. Panics if that is not permitted.
+    pub fn mount(kibibytes: u32) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let options = format!("size={kibibytes}k,mode=1777");
-        let mut command = Command::new("mount");
+        let mut command = as_root("mount");
         command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path());
-        let mounted = command.output().is_ok_and(|output| output.status.success());
-        if !mounted {
-            print_line("mounting is not permitted: the test with a full tmpfs was left out");
-        }
-        mounted.then_some(Self { directory })
+        let output = command.output().expect("mount can be run");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mounting a small disk: {message}");
+        Self { directory }
     }
 
     /// Fills it with a file that leaves this many KiB, or removes that file.
@@ -49,6 +46,6 @@ impl Tmpfs {
 impl Drop for Tmpfs {
     fn drop(&mut self) {
         // The directory cannot be removed while it is mounted.
-        let _ = Command::new("umount").arg("--lazy").arg(self.directory.path()).status();
+        let _ = as_root("umount").arg("--lazy").arg(self.directory.path()).status();
     }
 }

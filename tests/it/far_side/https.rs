@@ -9,36 +9,31 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::Received;
+use super::{Received, listen};
 
 /// Serves on a free port, which it returns.
 pub async fn serve(config: Arc<ServerConfig>, received: Received) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
     let acceptor = TlsAcceptor::from(config);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, received) = (acceptor.clone(), received.clone());
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else { return };
-                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let service = service_fn(move |request| answer(request, received.clone()));
-                // Connections that the client cuts are part of the tests.
-                let stream = TokioIo::new(stream);
-                if is_http2 {
-                    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    let _ = server.serve_connection(stream, service).await;
-                } else {
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
-                }
-            });
+    listen(move |stream| {
+        let (acceptor, received) = (acceptor.clone(), received.clone());
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let service = service_fn(move |request| answer(request, received.clone()));
+            // Connections that the client cuts are part of the tests.
+            let stream = TokioIo::new(stream);
+            if is_http2 {
+                let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection(stream, service).await;
+            } else {
+                let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+            }
         }
-    });
-    port
+    })
+    .await
 }
 
 async fn answer(request: Request<Incoming>, received: Received) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -6,10 +6,12 @@ mod https;
 mod postgres;
 mod ssh;
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -38,6 +40,18 @@ impl Received {
     pub fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.lock())
     }
+}
+
+/// Serves connections on a free port, which it returns, each in a task of its own.
+async fn listen<F: Future<Output = ()> + Send + 'static>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    port
 }
 
 /// A server for each protocol, with certificates of one authority.

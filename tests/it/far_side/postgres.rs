@@ -4,28 +4,26 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::Received;
+use super::{Received, listen};
 
 /// `AuthenticationCleartextPassword`.
 const ASK_FOR_PASSWORD: &[u8] = b"R\0\0\0\x08\0\0\0\x03";
 
 /// Serves on a free port, which it returns.
 pub async fn serve(config: Arc<ServerConfig>, received: Received) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
     let acceptor = TlsAcceptor::from(config);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, received) = (acceptor.clone(), received.clone());
+    listen(move |stream| {
+        let (acceptor, received) = (acceptor.clone(), received.clone());
+        async move {
             // Connections that the client cuts are part of the tests.
-            tokio::spawn(async move { refuse(stream, acceptor, received).await });
+            let _ = refuse(stream, acceptor, received).await;
         }
-    });
-    port
+    })
+    .await
 }
 
 async fn refuse(mut stream: TcpStream, acceptor: TlsAcceptor, received: Received) -> io::Result<()> {

@@ -5,28 +5,23 @@ use std::time::Duration;
 
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use russh::server::{Auth, Config, Handler, PublicKeyOffer, VerifiedPublicKey};
-use tokio::net::TcpListener;
 
-use super::Received;
+use super::{Received, listen};
 
 /// Serves on a free port. Returns the port and the fingerprint of the host key.
 pub async fn serve(received: Received) -> (u16, String) {
     let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).expect("a key");
     let host_key = key.fingerprint(HashAlg::Sha256).to_string();
     let config = Arc::new(Config { auth_rejection_time: Duration::ZERO, keys: vec![key], ..Config::default() });
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (config, login) = (Arc::clone(&config), Login(received.clone()));
-            tokio::spawn(async move {
-                if let Ok(session) = russh::server::run_stream(config, stream, login).await {
-                    let _ = session.await;
-                }
-            });
+    let serve = move |stream| {
+        let (config, login) = (Arc::clone(&config), Login(received.clone()));
+        async move {
+            if let Ok(session) = russh::server::run_stream(config, stream, login).await {
+                let _ = session.await;
+            }
         }
-    });
-    (port, host_key)
+    };
+    (listen(serve).await, host_key)
 }
 
 struct Login(Received);

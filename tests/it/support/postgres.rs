@@ -5,17 +5,17 @@
 
 use std::fs::Permissions;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::user::{own_unprivileged, run_unprivileged};
+
 /// The variable with the URL of a server whose role may create databases. Without it a cluster is started.
 const URL: &str = "OUTFLOW_TEST_POSTGRES_URL";
-/// The user and group that PostgreSQL runs as if the tests run as root, because it refuses to run as root.
-const UNPRIVILEGED_ID: u32 = 65_534;
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
@@ -82,14 +82,11 @@ fn start() -> Cluster {
 pub fn start_cluster(name: &str, files: &[(&str, &str)], options: &str) -> Cluster {
     let directory = std::env::temp_dir().join(format!("outflow-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory for the cluster");
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    if is_root {
-        chown(&directory, Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID)).expect("the owner of the directory is changed");
-    }
+    own_unprivileged(&directory);
     let data = directory.join("data");
-    let mut initdb = as_user(Command::new(program("initdb")), is_root);
+    let mut initdb = Command::new(program("initdb"));
     initdb.args(["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"]).arg(&data);
-    let output = initdb.current_dir("/").output().expect("initdb runs");
+    let output = run_unprivileged(&mut initdb).current_dir("/").output().expect("initdb runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
@@ -97,11 +94,9 @@ pub fn start_cluster(name: &str, files: &[(&str, &str)], options: &str) -> Clust
         let file = data.join(file);
         std::fs::write(&file, text).expect("written");
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("permissions");
-        if is_root {
-            chown(&file, Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID)).expect("the owner of the file is changed");
-        }
+        own_unprivileged(&file);
     }
-    let shell = serve(&directory, &data, port, options, is_root);
+    let shell = serve(&directory, &data, port, options);
     let base = format!("postgres://postgres@127.0.0.1:{port}");
     for _ in 0..600 {
         if is_ready(&base) {
@@ -122,7 +117,7 @@ fn is_ready(base: &str) -> bool {
 }
 
 /// Starts PostgreSQL below a shell that stops it and deletes its files when standard input closes.
-fn serve(directory: &Path, data: &Path, port: u16, options: &str, is_root: bool) -> Child {
+fn serve(directory: &Path, data: &Path, port: u16, options: &str) -> Child {
     // fsync is off because these databases need not survive a power failure.
     let script = format!(
         "'{postgres}' -D '{data}' -k '{directory}' -p {port} -c listen_addresses=127.0.0.1 -c fsync=off \
@@ -132,16 +127,8 @@ fn serve(directory: &Path, data: &Path, port: u16, options: &str, is_root: bool)
         data = data.display(),
         directory = directory.display(),
     );
-    let mut shell = as_user(Command::new("sh"), is_root);
+    let mut shell = Command::new("sh");
     // A process group of its own, so that Ctrl-C does not stop PostgreSQL before the tests have ended.
     shell.args(["-c", &script]).stdin(Stdio::piped()).process_group(0).current_dir("/");
-    shell.spawn().expect("sh runs")
-}
-
-/// Runs a command as the unprivileged user if the tests run as root.
-fn as_user(mut command: Command, is_root: bool) -> Command {
-    if is_root {
-        command.uid(UNPRIVILEGED_ID).gid(UNPRIVILEGED_ID);
-    }
-    command
+    run_unprivileged(&mut shell).spawn().expect("sh runs")
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use russh::client::{Config, DisconnectReason, Handle, Handler};
 use russh::keys::{Algorithm, HashAlg, PublicKeyOrCertificate};
-use russh::{AlgorithmKind, Preferred};
+use russh::{AlgorithmKind, Preferred, cipher};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -161,7 +161,11 @@ async fn handshake(
     let config = Config {
         keepalive_interval: Some(KEEPALIVE_INTERVAL),
         keepalive_max: MAX_UNANSWERED_KEEPALIVES,
-        preferred: Preferred { key: Cow::Owned(algorithms.to_vec()), ..Preferred::default() },
+        preferred: Preferred {
+            key: Cow::Owned(algorithms.to_vec()),
+            cipher: Cow::Owned(ciphers()),
+            ..Preferred::default()
+        },
         ..Config::default()
     };
     let ended_by_server = Arc::new(AtomicBool::new(false));
@@ -183,6 +187,13 @@ fn split(stream: TcpStream) -> std::io::Result<(TcpStream, Socket)> {
     let stream = stream.into_std()?;
     let socket = Socket(stream.try_clone()?);
     Ok((TcpStream::from_std(stream)?, socket))
+}
+
+/// The ciphers, most preferred first: AES-GCM takes half the time of ChaCha20-Poly1305 on processors with instructions for it.
+fn ciphers() -> Vec<cipher::Name> {
+    let mut all = Preferred::default().cipher.into_owned();
+    all.sort_by_key(|name| *name != cipher::AES_256_GCM);
+    all
 }
 
 /// The algorithms of host keys, most preferred first: all but `ssh-rsa`, whose signatures use SHA-1.

@@ -94,7 +94,7 @@ async fn a_full_disk_is_reported_and_nothing_is_left() {
     assert_eq!(error.code, FailureCode::DestinationFull, "{error}");
     assert_eq!(fs::read_dir(server.directory()).expect("a directory").count(), 0);
 
-    let Some(disk) = Tmpfs::mount(2048) else { return };
+    let disk = Tmpfs::mount(2048);
     let server = OpenSsh::start();
     let login = Login { directory: disk.path().to_str().expect("UTF-8").to_owned(), ..server.login() };
     let error = deliver(&login).await;

@@ -2,17 +2,16 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::Login;
+use crate::support::{own_unprivileged, unprivileged};
 
 /// The server. Debian installs it here; it must be started by an absolute path.
 const SSHD: &str = "/usr/sbin/sshd";
-/// The user that logs in if the tests run as root: as root nothing would be denied.
-const UNPRIVILEGED: (&str, u32) = ("nobody", 65_534);
 /// How long the server has to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -34,13 +33,12 @@ impl OpenSsh {
     pub fn start_with(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
         let files = folder.path().join("files");
         fs::create_dir(&files).expect("a directory");
-        let username = if is_root {
+        let username = if let Some(user) = unprivileged() {
             fs::create_dir_all("/run/sshd").expect("the directory for privilege separation");
-            chown(&files, Some(UNPRIVILEGED.1), Some(UNPRIVILEGED.1)).expect("an owner");
-            UNPRIVILEGED.0.to_owned()
+            own_unprivileged(&files);
+            user.to_owned()
         } else {
             output(Command::new("id").arg("-un")).trim().to_owned()
         };
@@ -67,8 +65,7 @@ impl OpenSsh {
     pub fn create_directory(&self, name: &str) {
         let directory = self.directory().join(name);
         fs::create_dir(&directory).expect("created");
-        let owner = fs::metadata(self.directory()).expect("a directory").uid();
-        chown(&directory, Some(owner), Some(owner)).expect("an owner");
+        own_unprivileged(&directory);
     }
 
     /// A login with the key that [`OpenSsh::start`] made.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::content::{Expected, Shape};
 use super::far_side::{Connection, FarSide, Interruption};
@@ -18,37 +18,54 @@ use crate::destinations::sftp::openssh::OpenSsh;
 /// Bytes of a commit by SFTP: some renames and the manifest.
 const SFTP_COMMIT_BYTES: u64 = 4_000;
 
-/// A local directory.
-pub struct LocalSide {
-    /// The directory of the connection.
+/// A directory.
+pub struct DirectorySide {
     directory: PathBuf,
-    watch: LocalWatch,
+    connection: Connection,
+    interruption: Box<dyn Interruption>,
+    _server: Option<OpenSsh>,
 }
 
-/// A directory of an SSH server.
-pub struct SftpSide {
-    server: OpenSsh,
-    directory: PathBuf,
-    proxy: HoldingProxy,
-}
-
-impl LocalSide {
+impl DirectorySide {
     /// The directory `whole` below a root of local directories.
-    pub fn new(root: &Path) -> Self {
+    pub fn local(root: &Path) -> Self {
         let directory = root.join("acme/whole");
-        Self { watch: LocalWatch::new(directory.clone()), directory }
+        let properties = properties(&json!({"directory": "whole"}));
+        Self {
+            interruption: Box::new(LocalWatch::new(directory.clone())),
+            directory,
+            connection: Connection { connection_type: "local_directory", properties, credential: None },
+            _server: None,
+        }
     }
-}
 
-impl SftpSide {
-    /// Starts a server that writes to its own directory, or to another one.
-    pub async fn start(directory: Option<&Path>) -> Self {
+    /// Starts an SSH server that writes to its own directory, or to another one.
+    pub async fn sftp(directory: Option<&Path>) -> Self {
         let server = OpenSsh::start();
         let directory = directory.map_or_else(|| server.directory(), Path::to_owned);
         let address: SocketAddr = server.address().parse().expect("an address");
         let proxy = HoldingProxy::start(address, SFTP_COMMIT_BYTES).await;
-        Self { server, directory, proxy }
+        let login = server.login();
+        let properties = properties(&json!({
+            "host": "127.0.0.1",
+            "port": proxy.address.port(),
+            "username": login.username,
+            "directory": directory,
+            "host_key": login.host_key,
+        }));
+        let fields = login.fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let credential = Some((login.method.to_owned(), fields));
+        Self {
+            directory,
+            connection: Connection { connection_type: "sftp", properties, credential },
+            interruption: Box::new(proxy),
+            _server: Some(server),
+        }
     }
+}
+
+fn properties(value: &Value) -> Map<String, Value> {
+    value.as_object().expect("an object").clone()
 }
 
 #[async_trait]
@@ -79,11 +96,9 @@ impl Files for PathBuf {
 }
 
 #[async_trait]
-impl FarSide for LocalSide {
+impl FarSide for DirectorySide {
     fn connection(&self) -> Connection {
-        let properties = json!({"directory": "whole"});
-        let properties = properties.as_object().expect("an object").clone();
-        Connection { connection_type: "local_directory", properties, credential: None }
+        self.connection.clone()
     }
 
     fn tables(&self, shape: Shape) -> &'static [&'static str] {
@@ -95,49 +110,7 @@ impl FarSide for LocalSide {
     }
 
     fn interruption(&self) -> &dyn Interruption {
-        &self.watch
-    }
-
-    async fn observe(&self, area: &str, expected: &Expected) -> bool {
-        files::observe(&self.directory, area, expected).await
-    }
-
-    async fn assert_delivered(&self, area: &str, expected: &Expected) {
-        files::assert_delivered(&self.directory, area, expected).await;
-    }
-
-    async fn list(&self, area: &str) -> Vec<String> {
-        Files::list(&self.directory, area).await
-    }
-}
-
-#[async_trait]
-impl FarSide for SftpSide {
-    fn connection(&self) -> Connection {
-        let login = self.server.login();
-        let properties = json!({
-            "host": "127.0.0.1",
-            "port": self.proxy.address.port(),
-            "username": login.username,
-            "directory": self.directory,
-            "host_key": login.host_key,
-        });
-        let fields = login.fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let credential = Some((login.method.to_owned(), fields));
-        let properties = properties.as_object().expect("an object").clone();
-        Connection { connection_type: "sftp", properties, credential }
-    }
-
-    fn tables(&self, shape: Shape) -> &'static [&'static str] {
-        of_files(shape)
-    }
-
-    fn settings(&self, shape: Shape, area: &str) -> Value {
-        files::settings(shape, area)
-    }
-
-    fn interruption(&self) -> &dyn Interruption {
-        &self.proxy
+        self.interruption.as_ref()
     }
 
     async fn observe(&self, area: &str, expected: &Expected) -> bool {

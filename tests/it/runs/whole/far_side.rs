@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::content::{Expected, Shape};
 
 /// A connection and its credential.
+#[derive(Clone)]
 #[expect(clippy::struct_field_names, reason = "the name of the field in the API")]
 pub struct Connection {
     /// Id of its type.

@@ -2,7 +2,7 @@
 //! attempt delivers once.
 
 use std::fs::Permissions;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use chrono::TimeDelta;
@@ -12,7 +12,7 @@ use pb::export_run::error::Code;
 
 use super::buckets::BucketSide;
 use super::content::{Expected, FIRST_ID, Shape};
-use super::directories::{LocalSide, SftpSide};
+use super::directories::DirectorySide;
 use super::far_side::FarSide;
 use super::postgresql::PostgresqlSide;
 use super::service::{Files, connect, create};
@@ -22,7 +22,7 @@ use crate::destinations::objects::gcs_server::{Fault, GcsServer};
 use crate::destinations::objects::https::error;
 use crate::destinations::objects::versitygw::Versitygw;
 use crate::destinations::tmpfs::Tmpfs;
-use crate::support::{Backend, Client, Clients as _, TestServer, with_timeout};
+use crate::support::{Backend, Client, Clients as _, TestServer, own_unprivileged, with_timeout};
 
 /// The size of file systems, in KiB: enough for the servers and for two deliveries.
 const DISK_KIB: u32 = 48 * 1024;
@@ -30,8 +30,6 @@ const DISK_KIB: u32 = 48 * 1024;
 const AREAS: [&str; 2] = ["one", "several"];
 /// What is left of a file system, in KiB: less than a delivery.
 const LEFT_KIB: u64 = 4 * 1024;
-/// The user of PostgreSQL if the tests run as root.
-const UNPRIVILEGED_ID: u32 = 65_534;
 
 /// A service in this process.
 struct Service {
@@ -126,26 +124,26 @@ impl Service {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_local_disk_delays_a_delivery() {
-    let Some(disk) = Tmpfs::mount(DISK_KIB) else { return };
-    let far_side = LocalSide::new(disk.path());
+    let disk = Tmpfs::mount(DISK_KIB);
+    let far_side = DirectorySide::local(disk.path());
     let mut service = Service::start(Backend::Sqlite, &far_side, Some(disk.path())).await;
     service.deliver_both(&far_side, FULL, |full| disk.set_full(full, LEFT_KIB)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_an_ssh_server_delays_a_delivery() {
-    let Some(disk) = Tmpfs::mount(DISK_KIB) else { return };
+    let disk = Tmpfs::mount(DISK_KIB);
     let directory = disk.path().join("files");
     std::fs::create_dir(&directory).expect("created");
     std::fs::set_permissions(&directory, Permissions::from_mode(0o777)).expect("permitted");
-    let far_side = SftpSide::start(Some(&directory)).await;
+    let far_side = DirectorySide::sftp(Some(&directory)).await;
     let mut service = Service::start(Backend::Postgres, &far_side, None).await;
     service.deliver_both(&far_side, FULL, |full| disk.set_full(full, LEFT_KIB)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_an_s3_server_delays_a_delivery() {
-    let Some(disk) = Tmpfs::mount(DISK_KIB) else { return };
+    let disk = Tmpfs::mount(DISK_KIB);
     let server = Versitygw::start_in(tempfile::tempdir_in(disk.path()).expect("a directory")).await;
     let certificate = server.tls.certificate();
     let far_side = BucketSide::start(server, "s3", &certificate).await;
@@ -156,7 +154,7 @@ async fn a_full_disk_of_an_s3_server_delays_a_delivery() {
 /// Azurite answers 500 when its disk is full, as if it had failed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_an_azure_server_delays_a_delivery() {
-    let Some(disk) = Tmpfs::mount(DISK_KIB) else { return };
+    let disk = Tmpfs::mount(DISK_KIB);
     let server = Azurite::start_in(disk.path()).await;
     let certificate = server.tls.certificate();
     let far_side = BucketSide::start(server, "azure_blob", &certificate).await;
@@ -199,11 +197,10 @@ async fn a_receiver_without_space_delays_a_delivery() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_a_database_delays_a_delivery() {
-    let Some(disk) = Tmpfs::mount(DISK_KIB) else { return };
+    let disk = Tmpfs::mount(DISK_KIB);
     let directory = disk.path().join("tablespace");
     std::fs::create_dir(&directory).expect("created");
-    // The user that PostgreSQL runs as.
-    chown(&directory, Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID)).expect("an owner");
+    own_unprivileged(&directory);
     let far_side = PostgresqlSide::start_in(&directory, &AREAS).await;
     let mut service = Service::start(Backend::Sqlite, &far_side, None).await;
     service.deliver_both(&far_side, FULL, |full| disk.set_full(full, LEFT_KIB)).await;

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::buckets::BucketSide;
 use super::content::{Expected, FIRST_ID, Shape};
-use super::directories::{LocalSide, SftpSide};
+use super::directories::DirectorySide;
 use super::far_side::{FarSide, Point};
 use super::postgresql::PostgresqlSide;
 use super::service::{Files, Service, change, connect, create};
@@ -197,8 +197,8 @@ async fn far_sides(outbox: &std::path::Path) -> Vec<Mutex<Arc<dyn FarSide>>> {
     let (s3, azure, gcs) = tokio::join!(Versitygw::start(), Azurite::start(), GcsServer::start());
     let (s3_tls, azure_tls, gcs_tls) = (s3.tls.certificate(), azure.tls.certificate(), gcs.tls.certificate());
     let all: Vec<Arc<dyn FarSide>> = vec![
-        Arc::new(LocalSide::new(outbox)),
-        Arc::new(SftpSide::start(None).await),
+        Arc::new(DirectorySide::local(outbox)),
+        Arc::new(DirectorySide::sftp(None).await),
         Arc::new(BucketSide::start(s3, "s3", &s3_tls).await),
         Arc::new(BucketSide::start(azure, "azure_blob", &azure_tls).await),
         Arc::new(BucketSide::start(gcs, "gcs", &gcs_tls).await),
