@@ -113,13 +113,10 @@ impl Attempt<'_> {
             // It was saved before the service made this check.
             return Err(refusal.into());
         }
-        let (mut tables, mut estimated, mut repeatable) = (Vec::new(), Some(0), true);
-        for table in &export.payload.tables {
-            let pinned = self.parts.datasets.open(&run.name.organization, table).await?;
-            estimated = estimated.zip(pinned.estimated_rows).map(|(sum, rows)| sum + rows);
-            repeatable &= !matches!(pinned.content, TableContent::Rows(_));
-            tables.push((table.clone(), pinned));
-        }
+        let tables = self.parts.datasets.open(&run.name.organization, &export.payload.tables).await?;
+        let estimated: Option<u64> = tables.iter().map(|table| table.estimated_rows).sum();
+        let repeatable = !tables.iter().any(|table| matches!(table.content, TableContent::Rows(_)));
+        let tables = export.payload.tables.iter().cloned().zip(tables).collect();
         self.active.counts.rows_estimated.store(estimated.unwrap_or(u64::MAX), Ordering::Relaxed);
         let time = run.schedule_time.unwrap_or(run.create_time);
         let settings = EncodingSettings::new(format, &export.destination_settings)?;

@@ -81,13 +81,10 @@ impl App {
 
     async fn read_preview(&self, export: &Export, limit: PreviewLimit) -> Result<ExportPreview, DeliveryError> {
         let parts = &self.0.parts.delivery;
-        let (mut tables, mut rows, mut bytes) = (Vec::new(), Some(0), Some(0));
-        for table in &export.payload.tables {
-            let pinned = parts.datasets.open(&export.name.organization, table).await?;
-            rows = rows.zip(pinned.estimated_rows).map(|(sum, rows)| sum + rows);
-            bytes = bytes.zip(pinned.estimated_bytes).map(|(sum, bytes)| sum + bytes);
-            tables.push((table.clone(), pinned));
-        }
+        let tables = parts.datasets.open(&export.name.organization, &export.payload.tables).await?;
+        let rows = tables.iter().map(|table| table.estimated_rows).sum();
+        let bytes = tables.iter().map(|table| table.estimated_bytes).sum();
+        let tables = export.payload.tables.iter().cloned().zip(tables).collect();
         let format = parts.destinations.format(&export.connection_type);
         let settings = EncodingSettings::new(format, &export.destination_settings)?;
         // The time and the run are examples.

@@ -169,40 +169,46 @@ impl Datasets {
         }
     }
 
-    /// Opens a table for reading, as it is now. The payload says which fields and rows a query has to give; files are read
-    /// as a whole.
+    /// Opens the tables of a payload for reading, as they are now. The payload says which fields and rows a query has to
+    /// give; files are read as a whole. All queries see one snapshot.
     pub async fn open(
         &self,
         organization: &OrganizationId,
-        payload: &PayloadTable,
-    ) -> Result<PinnedTable, DeliveryError> {
-        let table = payload.table.as_str();
+        payload: &[PayloadTable],
+    ) -> Result<Vec<PinnedTable>, DeliveryError> {
         let source = self.source(organization).ok_or_else(|| {
             let detail = format!("the organization {organization} has no source of datasets");
             DeliveryError::new(FailureCode::DatasetNotConfigured, detail)
         })?;
-        let missing = || DeliveryError::new(FailureCode::DatasetUnavailable, format!("there is no table {table}"));
+        let missing = |table: &PayloadTable| {
+            DeliveryError::new(FailureCode::DatasetUnavailable, format!("there is no table {}", table.table))
+        };
         // A cached listing may hold files that were replaced since.
         let listing = self.read_listing(source, organization).await?;
         match (&*listing, &source.source) {
             (Listing::Files(tables), _) => {
-                let files = files(table, tables.get(table).ok_or_else(missing)?)?;
-                let schema = self.0.schemas.of_table(files, &source.permits, Instant::now() + SCHEMA_TIMEOUT).await?;
-                Ok(schema.pinned(table, files))
+                let mut opened = Vec::new();
+                for table in payload {
+                    let entry = tables.get(&table.table).ok_or_else(|| missing(table))?;
+                    let (files, deadline) = (files(&table.table, entry)?, Instant::now() + SCHEMA_TIMEOUT);
+                    let schema = self.0.schemas.of_table(files, &source.permits, deadline).await?;
+                    opened.push(schema.pinned(&table.table, files));
+                }
+                Ok(opened)
             }
             (Listing::Postgres(tables), Source::Postgres(postgres)) => {
-                let found = tables.get(table).ok_or_else(missing)?;
-                let (schema, rows) = postgres.open(organization, found, payload).await?;
-                Ok(PinnedTable {
-                    table: table.to_owned(),
-                    schema,
-                    fields: found.fields(),
-                    content: TableContent::Rows(rows),
-                    estimated_rows: found.estimated_rows,
-                    estimated_bytes: found.estimated_bytes,
-                })
+                let found = payload.iter().map(|table| {
+                    let found = tables.get(&table.table).ok_or_else(|| missing(table))?;
+                    Ok((found, table))
+                });
+                let tables = found.collect::<Result<Vec<_>, DeliveryError>>()?;
+                let opened = postgres.open(organization, &tables).await?.into_iter().zip(tables);
+                let pinned = opened.map(|((schema, rows), (found, _))| found.pinned(schema, rows));
+                Ok(pinned.collect())
             }
-            (Listing::Postgres(_), Source::Directory(_) | Source::Objects(_)) => Err(missing()),
+            (Listing::Postgres(_), Source::Directory(_) | Source::Objects(_)) => {
+                payload.iter().map(|table| Err(missing(table))).collect()
+            }
         }
     }
 

@@ -25,8 +25,12 @@ fn directory(location: &Path) -> Datasets {
     Datasets::new(DatasetSettings { default: Some(settings), organizations: BTreeMap::new() }).unwrap()
 }
 
-fn payload(table: &str) -> PayloadTable {
-    PayloadTable { table: table.into(), fields: Vec::new(), filters: Vec::new() }
+/// Opens all fields of a table.
+async fn open(datasets: &Datasets, table: &str) -> Result<PinnedTable, DeliveryError> {
+    let table = PayloadTable { table: table.into(), fields: Vec::new(), filters: Vec::new() };
+    let opened = datasets.open(&acme(), &[table]).await?;
+    let [opened] = opened.try_into().unwrap();
+    Ok(opened)
 }
 
 fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
@@ -54,7 +58,7 @@ async fn fields(datasets: &Datasets, table: &str) -> Vec<(String, FieldType)> {
 }
 
 async fn open_code(datasets: &Datasets, table: &str) -> FailureCode {
-    datasets.open(&acme(), &payload(table)).await.unwrap_err().code
+    open(datasets, table).await.unwrap_err().code
 }
 
 fn named(fields: &[(&str, FieldType)]) -> Vec<(String, FieldType)> {
@@ -152,7 +156,7 @@ async fn links_that_leave_the_location_are_not_followed() {
     }
 
     // A file that is replaced by a link after the listing is another file.
-    let opened = datasets.open(&acme(), &payload("inside")).await.unwrap();
+    let opened = open(&datasets, "inside").await.unwrap();
     let TableContent::Csv(files) = opened.content else { panic!("not CSV") };
     fs::remove_file(root.path().join("shared/inside.csv")).unwrap();
     symlink(outside.path().join("secret.csv"), root.path().join("shared/inside.csv")).unwrap();
@@ -167,7 +171,7 @@ async fn a_changed_file_has_a_new_schema_and_reads_of_the_old_one_fail() {
     let path = folder.join("t.parquet");
     fs::write(&path, parquet(vec![("id", ids(10))])).unwrap();
     let datasets = directory(root.path());
-    let opened = datasets.open(&acme(), &payload("t")).await.unwrap();
+    let opened = open(&datasets, "t").await.unwrap();
     assert_eq!((opened.fields.len(), opened.estimated_rows), (1, Some(10)));
     let TableContent::Parquet(files) = opened.content else { panic!("not Parquet") };
     assert_eq!(&files[0].read_at(0, 4).unwrap()[..], b"PAR1");
@@ -180,7 +184,7 @@ async fn a_changed_file_has_a_new_schema_and_reads_of_the_old_one_fail() {
     let unopened = files[0].clone();
     assert_eq!(unopened.read_at(u64::MAX, 1).unwrap_err().code, FailureCode::SourceChanged);
     assert_eq!(fields(&datasets, "t").await.len(), 1, "the listing is cached");
-    let opened = datasets.open(&acme(), &payload("t")).await.unwrap();
+    let opened = open(&datasets, "t").await.unwrap();
     assert_eq!(opened.fields.len(), 2);
     assert_eq!(fields(&datasets, "t").await.len(), 2, "opening refreshes the listing");
     let TableContent::Parquet(files) = opened.content else { panic!("not Parquet") };

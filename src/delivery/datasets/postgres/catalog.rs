@@ -1,9 +1,11 @@
 //! Reads the tables, views and fields of a schema.
 
+use arrow::datatypes::SchemaRef;
 use sqlx::{PgConnection, Row as _};
 
 use super::connection::failed;
 use crate::delivery::DeliveryError;
+use crate::delivery::datasets::pinned::{PinnedTable, RowSource, TableContent};
 use crate::model::{Dataset, DatasetField, FailureCode, FieldType, OrganizationId, is_dataset_name};
 
 /// Maximum number of fields in all tables of a schema.
@@ -71,6 +73,18 @@ impl PostgresTable {
     /// Its fields with their types.
     pub fn fields(&self) -> Vec<DatasetField> {
         self.fields.iter().map(|found| found.field.clone()).collect()
+    }
+
+    /// The table, pinned to the rows of a query.
+    pub fn pinned(&self, schema: SchemaRef, rows: Box<dyn RowSource>) -> PinnedTable {
+        PinnedTable {
+            table: self.name.clone(),
+            schema,
+            fields: self.fields(),
+            content: TableContent::Rows(rows),
+            estimated_rows: self.estimated_rows,
+            estimated_bytes: self.estimated_bytes,
+        }
     }
 
     /// The table as a dataset.

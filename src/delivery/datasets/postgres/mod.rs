@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use reqwest::Url;
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions as _, PgConnection};
 
 pub use catalog::PostgresTable;
 
@@ -76,31 +76,36 @@ impl PostgresSource {
         format!("{}{organization}", self.schema_prefix)
     }
 
-    async fn connect(&self, statement_timeout: Duration) -> Result<PgConnection, DeliveryError> {
-        connection::open(&self.options, statement_timeout).await
-    }
-
     /// The tables and views of an organization that the user may read, by name. An organization without a schema has
     /// none.
     pub async fn tables(&self, organization: &OrganizationId) -> Result<Vec<PostgresTable>, DeliveryError> {
-        let mut connection = self.connect(CATALOG_TIMEOUT).await?;
+        let mut connection = connection::open(&self.options, CATALOG_TIMEOUT, None).await?;
         let tables = catalog::read(&mut connection, &self.schema(organization)).await?;
         connection::close(connection).await;
         Ok(tables)
     }
 
-    /// Opens a query for the rows of a table, and returns it with the schema of its batches.
+    /// Opens a query for the rows of each table, and returns it with the schema of its batches. All see one snapshot.
     pub async fn open(
         &self,
         organization: &OrganizationId,
-        table: &PostgresTable,
-        payload: &PayloadTable,
-    ) -> Result<(SchemaRef, Box<dyn RowSource>), DeliveryError> {
-        let query = Query::new(&self.schema(organization), table, payload)?;
-        let mut connection = self.connect(rows::FETCH_TIMEOUT).await?;
-        query.declare(&mut connection).await?;
-        let rows = Rows::new(connection, query);
-        Ok((rows.schema(), Box::new(rows)))
+        tables: &[(&PostgresTable, &PayloadTable)],
+    ) -> Result<Vec<(SchemaRef, Box<dyn RowSource>)>, DeliveryError> {
+        let schema = self.schema(organization);
+        let queries = tables.iter().map(|(table, payload)| Query::new(&schema, table, payload));
+        let queries = queries.collect::<Result<Vec<_>, _>>()?;
+        let is_shared = queries.len() > 1;
+        let (mut opened, mut snapshot) = (Vec::<(SchemaRef, Box<dyn RowSource>)>::new(), None);
+        for query in queries {
+            let mut connection = connection::open(&self.options, rows::FETCH_TIMEOUT, snapshot.as_ref()).await?;
+            if is_shared && snapshot.is_none() {
+                snapshot = Some(connection::export_snapshot(&mut connection).await?);
+            }
+            query.declare(&mut connection).await?;
+            let rows = Rows::new(connection, query);
+            opened.push((rows.schema(), Box::new(rows)));
+        }
+        Ok(opened)
     }
 }
 

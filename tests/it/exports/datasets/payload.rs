@@ -153,7 +153,7 @@ async fn a_payload_without_fields_holds_those_of_the_save_and_a_new_column_does_
         // Opening the table reads the listing again before its cache expires.
         let acme = OrganizationId::parse("acme").expect("an id");
         let table = PayloadTable { table: "Orders".into(), fields: Vec::new(), filters: Vec::new() };
-        server.app.datasets().open(&acme, &table).await.expect("opened");
+        server.app.datasets().open(&acme, &[table]).await.expect("opened");
         let rename = pb::Export { name: created.name.clone(), display_name: "Renamed".into(), ..Default::default() };
         let update = pb::UpdateExportRequest { export: Some(rename), ..Default::default() };
         let renamed = admin.exports.update_export(update).await.expect("renamed").into_inner().export;

@@ -1,8 +1,11 @@
 //! A PostgreSQL database with a schema per organization.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use outflow::delivery::datasets::{DatasetSettings, Datasets, SourceSettings, TableContent};
+use outflow::delivery::datasets::{DatasetSettings, Datasets, PinnedTable, SourceSettings, TableContent};
 use outflow::grpc::proto as pb;
 use outflow::grpc::proto::dataset_field::FieldType;
 use outflow::model::{Comparison, FailureCode, OrganizationId, PayloadField, PayloadFilter, PayloadTable, Transform};
@@ -75,7 +78,12 @@ fn payload(table: &str, fields: &[&str], filters: Vec<(&str, Comparison, Vec<Val
 
 /// Reads all batches of a table on a blocking thread.
 async fn read(datasets: &Datasets, payload: PayloadTable) -> Result<Vec<RecordBatch>, FailureCode> {
-    let opened = datasets.open(&acme(), &payload).await.map_err(|error| error.code)?;
+    let opened = datasets.open(&acme(), &[payload]).await.map_err(|error| error.code)?;
+    let [opened] = opened.try_into().expect("one table");
+    read_all(opened).await
+}
+
+async fn read_all(opened: PinnedTable) -> Result<Vec<RecordBatch>, FailureCode> {
     let TableContent::Rows(mut rows) = opened.content else { panic!("not rows of a query") };
     let read = tokio::task::spawn_blocking(move || {
         let mut batches = Vec::new();
@@ -226,7 +234,8 @@ async fn filters_are_pushed_down_with_bound_values() {
 async fn long_tables_come_in_bounded_batches_from_one_snapshot() {
     let (database, url) = source().await;
     let datasets = datasets(url);
-    let opened = datasets.open(&acme(), &payload("long", &[], vec![])).await.expect("opened");
+    let opened = datasets.open(&acme(), &[payload("long", &[], vec![])]).await.expect("opened");
+    let [opened] = opened.try_into().expect("one table");
     let TableContent::Rows(mut rows) = opened.content else { panic!("not rows of a query") };
     let (first, mut rows) = tokio::task::spawn_blocking(move || (rows.next(), rows)).await.expect("no panic");
     let first = first.expect("read").expect("rows").num_rows();
@@ -261,7 +270,7 @@ async fn payloads_cannot_be_saved_while_the_database_is_gone() {
     let postgres = Database::open(&format!("{base}/postgres")).await;
     postgres.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
     // A failed listing ends the one that is cached.
-    let gone = server.app.datasets().open(&acme(), &payload("rising", &[], vec![])).await.expect_err("gone");
+    let gone = server.app.datasets().open(&acme(), &[payload("rising", &[], vec![])]).await.expect_err("gone");
     assert_eq!(gone.code, FailureCode::DatasetUnavailable);
     let refusal = admin.exports.create_export(request.clone()).await.expect_err("unavailable");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unavailable, "DATASET_UNAVAILABLE"));
@@ -269,4 +278,35 @@ async fn payloads_cannot_be_saved_while_the_database_is_gone() {
     admin.exports.detach_export(detach).await.expect("detached");
     postgres.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     admin.exports.create_export(request).await.expect("created again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_tables_of_a_payload_are_read_from_one_snapshot() {
+    let (database, url) = source().await;
+    for view in ["first", "second", "third"] {
+        let select = "SELECT pg_current_snapshot()::text AS snapshot";
+        database.execute(&format!("CREATE VIEW t_acme.{view} AS {select}")).await;
+    }
+    let (datasets, done) = (datasets(url), AtomicBool::new(false));
+    let change = async {
+        while !done.load(Ordering::Relaxed) {
+            database.execute("INSERT INTO t_zeta.secrets VALUES (1)").await;
+        }
+    };
+    let reads = async {
+        let mut snapshots = BTreeSet::new();
+        for _ in 0..20 {
+            let tables = ["first", "second", "third"].map(|view| payload(view, &[], vec![]));
+            let mut seen = BTreeSet::new();
+            for opened in datasets.open(&acme(), &tables).await.expect("opened") {
+                seen.extend(column(&read_all(opened).await.expect("read"), "snapshot"));
+            }
+            assert_eq!(seen.len(), 1, "{seen:?}");
+            snapshots.extend(seen);
+        }
+        done.store(true, Ordering::Relaxed);
+        snapshots
+    };
+    let (snapshots, ()) = tokio::join!(reads, change);
+    assert!(snapshots.len() > 10, "nothing changed meanwhile: {snapshots:?}");
 }

@@ -26,7 +26,7 @@ async fn only_new_payloads_depend_on_the_source() {
         // A failed listing ends the one that is cached.
         let acme = OrganizationId::parse("acme").expect("an id");
         let table = PayloadTable { table: "customers".into(), fields: Vec::new(), filters: Vec::new() };
-        server.app.datasets().open(&acme, &table).await.expect_err("the directory is gone");
+        server.app.datasets().open(&acme, &[table]).await.expect_err("the directory is gone");
 
         let before = server.database().await.content().await;
         assert_unavailable(&admin.exports.list_datasets(all()).await.expect_err("unavailable"));

@@ -69,9 +69,9 @@ fn properties(value: &Value) -> Map<String, Value> {
 }
 
 #[async_trait]
-impl Files for PathBuf {
+impl Files for DirectorySide {
     async fn read(&self, folder: &str, path: &str) -> Option<Bytes> {
-        match tokio::fs::read(self.join(folder).join(path)).await {
+        match tokio::fs::read(self.directory.join(folder).join(path)).await {
             Ok(content) => Some(content.into()),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => panic!("{path}: {error}"),
@@ -79,7 +79,7 @@ impl Files for PathBuf {
     }
 
     async fn list(&self, folder: &str) -> Vec<String> {
-        let root = self.join(folder);
+        let root = self.directory.join(folder);
         let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten() {
@@ -114,15 +114,15 @@ impl FarSide for DirectorySide {
     }
 
     async fn observe(&self, area: &str, expected: &Expected) -> bool {
-        files::observe(&self.directory, area, expected).await
+        files::observe(self, area, expected).await
     }
 
     async fn assert_delivered(&self, area: &str, expected: &Expected) {
-        files::assert_delivered(&self.directory, area, expected).await;
+        files::assert_delivered(self, area, expected).await;
     }
 
     async fn list(&self, area: &str) -> Vec<String> {
-        Files::list(&self.directory, area).await
+        Files::list(self, area).await
     }
 }
 

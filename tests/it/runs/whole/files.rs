@@ -1,4 +1,7 @@
-//! Results that are files.
+//! Results that are files, and all destinations of them.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,7 +9,13 @@ use outflow::delivery::Manifest;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::buckets::BucketSide;
 use super::content::{Expected, MAX_ROWS_PER_FILE, Shape};
+use super::directories::DirectorySide;
+use super::far_side::FarSide;
+use crate::destinations::objects::azurite::Azurite;
+use crate::destinations::objects::gcs_server::GcsServer;
+use crate::destinations::objects::versitygw::Versitygw;
 
 /// Reads files of the far side without the code that is tested.
 #[async_trait]
@@ -16,6 +25,24 @@ pub trait Files: Sync {
 
     /// The paths of all files in a folder and the folders in it.
     async fn list(&self, folder: &str) -> Vec<String>;
+}
+
+/// A destination of files.
+pub trait FileSide: FarSide + Files {}
+
+impl<S: FarSide + Files> FileSide for S {}
+
+/// All destinations of files. Those on this machine are below a root.
+pub async fn file_sides(root: &Path) -> Vec<Arc<dyn FileSide>> {
+    let (s3, azure, gcs) = tokio::join!(Versitygw::start(), Azurite::start(), GcsServer::start());
+    let (s3_tls, azure_tls, gcs_tls) = (s3.tls.certificate(), azure.tls.certificate(), gcs.tls.certificate());
+    vec![
+        Arc::new(DirectorySide::local(root)),
+        Arc::new(DirectorySide::sftp(None).await),
+        Arc::new(BucketSide::start(s3, "s3", &s3_tls).await),
+        Arc::new(BucketSide::start(azure, "azure_blob", &azure_tls).await),
+        Arc::new(BucketSide::start(gcs, "gcs", &gcs_tls).await),
+    ]
 }
 
 /// The settings of an export whose files have known bytes.

@@ -9,16 +9,12 @@ use outflow::grpc::proto as pb;
 use pb::export_run::State;
 use tokio::sync::Mutex;
 
-use super::buckets::BucketSide;
 use super::content::{Expected, FIRST_ID, Shape};
-use super::directories::DirectorySide;
 use super::far_side::{FarSide, Point};
+use super::files::file_sides;
 use super::postgresql::PostgresqlSide;
 use super::service::{Files, Service, change, connect, create};
 use super::webhook::WebhookSide;
-use crate::destinations::objects::azurite::Azurite;
-use crate::destinations::objects::gcs_server::GcsServer;
-use crate::destinations::objects::versitygw::Versitygw;
 use crate::support::{Backend, Gate};
 
 /// Kills at each destination.
@@ -194,17 +190,12 @@ impl Killed<'_> {
 async fn far_sides(outbox: &std::path::Path) -> Vec<Mutex<Arc<dyn FarSide>>> {
     let areas = SERVICES.map(|(_, name)| ["one", "several"].map(|shape| format!("{name}-{shape}"))).concat();
     let areas: Vec<&str> = areas.iter().map(String::as_str).collect();
-    let (s3, azure, gcs) = tokio::join!(Versitygw::start(), Azurite::start(), GcsServer::start());
-    let (s3_tls, azure_tls, gcs_tls) = (s3.tls.certificate(), azure.tls.certificate(), gcs.tls.certificate());
-    let all: Vec<Arc<dyn FarSide>> = vec![
-        Arc::new(DirectorySide::local(outbox)),
-        Arc::new(DirectorySide::sftp(None).await),
-        Arc::new(BucketSide::start(s3, "s3", &s3_tls).await),
-        Arc::new(BucketSide::start(azure, "azure_blob", &azure_tls).await),
-        Arc::new(BucketSide::start(gcs, "gcs", &gcs_tls).await),
-        Arc::new(WebhookSide::start().await),
-        Arc::new(PostgresqlSide::start(&areas).await),
-    ];
+    let mut all: Vec<Arc<dyn FarSide>> = Vec::new();
+    for side in file_sides(outbox).await {
+        all.push(side);
+    }
+    all.push(Arc::new(WebhookSide::start().await));
+    all.push(Arc::new(PostgresqlSide::start(&areas).await));
     all.into_iter().map(Mutex::new).collect()
 }
 

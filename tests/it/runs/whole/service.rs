@@ -161,7 +161,7 @@ fn payload(tables: &[&str], first: i64) -> pb::Payload {
     pb::Payload { tables: tables.iter().map(table).collect() }
 }
 
-fn to_struct(object: &serde_json::Map<String, serde_json::Value>) -> Struct {
+pub fn to_struct(object: &serde_json::Map<String, serde_json::Value>) -> Struct {
     let kind = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => Kind::StringValue(text.clone()),
         serde_json::Value::Number(number) => Kind::NumberValue(number.as_f64().expect("a small number")),
