@@ -12,8 +12,10 @@ use crate::support::{Backend, Client, Clients as _, Database, TestServer, export
 const ORGANIZATIONS: usize = 20;
 /// Connections of an organization.
 const CONNECTIONS: usize = 25;
-/// Schedules begin this long after the first export was made.
-const PREPARATION: Duration = Duration::from_mins(4);
+/// Exports that are made in a second, at least.
+const EXPORTS_PER_SECOND: usize = 5_000;
+/// How long the runs may take.
+const TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Runs the benchmark.
 pub async fn run(due: usize, others: usize) {
@@ -37,7 +39,8 @@ pub async fn run(due: usize, others: usize) {
         ]
     };
     let preparing = TestServer::start_with(Backend::Postgres, settings("off")).await;
-    let due_time = preparing.clock.now() + PREPARATION;
+    let preparation = Duration::from_secs(60 + (others / EXPORTS_PER_SECOND) as u64);
+    let due_time = preparing.clock.now() + preparation;
     let database = Database::open(&url).await;
     let copies = due / (ORGANIZATIONS * CONNECTIONS);
     let prepared = (0..ORGANIZATIONS).map(|number| prepare(&preparing, number, due_time.timestamp()));
@@ -68,7 +71,7 @@ async fn measure(database: &Database, settings: &[(&'static str, String)], due: 
     let due = i64::try_from(due).expect("small");
     while database.fetch_count(&count("SUCCEEDED")).await < due {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(begin.elapsed() < PREPARATION + Duration::from_mins(30), "the runs do not end");
+        assert!(begin.elapsed() < TIMEOUT, "the runs do not end");
     }
     for (state, expected) in [("SKIPPED", 0), ("FAILED", 0), ("SUCCEEDED", due)] {
         assert_eq!(database.fetch_count(&count(state)).await, expected, "{state}");

@@ -11,6 +11,7 @@ mod m20261124_000005_sealed_secrets;
 mod m20261126_000006_denied_events_by_time;
 mod m20261126_000007_runs;
 mod m20261126_000008_delivery_details;
+mod m20261126_000009_runs_in_order;
 
 use column::text;
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000006_denied_events_by_time::Migration),
             Box::new(m20261126_000007_runs::Migration),
             Box::new(m20261126_000008_delivery_details::Migration),
+            Box::new(m20261126_000009_runs_in_order::Migration),
         ]
     }
 }

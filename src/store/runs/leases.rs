@@ -77,11 +77,15 @@ pub async fn organizations_with_queued(
 }
 
 /// Locks the leases of an organization until the transaction ends. Returns `false` if another replica has the lock.
+///
+/// Until then PostgreSQL does not sort: it expects fewer queued runs than there are, and [`lease_next`] would read and sort all of
+/// them instead of reading them in the order of the index `runs_queue` up to the first that may start.
 pub async fn try_lock_organization(db: &Transaction, organization: &OrganizationId) -> Result<bool> {
     if db.get_database_backend() == DbBackend::Sqlite {
         return Ok(true);
     }
-    let sql = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, $2)) AS locked";
+    let sql =
+        "SELECT pg_try_advisory_xact_lock(hashtextextended($1, $2)) AS locked, set_config('enable_sort', 'off', true)";
     let values = [Value::from(organization.as_str()), ADVISORY_LOCK_SEED.into()];
     let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     Ok(row.is_some_and(|row| row.try_get("", "locked").unwrap_or(false)))
