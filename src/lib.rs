@@ -49,8 +49,8 @@
 //! - Changing a connection, its sharing, its credential or its attachments locks the row of the connection first, then
 //!   the rows of exports by ascending uid. Data guarded by a lock is read in a later statement.
 //! - A mutation is one transaction, including its audit events and its idempotency key, and runs in its own task.
-//! - Every query of a call filters by organization, and every foreign key includes it. Only retention, the checks of
-//!   the keys and metrics read all organizations.
+//! - Every query of a call filters by organization, and every foreign key includes it. Only background work
+//!   reads all organizations: retention, checks of the keys, metrics, and the scheduling and leasing of runs.
 //! - A credential is sealed before it is stored, and bound to the destination that it may be sent to. No response message
 //!   has a field for it.
 //! - A connection to what a caller names goes to a checked address: one that is public or that the operator permits. Only
@@ -60,7 +60,7 @@
 //! - Only the commit of a destination makes files or rows visible, and a run that is carried out again leaves one result. A
 //!   webhook, which cannot do that, gives its batches ids.
 //! - A preview reads, transforms and encodes as a run does.
-//! - A payload without fields gets those that the dataset has when it is saved: a new column never leaves by itself.
+//! - A payload without fields gets those that the dataset has when it is saved; a field that is added later is not exported.
 //!
 //! # Glossary
 //!

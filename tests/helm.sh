@@ -278,8 +278,8 @@ expect "runners: no Service, but probes and the admin port" 'not any(selected(s[
 expect "runners: only the admin port may be reachable" '[i["ports"] for i in one("NetworkPolicy", "-runner")["spec"]["ingress"] or []] == [[{"port": "admin"}]]' "${runners[@]}" --set-json 'networkPolicy.adminFrom=[{"namespaceSelector":{}}]'
 expect "runners: a PodDisruptionBudget for each Deployment" 'all(one("PodDisruptionBudget", e)["spec"]["selector"] == one("Deployment", e)["spec"]["selector"] for e in ("", "-runner"))' "${runners[@]}"
 expect "runners: pods are spread" 'all(selected(c["labelSelector"]["matchLabels"], one("Deployment", "-runner")["spec"]["template"]["metadata"]["labels"]) for c in pod(end="-runner")["topologySpreadConstraints"])' "${runners[@]}"
-expect "memory follows the budget of the engine" 'server()["resources"] == {"requests": {"cpu": "100m", "memory": "384Mi"}, "limits": {"memory": "768Mi"}}' "${sqlite[@]}"
-expect "memory follows a larger budget of the engine" 'server()["resources"] == {"requests": {"cpu": "100m", "memory": "2176Mi"}, "limits": {"memory": "2560Mi"}}' "${sqlite[@]}" --set runs.engineMemoryMib=2048
+expect "memory follows the budget of the engine" 'server()["resources"] == {"requests": {"cpu": "100m", "memory": "384Mi"}, "limits": {"memory": "1024Mi"}}' "${sqlite[@]}"
+expect "memory follows a larger budget of the engine" 'server()["resources"] == {"requests": {"cpu": "100m", "memory": "2176Mi"}, "limits": {"memory": "2816Mi"}}' "${sqlite[@]}" --set runs.engineMemoryMib=2048
 expect "memory: each Deployment has its own" '[server(e)["resources"] for e in ("", "-runner")] == [{"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "576Mi"}}, {"requests": {"cpu": "2", "memory": "1152Mi"}, "limits": {"memory": "1.5Gi"}}]' "${runners[@]}"
 for memory in 512Mi 0.5Gi 536870912 536870912000m 5.4e8 537M; do
   expect "memory: a limit of $memory is enough" 'float(re.match("[0-9.e]+", str(server()["resources"]["limits"]["memory"]))[0]) > 0' "${sqlite[@]}" --set-string "resources.limits.memory=$memory"
@@ -481,7 +481,7 @@ refuse "too little memory for previews" ' resources.limits.memory must be at lea
 refuse "too little memory for runners" 'runner.resources.limits.memory must be at least 1280Mi' "${runners[@]}" --set runner.resources.limits.memory=1Gi
 refuse "memory that is not a quantity" 'resources.limits.memory must be a quantity' "${sqlite[@]}" --set resources.limits.memory=1GiB
 refuse "a memory request that is not a quantity" 'resources.requests.memory must be a quantity' "${sqlite[@]}" --set resources.requests.memory=lots
-refuse "a memory request above the limit" 'resources.requests.memory must not be greater than the limit, which is 768Mi' "${sqlite[@]}" --set resources.requests.memory=1Gi
+refuse "a memory request above the limit" 'resources.requests.memory must not be greater than the limit, which is 1024Mi' "${sqlite[@]}" --set resources.requests.memory=2Gi
 refuse "a source of datasets that is a relative path" "at '/datasets/location'" "${sqlite[@]}" --set datasets.location=data
 refuse "a source of datasets with an unknown scheme" "at '/datasets/location'" "${sqlite[@]}" --set datasets.location=https://example.com/data
 refuse "a source of datasets with a comma" "at '/datasets/sources/acme': .* does not match pattern" "${sqlite[@]}" --set 'datasets.sources.acme=s3://a\,b'

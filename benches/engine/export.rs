@@ -17,6 +17,8 @@ use outflow::model::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::cpu_time::cpu_time;
+
 /// Memory of the engine in bytes, as by default.
 pub const MEMORY: usize = 256 << 20;
 
@@ -62,8 +64,10 @@ fn export(source: &Path, settings: &str, limit: Option<PreviewLimit>, threads: u
     let job = job(source, settings, limit, Uuid::nil());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let engine = Engine::new(threads, MEMORY);
-    let mut outputs =
-        runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), CancellationToken::new()) });
+    let mut outputs = runtime.block_on(async {
+        let workers = if limit.is_some() { engine.reserve_preview().await } else { engine.reserve_run().await };
+        engine.start(job, workers.expect("workers"), Arc::new(Progress::default()), CancellationToken::new())
+    });
     while let Some(output) = outputs.blocking_recv() {
         if let Output::Chunk(chunk) = output.expect("an output") {
             write(&chunk.bytes);
@@ -76,16 +80,6 @@ pub fn job(source: &Path, settings: &str, limit: Option<PreviewLimit>, run: Uuid
     let settings = serde_json::from_str(settings).expect("an object");
     let settings = EncodingSettings::new(OutputFormat::Files, &settings).expect("valid settings");
     Job::plan(vec![(payload(), pinned(source))], settings, layout(run), limit).expect("a job")
-}
-
-/// What the threads of this process have used so far, in steps of 10 ms.
-fn cpu_time() -> Duration {
-    const MILLIS_PER_TICK: u64 = 10;
-    let status = std::fs::read_to_string("/proc/self/stat").expect("the status of the process");
-    // The second field is the name in parentheses; fields 14 and 15 are user and system time.
-    let fields = status.rsplit(')').next().expect("fields").split_whitespace();
-    let ticks = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
-    Duration::from_millis(ticks.sum::<u64>() * MILLIS_PER_TICK)
 }
 
 fn payload() -> PayloadTable {

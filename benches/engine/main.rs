@@ -11,6 +11,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are the output of a benchmark")]
 #![expect(clippy::expect_used, reason = "a panic fails the benchmark")]
 
+mod cpu_time;
 mod duckdb;
 mod export;
 mod servers;

@@ -113,16 +113,17 @@ async fn deliver(source: &Path, destination: &dyn Destination, threads: usize) -
     let delivery = Delivery {
         run,
         attempt: 0,
-        repeatable: true,
+        fingerprint: None,
         export: ResourceId::parse("bench").expect("an id"),
         time: chrono::DateTime::UNIX_EPOCH,
         manifest_path: job.manifest_path(),
         saved_state: None,
         state_log: Arc::new(NoStateLog),
     };
-    let Opened::Writer(mut writer) = destination.open(&delivery).await? else { panic!("the run is new") };
     let engine = Engine::new(threads, export::MEMORY);
-    let mut outputs = engine.start(job, Arc::new(Progress::default()), CancellationToken::new());
+    let workers = engine.reserve_run().await?;
+    let Opened::Writer(mut writer) = destination.open(&delivery).await? else { panic!("the run is new") };
+    let mut outputs = engine.start(job, workers, Arc::new(Progress::default()), CancellationToken::new());
     while let Some(output) = outputs.recv().await {
         match output? {
             Output::File(file) => writer.start_file(&file).await?,

@@ -3,16 +3,21 @@
 //!
 //! `cargo bench` prints the calls per second of each contender, and the median ratio over all rounds. The server, the
 //! load generator and the database share the machine, so only the ratios are meaningful. `BENCH_ROUNDS` is 5 unless set.
+//!
+//! Then prints what schedules cost: the CPU time of previews, and of creations with and without an expression.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output of a benchmark")]
 #![expect(clippy::expect_used, reason = "a panic fails the benchmark")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "every other variant fails the benchmark")]
 
 mod bare;
+#[path = "../engine/cpu_time.rs"]
+mod cpu_time;
 mod create;
 mod get;
 mod list;
 mod rounds;
+mod schedule;
 mod stream;
 #[expect(dead_code, unused_imports, reason = "the tests need more of it")]
 #[path = "../../tests/it/support/mod.rs"]
@@ -21,7 +26,7 @@ mod support;
 use support::{Backend, TestServer};
 
 fn main() {
-    let wants = |name: &str| is_wanted(&["get", "create", "stream", "list"], name);
+    let wants = |name: &str| is_wanted(&["get", "create", "stream", "list", "schedule"], name);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         for (backend, name) in [(Backend::Sqlite, "sqlite"), (Backend::Postgres, "postgres")] {
@@ -42,6 +47,9 @@ fn main() {
             }
             if wants("list") {
                 list::run(&server).await;
+            }
+            if wants("schedule") {
+                schedule::run(&server).await;
             }
         }
     });

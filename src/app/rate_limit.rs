@@ -16,6 +16,9 @@ pub const PREVIEWS: RateLimit = RateLimit { max_concurrent: 4, max_per_minute: 1
 /// The time over which calls are counted.
 const WINDOW: Duration = Duration::from_mins(1);
 
+/// When a call is worth another try if too many others are in progress.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
 /// How many calls an organization can make on one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
@@ -57,8 +60,12 @@ impl RateLimiter {
             calls.running > 0 || !calls.begun.is_empty()
         });
         let calls = organizations.entry(organization.clone()).or_default();
-        if calls.running >= self.limit.max_concurrent || calls.begun.len() >= self.limit.max_per_minute {
-            return Err(Error::Exhausted(Exhausted::RateLimited));
+        if calls.begun.len() >= self.limit.max_per_minute {
+            let oldest = calls.begun.first().map_or(WINDOW, |begun| now.duration_since(*begun));
+            return Err(Error::Exhausted(Exhausted::RateLimited { retry_delay: WINDOW.saturating_sub(oldest) }));
+        }
+        if calls.running >= self.limit.max_concurrent {
+            return Err(Error::Exhausted(Exhausted::RateLimited { retry_delay: RETRY_DELAY }));
         }
         calls.running += 1;
         calls.begun.push(now);
@@ -83,12 +90,21 @@ mod tests {
         let limiter = RateLimiter::new(TESTS);
         let organization = |id| OrganizationId::parse(id).unwrap();
         let running: Vec<_> = (0..2).map(|_| limiter.acquire(&organization("acme")).unwrap()).collect();
-        assert!(matches!(limiter.acquire(&organization("acme")), Err(Error::Exhausted(Exhausted::RateLimited))));
+        assert_eq!(retry_delay(&limiter), RETRY_DELAY);
         assert!(limiter.acquire(&organization("zeta")).is_ok());
         drop(running);
         for _ in 2..20 {
             assert!(limiter.acquire(&organization("acme")).is_ok());
         }
-        assert!(limiter.acquire(&organization("acme")).is_err());
+        let delay = retry_delay(&limiter);
+        assert!(delay > RETRY_DELAY && delay <= WINDOW, "{delay:?}");
+    }
+
+    /// When the refused organization can call again.
+    fn retry_delay(limiter: &RateLimiter) -> Duration {
+        match limiter.acquire(&OrganizationId::parse("acme").unwrap()) {
+            Err(Error::Exhausted(Exhausted::RateLimited { retry_delay })) => retry_delay,
+            other => panic!("{:?}", other.map(drop)),
+        }
     }
 }

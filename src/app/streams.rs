@@ -33,7 +33,7 @@ impl StreamPermits {
         let mut open = self.0.lock();
         let own = open.get(&principal).copied().unwrap_or(0);
         if own >= MAX_STREAMS_PER_PRINCIPAL {
-            return Err(Error::Exhausted(Exhausted::RateLimited));
+            return Err(Error::Exhausted(Exhausted::TooManyStreams));
         }
         if open.values().sum::<usize>() >= MAX_STREAMS {
             return Err(Error::Exhausted(Exhausted::Overloaded));
@@ -96,7 +96,7 @@ mod tests {
                 open.push(permits.acquire(&context).unwrap_or_else(|error| panic!("{error:?}")));
             }
             let refused = permits.acquire(&context).err();
-            assert!(matches!(refused, Some(Error::Exhausted(Exhausted::RateLimited))), "{refused:?}");
+            assert!(matches!(refused, Some(Error::Exhausted(Exhausted::TooManyStreams))), "{refused:?}");
         }
         // The same principal of another organization is another one.
         let other = context("other", "watcher");

@@ -15,13 +15,13 @@ pub const SETTINGS: &[Setting] = &[
         "Runs of one organization at the same time, over all replicas.",
     )
     .default("16"),
-    Setting::new("run_max_attempts", "Attempts of a run; one that was interrupted by a shutdown does not count.")
+    Setting::new("run_max_attempts", "Failed attempts after which a run fails. An attempt whose replica stopped does not count, up to 20 times.")
         .default("3"),
-    Setting::new("run_retry_delay", "Delay before the second attempt, doubled for each further one.").default("30s"),
-    Setting::new("run_max_duration", "How long one attempt may take.").default("12h"),
+    Setting::new("run_retry_delay", "Delay before the second attempt, doubled for each further one up to 1h, and shortened at random by up to a half.").default("30s"),
+    Setting::new("run_max_duration", "How long one attempt may take; after that, the run fails.").default("12h"),
     Setting::new(
         "run_drain_timeout",
-        "How long deliveries may go on after the server was told to stop. The others are repeated by another replica.",
+        "How long deliveries go on after a shutdown begins. Another replica repeats the others.",
     )
     .default("20s"),
     Setting::new(
@@ -32,7 +32,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("run_heartbeat", "How often leases are renewed, at most a third of `run_lease`.").default("2s"),
     Setting::new("run_retention_days", "Days that runs are kept after their end.").default("90"),
     Setting::new("engine_threads", "Threads that read and encode data; by default the number of cores, at most 8."),
-    Setting::new("engine_memory_mib", "Memory in MiB for data that is read and encoded.").default("256"),
+    Setting::new("engine_memory_mib", "Memory in MiB for data that runs and previews read and encode, at least 24.").default("256"),
 ];
 
 /// The shortest lease.
@@ -50,7 +50,7 @@ pub struct RunsConfig {
     pub max_concurrent: u32,
     /// Runs of one organization at the same time, over all replicas.
     pub max_concurrent_per_organization: u32,
-    /// Attempts of a run.
+    /// Failed attempts after which a run fails.
     pub max_attempts: u32,
     /// Delay before the second attempt.
     pub retry_delay: Duration,
@@ -64,7 +64,7 @@ pub struct RunsConfig {
     pub heartbeat: Duration,
     /// How long runs are kept.
     pub retention: Duration,
-    /// Threads of the engine; `None`: as many as there are cores.
+    /// Threads of the engine; `None`: the number of cores, at most 8.
     pub engine_threads: Option<u32>,
     /// Memory of the engine in MiB.
     pub engine_memory_mib: u32,

@@ -1,7 +1,8 @@
 //! Delivery: reads datasets, encodes rows, and writes them to a destination.
 //!
 //! [`datasets`] finds and opens tables. [`engine`] reads, filters, transforms and encodes them on blocking threads, and
-//! sends [`Output`] through a bounded channel; [`layout`] names the files. A [`destinations::Writer`] writes it where nobody sees it until `commit`.
+//! sends [`Output`] through a bounded channel; [`layout`] names the files. A [`destinations::Writer`] writes it
+//! under names that are not final, and its `commit` makes it visible.
 
 pub mod datasets;
 pub mod destinations;

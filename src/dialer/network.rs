@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -18,6 +19,12 @@ use crate::model::{OrganizationId, OutboundAllowance};
 
 /// The timeout of a connection, including the lookup of its host and, for HTTP, the TLS handshake.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The idle time after which the peer is asked whether it is there.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+/// The time between two of these questions.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How many of them may have no answer.
+const KEEPALIVE_RETRIES: u32 = 3;
 /// Maximum number of addresses of a host that are tried. All of them are checked.
 pub const MAX_ADDRESSES: usize = 8;
 
@@ -172,6 +179,7 @@ async fn connect_in_order(addresses: &[SocketAddr], deadline: Instant) -> io::Re
         match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive())?;
                 return Ok(stream);
             }
             Ok(Err(cause)) => failure = cause,
@@ -179,6 +187,11 @@ async fn connect_in_order(addresses: &[SocketAddr], deadline: Instant) -> io::Re
         }
     }
     Err(failure)
+}
+
+/// Finds out in about a minute that the network is gone, also while nothing is sent.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES)
 }
 
 fn timed_out() -> io::Error {

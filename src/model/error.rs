@@ -4,6 +4,7 @@
 //! caller are described to the caller; internal causes are logged and not returned.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::cannot_run::CannotRun;
 use super::{FailureCode, Role};
@@ -151,6 +152,11 @@ pub enum Precondition {
     },
     /// The export cannot run.
     CannotRun(CannotRun),
+    /// The connection has no credential to test it with.
+    CredentialRequired {
+        /// Resource name of the connection.
+        connection: String,
+    },
     /// Checks of the new credential failed.
     CredentialTestFailed {
         /// `STEP: CODE` of each failed check.
@@ -165,7 +171,7 @@ pub enum Precondition {
     },
     /// A run of the export would fail.
     PreviewFailed {
-        /// Why.
+        /// The cause of the failure.
         code: FailureCode,
     },
 }
@@ -205,8 +211,13 @@ pub enum Unavailable {
 pub enum Exhausted {
     /// More calls in flight than the server accepts.
     Overloaded,
-    /// More concurrent use than a principal may have.
-    RateLimited,
+    /// The principal has as many open streams as one may have.
+    TooManyStreams,
+    /// The organization makes more expensive calls than one may make.
+    RateLimited {
+        /// When the next call can succeed.
+        retry_delay: Duration,
+    },
 }
 
 /// Every way in which a call can fail.
@@ -278,7 +289,8 @@ impl fmt::Display for Error {
             Self::Aborted(abort) => abort.fmt(formatter),
             Self::CursorExpired => formatter.write_str("cursor expired"),
             Self::Exhausted(Exhausted::Overloaded) => formatter.write_str("overloaded"),
-            Self::Exhausted(Exhausted::RateLimited) => formatter.write_str("rate limited"),
+            Self::Exhausted(Exhausted::TooManyStreams) => formatter.write_str("too many open streams"),
+            Self::Exhausted(Exhausted::RateLimited { .. }) => formatter.write_str("rate limited"),
             Self::Unavailable(Unavailable::Database) => formatter.write_str("database unavailable"),
             Self::Unavailable(Unavailable::IdentityKeys) => formatter.write_str("issuer keys unavailable"),
             Self::Unavailable(Unavailable::Dataset) => formatter.write_str("datasets unavailable"),
@@ -325,6 +337,7 @@ impl fmt::Display for Precondition {
                 write!(formatter, "the settings of {export} do not fit {connection_type}")
             }
             Self::CannotRun(cause) => cause.fmt(formatter),
+            Self::CredentialRequired { connection } => write!(formatter, "{connection} has no credential"),
             Self::CredentialTestFailed { failed_checks } => {
                 write!(formatter, "checks of the credential failed: {}", failed_checks.join(", "))
             }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FailureCode {
-    /// The destination did not respond: no such host, connection refused, timed out or ended.
+    /// The destination did not respond (no such host, connection refused, timed out or ended), or reported an error of its
+    /// own.
     DestinationUnreachable,
     /// TLS could not be established, or the certificate is not trusted.
     TlsFailed,
@@ -14,7 +15,7 @@ pub enum FailureCode {
     HostKeyMismatch,
     /// The destination does not accept the credential.
     AuthenticationFailed,
-    /// The credential lacks a permission at the destination.
+    /// A permission at the destination is missing.
     DestinationDenied,
     /// The destination has no space left, or a quota is used up.
     DestinationFull,
@@ -26,11 +27,11 @@ pub enum FailureCode {
     AddressForbidden,
     /// The organization has no source of datasets.
     DatasetNotConfigured,
-    /// The source of the dataset did not respond, or the dataset does not exist.
+    /// The source of the datasets did not respond.
     DatasetUnavailable,
     /// The dataset changed while it was read.
     SourceChanged,
-    /// The dataset no longer has a field of the payload.
+    /// A table or field of the payload does not exist any more.
     FieldMissing,
     /// A field no longer has a type that the payload can use.
     FieldTypeChanged,
@@ -82,7 +83,7 @@ impl FailureCode {
     pub fn advice(self) -> &'static str {
         match self {
             Self::DestinationUnreachable => {
-                "The destination did not respond. It is tried again; check that it is running."
+                "The destination did not respond, or reported an error of its own. Check that it is running."
             }
             Self::TlsFailed => {
                 "TLS with the destination failed. Ask an administrator to check its certificate and the connection."
@@ -94,15 +95,13 @@ impl FailureCode {
             Self::AuthenticationFailed => {
                 "The destination does not accept the credential. Ask an administrator to store a valid one."
             }
-            Self::DestinationDenied => {
-                "The credential lacks a permission at the destination. Ask an administrator to grant it there."
-            }
-            Self::DestinationFull => "The destination has no space left. It is tried again; free some space there.",
+            Self::DestinationDenied => "A permission at the destination is missing. Ask an administrator to grant it.",
+            Self::DestinationFull => "The destination has no space left. Free some space there.",
             Self::DestinationRefused => {
                 "The destination refused the data. Compare the export and its settings with what the destination accepts."
             }
             Self::DestinationThrottled => {
-                "The destination limits the rate of requests. It is tried again; run fewer exports at the same time."
+                "The destination limits the rate of requests. Run fewer exports at the same time."
             }
             Self::AddressForbidden => {
                 "The address of the destination is not permitted. Ask the operator of the service to permit it."
@@ -110,8 +109,10 @@ impl FailureCode {
             Self::DatasetNotConfigured => {
                 "The organization has no source of datasets. Ask the operator of the service to configure one."
             }
-            Self::DatasetUnavailable => "The source of the datasets did not respond. It is tried again.",
-            Self::SourceChanged => "A dataset changed while it was read. It is tried again.",
+            Self::DatasetUnavailable => {
+                "The source of the datasets did not respond. Ask the operator of the service if this goes on."
+            }
+            Self::SourceChanged => "A dataset changed while it was read. Run exports when it is not being written.",
             Self::FieldMissing => "A table or field of the payload does not exist any more. Update the payload.",
             Self::FieldTypeChanged => "A field has another type than the payload needs. Update the payload.",
             Self::ValueNotEncodable => {
@@ -119,12 +120,12 @@ impl FailureCode {
             }
             Self::LimitExceeded => "A limit was exceeded. Export fewer rows or fields at once.",
             Self::TimedOut => "The run took longer than permitted. Export fewer rows at once.",
-            Self::LeaseLost => "The runner stopped responding. It is tried again.",
+            Self::LeaseLost => {
+                "The runner stopped responding. Run the export again, and report the name of the run if it fails repeatedly."
+            }
             Self::CredentialRequired => "The connection has no valid credential. Ask an administrator to store one.",
             Self::NoRunner => "No runner delivers to connections of this type. Ask the operator of the service.",
-            Self::Internal => {
-                "The service failed. It is tried again; report the name of the run if it fails repeatedly."
-            }
+            Self::Internal => "The service failed. Report the name of the run to its operator if it fails repeatedly.",
         }
     }
 
@@ -200,9 +201,9 @@ pub enum CheckOutcome {
     Passed,
     /// It failed.
     Failed {
-        /// Why.
+        /// The cause of the failure.
         code: FailureCode,
-        /// The fingerprint of the host key that the server has, if that is why.
+        /// The fingerprint of the host key that the server has; set for HOST_KEY_MISMATCH.
         found_host_key: Option<String>,
     },
     /// It does not apply to the type, or an earlier check failed.

@@ -168,13 +168,13 @@ pub struct Run {
     pub export: ExportUid,
     /// Display name of the export when the run was created.
     pub export_display_name: String,
-    /// State.
+    /// Current state.
     pub state: RunState,
     /// What started it.
     pub trigger: RunTrigger,
     /// Why it was skipped.
     pub skip_reason: Option<SkipReason>,
-    /// How many due times it stands for; more than one only if they were skipped. At most one more than the scheduler counts.
+    /// Due times that the run represents: 0 for a manual run, 1 for a scheduled one, more only if they were skipped.
     pub due_count: u64,
     /// Principal that started it.
     pub principal: String,

@@ -102,6 +102,11 @@ impl ActiveRuns {
         self.0.runs.lock().entries.len()
     }
 
+    /// How many runs of an organization are active.
+    pub fn count(&self, organization: &OrganizationId) -> usize {
+        self.0.runs.lock().entries.values().filter(|entry| entry.organization == *organization).count()
+    }
+
     /// Whether no run is active.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

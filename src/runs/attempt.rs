@@ -8,18 +8,21 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::active::{ActiveRun, Interruption};
 use super::leased::{LeasedRun, open_credential};
 use super::leases;
-use crate::delivery::datasets::TableContent;
+use crate::delivery::datasets::PinnedTable;
 use crate::delivery::destinations::{Delivery, Destination, Opened, StateLog, Target, Writer};
 use crate::delivery::engine::{EncodingSettings, Job};
 use crate::delivery::layout::Layout;
 use crate::delivery::{DeliveryError, DeliveryParts, Manifest, Output, export_check};
-use crate::model::{FailureCode, OrganizationId, RunState};
+use crate::model::{Export, FailureCode, OrganizationId, RunState};
 use crate::store::runs::changes;
 use crate::store::runs::leases::Renewal;
 use crate::store::{self, Store};
@@ -29,8 +32,10 @@ use crate::vault::Vault;
 pub const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to make a result visible.
 const COMMIT_TIMEOUT: Duration = Duration::from_mins(10);
-/// How long saving the state of a delivery may take.
+/// How long one attempt to save the state of a delivery may take.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause before the database is asked again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why an attempt did not succeed.
 #[derive(Debug)]
@@ -55,7 +60,7 @@ pub struct Attempt<'a> {
     pub leased: &'a LeasedRun,
     /// Its counts and interruptions.
     pub active: &'a ActiveRun,
-    /// The replica.
+    /// Identifies the replica that holds the lease.
     pub owner: Uuid,
     /// How long a lease is valid.
     pub lease: Duration,
@@ -73,10 +78,11 @@ struct Prepared {
 impl Attempt<'_> {
     /// Delivers the run.
     pub async fn run(&self) -> Result<(), AttemptError> {
+        let workers = self.unless_interrupted(self.parts.engine.reserve_run()).await?;
         let Some(prepared) = self.unless_interrupted(Box::pin(self.prepare())).await? else { return Ok(()) };
         let Prepared { mut writer, job, mut manifest } = prepared;
-        let outputs =
-            self.parts.engine.start(job, Arc::clone(&self.active.counts.progress), self.active.token().clone());
+        let (progress, stop) = (Arc::clone(&self.active.counts.progress), self.active.token().clone());
+        let outputs = self.parts.engine.start(job, workers, progress, stop);
         let written = self.unless_interrupted(self.write(&mut *writer, outputs, &mut manifest)).await;
         let result = match written {
             Ok(()) => self.commit(&mut *writer, &manifest).await,
@@ -85,7 +91,7 @@ impl Attempt<'_> {
         if let Err(error) = &result {
             let removal = self.remove(&mut *writer, error);
             if tokio::time::timeout(ABORT_TIMEOUT, removal).await.is_err() {
-                tracing::warn!(run = %self.leased.run.name, "could not remove what an attempt wrote in time");
+                tracing::warn!(run = %self.leased.run.name, "timed out removing what an attempt wrote");
             }
         }
         result
@@ -115,7 +121,7 @@ impl Attempt<'_> {
         }
         let tables = self.parts.datasets.open(&run.name.organization, &export.payload.tables).await?;
         let estimated: Option<u64> = tables.iter().map(|table| table.estimated_rows).sum();
-        let repeatable = !tables.iter().any(|table| matches!(table.content, TableContent::Rows(_)));
+        let fingerprint = fingerprint(export, &tables)?;
         let tables = export.payload.tables.iter().cloned().zip(tables).collect();
         self.active.counts.rows_estimated.store(estimated.unwrap_or(u64::MAX), Ordering::Relaxed);
         let time = run.schedule_time.unwrap_or(run.create_time);
@@ -125,7 +131,7 @@ impl Attempt<'_> {
         let delivery = Delivery {
             run: run.name.uid,
             attempt: run.attempt,
-            repeatable,
+            fingerprint,
             export: export.name.id.clone(),
             time,
             manifest_path: job.manifest_path(),
@@ -199,9 +205,22 @@ impl Attempt<'_> {
         Ok(state)
     }
 
+    /// Like [`Self::renew`], but tries again while the database does not respond and the lease is valid.
+    async fn renew_while_leased(&self) -> Result<Option<RunState>, AttemptError> {
+        loop {
+            match self.renew().await {
+                Err(error) if self.active.is_leased(self.lease) => {
+                    tracing::warn!(run = %self.leased.run.name, %error, "cannot renew a lease before the commit");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                renewed => return renewed,
+            }
+        }
+    }
+
     /// Renews the lease, and makes the result visible if the run was not cancelled.
     async fn commit(&self, writer: &mut dyn Writer, manifest: &Manifest) -> Result<(), AttemptError> {
-        match self.renew().await? {
+        match self.renew_while_leased().await? {
             Some(RunState::Running) => {}
             Some(_) => return Err(AttemptError::Interrupted(Interruption::Cancelled)),
             None => return Err(AttemptError::Interrupted(Interruption::LeaseLost)),
@@ -247,21 +266,36 @@ struct SavedState {
 
 #[async_trait::async_trait]
 impl StateLog for SavedState {
+    /// Tries again while the database does not respond; the attempt ends this when its lease is not valid any more.
     async fn save(&self, state: &str) -> Result<(), DeliveryError> {
-        let (organization, attempt) = (self.organization.clone(), self.attempt);
-        let saved = self.store.transact_in_background(
-            Instant::now() + SAVE_TIMEOUT,
-            (organization, state.to_owned()),
-            move |db, (organization, state): &(OrganizationId, String)| {
-                Box::pin(store::runs::leases::save_delivery_state(db, organization, attempt, state))
-            },
-        );
-        match saved.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(DeliveryError::new(FailureCode::LeaseLost, "the lease was lost")),
-            Err(error) => Err(DeliveryError::with(FailureCode::Internal, "cannot save the state of a delivery", error)),
+        loop {
+            let saved = self.store.transact_in_background(
+                Instant::now() + SAVE_TIMEOUT,
+                (self.organization.clone(), self.attempt, state.to_owned()),
+                |db, (organization, attempt, state): &(OrganizationId, changes::Attempt, String)| {
+                    Box::pin(store::runs::leases::save_delivery_state(db, organization, *attempt, state))
+                },
+            );
+            match saved.await {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(DeliveryError::new(FailureCode::LeaseLost, "the lease was lost")),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot save the state of a delivery");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
         }
     }
+}
+
+/// A text that is equal for two attempts if they read the same files and encode them in the same way.
+fn fingerprint(export: &Export, tables: &[PinnedTable]) -> Result<Option<String>, DeliveryError> {
+    let files: Option<Vec<_>> = tables.iter().map(|table| table.content.fingerprint()).collect();
+    let Some(files) = files else { return Ok(None) };
+    let version = env!("CARGO_PKG_VERSION");
+    let all = serde_json::to_vec(&(version, &export.payload, &export.destination_settings, files));
+    let all = all.map_err(|error| DeliveryError::with(FailureCode::Internal, "the fingerprint of a run", error))?;
+    Ok(Some(STANDARD.encode(Sha256::digest(all))))
 }
 
 fn internal(doing: &str, error: &crate::model::Error) -> AttemptError {

@@ -10,7 +10,7 @@ use super::leased::LeaseTerms;
 use super::runner::Runner;
 use crate::background::{Task, TaskError};
 use crate::catalog::{Catalog, DeliveredBy};
-use crate::model::Result;
+use crate::model::{OrganizationId, Result};
 use crate::store::Store;
 use crate::store::runs::leases::{self, LeaseLimits};
 
@@ -47,38 +47,41 @@ impl Dispatcher {
 
     /// Leases at most one run of each organization that has queued runs. Returns how many were leased.
     async fn dispatch_round(&self) -> Result<usize> {
+        let organizations = self.next_organizations().await?;
+        let share = share(self.max_runs, organizations.len() == 1);
         let mut leased = 0;
-        let mut after = self.last.lock().clone();
-        // First the organizations after the one that was asked last, then the others.
-        for until in [None, Some(after.clone())] {
-            loop {
-                let reader = self.store.background_reader().await?;
-                let read_context = self.store.read_context();
-                let found = leases::organizations_with_queued(&reader, read_context, &after, MAX_ORGANIZATIONS).await?;
-                drop(reader);
-                let complete = (found.len() as u64) < MAX_ORGANIZATIONS;
-                for organization in found {
-                    if until.as_ref().is_some_and(|until| organization.as_str() > until.as_str()) {
-                        return Ok(leased);
-                    }
-                    if self.runner.active().len() >= self.max_runs {
-                        return Ok(leased);
-                    }
-                    after = organization.to_string();
-                    // After an error, the next round begins with another organization.
-                    self.last.lock().clone_from(&after);
-                    if self.runner.lease(organization, &self.terms).await? {
-                        leased += 1;
-                    }
-                }
-                if complete {
-                    break;
-                }
+        for organization in organizations {
+            let active = self.runner.active();
+            if active.len() >= self.max_runs {
+                break;
             }
-            after = String::new();
+            // After an error, the next round begins with another organization.
+            organization.as_str().clone_into(&mut self.last.lock());
+            if active.count(&organization) < share && self.runner.lease(organization, &self.terms).await? {
+                leased += 1;
+            }
         }
         Ok(leased)
     }
+
+    /// Organizations with queued runs: first those after the one that was asked last, then the others.
+    async fn next_organizations(&self) -> Result<Vec<OrganizationId>> {
+        let last = self.last.lock().clone();
+        let (reader, read_context) = (self.store.background_reader().await?, self.store.read_context());
+        let mut found = leases::organizations_with_queued(&reader, read_context, &last, MAX_ORGANIZATIONS).await?;
+        if (found.len() as u64) < MAX_ORGANIZATIONS {
+            let others = leases::organizations_with_queued(&reader, read_context, "", MAX_ORGANIZATIONS).await?;
+            found.extend(others.into_iter().take_while(|other| other.as_str() <= last.as_str()));
+        }
+        Ok(found)
+    }
+}
+
+/// How many of a replica's runs one organization may have: a quarter while others wait, and else three quarters, so that a
+/// run of another one finds room.
+fn share(max_runs: usize, is_alone: bool) -> usize {
+    let quarter = max_runs / 4;
+    if is_alone { max_runs - quarter } else { quarter.max(1) }
 }
 
 #[async_trait::async_trait]
@@ -100,6 +103,18 @@ impl Task for Dispatcher {
         tokio::select! {
             () = self.queued.notified() => {}
             () = self.runner.active().removed() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organization_leaves_room_for_others() {
+        for (max_runs, alone, beside_others) in [(1, 1, 1), (2, 2, 1), (4, 3, 1), (8, 6, 2), (100, 75, 25)] {
+            assert_eq!((share(max_runs, true), share(max_runs, false)), (alone, beside_others), "{max_runs}");
         }
     }
 }

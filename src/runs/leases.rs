@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -143,7 +144,7 @@ async fn end_leases(db: &Transaction, store: &Store) -> Result<usize> {
     let expired = leases::expired(db, read_context, MAX_LEASES).await?;
     for lease in &expired {
         let scope = Scope { organization: &lease.organization, read_context };
-        changes::end_attempt(db, &scope, lease.attempt, &end_of(lease, now), now).await?;
+        changes::end_attempt(db, &scope, lease.attempt, &end_of(lease), now).await?;
     }
     for run in leases::blocked(db, read_context, MAX_LEASES).await? {
         let scope = Scope { organization: &run.organization, read_context };
@@ -154,13 +155,14 @@ async fn end_leases(db: &Transaction, store: &Store) -> Result<usize> {
     Ok(expired.len())
 }
 
-fn end_of(lease: &ExpiredLease, now: chrono::DateTime<chrono::Utc>) -> AttemptEnd {
+fn end_of(lease: &ExpiredLease) -> AttemptEnd {
+    let retry_delay = TimeDelta::zero();
     if lease.releases < MAX_RELEASES {
-        return AttemptEnd { event: RunEvent::Release, failure: None, stats: None, next_attempt_time: Some(now) };
+        return AttemptEnd { event: RunEvent::Release, failure: None, stats: None, retry_delay };
     }
     let detail = format!("{MAX_RELEASES} runners stopped while they delivered it");
     let failure = Some(RunFailure { code: FailureCode::LeaseLost, detail });
-    AttemptEnd { event: RunEvent::Fail, failure, stats: None, next_attempt_time: None }
+    AttemptEnd { event: RunEvent::Fail, failure, stats: None, retry_delay }
 }
 
 fn reason(availability: Availability) -> Option<SkipReason> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::active::Interruption;
 use super::attempt::AttemptError;
@@ -32,15 +32,14 @@ const MAX_DETAIL_CHARS: usize = 1_000;
 /// The name of the actor that pauses schedules.
 const ACTOR: &str = "scheduler";
 
-/// The event of the run, and when the next attempt follows.
+/// The event of the run, and the delay of the next attempt.
 pub fn attempt_end(
     result: &Result<(), AttemptError>,
     leased: &LeasedRun,
     stats: RunStats,
     settings: &RunSettings,
-    now: DateTime<Utc>,
 ) -> AttemptEnd {
-    let end = |event, failure, next_attempt_time| AttemptEnd { event, failure, stats: Some(stats), next_attempt_time };
+    let end = |event, failure, retry_delay| AttemptEnd { event, failure, stats: Some(stats), retry_delay };
     let failure = |code, detail: &str| {
         Some(RunFailure {
             code,
@@ -48,21 +47,20 @@ pub fn attempt_end(
         })
     };
     match result {
-        Ok(()) => end(RunEvent::Succeed, None, None),
+        Ok(()) => end(RunEvent::Succeed, None, TimeDelta::zero()),
         Err(AttemptError::Interrupted(Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping)) => {
-            end(RunEvent::Release, None, Some(now))
+            end(RunEvent::Release, None, TimeDelta::zero())
         }
         Err(AttemptError::TimedOut) => {
             let detail = format!("took longer than {}", humantime::format_duration(settings.max_duration));
-            end(RunEvent::Fail, failure(FailureCode::TimedOut, &detail), None)
+            end(RunEvent::Fail, failure(FailureCode::TimedOut, &detail), TimeDelta::zero())
         }
         Err(AttemptError::Failed(error)) => {
             let failure = failure(error.code, &error.detail);
             if error.code.is_retryable() && leased.failures + 1 < settings.max_failures {
-                let delay = retry_delay(settings.retry_delay, leased.failures);
-                end(RunEvent::Retry, failure, now.checked_add_signed(delay))
+                end(RunEvent::Retry, failure, retry_delay(settings.retry_delay, leased.failures))
             } else {
-                end(RunEvent::Fail, failure, None)
+                end(RunEvent::Fail, failure, TimeDelta::zero())
             }
         }
     }

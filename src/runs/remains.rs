@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::background::{Task, TaskError};
 use crate::delivery::DeliveryError;
 use crate::delivery::destinations::Target;
-use crate::model::Result;
 use crate::model::json::Object;
+use crate::model::{Availability, Result};
 use crate::store::runs::remains::{self, Remains};
 use crate::store::{self, Scope, Store, credentials};
 
@@ -38,15 +38,18 @@ impl RemainsRemoval {
         Self { app, last: Mutex::default() }
     }
 
-    /// Removes what a run left. `false`: the destination could not be reached; it is tried again.
+    /// Removes what a run left. `false`: the destination cannot be reached at the moment; a later search finds the run again.
     async fn remove(&self, found: &Remains) -> Result<bool> {
         let store = self.app.store();
         let scope = Scope { organization: &found.organization, read_context: store.read_context() };
         let reader = store.background_reader().await?;
         let Some(connection) = store::connections::get(&reader, &scope, found.connection).await? else {
-            // Nobody has the credential any more.
+            // The credential was deleted with the connection.
             return Ok(true);
         };
+        if connection.availability != Availability::Active {
+            return Ok(false);
+        }
         let sealed = credentials::get(&reader, &scope, found.connection).await?;
         drop(reader);
         let removed = async {

@@ -17,7 +17,7 @@ use super::pin_payload::pin_payload;
 use super::settings::RunSettings;
 use crate::app::App;
 use crate::delivery::DeliveryParts;
-use crate::model::{Clock, Error, OrganizationId, Result, Run};
+use crate::model::{Error, OrganizationId, Result, Run};
 use crate::store::Store;
 use crate::vault::Vault;
 
@@ -32,7 +32,6 @@ struct Inner {
     parts: DeliveryParts,
     settings: RunSettings,
     owner: Uuid,
-    clock: Clock,
     active: ActiveRuns,
     tasks: TaskTracker,
     span: fn(&Run) -> Span,
@@ -42,8 +41,6 @@ struct Inner {
 pub struct RunnerParts {
     /// How runs are executed.
     pub settings: RunSettings,
-    /// Tells the time to webhooks and retries.
-    pub clock: Clock,
     /// Tracks the tasks of runs.
     pub tasks: TaskTracker,
     /// Creates the span of an attempt.
@@ -53,11 +50,11 @@ pub struct RunnerParts {
 impl Runner {
     /// A runner with a new identity, without runs.
     pub fn new(app: App, parts: RunnerParts) -> Self {
-        let RunnerParts { settings, clock, tasks, span } = parts;
+        let RunnerParts { settings, tasks, span } = parts;
         let (vault, delivery) = (Arc::clone(app.vault()), app.delivery().clone());
         let (store, active) = (app.store().clone(), ActiveRuns::default());
         let owner = Uuid::new_v4();
-        Self(Arc::new(Inner { app, store, vault, parts: delivery, settings, owner, clock, active, tasks, span }))
+        Self(Arc::new(Inner { app, store, vault, parts: delivery, settings, owner, active, tasks, span }))
     }
 
     /// The settings.
@@ -138,7 +135,7 @@ impl Inner {
             Err(error) => Err(AttemptError::Failed(error)),
         };
         let stats = active.counts.stats();
-        let end = outcome::attempt_end(&result, &leased, stats, &self.settings, self.clock.now());
+        let end = outcome::attempt_end(&result, &leased, stats, &self.settings);
         log(&leased, &result, begun.elapsed());
         outcome::save_attempt_end(&self.app, &leased, end).await;
         outcome::count(&leased, &result, &stats, begun.elapsed());
@@ -165,6 +162,8 @@ fn log(leased: &LeasedRun, result: &Result<(), AttemptError>, duration: Duration
     let destination = leased.run.connection_type.as_str();
     match result {
         Ok(()) => tracing::info!(%run, attempt, destination, ?duration, "delivered a run"),
-        Err(error) => tracing::warn!(%run, attempt, destination, ?duration, %error, "an attempt of a run ended"),
+        Err(error) => {
+            tracing::warn!(%run, attempt, destination, ?duration, %error, "an attempt of a run did not succeed");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct RunSettings {
     /// How long a lease is valid without being renewed.
     pub lease: Duration,
-    /// The time between two renewals; shorter than a third of the lease.
+    /// The time between two renewals; at most a third of the lease.
     pub heartbeat: Duration,
     /// Runs of this replica at the same time.
     pub max_runs: u32,
@@ -19,6 +19,6 @@ pub struct RunSettings {
     pub retry_delay: Duration,
     /// How long one attempt may take.
     pub max_duration: Duration,
-    /// How long deliveries may go on after the server was told to stop.
+    /// How long deliveries go on after a shutdown begins.
     pub drain_timeout: Duration,
 }

@@ -37,7 +37,7 @@ pub struct FollowOptions {
     pub ca_file: Option<PathBuf>,
 }
 
-/// What a server told about a run.
+/// The state of a run in a message of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunUpdate {
     /// The state, such as `RUNNING`.
@@ -119,7 +119,7 @@ pub enum FollowError {
     #[error("not permitted: {0}")]
     Denied(String),
     /// The server answered with another error.
-    #[error("the server failed ({code:?}): {message}")]
+    #[error("the server responded with {code:?}: {message}")]
     Server {
         /// The code.
         code: Code,

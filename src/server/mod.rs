@@ -120,7 +120,6 @@ impl Server {
         let runner = config.runs.enabled.then(|| {
             let parts = RunnerParts {
                 settings: startup::runs::settings(&config.runs),
-                clock: clock.clone(),
                 tasks: lifecycle.tasks().clone(),
                 span: run_span,
             };

@@ -19,7 +19,9 @@
 {{- $gracePeriod = add $minGracePeriod 5 -}}
 {{- end -}}
 {{- $engine := int64 ($isRunner | ternary ($v.runner.engineMemoryMib | default $v.runs.engineMemoryMib) $v.runs.engineMemoryMib) -}}
-{{- $memory := dict "requests" (dict "memory" (printf "%dMi" (add $engine 128))) "limits" (dict "memory" (printf "%dMi" (add $engine 512))) -}}
+{{- /* Beside the engine, a delivery holds the parts of an upload. */ -}}
+{{- $limit := add $engine 256 ($runs | ternary (mul 64 (int64 $v.runs.maxConcurrent)) 256) -}}
+{{- $memory := dict "requests" (dict "memory" (printf "%dMi" (add $engine 128))) "limits" (dict "memory" (printf "%dMi" $limit)) -}}
 {{- $pod := dict
   "name" ($isRunner | ternary (printf "%s-runner" (include "outflow.fullname" .root)) (include "outflow.fullname" .root))
   "values" ($isRunner | ternary "runner." "")

@@ -90,7 +90,7 @@ impl App {
         let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.to_string()))?;
         let sealed = credentials::get(&reader, &scope, connection.uid).await?;
         if connection.needs_credential && sealed.is_none() {
-            return Err(CannotRun::CredentialRequired { export: name.to_string() }.into());
+            return Err(Precondition::CredentialRequired { connection: name.to_string() }.into());
         }
         let open = |(revision, sealed): (i64, crate::model::SealedSecret)| {
             let context = SealContext {

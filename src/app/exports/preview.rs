@@ -43,7 +43,7 @@ pub struct ExportPreview {
 /// The beginning of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilePreview {
-    /// Path below the folder of the connection.
+    /// Path below the folder of the export.
     pub path: String,
     /// The table whose rows it holds.
     pub table: String,
@@ -93,7 +93,8 @@ impl App {
         let fields = job.manifest().fields;
         let stop = CancellationToken::new();
         let _stop_at_end = stop.clone().drop_guard();
-        let mut outputs = parts.engine.start(job, Arc::new(Progress::default()), stop);
+        let workers = parts.engine.reserve_preview().await?;
+        let mut outputs = parts.engine.start(job, workers, Arc::new(Progress::default()), stop);
         let mut files: Vec<FilePreview> = Vec::new();
         while let Some(output) = outputs.recv().await {
             match output? {

@@ -181,7 +181,7 @@ impl Datasets {
             DeliveryError::new(FailureCode::DatasetNotConfigured, detail)
         })?;
         let missing = |table: &PayloadTable| {
-            DeliveryError::new(FailureCode::DatasetUnavailable, format!("there is no table {}", table.table))
+            DeliveryError::new(FailureCode::FieldMissing, format!("there is no table {}", table.table))
         };
         // A cached listing may hold files that were replaced since.
         let listing = self.read_listing(source, organization).await?;

@@ -39,14 +39,27 @@ pub enum TableContent {
     Rows(Box<dyn RowSource>),
 }
 
-/// The rows of a query, in batches, from one snapshot. Used from a blocking thread.
+/// The rows of a query, in batches, from one snapshot.
+#[async_trait::async_trait]
 pub trait RowSource: Send {
     /// The next batch, of at most [`MAX_BATCH_ROWS`] rows, with the schema of the table; `None` after the last.
-    fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError>;
+    async fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError>;
 }
 
 /// Maximum number of rows in a batch of a [`RowSource`].
 pub const MAX_BATCH_ROWS: usize = 8_192;
+
+impl TableContent {
+    /// Paths and fingerprints of its files; `None` for the rows of a query, of which nothing is known before they are read.
+    pub fn fingerprint(&self) -> Option<Vec<(String, String)>> {
+        match self {
+            Self::Parquet(files) | Self::Csv(files) | Self::JsonLines(files) => {
+                Some(files.iter().map(|file| (file.path().display().to_string(), file.fingerprint())).collect())
+            }
+            Self::Rows(_) => None,
+        }
+    }
+}
 
 impl fmt::Debug for TableContent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

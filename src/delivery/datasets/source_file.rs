@@ -104,6 +104,17 @@ impl SourceFile {
         }
     }
 
+    /// A text that is different after a change of the file, and the same on every host.
+    pub fn fingerprint(&self) -> String {
+        match &self.content {
+            Content::Local(file) => {
+                let FileIdentity { size, device: _, inode, changed, modified } = file.identity;
+                format!("{size}-{inode}-{}.{}-{}.{}", changed.0, changed.1, modified.0, modified.1)
+            }
+            Content::Object(file) => file.identity(),
+        }
+    }
+
     /// A text that is different after a change of the file.
     pub fn identity(&self) -> String {
         match &self.content {

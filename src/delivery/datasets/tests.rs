@@ -124,7 +124,7 @@ async fn a_table_that_cannot_be_read_is_listed_without_fields_and_does_not_open(
     assert_eq!(counts.collect::<Vec<(String, usize)>>(), expected);
     for table in ["broken", "empty", "twice", "two", "undeclared"] {
         assert!(datasets.get(&acme(), table).await.is_err(), "{table}");
-        assert_eq!(open_code(&datasets, table).await, FailureCode::DatasetUnavailable, "{table}");
+        assert_eq!(open_code(&datasets, table).await, FailureCode::FieldMissing, "{table}");
     }
 }
 
@@ -152,7 +152,7 @@ async fn links_that_leave_the_location_are_not_followed() {
     assert!(datasets.tables(&OrganizationId::parse("globex").unwrap()).await.unwrap().is_empty());
     for table in ["../shared/inside", "../acme/inside", "inside.csv", "/etc/passwd", "secret", ".."] {
         assert_eq!(datasets.get(&acme(), table).await.unwrap(), None, "{table}");
-        assert_eq!(open_code(&datasets, table).await, FailureCode::DatasetUnavailable, "{table}");
+        assert_eq!(open_code(&datasets, table).await, FailureCode::FieldMissing, "{table}");
     }
 
     // A file that is replaced by a link after the listing is another file.
@@ -191,7 +191,7 @@ async fn a_changed_file_has_a_new_schema_and_reads_of_the_old_one_fail() {
     assert_ne!(files[0].identity(), before);
     fs::remove_file(&path).unwrap();
     assert_eq!(files[0].read_at(0, 4).unwrap_err().code, FailureCode::SourceChanged);
-    assert_eq!(open_code(&datasets, "t").await, FailureCode::DatasetUnavailable);
+    assert_eq!(open_code(&datasets, "t").await, FailureCode::FieldMissing);
 }
 
 #[tokio::test]

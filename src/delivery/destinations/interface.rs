@@ -26,10 +26,11 @@ pub struct Target {
 pub struct Delivery {
     /// Id of the run.
     pub run: Uuid,
-    /// Number of the attempt, from 0.
+    /// Number of the attempt; the first is 1.
     pub attempt: u32,
-    /// Whether every attempt of the run sends the same rows in the same order, because what it reads is pinned.
-    pub repeatable: bool,
+    /// What tells the rows and their order from those of another attempt; equal texts mean equal rows. `None`: each attempt
+    /// may have others.
+    pub fingerprint: Option<String>,
     /// Id of the export.
     pub export: ResourceId,
     /// The scheduled time, or for a manual run its creation.

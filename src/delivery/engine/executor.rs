@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::assembler::{Assembler, MAX_FILES, Remaining};
-use super::budget::Budget;
+use super::budget::{Budget, Workers};
 use super::group_sink::GroupFormat;
 use super::halt::Halt;
 use super::job::{Job, PreviewLimit, TablePlan};
@@ -52,6 +52,16 @@ impl Engine {
         Self { budget: Budget::new(threads, memory_bytes) }
     }
 
+    /// Waits for the workers of a run. A run has them before its destination is opened, so that nothing waits there.
+    pub async fn reserve_run(&self) -> Result<Workers, DeliveryError> {
+        self.budget.workers().await
+    }
+
+    /// Waits for the worker of a preview.
+    pub async fn reserve_preview(&self) -> Result<Workers, DeliveryError> {
+        self.budget.preview().await
+    }
+
     /// Starts a job. Must be called within a Tokio runtime.
     ///
     /// The receiver gets the outputs in order. Its end without an error means that the output is complete. An error is
@@ -60,6 +70,7 @@ impl Engine {
     pub fn start(
         &self,
         job: Job,
+        workers: Workers,
         progress: Arc<Progress>,
         stop: CancellationToken,
     ) -> mpsc::Receiver<Result<Output, DeliveryError>> {
@@ -69,7 +80,7 @@ impl Engine {
         let outputs = Outputs::new(sender, progress, stop, Handle::current());
         let budget = self.budget.clone();
         let run = move || {
-            let result = catch_unwind(AssertUnwindSafe(|| run(job, &budget, &outputs)));
+            let result = catch_unwind(AssertUnwindSafe(|| run(job, &workers, &budget, &outputs)));
             let error = match result {
                 Ok(Ok(())) => return,
                 Ok(Err(Halt::Failed(error))) => error,
@@ -88,15 +99,13 @@ impl Engine {
     }
 }
 
-fn run(job: Job, budget: &Budget, outputs: &Outputs) -> Result<(), Halt> {
+fn run(job: Job, workers: &Workers, budget: &Budget, outputs: &Outputs) -> Result<(), Halt> {
     let mut job = job;
     let tables = std::mem::take(&mut job.tables);
-    let workers = outputs.wait(budget.workers())??;
-    let count = if job.limit.is_some() { 1 } else { workers.count };
     let bytes = job.limit.map_or(u64::MAX, |limit| limit.bytes);
     let mut remaining = Remaining { files: MAX_FILES, bytes };
     for (plan, content) in tables {
-        run_table(&job, plan, content, budget, count, outputs, &mut remaining)?;
+        run_table(&job, plan, content, budget, workers.count, outputs, &mut remaining)?;
     }
     Ok(())
 }

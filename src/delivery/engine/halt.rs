@@ -5,7 +5,7 @@ use crate::delivery::DeliveryError;
 /// Why a thread of the engine ends early.
 #[derive(Debug)]
 pub enum Halt {
-    /// Nobody needs its result: the job was cancelled, the receiver was dropped, or another thread failed.
+    /// Its result is not needed: the job was cancelled, the receiver was dropped, or another thread failed.
     Stopped,
     /// It failed.
     Failed(DeliveryError),

@@ -29,6 +29,7 @@ mod transform;
 mod types;
 mod worker;
 
+pub use budget::Workers;
 pub use executor::Engine;
 pub use job::{Job, PreviewLimit};
 pub use outputs::Progress;

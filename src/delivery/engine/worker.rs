@@ -78,19 +78,20 @@ impl Dispatcher {
     }
 
     /// The next task. Waits while the queue is full.
-    fn next_task(&self, turn: &mut Turn<'_>) -> Result<Option<Task>, Halt> {
+    fn next_task(&self, turn: &mut Turn<'_>, outputs: &Outputs) -> Result<Option<Task>, Halt> {
         let mut state = self.state.lock();
         let Some(queue) = state.queue.take() else { return Ok(None) };
         if state.units.computes() {
             turn.begin()?;
         }
-        let unit = state.units.next_unit();
+        let unit = state.units.next_unit(outputs);
         turn.end();
         let (pieces, output) = sync_channel(self.max_waiting);
         queue.send(output).map_err(|_| Halt::Stopped)?;
         let unit = match unit {
             Ok(unit) => unit,
-            Err(error) => {
+            Err(Halt::Stopped) => return Err(Halt::Stopped),
+            Err(Halt::Failed(error)) => {
                 pieces.send(Piece::Failed(error)).map_err(|_| Halt::Stopped)?;
                 return Ok(None);
             }
@@ -117,7 +118,7 @@ fn work(table: &Table, dispatcher: &Dispatcher, outputs: &Outputs, mut turn: Tur
         Format::Text(format) => format.compressor()?,
         Format::Parquet(_) => Compressor::None,
     };
-    while let Some(task) = dispatcher.next_task(&mut turn)? {
+    while let Some(task) = dispatcher.next_task(&mut turn, outputs)? {
         let is_last = task.unit.is_none();
         let mut sender = PieceSender { turn, pieces: task.pieces };
         sender.turn.begin()?;

@@ -58,11 +58,19 @@ fn to_status(error: Error) -> StatusBuilder {
             StatusBuilder::new(Code::OutOfRange, Reason::CursorExpired, message)
         }
         Error::Exhausted(exhausted) => {
-            let (reason, message) = match exhausted {
-                Exhausted::Overloaded => (Reason::Overloaded, "too many concurrent calls; retry later"),
-                Exhausted::RateLimited => (Reason::RateLimited, "too many open streams; close one or retry later"),
+            let (reason, message, delay) = match exhausted {
+                Exhausted::Overloaded => {
+                    (Reason::Overloaded, "too many concurrent calls; retry later", LONG_RETRY_DELAY)
+                }
+                Exhausted::TooManyStreams => {
+                    (Reason::RateLimited, "too many open streams; close one or retry later", LONG_RETRY_DELAY)
+                }
+                Exhausted::RateLimited { retry_delay } => {
+                    let message = "the organization tests connections or previews exports too often; retry later";
+                    (Reason::RateLimited, message, retry_delay)
+                }
             };
-            StatusBuilder::new(Code::ResourceExhausted, reason, message).retry(LONG_RETRY_DELAY)
+            StatusBuilder::new(Code::ResourceExhausted, reason, message).retry(delay)
         }
         Error::Unavailable(unavailable) => {
             let (reason, message) = match unavailable {

@@ -69,6 +69,10 @@ pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
                 .with("export", &other)
                 .resource(kind_name(ResourceKind::Export), &export)
         }
+        Precondition::CredentialRequired { connection } => {
+            let message = format!("{connection} has no credential; store one with RotateConnectionCredential");
+            new(ErrorReason::CredentialRequired, message).resource(kind_name(ResourceKind::Connection), &connection)
+        }
         Precondition::PreviewFailed { code } => {
             new(ErrorReason::PreviewFailed, code.advice().to_owned()).with("code", &code.as_str())
         }
@@ -108,13 +112,14 @@ fn cannot_run(cause: CannotRun) -> StatusBuilder {
         }
         CannotRun::CredentialRequired { export } => {
             let message = format!(
-                "the connection of {export} has no valid credential; an administrator can store one with \
-                 RotateConnectionCredential"
+                "the connection of {export} has no valid credential, or its type is not in the catalog; an administrator \
+                 can store a credential with RotateConnectionCredential"
             );
             new(ErrorReason::CredentialRequired, message).resource(kind_name(ResourceKind::Export), &export)
         }
         CannotRun::NoRunner { connection_type } => {
-            let message = format!("no runner delivers to connections of type {connection_type}");
+            let message =
+                format!("no runner delivers to connections of type {connection_type}; ask the operator of the service");
             new(ErrorReason::NoRunner, message).with("connection_type", &connection_type)
         }
         CannotRun::RunInProgress { run } => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
@@ -106,8 +106,8 @@ pub struct AttemptEnd {
     pub failure: Option<RunFailure>,
     /// The counts; `None` keeps those that are stored.
     pub stats: Option<RunStats>,
-    /// The time of the next attempt, if one follows.
-    pub next_attempt_time: Option<DateTime<Utc>>,
+    /// The delay of the next attempt, if one follows.
+    pub retry_delay: TimeDelta,
 }
 
 /// Ends a leased attempt and gives its lease back. Returns the new state; `None` if the lease was lost, and then nothing
@@ -153,7 +153,7 @@ pub async fn end_attempt(
         update = if next.is_final() {
             update.col_expr(Column::EndTime, Expr::val(now))
         } else {
-            update.col_expr(Column::NextAttemptTime, Expr::val(end.next_attempt_time))
+            update.col_expr(Column::NextAttemptTime, Expr::val(now + end.retry_delay))
         };
         if update.exec(db).await?.rows_affected > 0 {
             return Ok(Some(next));

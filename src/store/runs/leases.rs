@@ -309,7 +309,7 @@ pub struct BlockedRun {
     pub organization: OrganizationId,
     /// The run.
     pub uid: Uuid,
-    /// Why.
+    /// Why the connection cannot be used.
     pub availability: Availability,
 }
 

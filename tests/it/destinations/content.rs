@@ -47,7 +47,7 @@ impl Content {
     /// The attempt of a run that delivers it.
     pub fn delivery(&self, run: Uuid, attempt: u32) -> Delivery {
         Delivery {
-            repeatable: true,
+            fingerprint: Some("files".to_owned()),
             run,
             attempt,
             export: ResourceId::parse("weekly").expect("an id"),

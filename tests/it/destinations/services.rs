@@ -66,7 +66,7 @@ impl StateLog for SavedState {
 /// A run.
 pub struct Run {
     pub id: Uuid,
-    pub repeatable: bool,
+    pub fingerprint: Option<String>,
     state: Arc<SavedState>,
 }
 
@@ -79,8 +79,9 @@ pub struct TableRows {
 }
 
 impl Run {
-    pub fn new(repeatable: bool) -> Self {
-        Self { id: Uuid::now_v7(), repeatable, state: Arc::default() }
+    /// A run of pinned files, or of a query.
+    pub fn new(pinned: bool) -> Self {
+        Self { id: Uuid::now_v7(), fingerprint: pinned.then(|| "files".to_owned()), state: Arc::default() }
     }
 
     /// Number of times that a state was saved.
@@ -96,7 +97,7 @@ impl Run {
             export: ResourceId::parse("nightly").expect("an id"),
             time: DateTime::from_timestamp(1_795_676_400, 0).expect("a time"),
             manifest_path: "nightly/_SUCCESS.json".to_owned(),
-            repeatable: self.repeatable,
+            fingerprint: self.fingerprint.clone(),
             saved_state: self.state.texts.lock().last().cloned(),
             state_log: Arc::clone(&self.state) as Arc<dyn StateLog>,
         }

@@ -162,7 +162,7 @@ impl Sequence<'_> {
             End::Permanent => failed(FailureCode::FieldMissing),
             End::Interrupted => Err(AttemptError::Interrupted(Interruption::Stopping)),
         };
-        let end_of_attempt = attempt_end(&result, &leased, stats(rows), &settings(), self.server.clock.now());
+        let end_of_attempt = attempt_end(&result, &leased, stats(rows), &settings());
         save_attempt_end(&self.server.app, &leased, end_of_attempt).await;
         self.reference.end_attempt(number, leased.run.attempt, end, rows);
     }

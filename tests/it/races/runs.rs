@@ -118,7 +118,7 @@ async fn interrupt(server: &TestServer, leased: &LeasedRun) {
         drain_timeout: Duration::ZERO,
     };
     let interrupted = Err(AttemptError::Interrupted(Interruption::Cancelled));
-    let end = attempt_end(&interrupted, leased, outflow::model::RunStats::default(), &settings, server.clock.now());
+    let end = attempt_end(&interrupted, leased, outflow::model::RunStats::default(), &settings);
     save_attempt_end(&server.app, leased, end).await;
 }
 

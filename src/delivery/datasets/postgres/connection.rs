@@ -11,20 +11,11 @@ use crate::model::FailureCode;
 /// Timeout of a connection attempt, up to the start of the transaction.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A snapshot of a transaction that other transactions can see too, while that one goes on.
-pub struct Snapshot(String);
-
-/// Connects, and begins a transaction that sees one snapshot: that of another transaction, or one of its own.
-pub async fn open(
-    options: &PgConnectOptions,
-    statement_timeout: Duration,
-    snapshot: Option<&Snapshot>,
-) -> Result<PgConnection, DeliveryError> {
-    // The id consists of hexadecimal digits and hyphens.
-    let import = snapshot.map(|Snapshot(id)| format!("SET TRANSACTION SNAPSHOT '{id}'; ")).unwrap_or_default();
+/// Connects, and begins a transaction that sees one snapshot.
+pub async fn open(options: &PgConnectOptions, statement_timeout: Duration) -> Result<PgConnection, DeliveryError> {
     // SET LOCAL instead of startup parameters, which poolers refuse.
     let begin = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {import}SET LOCAL statement_timeout = {}; \
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}; \
          SET LOCAL lock_timeout = 5000; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'; \
          SET LOCAL search_path = ''",
         statement_timeout.as_millis()
@@ -40,16 +31,6 @@ pub async fn open(
             Err(DeliveryError::with(FailureCode::DatasetUnavailable, "cannot connect to the source", elapsed))
         }
     }
-}
-
-/// Lets other transactions see the snapshot of this one.
-pub async fn export_snapshot(connection: &mut PgConnection) -> Result<Snapshot, DeliveryError> {
-    let exported = sqlx::query_scalar("SELECT pg_export_snapshot()").fetch_one(connection).await;
-    let id: String = exported.map_err(|error| failed("cannot share a snapshot of the source", &error))?;
-    if id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
-        return Ok(Snapshot(id));
-    }
-    Err(DeliveryError::new(FailureCode::DatasetUnavailable, "the source responded with an invalid snapshot"))
 }
 
 /// Closes a connection; the end of its transaction is of no interest.

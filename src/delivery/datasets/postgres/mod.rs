@@ -6,19 +6,21 @@ mod connection;
 mod query;
 mod rows;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use reqwest::Url;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::sync::Mutex;
 
 pub use catalog::PostgresTable;
 
 use super::options::{SourceError, SourceOptions};
 use super::pinned::RowSource;
 use crate::delivery::DeliveryError;
-use crate::model::{OrganizationId, PayloadTable};
+use crate::model::{FailureCode, OrganizationId, PayloadTable};
 use query::Query;
 use rows::Rows;
 
@@ -31,6 +33,8 @@ pub struct PostgresSource {
 
 /// How long a statement that reads the catalog may take.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to begin the queries of a payload. Each waits up to 5 s for the lock of its table.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl PostgresSource {
     /// `postgres://user@host:port/database`, with the options `password`, `sslmode`, `sslrootcert`, `schema_prefix` and
@@ -79,33 +83,39 @@ impl PostgresSource {
     /// The tables and views of an organization that the user may read, by name. An organization without a schema has
     /// none.
     pub async fn tables(&self, organization: &OrganizationId) -> Result<Vec<PostgresTable>, DeliveryError> {
-        let mut connection = connection::open(&self.options, CATALOG_TIMEOUT, None).await?;
+        let mut connection = connection::open(&self.options, CATALOG_TIMEOUT).await?;
         let tables = catalog::read(&mut connection, &self.schema(organization)).await?;
         connection::close(connection).await;
         Ok(tables)
     }
 
-    /// Opens a query for the rows of each table, and returns it with the schema of its batches. All see one snapshot.
+    /// Opens a query for the rows of each table, and returns it with the schema of its batches. All are read by one
+    /// connection, from one snapshot.
     pub async fn open(
         &self,
         organization: &OrganizationId,
         tables: &[(&PostgresTable, &PayloadTable)],
     ) -> Result<Vec<(SchemaRef, Box<dyn RowSource>)>, DeliveryError> {
         let schema = self.schema(organization);
-        let queries = tables.iter().map(|(table, payload)| Query::new(&schema, table, payload));
+        let tables = tables.iter().enumerate();
+        let queries = tables.map(|(number, (table, payload))| Query::new(&schema, (number, table), payload));
         let queries = queries.collect::<Result<Vec<_>, _>>()?;
-        let is_shared = queries.len() > 1;
-        let (mut opened, mut snapshot) = (Vec::<(SchemaRef, Box<dyn RowSource>)>::new(), None);
-        for query in queries {
-            let mut connection = connection::open(&self.options, rows::FETCH_TIMEOUT, snapshot.as_ref()).await?;
-            if is_shared && snapshot.is_none() {
-                snapshot = Some(connection::export_snapshot(&mut connection).await?);
+        let declared = async {
+            let mut connection = connection::open(&self.options, rows::FETCH_TIMEOUT).await?;
+            for query in &queries {
+                query.declare(&mut connection).await?;
             }
-            query.declare(&mut connection).await?;
-            let rows = Rows::new(connection, query);
-            opened.push((rows.schema(), Box::new(rows)));
-        }
-        Ok(opened)
+            Ok(connection)
+        };
+        let connection = tokio::time::timeout(OPEN_TIMEOUT, declared).await.unwrap_or_else(|elapsed| {
+            Err(DeliveryError::with(FailureCode::DatasetUnavailable, "cannot open the tables", elapsed))
+        })?;
+        let connection = Arc::new(Mutex::new(connection));
+        let rows = |query| {
+            let rows = Rows::new(Arc::clone(&connection), query);
+            (rows.schema(), Box::new(rows) as Box<dyn RowSource>)
+        };
+        Ok(queries.into_iter().map(rows).collect())
     }
 }
 

@@ -9,11 +9,10 @@ use super::connection::failed;
 use crate::delivery::DeliveryError;
 use crate::model::{Comparison, FailureCode, FieldType, FilterValue, PayloadTable, TypedFilter};
 
-/// The name of the cursor in its transaction.
-pub const CURSOR: &str = "outflow";
-
 /// A query, and the columns of its result.
 pub struct Query {
+    /// The name of its cursor.
+    pub cursor: String,
     sql: String,
     parameters: Vec<Parameter>,
     /// The fields that it selects, in the order of the table.
@@ -27,8 +26,13 @@ enum Parameter {
 }
 
 impl Query {
-    /// The fields of the payload, each once; all that can be exported if it lists none.
-    pub fn new(schema: &str, table: &PostgresTable, payload: &PayloadTable) -> Result<Self, DeliveryError> {
+    /// The fields of the payload, each once; all that can be exported if it lists none. The number tells the queries of one
+    /// transaction apart.
+    pub fn new(
+        schema: &str,
+        (number, table): (usize, &PostgresTable),
+        payload: &PayloadTable,
+    ) -> Result<Self, DeliveryError> {
         let find = |name: &String| {
             let missing = || DeliveryError::new(FailureCode::FieldMissing, format!("{} has no {name}", table.name));
             table.fields.iter().find(|found| found.field.name == *name).ok_or_else(missing)
@@ -45,6 +49,7 @@ impl Query {
         let columns: Vec<_> = table.fields.iter().filter(is_listed).cloned().collect();
         let selected: Vec<_> = columns.iter().map(select).collect();
         let mut query = Self {
+            cursor: format!("outflow_{number}"),
             sql: format!("SELECT {} FROM {}.{}", selected.join(", "), quote(schema), quote(&table.name)),
             parameters: Vec::new(),
             columns,
@@ -93,7 +98,7 @@ impl Query {
 
     /// Declares the cursor in the transaction of the connection.
     pub async fn declare(&self, connection: &mut PgConnection) -> Result<(), DeliveryError> {
-        let sql = format!("DECLARE {CURSOR} NO SCROLL CURSOR FOR {}", self.sql);
+        let sql = format!("DECLARE {} NO SCROLL CURSOR FOR {}", self.cursor, self.sql);
         // The names in it are quoted, and all values are bound.
         let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
         for parameter in &self.parameters {

@@ -7,11 +7,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 
 use super::columns::Column;
 use super::connection::failed;
-use super::query::{CURSOR, Query};
+use super::query::Query;
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::pinned::{MAX_BATCH_ROWS, RowSource};
 use crate::model::FailureCode;
@@ -27,24 +27,24 @@ const MAX_BATCH_BYTES: usize = 64 * 1024 * 1024;
 
 /// The rows of a query, fetched from its cursor.
 pub struct Rows {
-    connection: PgConnection,
+    /// The connection of all tables of a payload, which are read one after the other.
+    connection: Arc<Mutex<PgConnection>>,
     query: Query,
     schema: SchemaRef,
-    runtime: Handle,
     batch_limit: usize,
     is_done: bool,
 }
 
 impl Rows {
-    /// The rows of a query whose cursor is declared. Must be called in a runtime.
-    pub fn new(connection: PgConnection, query: Query) -> Self {
+    /// The rows of a query whose cursor is declared.
+    pub fn new(connection: Arc<Mutex<PgConnection>>, query: Query) -> Self {
         let fields: Vec<Field> = query
             .columns
             .iter()
             .map(|found| Field::new(&found.field.name, Column::data_type(found.column), true))
             .collect();
-        let (schema, runtime) = (Arc::new(Schema::new(fields)), Handle::current());
-        Self { connection, query, schema, runtime, batch_limit: FIRST_BATCH_ROWS, is_done: false }
+        let schema = Arc::new(Schema::new(fields));
+        Self { connection, query, schema, batch_limit: FIRST_BATCH_ROWS, is_done: false }
     }
 
     /// The schema of the batches.
@@ -54,8 +54,9 @@ impl Rows {
 
     async fn fetch(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
         let mut columns: Vec<Column> = self.query.columns.iter().map(|found| Column::new(found.column)).collect();
-        let sql = AssertSqlSafe(format!("FETCH FORWARD {} FROM {CURSOR}", self.batch_limit));
-        let mut rows = sqlx::query(sql).persistent(false).fetch(&mut self.connection);
+        let sql = AssertSqlSafe(format!("FETCH FORWARD {} FROM {}", self.batch_limit, self.query.cursor));
+        let mut connection = self.connection.lock().await;
+        let mut rows = sqlx::query(sql).persistent(false).fetch(&mut *connection);
         let (mut count, mut bytes) = (0_usize, 0_usize);
         while let Some(row) = rows.try_next().await.map_err(|error| failed("cannot read the table", &error))? {
             for (index, (column, found)) in columns.iter_mut().zip(&self.query.columns).enumerate() {
@@ -68,6 +69,7 @@ impl Rows {
             }
         }
         drop(rows);
+        drop(connection);
         self.is_done = count < self.batch_limit;
         if count == 0 {
             return Ok(None);
@@ -80,14 +82,13 @@ impl Rows {
     }
 }
 
+#[async_trait::async_trait]
 impl RowSource for Rows {
-    fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
         if self.is_done {
             return Ok(None);
         }
-        let runtime = self.runtime.clone();
-        let timed = async { tokio::time::timeout(FETCH_TIMEOUT, self.fetch()).await };
-        let result = runtime.block_on(timed).unwrap_or_else(|elapsed| {
+        let result = tokio::time::timeout(FETCH_TIMEOUT, self.fetch()).await.unwrap_or_else(|elapsed| {
             Err(DeliveryError::with(FailureCode::DatasetUnavailable, "cannot read the table", elapsed))
         });
         // After an error the transaction is of no use.

@@ -43,7 +43,9 @@ struct OpenFile {
     handle: String,
     path: String,
     offset: u64,
-    in_flight: FuturesUnordered<BoxFuture<'static, Result<Status, SftpError>>>,
+    /// Writes without a response; each gives its number of bytes.
+    in_flight: FuturesUnordered<BoxFuture<'static, (usize, Result<Status, SftpError>)>>,
+    bytes_in_flight: usize,
 }
 
 impl SftpFiles {
@@ -57,20 +59,20 @@ impl SftpFiles {
         if self.connection.ended.is_cancelled() { Err(lost("the removal of files")) } else { Ok(()) }
     }
 
-    /// Waits until at most `max` writes of the open file have no response.
-    async fn await_writes(&mut self, max: usize) -> Result<(), DeliveryError> {
+    /// Waits until the writes of the open file without a response have at most `max_bytes`, and are at most `max_writes`.
+    async fn await_writes(&mut self, max_bytes: usize, max_writes: usize) -> Result<(), DeliveryError> {
         loop {
             let Some(open) = &mut self.open else { return Err(no_file()) };
-            let result = if open.in_flight.len() > max {
+            let written = if open.bytes_in_flight > max_bytes || open.in_flight.len() > max_writes {
                 open.in_flight.next().await
             } else {
                 // Sends the writes that were not sent yet, and takes responses that have arrived.
                 open.in_flight.next().now_or_never().flatten()
             };
-            match result {
-                None => return Ok(()),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(self.session.write_failed("write", &open.path, &error).await),
+            let Some((bytes, result)) = written else { return Ok(()) };
+            open.bytes_in_flight -= bytes;
+            if let Err(error) = result {
+                return Err(self.session.write_failed("write", &open.path, &error).await);
             }
         }
     }
@@ -103,7 +105,7 @@ impl FileSystem for SftpFiles {
         match self.session.raw.open(&path, flags, FileAttributes::empty()).await {
             Ok(opened) => {
                 let in_flight = FuturesUnordered::new();
-                self.open = Some(OpenFile { handle: opened.handle, path, offset: 0, in_flight });
+                self.open = Some(OpenFile { handle: opened.handle, path, offset: 0, in_flight, bytes_in_flight: 0 });
                 Ok(())
             }
             Err(error) => Err(self.session.write_failed("create", &path, &error).await),
@@ -114,23 +116,24 @@ impl FileSystem for SftpFiles {
         let limit = self.session.extensions.max_write_bytes;
         let limit = limit.map_or(DEFAULT_WRITE_BYTES, |limit| usize::try_from(limit).unwrap_or(MAX_WRITE_BYTES));
         let limit = limit.clamp(1, MAX_WRITE_BYTES);
-        let max_writes = (MAX_BYTES_IN_FLIGHT / limit).min(MAX_WRITES_IN_FLIGHT);
         // Writes of the same size, instead of a small one at the end.
         let write_bytes = bytes.len().div_ceil(bytes.len().div_ceil(limit).max(1)).max(1);
         for start in (0..bytes.len()).step_by(write_bytes) {
-            self.await_writes(max_writes - 1).await?;
             let piece = bytes.slice(start..bytes.len().min(start + write_bytes));
+            self.await_writes(MAX_BYTES_IN_FLIGHT - piece.len(), MAX_WRITES_IN_FLIGHT - 1).await?;
             let session = Arc::clone(&self.session);
             let Some(open) = &mut self.open else { return Err(no_file()) };
             let (handle, offset) = (open.handle.clone(), open.offset);
             open.offset += piece.len() as u64;
-            open.in_flight.push(async move { session.raw.write(handle, offset, piece.to_vec()).await }.boxed());
+            open.bytes_in_flight += piece.len();
+            let write = async move { (piece.len(), session.raw.write(handle, offset, piece.to_vec()).await) };
+            open.in_flight.push(write.boxed());
         }
-        self.await_writes(max_writes).await
+        self.await_writes(MAX_BYTES_IN_FLIGHT, MAX_WRITES_IN_FLIGHT).await
     }
 
     async fn finish_file(&mut self) -> Result<(), DeliveryError> {
-        self.await_writes(0).await?;
+        self.await_writes(0, 0).await?;
         let open = self.open.take().ok_or_else(no_file)?;
         self.session.raw.set_timeout(SYNC_TIMEOUT_SECONDS);
         let synced =

@@ -18,6 +18,8 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 struct State {
     /// Number of the attempt that sent the first batch; it is part of the ids.
     start: u32,
+    /// What tells these rows from others.
+    fingerprint: String,
     /// Number of batches that were acknowledged, in the order of the run.
     acknowledged: u64,
     /// SHA-256 of the acknowledged bodies, in hexadecimal.
@@ -30,6 +32,8 @@ struct State {
 pub(super) struct Acknowledgements {
     delivery: Delivery,
     start: u32,
+    /// Whether it is saved which rows the ids stand for.
+    begun: bool,
     /// What an earlier attempt sent, until this attempt has passed the same rows.
     earlier: Option<State>,
     passed: u64,
@@ -42,15 +46,17 @@ impl Acknowledgements {
     /// Reads the state of earlier attempts. `None` if they sent everything.
     pub(super) fn resume(delivery: &Delivery) -> Option<Self> {
         let earlier = delivery.saved_state.as_deref().map(serde_json::from_str::<State>).transpose();
-        let (start, earlier) = match earlier {
+        let earlier = match earlier {
             Ok(Some(state)) if state.complete => return None,
-            Ok(earlier) if delivery.repeatable => (earlier.as_ref().map_or(0, |state| state.start), earlier),
-            // The rows are others than before, or this release cannot read what was saved: the ids must be new.
-            Ok(_) | Err(_) => (delivery.attempt, None),
+            Ok(Some(state)) if delivery.fingerprint.as_ref() == Some(&state.fingerprint) => Some(state),
+            // No attempt sent anything, the rows may be others than before, or this release cannot read what was saved: the
+            // ids must be new.
+            Ok(_) | Err(_) => None,
         };
         Some(Self {
             delivery: delivery.clone(),
-            start,
+            start: earlier.as_ref().map_or(delivery.attempt, |state| state.start),
+            begun: earlier.is_some(),
             earlier: earlier.filter(|state| state.acknowledged > 0),
             passed: 0,
             digest: Sha256::new(),
@@ -78,6 +84,16 @@ impl Acknowledgements {
         if differs { Err(self.start_over().await) } else { Ok(true) }
     }
 
+    /// Saves which rows the ids stand for, before the first of them is sent: a receiver drops ids that it knows, so another
+    /// attempt must not send other rows with them.
+    pub(super) async fn begin(&mut self) -> Result<(), DeliveryError> {
+        if !self.begun && self.delivery.fingerprint.is_some() {
+            self.write(&self.state(false)).await?;
+        }
+        self.begun = true;
+        Ok(())
+    }
+
     /// Records that the batch was acknowledged, and saves that if the last save was a second ago.
     pub(super) async fn acknowledge(&mut self, body: &[u8]) -> Result<(), DeliveryError> {
         self.pass(body);
@@ -86,7 +102,7 @@ impl Acknowledgements {
 
     /// Saves the number of acknowledged batches, unless it is saved already.
     pub(super) async fn save(&mut self) -> Result<(), DeliveryError> {
-        if self.earlier.is_some() || self.passed == self.saved.0 || !self.delivery.repeatable {
+        if self.earlier.is_some() || self.passed == self.saved.0 || self.delivery.fingerprint.is_none() {
             return Ok(());
         }
         self.write(&self.state(false)).await?;
@@ -103,7 +119,7 @@ impl Acknowledgements {
     }
 
     async fn start_over(&self) -> DeliveryError {
-        let state = State { start: self.delivery.attempt + 1, ..State::default() };
+        let state = State { start: self.delivery.attempt + 1, fingerprint: self.fingerprint(), ..State::default() };
         match self.write(&state).await {
             Ok(()) => DeliveryError::new(
                 FailureCode::SourceChanged,
@@ -126,8 +142,13 @@ impl Acknowledgements {
         })
     }
 
+    fn fingerprint(&self) -> String {
+        self.delivery.fingerprint.clone().unwrap_or_default()
+    }
+
     fn state(&self, complete: bool) -> State {
-        State { start: self.start, acknowledged: self.passed, digest: self.digest(), complete }
+        let (fingerprint, digest) = (self.fingerprint(), self.digest());
+        State { start: self.start, fingerprint, acknowledged: self.passed, digest, complete }
     }
 
     async fn write(&self, state: &State) -> Result<(), DeliveryError> {

@@ -55,6 +55,7 @@ impl WebhookWriter {
         if self.acknowledgements.skip(&body).await? {
             return Ok(());
         }
+        self.acknowledgements.begin().await?;
         let id = self.acknowledgements.id(index, batch);
         let encoded = match self.settings.compression {
             Compression::None => body.clone(),

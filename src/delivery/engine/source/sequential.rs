@@ -15,7 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::file::{TrackedFile, TrackedReader};
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::{RowSource, SourceFile};
+use crate::delivery::engine::halt::Halt;
 use crate::delivery::engine::job::TablePlan;
+use crate::delivery::engine::outputs::Outputs;
 use crate::model::FailureCode;
 
 /// Bytes that are read from a file at once.
@@ -159,13 +161,14 @@ pub enum Batches {
 }
 
 impl Batches {
-    /// The next batches, until they have `rows` rows or `bytes` bytes; none at the end.
-    pub fn next_batches(&mut self, rows: usize, bytes: usize) -> Result<Vec<RecordBatch>, DeliveryError> {
+    /// The next batches, until they have `rows` rows or `bytes` bytes; none at the end. Stops waiting for them if the job is
+    /// stopped.
+    pub fn next_batches(&mut self, rows: usize, bytes: usize, outputs: &Outputs) -> Result<Vec<RecordBatch>, Halt> {
         let (mut batches, mut found_rows, mut found_bytes) = (Vec::new(), 0, 0);
         while found_rows < rows && found_bytes < bytes {
             let batch = match self {
                 Self::Text(text) => text.next_batch()?,
-                Self::Rows(source) => source.next()?,
+                Self::Rows(source) => outputs.wait(source.next())??,
             };
             let Some(batch) = batch else { break };
             found_rows += batch.num_rows();

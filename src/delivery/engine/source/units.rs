@@ -9,7 +9,9 @@ use super::parquet::{ParquetBlocks, ParquetUnit, ParquetUnits, UnitSizes};
 use super::sequential::{Batches, TextBatches, TextFormat};
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::TableContent;
+use crate::delivery::engine::halt::Halt;
 use crate::delivery::engine::job::TablePlan;
+use crate::delivery::engine::outputs::Outputs;
 
 /// Rows of a batch: few enough that its columns stay in the cache of a core.
 const BATCH_ROWS: usize = 4_096;
@@ -103,7 +105,7 @@ impl Units {
     }
 
     /// The next unit.
-    pub fn next_unit(&mut self) -> Result<Option<Unit>, DeliveryError> {
+    pub fn next_unit(&mut self, outputs: &Outputs) -> Result<Option<Unit>, Halt> {
         if self.taken_rows >= self.limits.scan_rows {
             return Ok(None);
         }
@@ -111,7 +113,7 @@ impl Units {
             Content::Parquet(units) => units.next_unit()?.map(Unit::Parquet),
             Content::Sequential(plan, batches) => {
                 let bytes = usize::try_from(self.limits.unit_bytes).unwrap_or(usize::MAX);
-                let batches = batches.next_batches(self.limits.unit_rows, bytes)?;
+                let batches = batches.next_batches(self.limits.unit_rows, bytes, outputs)?;
                 (!batches.is_empty()).then(|| Unit::Batches(Arc::clone(plan), batches))
             }
         };

@@ -5,15 +5,17 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch};
+use futures_util::FutureExt as _;
 use serde_json::json;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::parallel::rows;
 use super::support::{Tables, all_fields, all_types, field, job, run, settings, table};
-use crate::delivery::DeliveryError;
 use crate::delivery::datasets::{RowSource, TableContent};
-use crate::delivery::engine::{Engine, Progress};
+use crate::delivery::engine::{Engine, Job, Progress};
+use crate::delivery::{DeliveryError, Output};
 use crate::model::{Comparison, FailureCode, PayloadFilter, PayloadTable, Transform};
 
 #[test]
@@ -84,8 +86,9 @@ struct Scripted {
     reports: Sender<usize>,
 }
 
+#[async_trait::async_trait]
 impl RowSource for Scripted {
-    fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
         self.reads += 1;
         assert!(self.reads != self.panics_at, "the source panics, as the test wants");
         // Fails when the test is over.
@@ -94,8 +97,18 @@ impl RowSource for Scripted {
     }
 }
 
+/// A source that never responds.
+struct Silent;
+
+#[async_trait::async_trait]
+impl RowSource for Silent {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
+        std::future::pending().await
+    }
+}
+
 /// A job of a scripted source. The receiver is disconnected when no thread uses the source any more.
-fn scripted(panics_at: usize) -> (crate::delivery::engine::Job, Receiver<usize>) {
+fn scripted(panics_at: usize) -> (Job, Receiver<usize>) {
     let (reports, reads) = channel();
     let batch = rows(0, 8_000, 1);
     let schema = batch.schema();
@@ -133,7 +146,8 @@ fn threads_end_when_the_receiver_is_dropped() {
     for received in [0, 1, 20] {
         let (job, reads) = scripted(usize::MAX);
         runtime.block_on(async {
-            let mut outputs = engine.start(job, Arc::new(Progress::default()), CancellationToken::new());
+            let workers = engine.reserve_run().await.unwrap();
+            let mut outputs = engine.start(job, workers, Arc::new(Progress::default()), CancellationToken::new());
             for _ in 0..received {
                 outputs.recv().await.unwrap().unwrap();
             }
@@ -148,7 +162,7 @@ fn threads_end_with_an_error_when_the_job_is_cancelled() {
     let engine = Engine::new(2, 1 << 30);
     let (job, reads) = scripted(usize::MAX);
     let stop = CancellationToken::new();
-    let mut outputs = runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), stop.clone()) });
+    let mut outputs = runtime.block_on(start(&engine, job, &stop));
     // The channel fills up first, because nothing is received.
     assert!(reads.recv_timeout(Duration::from_mins(1)).is_ok());
     stop.cancel();
@@ -166,20 +180,45 @@ fn threads_end_with_an_error_when_the_job_is_cancelled() {
 }
 
 #[test]
-fn a_job_that_waits_for_memory_can_be_cancelled() {
+fn a_job_ends_although_its_source_does_not_respond() {
     let runtime = Runtime::new().unwrap();
+    // Memory for one job.
     let engine = Engine::new(1, 1);
-    let (first, first_reads) = scripted(usize::MAX);
-    let (second, second_reads) = scripted(usize::MAX);
-    let start = |job, stop: &CancellationToken| {
-        runtime.block_on(async { engine.start(job, Arc::new(Progress::default()), stop.clone()) })
+    let silent = || {
+        let pinned = table("t", &rows(0, 1, 1).schema(), TableContent::Rows(Box::new(Silent)));
+        job(vec![(all_fields("t"), pinned)], settings(&json!({"compression": "none"}))).unwrap()
     };
-    let (stop_first, stop_second) = (CancellationToken::new(), CancellationToken::new());
-    let _running = start(first, &stop_first);
-    assert!(first_reads.recv_timeout(Duration::from_mins(1)).is_ok(), "the first job has the memory");
-    let mut waiting = start(second, &stop_second);
-    stop_second.cancel();
-    assert!(runtime.block_on(waiting.recv()).unwrap().is_err());
-    assert!(second_reads.recv_timeout(Duration::from_mins(1)).is_err(), "it did not read");
-    stop_first.cancel();
+    let stop = CancellationToken::new();
+    let _cancelled = runtime.block_on(start(&engine, silent(), &stop));
+    stop.cancel();
+    // Waits until the first one has given its memory back.
+    let abandoned = runtime.block_on(start(&engine, silent(), &CancellationToken::new()));
+    drop(abandoned);
+    assert!(runtime.block_on(engine.reserve_run()).is_ok());
+}
+
+async fn start(engine: &Engine, job: Job, stop: &CancellationToken) -> mpsc::Receiver<Result<Output, DeliveryError>> {
+    engine.start(job, engine.reserve_run().await.unwrap(), Arc::new(Progress::default()), stop.clone())
+}
+
+#[test]
+fn a_job_keeps_its_memory_until_it_ends_and_previews_have_their_own() {
+    let runtime = Runtime::new().unwrap();
+    // Memory for two runs and two previews.
+    let engine = Engine::new(1, 96 << 20);
+    let runs: Vec<_> = (0..2).map(|_| runtime.block_on(engine.reserve_run()).unwrap()).collect();
+    assert!(engine.reserve_run().now_or_never().is_none());
+    let previews: Vec<_> = (0..2).map(|_| runtime.block_on(engine.reserve_preview()).unwrap()).collect();
+    assert!(engine.reserve_preview().now_or_never().is_none());
+    drop((runs, previews));
+
+    // Memory for one job, whatever it is.
+    let engine = Engine::new(1, 1);
+    let (job, reads) = scripted(usize::MAX);
+    let stop = CancellationToken::new();
+    let _running = runtime.block_on(start(&engine, job, &stop));
+    assert!(reads.recv_timeout(Duration::from_mins(1)).is_ok());
+    assert!(engine.reserve_preview().now_or_never().is_none());
+    stop.cancel();
+    assert!(runtime.block_on(engine.reserve_preview()).is_ok());
 }

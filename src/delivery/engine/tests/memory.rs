@@ -67,7 +67,8 @@ fn export(case: &str) {
     let job = job(vec![(all_fields("t"), pinned)], settings(&case["settings"])).unwrap();
     let engine = Engine::new(2, 256 << 20);
     let rows: u64 = Runtime::new().unwrap().block_on(async {
-        let mut outputs = engine.start(job, Arc::new(Progress::default()), CancellationToken::new());
+        let workers = engine.reserve_run().await.unwrap();
+        let mut outputs = engine.start(job, workers, Arc::new(Progress::default()), CancellationToken::new());
         let mut rows = 0;
         while let Some(output) = outputs.recv().await {
             if let Output::Chunk(chunk) = output.unwrap() {

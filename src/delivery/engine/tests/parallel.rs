@@ -72,15 +72,19 @@ fn jobs_share_the_threads_and_the_memory() {
     let pinned = || support::table("t", &schema, TableContent::Parquet(files.clone()));
     let make = || job(vec![(payload(false), pinned())], settings(&encoding)).unwrap();
     let expected = run(make(), 1).unwrap();
-    // Memory for two workers: four jobs take turns, and none waits for ever.
+    // Memory for two workers, which four jobs share.
     let engine = Engine::new(2, 48 << 20);
-    let start = || engine.start(make(), Arc::new(Progress::default()), CancellationToken::new());
+    let start = async || {
+        let workers = engine.reserve_run().await.unwrap();
+        engine.start(make(), workers, Arc::new(Progress::default()), CancellationToken::new())
+    };
     Runtime::new().unwrap().block_on(async {
         // The consumer of the first job reads nothing until the second one is complete.
-        let (first, second) = (start(), start());
+        let (first, second) = (start().await, start().await);
         assert!(collect(second).await.unwrap() == expected);
-        let (third, fourth) = (start(), start());
+        let third = start().await;
         assert!(collect(first).await.unwrap() == expected);
+        let fourth = start().await;
         assert!(collect(third).await.unwrap() == expected);
         assert!(collect(fourth).await.unwrap() == expected);
     });

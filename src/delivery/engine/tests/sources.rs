@@ -113,8 +113,9 @@ struct Query {
     error: Option<DeliveryError>,
 }
 
+#[async_trait::async_trait]
 impl RowSource for Query {
-    fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, DeliveryError> {
         match (self.batches.next(), self.error.take()) {
             (Some(batch), error) => {
                 self.error = error;

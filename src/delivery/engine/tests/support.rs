@@ -149,7 +149,10 @@ pub fn run_counted(job: Job, threads: usize) -> Result<(Vec<MadeFile>, Arc<Progr
     let runtime = Runtime::new().unwrap();
     let progress = Arc::new(Progress::default());
     let engine = Engine::new(threads, 1 << 30);
-    let outputs = runtime.block_on(async { engine.start(job, Arc::clone(&progress), CancellationToken::new()) });
+    let outputs = runtime.block_on(async {
+        let workers = engine.reserve_run().await.unwrap();
+        engine.start(job, workers, Arc::clone(&progress), CancellationToken::new())
+    });
     let files = runtime.block_on(collect(outputs))?;
     Ok((files, progress))
 }

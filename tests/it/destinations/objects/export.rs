@@ -66,7 +66,7 @@ impl Export {
             export: ResourceId::parse("weekly").expect("an id"),
             time: DateTime::UNIX_EPOCH,
             manifest_path: self.manifest_path.clone(),
-            repeatable: true,
+            fingerprint: Some("files".to_owned()),
             saved_state: log.saved(),
             state_log: Arc::<Log>::clone(log),
         }

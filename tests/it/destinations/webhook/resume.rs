@@ -82,6 +82,21 @@ async fn rows_that_cannot_be_read_again_are_all_sent_again_with_new_ids() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn other_files_have_new_ids_even_if_no_batch_was_acknowledged() {
+    let receiver = Receiver::start().await;
+    let webhook = webhook(&receiver, receiver.port(), settings(10));
+    receiver.answer_next([(400, Vec::new())]);
+    let mut run = Run::new(true);
+    code_of(run.attempt(&webhook, 0, &[table("customers", 10, 5)]).await, "of customers");
+    receiver.answer_next([(400, Vec::new())]);
+    code_of(run.attempt(&webhook, 1, &[table("customers", 10, 5)]).await, "of customers");
+    run.fingerprint = Some("other files".to_owned());
+    assert!(run.attempt(&webhook, 2, &[table("orders", 10, 5)]).await.expect("delivered"));
+    let expected: Vec<_> = ["0-0-0", "0-0-0", "2-0-0"].map(|id| format!("{}-{id}", run.id)).into();
+    assert_eq!(ids(&receiver.requests()), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn twenty_cuts_lose_and_change_no_batch() {
     let receiver = Receiver::start().await;
     // Five small budgets in a row end an attempt.

@@ -76,7 +76,7 @@ fn payload(table: &str, fields: &[&str], filters: Vec<(&str, Comparison, Vec<Val
     }
 }
 
-/// Reads all batches of a table on a blocking thread.
+/// Reads all batches of a table.
 async fn read(datasets: &Datasets, payload: PayloadTable) -> Result<Vec<RecordBatch>, FailureCode> {
     let opened = datasets.open(&acme(), &[payload]).await.map_err(|error| error.code)?;
     let [opened] = opened.try_into().expect("one table");
@@ -85,15 +85,12 @@ async fn read(datasets: &Datasets, payload: PayloadTable) -> Result<Vec<RecordBa
 
 async fn read_all(opened: PinnedTable) -> Result<Vec<RecordBatch>, FailureCode> {
     let TableContent::Rows(mut rows) = opened.content else { panic!("not rows of a query") };
-    let read = tokio::task::spawn_blocking(move || {
-        let mut batches = Vec::new();
-        while let Some(batch) = rows.next().map_err(|error| error.code)? {
-            assert_eq!(batch.schema(), opened.schema);
-            batches.push(batch);
-        }
-        Ok(batches)
-    });
-    read.await.expect("no panic")
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await.map_err(|error| error.code)? {
+        assert_eq!(batch.schema(), opened.schema);
+        batches.push(batch);
+    }
+    Ok(batches)
 }
 
 /// The values of a column as texts.
@@ -237,17 +234,12 @@ async fn long_tables_come_in_bounded_batches_from_one_snapshot() {
     let opened = datasets.open(&acme(), &[payload("long", &[], vec![])]).await.expect("opened");
     let [opened] = opened.try_into().expect("one table");
     let TableContent::Rows(mut rows) = opened.content else { panic!("not rows of a query") };
-    let (first, mut rows) = tokio::task::spawn_blocking(move || (rows.next(), rows)).await.expect("no panic");
-    let first = first.expect("read").expect("rows").num_rows();
+    let first = rows.next().await.expect("read").expect("rows").num_rows();
     database.execute("DELETE FROM t_acme.long WHERE id > 5; INSERT INTO t_acme.long VALUES (20001, 'late')").await;
-    let rest = tokio::task::spawn_blocking(move || {
-        let mut counts = Vec::new();
-        while let Some(batch) = rows.next().expect("read") {
-            counts.push(batch.num_rows());
-        }
-        counts
-    });
-    let rest = rest.await.expect("no panic");
+    let mut rest = Vec::new();
+    while let Some(batch) = rows.next().await.expect("read") {
+        rest.push(batch.num_rows());
+    }
     assert_eq!(first + rest.iter().sum::<usize>(), 20_000);
     assert!(first <= 8_192 && rest.iter().all(|count| *count <= 8_192) && rest.len() >= 3, "{first} {rest:?}");
 }

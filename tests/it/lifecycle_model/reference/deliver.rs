@@ -111,7 +111,7 @@ impl Reference {
             if run.is_leased() && run.lease_end <= self.hour {
                 let was_cancelled = run.state == State::Cancelling;
                 run.state = if was_cancelled { State::Cancelled } else { State::Queued };
-                (run.ready, run.rows, run.failure) = ((self.hour, self.step), 0, None);
+                (run.ready, run.failure) = ((self.hour, self.step), None);
             }
             let connection = self.connections.get(&run.connection.0);
             let is_expired = connection.is_some_and(|found| {
