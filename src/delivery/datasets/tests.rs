@@ -124,7 +124,7 @@ async fn a_table_that_cannot_be_read_is_listed_without_fields_and_does_not_open(
     assert_eq!(counts.collect::<Vec<(String, usize)>>(), expected);
     for table in ["broken", "empty", "twice", "two", "undeclared"] {
         assert!(datasets.get(&acme(), table).await.is_err(), "{table}");
-        assert_eq!(open_code(&datasets, table).await, FailureCode::FieldMissing, "{table}");
+        assert_eq!(open_code(&datasets, table).await, FailureCode::DatasetUnavailable, "{table}");
     }
 }
 

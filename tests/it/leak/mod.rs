@@ -256,7 +256,7 @@ async fn a_secret_is_in_no_response_log_or_database_file() {
             ("audit log", "RotateConnectionCredential"),
             ("logs", "outflow.v1.ConnectionService/RotateConnectionCredential"),
             ("logs", "TRACE"),
-            ("logs", "an attempt of a run ended"),
+            ("logs", "an attempt of a run did not succeed"),
             ("traces", "outflow.v1.ConnectionService/RotateConnectionCredential"),
             ("traces", "INSERT credentials"),
             ("metrics", "outflow.v1.ConnectionService/RotateConnectionCredential"),

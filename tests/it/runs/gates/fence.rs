@@ -123,7 +123,8 @@ async fn until_attempts_ended<'a>(
         let (run, output) = (run.to_string(), &replica(&lease.owner).output);
         until("the end of an attempt", async || {
             let output = output.lock().expect("its output");
-            let is_end = |line: &&str| line.contains("delivered a run") || line.contains("an attempt of a run ended");
+            let is_end =
+                |line: &&str| line.contains("delivered a run") || line.contains("an attempt of a run did not succeed");
             output.lines().filter(|line| line.contains(&run)).filter(is_end).count() >= of_owner
         })
         .await;

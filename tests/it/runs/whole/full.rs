@@ -79,9 +79,9 @@ impl Service {
 #[derive(Clone, Copy)]
 struct Failure(Code, &'static str);
 
-const FULL: Failure = Failure(Code::DestinationFull, "free some space there");
-const THROTTLED: Failure = Failure(Code::DestinationThrottled, "run fewer exports at the same time");
-const UNREACHABLE: Failure = Failure(Code::DestinationUnreachable, "check that it is running");
+const FULL: Failure = Failure(Code::DestinationFull, "Free some space there");
+const THROTTLED: Failure = Failure(Code::DestinationThrottled, "Run fewer exports at the same time");
+const UNREACHABLE: Failure = Failure(Code::DestinationUnreachable, "Check that it is running");
 
 impl Service {
     /// Delivers to a far side without space, and again when there is space. `set_full` changes that.
