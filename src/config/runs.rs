@@ -15,7 +15,7 @@ pub const SETTINGS: &[Setting] = &[
         "Runs of one organization at the same time, over all replicas.",
     )
     .default("16"),
-    Setting::new("run_max_attempts", "Failed attempts after which a run fails. An attempt whose replica stopped does not count, up to 20 times.")
+    Setting::new("run_max_attempts", "Failed attempts after which a run fails. An attempt whose replica stopped does not count.")
         .default("3"),
     Setting::new("run_retry_delay", "Delay before the second attempt, doubled for each further one up to 1h, and shortened at random by up to a half.").default("30s"),
     Setting::new("run_max_duration", "How long one attempt may take; after that, the run fails.").default("12h"),

@@ -168,7 +168,7 @@ pub struct Run {
     pub export: ExportUid,
     /// Display name of the export when the run was created.
     pub export_display_name: String,
-    /// Current state.
+    /// Whether it waits, is delivered, or how it ended.
     pub state: RunState,
     /// What started it.
     pub trigger: RunTrigger,

@@ -34,6 +34,8 @@ pub const ABORT_TIMEOUT: Duration = Duration::from_secs(20);
 const COMMIT_TIMEOUT: Duration = Duration::from_mins(10);
 /// How long one attempt to save the state of a delivery may take.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an attempt waits for a database that does not respond.
+const MAX_OUTAGE: Duration = Duration::from_mins(1);
 /// The pause before the database is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -205,11 +207,12 @@ impl Attempt<'_> {
         Ok(state)
     }
 
-    /// Like [`Self::renew`], but tries again while the database does not respond and the lease is valid.
+    /// Like [`Self::renew`], but tries again for a while if the database does not respond and the lease is valid.
     async fn renew_while_leased(&self) -> Result<Option<RunState>, AttemptError> {
+        let begun = Instant::now();
         loop {
             match self.renew().await {
-                Err(error) if self.active.is_leased(self.lease) => {
+                Err(error) if begun.elapsed() < MAX_OUTAGE && self.active.is_leased(self.lease) => {
                     tracing::warn!(run = %self.leased.run.name, %error, "cannot renew a lease before the commit");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
@@ -266,8 +269,9 @@ struct SavedState {
 
 #[async_trait::async_trait]
 impl StateLog for SavedState {
-    /// Tries again while the database does not respond; the attempt ends this when its lease is not valid any more.
+    /// Tries again for a while if the database does not respond. The attempt ends this when its lease is not valid any more.
     async fn save(&self, state: &str) -> Result<(), DeliveryError> {
+        let begun = Instant::now();
         loop {
             let saved = self.store.transact_in_background(
                 Instant::now() + SAVE_TIMEOUT,
@@ -279,9 +283,13 @@ impl StateLog for SavedState {
             match saved.await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(DeliveryError::new(FailureCode::LeaseLost, "the lease was lost")),
-                Err(error) => {
+                Err(error) if begun.elapsed() < MAX_OUTAGE => {
                     tracing::warn!(%error, "cannot save the state of a delivery");
                     tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                Err(error) => {
+                    let doing = "cannot save the state of a delivery";
+                    return Err(DeliveryError::with(FailureCode::Internal, doing, error));
                 }
             }
         }

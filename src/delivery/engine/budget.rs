@@ -19,7 +19,9 @@ const PREVIEWS: usize = 2;
 /// The threads and the memory that all jobs share.
 ///
 /// Each job gets memory for one worker, for which it waits its turn, and more workers while at least half of the memory
-/// remains for other jobs. Previews have memory of their own, if there is enough, and do not wait for runs. Workers of all jobs take turns on the threads, in the order in which they ask: a worker keeps
+/// remains for other jobs. Previews have memory of their own, if there is enough, and do not wait for runs.
+///
+/// Workers of all jobs take turns on the threads, in the order in which they ask: a worker keeps
 /// a thread for about one chunk, and gives it back while it waits for its destination.
 #[derive(Clone)]
 pub struct Budget {

@@ -18,7 +18,8 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 struct State {
     /// Number of the attempt that sent the first batch; it is part of the ids.
     start: u32,
-    /// What tells these rows from others.
+    /// What tells these rows from others; empty if that is not known.
+    #[serde(default)]
     fingerprint: String,
     /// Number of batches that were acknowledged, in the order of the run.
     acknowledged: u64,

@@ -18,7 +18,7 @@ use crate::destinations::sftp::openssh::OpenSsh;
 /// Bytes of a commit by SFTP: some renames and the manifest.
 const SFTP_COMMIT_BYTES: u64 = 4_000;
 
-/// A directory.
+/// A directory of this host, or of an SSH server.
 pub struct DirectorySide {
     directory: PathBuf,
     connection: Connection,

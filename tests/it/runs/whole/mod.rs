@@ -1,5 +1,5 @@
 //! Each destination delivers whole: the process is killed at any point of a delivery, or the far side has no space left, and
-//! nobody sees a part of a result; the next attempt delivers it exactly once. Files arrive alike at all destinations.
+//! no part of a result is visible; the next attempt delivers it exactly once. Every destination receives the same files.
 
 mod buckets;
 mod content;
