@@ -55,6 +55,8 @@ pub struct Parts {
     pub schedules: ScheduleCompiler,
     /// The clock for informational times.
     pub clock: Clock,
+    /// How long runs are kept after their end.
+    pub run_retention: Duration,
     /// Tracks the tasks of streams and of flushes.
     pub tasks: TaskTracker,
     /// Streams end when it is cancelled.
@@ -106,6 +108,11 @@ impl App {
     /// Compiles and validates schedules.
     pub fn schedules(&self) -> &ScheduleCompiler {
         &self.0.parts.schedules
+    }
+
+    /// How long runs are kept after their end.
+    pub fn run_retention(&self) -> Duration {
+        self.0.parts.run_retention
     }
 
     /// Opens credentials.

@@ -15,6 +15,11 @@ pub const SETTINGS: &[Setting] = &[
         "Runs of one organization at the same time, over all replicas.",
     )
     .default("16"),
+    Setting::new(
+        "run_max_concurrent_per_connection_type",
+        "Runs of one organization to connections of one type at the same time, over all replicas.",
+    )
+    .default("12"),
     Setting::new("run_max_attempts", "Failed attempts after which a run fails. An attempt whose replica stopped does not count.")
         .default("3"),
     Setting::new("run_retry_delay", "Delay before the second attempt, doubled for each further one up to 1h, and shortened at random by up to a half.").default("30s"),
@@ -50,6 +55,8 @@ pub struct RunsConfig {
     pub max_concurrent: u32,
     /// Runs of one organization at the same time, over all replicas.
     pub max_concurrent_per_organization: u32,
+    /// Runs of one organization to connections of one type at the same time, over all replicas.
+    pub max_concurrent_per_connection_type: u32,
     /// Failed attempts after which a run fails.
     pub max_attempts: u32,
     /// Delay before the second attempt.
@@ -103,6 +110,7 @@ impl RunsConfig {
             enabled,
             max_concurrent: positive("run_max_concurrent")?,
             max_concurrent_per_organization: positive("run_max_concurrent_per_organization")?,
+            max_concurrent_per_connection_type: positive("run_max_concurrent_per_connection_type")?,
             max_attempts: positive("run_max_attempts")?,
             retry_delay: values.require("run_retry_delay")?,
             max_duration: values.require("run_max_duration")?,

@@ -137,7 +137,7 @@ impl Attempt<'_> {
             export: export.name.id.clone(),
             time,
             manifest_path: job.manifest_path(),
-            saved_state: self.leased.delivery_state.clone(),
+            saved_state: self.leased.history.delivery_state.clone(),
             state_log: Arc::new(SavedState {
                 store: self.store.clone(),
                 organization: run.name.organization.clone(),

@@ -39,6 +39,7 @@ impl Dispatcher {
         let limits = LeaseLimits {
             per_connection: built_in.map(|known| (known.id.clone(), known.max_concurrent_runs)).collect(),
             per_organization: settings.max_runs_per_organization,
+            per_connection_type: settings.max_runs_per_connection_type,
         };
         let terms = Arc::new(LeaseTerms { owner: runner.owner(), duration: settings.lease, limits });
         let max_runs = settings.max_runs as usize;

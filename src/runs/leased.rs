@@ -11,7 +11,7 @@ use crate::model::{
     Actor, Connection, CredentialSecret, Error, Export, FailureCode, OrganizationId, Result, Run, RunStats,
     SYSTEM_PREFIX, SealedSecret,
 };
-use crate::store::runs::leases::{self, LeaseLimits};
+use crate::store::runs::leases::{self, History, LeaseLimits};
 use crate::store::{self, Scope, Store, Transaction, audit_events, credentials};
 use crate::vault::{SealContext, Vault};
 
@@ -30,12 +30,10 @@ pub struct LeasedRun {
     pub connection: Connection,
     /// The revision of the credential, and the credential; `None` if the type takes none.
     pub credential: Option<(i64, SealedSecret)>,
-    /// What earlier attempts saved.
-    pub delivery_state: Option<String>,
+    /// What earlier attempts left.
+    pub history: History,
     /// The counts of the attempt before.
     pub earlier_stats: RunStats,
-    /// How many earlier attempts failed.
-    pub failures: u32,
 }
 
 /// How a replica leases.
@@ -111,6 +109,6 @@ async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Res
         };
         audit_events::insert(db, &scope, &[event]).await?;
     }
-    let (delivery_state, failures) = leases::history(db, &scope, uid).await?;
-    Ok(Some(LeasedRun { run, export, connection, credential, delivery_state, earlier_stats, failures }))
+    let history = leases::history(db, &scope, uid).await?;
+    Ok(Some(LeasedRun { run, export, connection, credential, history, earlier_stats }))
 }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::active::{ActiveRuns, Interruption};
 use crate::background::{Task, TaskError};
-use crate::model::{Availability, FailureCode, Result, RunEvent, RunFailure, RunState, SkipReason};
+use crate::model::{Availability, FailureCode, Result, RunEvent, RunFailure, RunState, RunStats, SkipReason};
 use crate::store::runs::changes::{self, AttemptEnd};
-use crate::store::runs::leases::{self, ExpiredLease, Renewal};
+use crate::store::runs::leases::{self, Renewal};
 use crate::store::{self, Scope, Store, Transaction};
 
 /// The time between two searches for expired leases.
@@ -144,7 +144,7 @@ async fn end_leases(db: &Transaction, store: &Store) -> Result<usize> {
     let expired = leases::expired(db, read_context, MAX_LEASES).await?;
     for lease in &expired {
         let scope = Scope { organization: &lease.organization, read_context };
-        changes::end_attempt(db, &scope, lease.attempt, &end_of(lease), now).await?;
+        changes::end_attempt(db, &scope, lease.attempt, &release(lease.releases, None), now).await?;
     }
     for run in leases::blocked(db, read_context, MAX_LEASES).await? {
         let scope = Scope { organization: &run.organization, read_context };
@@ -155,14 +155,15 @@ async fn end_leases(db: &Transaction, store: &Store) -> Result<usize> {
     Ok(expired.len())
 }
 
-fn end_of(lease: &ExpiredLease) -> AttemptEnd {
+/// The end of an attempt whose lease expired or is given back, after that many others of its run.
+pub fn release(releases: u32, stats: Option<RunStats>) -> AttemptEnd {
     let retry_delay = TimeDelta::zero();
-    if lease.releases < MAX_RELEASES {
-        return AttemptEnd { event: RunEvent::Release, failure: None, stats: None, retry_delay };
+    if releases < MAX_RELEASES {
+        return AttemptEnd { event: RunEvent::Release, failure: None, stats, retry_delay };
     }
     let detail = format!("{MAX_RELEASES} runners stopped while they delivered it");
     let failure = Some(RunFailure { code: FailureCode::LeaseLost, detail });
-    AttemptEnd { event: RunEvent::Fail, failure, stats: None, retry_delay }
+    AttemptEnd { event: RunEvent::Fail, failure, stats, retry_delay }
 }
 
 fn reason(availability: Availability) -> Option<SkipReason> {
@@ -171,5 +172,20 @@ fn reason(availability: Availability) -> Option<SkipReason> {
         Availability::Suspended => Some(SkipReason::ConnectionSuspended),
         Availability::CredentialMissing | Availability::TypeUnknown => Some(SkipReason::CredentialRequired),
         Availability::CredentialExpired => Some(SkipReason::CredentialExpired),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_fails_after_too_many_leases_that_were_given_up() {
+        assert_eq!(release(MAX_RELEASES - 1, None).event, RunEvent::Release);
+        let last = release(MAX_RELEASES, None);
+        assert_eq!(
+            (last.event, last.failure.map(|failure| failure.code)),
+            (RunEvent::Fail, Some(FailureCode::LeaseLost))
+        );
     }
 }

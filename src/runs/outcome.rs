@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use super::active::Interruption;
 use super::attempt::AttemptError;
 use super::leased::LeasedRun;
+use super::leases::release;
 use super::settings::RunSettings;
 use crate::app::App;
 use crate::app::exports::PauseSchedule;
@@ -49,7 +50,7 @@ pub fn attempt_end(
     match result {
         Ok(()) => end(RunEvent::Succeed, None, TimeDelta::zero()),
         Err(AttemptError::Interrupted(Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping)) => {
-            end(RunEvent::Release, None, TimeDelta::zero())
+            release(leased.history.releases, Some(stats))
         }
         Err(AttemptError::TimedOut) => {
             let detail = format!("took longer than {}", humantime::format_duration(settings.max_duration));
@@ -57,8 +58,8 @@ pub fn attempt_end(
         }
         Err(AttemptError::Failed(error)) => {
             let failure = failure(error.code, &error.detail);
-            if error.code.is_retryable() && leased.failures + 1 < settings.max_failures {
-                end(RunEvent::Retry, failure, retry_delay(settings.retry_delay, leased.failures))
+            if error.code.is_retryable() && leased.history.failures + 1 < settings.max_failures {
+                end(RunEvent::Retry, failure, retry_delay(settings.retry_delay, leased.history.failures))
             } else {
                 end(RunEvent::Fail, failure, TimeDelta::zero())
             }

@@ -6,6 +6,7 @@ use super::leased::LeasedRun;
 use crate::app::App;
 use crate::delivery::DeliveryError;
 use crate::model::{Error, FailureCode, OpContext, Unavailable};
+use crate::store::runs::changes::Attempt;
 
 /// The name of the actor that changes the payload.
 const ACTOR: &str = "runner";
@@ -14,8 +15,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Lists the fields of the payload of a leased run.
 pub async fn pin_payload(app: &App, leased: &mut LeasedRun) -> Result<(), DeliveryError> {
+    let attempt = Attempt { uid: leased.run.name.uid, number: leased.run.attempt };
     let context = OpContext::system(ACTOR, leased.run.name.organization.clone(), Instant::now() + TIMEOUT);
-    match app.pin_payload(&context, &leased.export).await {
+    match app.pin_payload(&context, &leased.export, attempt).await {
         Ok(payload) => {
             leased.export.payload = payload;
             Ok(())

@@ -13,6 +13,8 @@ pub struct RunSettings {
     pub max_runs: u32,
     /// Runs of one organization at the same time, over all replicas.
     pub max_runs_per_organization: u32,
+    /// Runs of one organization to connections of one type at the same time, over all replicas.
+    pub max_runs_per_connection_type: u32,
     /// Attempts of a run that may fail before the run fails.
     pub max_failures: u32,
     /// The delay of the second attempt, doubled for each further one.

@@ -230,5 +230,6 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
         engine: startup::runs::engine(&config.runs),
         destinations: Destinations::new(dialer.clone(), clock.clone(), root),
     };
-    Ok(App::new(Parts { store, catalog, vault, delivery, hasher, schedules, clock: clock.clone(), tasks, stop }))
+    let (clock, run_retention) = (clock.clone(), config.runs.retention);
+    Ok(App::new(Parts { store, catalog, vault, delivery, hasher, schedules, clock, run_retention, tasks, stop }))
 }

@@ -156,6 +156,7 @@ OUTFLOW_OUTBOUND_CA_FILE: /etc/outflow/outbound/ca.crt
 OUTFLOW_RUNS: {{ $pod.runs | ternary "on" "off" | quote }}
 OUTFLOW_RUN_MAX_CONCURRENT: {{ int64 $runs.maxConcurrent | quote }}
 OUTFLOW_RUN_MAX_CONCURRENT_PER_ORGANIZATION: {{ int64 $runs.maxConcurrentPerOrganization | quote }}
+OUTFLOW_RUN_MAX_CONCURRENT_PER_CONNECTION_TYPE: {{ int64 $runs.maxConcurrentPerConnectionType | quote }}
 OUTFLOW_RUN_MAX_ATTEMPTS: {{ int64 $runs.maxAttempts | quote }}
 OUTFLOW_RUN_RETRY_DELAY: {{ $runs.retryDelay }}
 OUTFLOW_RUN_MAX_DURATION: {{ $runs.maxDuration }}

@@ -3,6 +3,7 @@
 use super::{settings, stored};
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::{Export, ExportUid, OpContext, Payload, ResourceId, Result};
+use crate::store::runs::changes::{self, Attempt};
 
 /// Replaces a payload without fields by one that lists them.
 struct PinPayload {
@@ -12,18 +13,20 @@ struct PinPayload {
     /// The payload that is replaced.
     before: Payload,
     after: Payload,
+    /// The attempt that uses the new payload.
+    attempt: Attempt,
 }
 
 impl App {
     /// Lists the fields in the payload of an export that was saved while the organization had no source of datasets. From
-    /// then on, a new field of a dataset does not leave by itself. Returns the payload.
-    pub async fn pin_payload(&self, context: &OpContext, export: &Export) -> Result<Payload> {
+    /// then on, a new field of a dataset does not leave by itself. Returns the payload, which the attempt uses.
+    pub async fn pin_payload(&self, context: &OpContext, export: &Export, attempt: Attempt) -> Result<Payload> {
         if export.payload.tables.iter().all(|table| !table.fields.is_empty()) {
             return Ok(export.payload.clone());
         }
         let after = self.check_payload(context, &export.payload, "payload").await.payload(&export.payload)?;
         let (id, before) = (export.name.id.clone(), export.payload.clone());
-        self.execute(context, PinPayload { id, uid: export.uid, before, after: after.clone() }).await?;
+        self.execute(context, PinPayload { id, uid: export.uid, before, after: after.clone(), attempt }).await?;
         Ok(after)
     }
 }
@@ -38,6 +41,7 @@ impl Mutation for PinPayload {
             let mut after = Export { payload: self.after.clone(), ..before.clone() };
             settings::check_size(&after, Some(&before), "payload")?;
             stored::save(tx, &before, &mut after, None).await?;
+            changes::set_export_revision(tx.db, &tx.scope, self.attempt, after.revision).await?;
         }
         Ok(stored::affected(&before))
     }

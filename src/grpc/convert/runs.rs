@@ -2,6 +2,10 @@
 
 #![expect(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "one signature for all mutations")]
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
 use super::lists::{List, Paging};
 use super::validator::RequestValidator;
 use super::values::{time, time_to_proto};
@@ -162,13 +166,15 @@ fn reason_to_proto(reason: SkipReason) -> pb::export_run::SkipReason {
     }
 }
 
-/// A run. Only administrators see the cause of a failure in detail.
-pub fn to_proto(context: &OpContext, run: Run) -> pb::ExportRun {
+/// A run, which is kept for `retention` after its end. Only administrators see the cause of a failure in detail.
+pub fn to_proto(context: &OpContext, retention: Duration, run: Run) -> pb::ExportRun {
     let skipped = run.state == RunState::Skipped;
     let (failed, again) = (run.state == RunState::Failed, run.next_attempt_time.is_some());
     let failure = run.failure.as_ref();
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let kept = |time| Some(time).filter(|_| !context.validate_only).map(time_to_proto);
+    let retention = TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX);
+    let expire_time = run.end_time.and_then(|end| end.checked_add_signed(retention));
     let etag = Etag { uid: run.export.0, revision: run.export_revision }.encode(TokenKind::Etag);
     pb::ExportRun {
         name: if context.validate_only { String::new() } else { run.name.to_string() },
@@ -202,13 +208,14 @@ pub fn to_proto(context: &OpContext, run: Run) -> pb::ExportRun {
         last_error: failure.filter(|_| again).map(|failure| failure_to_proto(failure.code)),
         export_display_name: run.export_display_name,
         principal: run.principal,
+        expire_time: expire_time.map(time_to_proto),
     }
 }
 
 /// The runs of a batch, the exports that were left out, and the id.
-pub fn batch_to_proto(context: &OpContext, batch: BatchRuns) -> pb::BatchRunExportsResponse {
+pub fn batch_to_proto(context: &OpContext, retention: Duration, batch: BatchRuns) -> pb::BatchRunExportsResponse {
     let batch_id = batch.batch_id.filter(|_| !context.validate_only).map(|id| id.to_string()).unwrap_or_default();
-    let runs = batch.runs.into_iter().map(|run| to_proto(context, run)).collect();
+    let runs = batch.runs.into_iter().map(|run| to_proto(context, retention, run)).collect();
     pb::BatchRunExportsResponse { runs, skipped: batch.skipped, batch_id }
 }
 

@@ -175,7 +175,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::RunExportRequest>,
     ) -> Result<Response<pb::RunExportResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, runs::run_export)?;
-        let run = Some(runs::to_proto(&context, self.0.execute(&context, mutation).await?));
+        let run = Some(runs::to_proto(&context, self.0.run_retention(), self.0.execute(&context, mutation).await?));
         Ok(Response::new(pb::RunExportResponse { run }))
     }
 
@@ -185,7 +185,7 @@ impl pb::export_service_server::ExportService for ExportApi {
     ) -> Result<Response<pb::BatchRunExportsResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, runs::batch_run_exports)?;
         let batch = self.0.execute(&context, mutation).await?;
-        Ok(Response::new(runs::batch_to_proto(&context, batch)))
+        Ok(Response::new(runs::batch_to_proto(&context, self.0.run_retention(), batch)))
     }
 
     async fn get_export_run(
@@ -193,7 +193,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::GetExportRunRequest>,
     ) -> Result<Response<pb::GetExportRunResponse>, Status> {
         let (context, name) = accept(request, runs::get_export_run)?;
-        let run = Some(runs::to_proto(&context, self.0.get_export_run(&context, &name).await?));
+        let run = Some(runs::to_proto(&context, self.0.run_retention(), self.0.get_export_run(&context, &name).await?));
         Ok(Response::new(pb::GetExportRunResponse { run }))
     }
 
@@ -204,7 +204,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         let (context, list) = accept(request, runs::list_export_runs)?;
         let page = self.0.list_export_runs(&context, &list.filter, &list.page).await?;
         let next_page_token = list.next_page_token(&page);
-        let runs = page.items.into_iter().map(|run| runs::to_proto(&context, run)).collect();
+        let retention = self.0.run_retention();
+        let runs = page.items.into_iter().map(|run| runs::to_proto(&context, retention, run)).collect();
         Ok(Response::new(pb::ListExportRunsResponse { runs, next_page_token }))
     }
 
@@ -213,7 +214,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         request: Request<pb::CancelExportRunRequest>,
     ) -> Result<Response<pb::CancelExportRunResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, runs::cancel_export_run)?;
-        let run = Some(runs::to_proto(&context, self.0.execute(&context, mutation).await?));
+        let run = Some(runs::to_proto(&context, self.0.run_retention(), self.0.execute(&context, mutation).await?));
         Ok(Response::new(pb::CancelExportRunResponse { run }))
     }
 
@@ -223,7 +224,9 @@ impl pb::export_service_server::ExportService for ExportApi {
     ) -> Result<Response<Self::WatchExportRunStream>, Status> {
         let (context, name) = accept(request, runs::watch_export_run)?;
         let watched = self.0.watch_export_run(&context, &name).await?;
-        let message = move |run| Ok(pb::WatchExportRunResponse { run: Some(runs::to_proto(&context, run?)) });
+        let retention = self.0.run_retention();
+        let message =
+            move |run| Ok(pb::WatchExportRunResponse { run: Some(runs::to_proto(&context, retention, run?)) });
         Ok(Response::new(Box::pin(watched.map(message))))
     }
 }

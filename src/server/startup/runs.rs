@@ -28,6 +28,7 @@ pub fn settings(config: &RunsConfig) -> RunSettings {
         heartbeat: config.heartbeat,
         max_runs: config.max_concurrent,
         max_runs_per_organization: config.max_concurrent_per_organization,
+        max_runs_per_connection_type: config.max_concurrent_per_connection_type,
         max_failures: config.max_attempts,
         retry_delay: config.retry_delay,
         max_duration: config.max_duration,

@@ -97,6 +97,24 @@ pub struct Attempt {
     pub number: u32,
 }
 
+/// Sets the revision of the export that a leased attempt uses.
+pub async fn set_export_revision(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    attempt: Attempt,
+    revision: i64,
+) -> Result<()> {
+    run::Entity::update_many()
+        .col_expr(run::Column::ExportRevision, Expr::val(revision))
+        .filter(run::Column::Organization.eq(scope.organization.as_str()))
+        .filter(run::Column::Uid.eq(attempt.uid))
+        .filter(run::Column::Attempt.eq(i64::from(attempt.number)))
+        .filter(super::in_states(&[RunState::Running, RunState::Cancelling])?)
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptEnd {

@@ -38,6 +38,8 @@ pub struct LeaseLimits {
     pub per_connection: Vec<(String, u32)>,
     /// In one organization.
     pub per_organization: u32,
+    /// In one organization to connections of one type.
+    pub per_connection_type: u32,
 }
 
 /// A lease that is renewed.
@@ -103,7 +105,11 @@ pub async fn lease_next(
 ) -> Result<Option<(Uuid, RunStats)>> {
     use run::Column;
     let backend = db.get_database_backend();
-    let in_organization = leased_runs(|other| vec![other(run::Column::Organization).eq(scope.organization.as_str())])?;
+    let of_organization = |other: fn(Column) -> Expr| other(Column::Organization).eq(scope.organization.as_str());
+    let in_organization = leased_runs(|other| vec![of_organization(other)])?;
+    let of_type = leased_runs(|other| {
+        vec![of_organization(other), other(Column::ConnectionType).equals((run::Entity, Column::ConnectionType))]
+    })?;
     let mut query = run::Entity::find()
         .select_only()
         .columns([Column::Uid, Column::RowsRead, Column::RowsWritten, Column::BytesWritten, Column::Files])
@@ -115,6 +121,7 @@ pub async fn lease_next(
         .filter(Expr::col((export::Entity, export::Column::ConnectionUid)).equals((run::Entity, ConnectionUid)))
         .filter(in_state(availability(backend, scope.read_context), ConnectionState::Active))
         .filter(count(in_organization).lt(i64::from(limits.per_organization)))
+        .filter(count(of_type).lt(i64::from(limits.per_connection_type)))
         .filter(below_connection_limit(limits)?)
         .filter(Expr::exists(started_before()?).not())
         .order_by_asc(run::Column::NextAttemptTime)
@@ -228,16 +235,28 @@ pub async fn save_delivery_state(
     Ok(saved.rows_affected > 0)
 }
 
-/// What the earlier attempts of a run saved, and how many of them failed.
-pub async fn history(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Uuid) -> Result<(Option<String>, u32)> {
+/// What the earlier attempts of a run left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// What they saved last.
+    pub delivery_state: Option<String>,
+    /// How many of them failed.
+    pub failures: u32,
+    /// How many of their leases expired or were given back.
+    pub releases: u32,
+}
+
+/// What the earlier attempts of a run left.
+pub async fn history(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Uuid) -> Result<History> {
     let query = run::Entity::find()
         .select_only()
-        .columns([run::Column::DeliveryState, run::Column::Failures])
+        .columns([run::Column::DeliveryState, run::Column::Failures, run::Column::Releases])
         .filter(run::Column::Organization.eq(scope.organization.as_str()))
         .filter(run::Column::Uid.eq(uid));
-    let row: Option<(Option<String>, i64)> = query.into_tuple().one(db).await?;
-    let (delivery_state, failures) = row.unwrap_or_default();
-    Ok((delivery_state, u32::try_from(failures).map_err(Error::internal)?))
+    let row: Option<(Option<String>, i64, i64)> = query.into_tuple().one(db).await?;
+    let (delivery_state, failures, releases) = row.unwrap_or_default();
+    let count = |count| u32::try_from(count).map_err(Error::internal);
+    Ok(History { delivery_state, failures: count(failures)?, releases: count(releases)? })
 }
 
 /// Leases that expired, at most `limit`, each with the number of leases that the run lost before. Their rows are locked.

@@ -44,6 +44,13 @@ impl Content {
         Self { files, manifest_path: format!("{folder}/_SUCCESS.json") }
     }
 
+    /// The same content in another folder.
+    fn moved(self, folder: &str) -> Self {
+        let moved = |path: &str| format!("{folder}/{path}");
+        let files = self.files.into_iter().map(|(path, bytes)| (moved(&path), bytes)).collect();
+        Self { files, manifest_path: moved(&self.manifest_path) }
+    }
+
     /// The attempt of a run that delivers it.
     pub fn delivery(&self, run: Uuid, attempt: u32) -> Delivery {
         Delivery {
@@ -192,6 +199,36 @@ pub async fn assert_remains_are_removed(destination: &dyn Destination, later: &d
         assert!(content.deliver(destination, run, 4).await.expect("delivered"));
         later.remove_staged(&state).await.expect("the result stays");
         content.assert_delivered(directory, run);
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+}
+
+/// Fails unless an attempt after an edit of the export, by which its files have other names, recognizes a result of an
+/// earlier attempt, or removes what that one left.
+pub async fn assert_edits_are_noticed(destination: &dyn Destination, directory: &Path) {
+    for is_single in [true, false] {
+        let run = Uuid::now_v7();
+        let [before, after] = ["before", "after"].map(|name| {
+            let content = Content::several(run, 1_000, 1);
+            if is_single { Content::single(&format!("{name}.csv"), 1_000, 1) } else { content.moved(name) }
+        });
+        let saved = Arc::new(Saved::default());
+        let delivery = |content: &Content, attempt| Delivery {
+            saved_state: saved.0.lock().clone(),
+            state_log: Arc::clone(&saved) as Arc<dyn StateLog>,
+            ..content.delivery(run, attempt)
+        };
+        // It ends without an abort, as that of a process that was killed.
+        before.write(writer(destination, &delivery(&before, 1)).await.as_mut()).await.expect("written");
+        let mut next = writer(destination, &delivery(&after, 2)).await;
+        after.write(next.as_mut()).await.expect("written");
+        next.commit(&after.manifest(run)).await.expect("committed");
+        after.assert_delivered(directory, run);
+        match destination.open(&delivery(&before, 3)).await.expect("opened") {
+            Opened::AlreadyDelivered(manifest) => assert_eq!(manifest.as_deref(), Some(&after.manifest(run))),
+            Opened::Writer(_) => panic!("the result is not recognized"),
+        }
+        after.assert_delivered(directory, run);
         std::fs::remove_dir_all(directory).expect("removed");
     }
 }

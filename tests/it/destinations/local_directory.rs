@@ -11,7 +11,9 @@ use outflow::model::FailureCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::content::{Content, assert_remains_are_removed, folder, read_files, target, writer};
+use super::content::{
+    Content, assert_edits_are_noticed, assert_remains_are_removed, folder, read_files, target, writer,
+};
 use super::tmpfs::Tmpfs;
 
 /// A destination that writes to `<root>/acme/partners/weekly`, and that directory.
@@ -72,6 +74,13 @@ async fn what_a_lost_attempt_left_is_removed_if_no_other_attempt_follows() {
     let of_connection = target(&json!({"directory": "partners"}), &json!({}), None);
     let later = LocalDirectory::new(Some(root.path().to_owned()), &of_connection).expect("a destination");
     assert_remains_are_removed(&destination, &later, &directory).await;
+}
+
+#[tokio::test]
+async fn an_attempt_after_an_edit_knows_the_names_of_the_one_before() {
+    let root = tempfile::tempdir().expect("a directory");
+    let (destination, directory) = destination(root.path());
+    assert_edits_are_noticed(&destination, &directory).await;
 }
 
 #[tokio::test]

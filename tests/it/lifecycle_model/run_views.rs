@@ -30,6 +30,7 @@ pub fn comparable_run(mut run: pb::ExportRun) -> pb::ExportRun {
         create_time: None,
         start_time: some_time(run.start_time.is_some()),
         end_time: some_time(run.end_time.is_some()),
+        expire_time: some_time(run.expire_time.is_some()),
         next_attempt_time: some_time(run.next_attempt_time.is_some()),
         // Compared with the etag of the export in that revision.
         export_etag: String::new(),
@@ -89,6 +90,7 @@ impl Reference {
             last_schedule_time: run.last_due.map(|due| organization.due_time(due)),
             start_time: some_time(run.attempt > 0),
             end_time: some_time(run.is_final()),
+            expire_time: some_time(run.is_final()),
             connection: organization.connection(&run.connection.0),
             connection_type: "connectionTypes/sftp".to_owned(),
             attempt: run.attempt.cast_signed(),

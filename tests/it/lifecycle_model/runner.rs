@@ -43,6 +43,7 @@ pub fn terms() -> Arc<LeaseTerms> {
     let limits = LeaseLimits {
         per_connection: vec![("sftp".to_owned(), MAX_PER_CONNECTION)],
         per_organization: MAX_PER_ORGANIZATION,
+        per_connection_type: MAX_PER_ORGANIZATION,
     };
     Arc::new(LeaseTerms { owner: Uuid::new_v4(), duration: LEASE, limits })
 }
@@ -53,6 +54,7 @@ fn settings() -> RunSettings {
         heartbeat: Duration::from_mins(1),
         max_runs: MAX_PER_ORGANIZATION,
         max_runs_per_organization: MAX_PER_ORGANIZATION,
+        max_runs_per_connection_type: MAX_PER_ORGANIZATION,
         max_failures: MAX_FAILURES,
         retry_delay: Duration::from_hours(1),
         max_duration: Duration::from_hours(1),
@@ -118,7 +120,7 @@ impl Sequence<'_> {
             Some(connection.credential_revision),
         );
         let found = (
-            (leased.run.attempt, leased.failures, leased.export.revision),
+            (leased.run.attempt, leased.history.failures, leased.export.revision),
             (leased.export.description.as_str(), leased.connection.properties.get("host").and_then(Value::as_str)),
             leased.credential.as_ref().map(|(revision, _)| *revision),
         );

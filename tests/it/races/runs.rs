@@ -112,6 +112,7 @@ async fn interrupt(server: &TestServer, leased: &LeasedRun) {
         heartbeat: Duration::from_secs(1),
         max_runs: 1,
         max_runs_per_organization: 1,
+        max_runs_per_connection_type: 1,
         max_failures: 1,
         retry_delay: Duration::ZERO,
         max_duration: LEASE,
@@ -152,7 +153,8 @@ async fn a_run_that_is_cancelled_twice_or_while_it_is_leased_ends_cancelled() {
             assert_eq!(cancelled.next(), None, "it was cancelled once");
             return by_first;
         }
-        let limits = LeaseLimits { per_connection: vec![("sftp".to_owned(), 1)], per_organization: 1 };
+        let per_connection = vec![("sftp".to_owned(), 1)];
+        let limits = LeaseLimits { per_connection, per_organization: 1, per_connection_type: 1 };
         let terms = Arc::new(LeaseTerms { owner: Uuid::new_v4(), duration: LEASE, limits });
         let organization = OrganizationId::parse(&organization).expect("an id");
         let (cancelled, leased) = tokio::join!(

@@ -3,6 +3,7 @@
 mod calls;
 mod delivery;
 mod gates;
+mod lease_limits;
 mod replicas;
 mod schedule;
 mod shared;

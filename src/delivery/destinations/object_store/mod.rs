@@ -2,7 +2,7 @@
 //!
 //! A file becomes visible when its upload is complete, or for small files when it is put as a whole; both happen at
 //! the commit, and the manifest comes last. The ids of uploads are saved before their first byte, so that the next
-//! attempt or the janitor aborts what a lost attempt left. An upload that begins just before its process ends stays
+//! attempt or a background task aborts what a lost attempt left. An upload that begins just before its process ends stays
 //! unknown: a lifecycle rule of the bucket that removes incomplete uploads is advisable.
 //!
 //! | File | What |
@@ -15,6 +15,8 @@
 //! | `connector`, `error`, `origin`, `credential` | HTTP, errors, endpoints, credentials |
 
 use std::sync::Arc;
+
+use object_store::path::Path;
 
 use super::{Check, Delivery, Destination, Opened};
 use crate::delivery::{DeliveryError, OutputFormat};
@@ -63,12 +65,16 @@ impl Destination for ObjectDestination {
         let store = &self.store;
         let key = store.key(&delivery.manifest_path)?;
         let state = State::read(delivery.saved_state.as_deref().unwrap_or_default())?;
+        // If the export was edited since, the manifest of the earlier attempt had another key.
+        let saved = state.manifest.as_deref().and_then(|saved| Path::parse(saved).ok()).filter(|saved| *saved != key);
+        for key in saved.iter().chain([&key]) {
+            if let Some(manifest) = manifest::read(store, key, delivery.run).await? {
+                return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
+            }
+        }
         let (left, removed) = remains::remove(store, state).await;
         if let Err(error) = removed {
             tracing::warn!(%error, "cannot remove what an earlier attempt wrote; it is removed later");
-        }
-        if let Some(manifest) = manifest::read(store, &key, delivery.run).await? {
-            return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
         }
         let state = SavedState::new(left, Arc::clone(&delivery.state_log));
         let attempt = (delivery.run, delivery.attempt);

@@ -1,4 +1,4 @@
-//! What an attempt has written and not committed, saved so that a later attempt or the janitor can remove it.
+//! What an attempt has written and not committed, saved so that a later attempt or a background task can remove it.
 
 use std::sync::Arc;
 
@@ -21,6 +21,9 @@ pub(super) struct State {
     /// The folder of a run whose commit began. Without a manifest in it, its objects are no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) folder: Option<String>,
+    /// Key of the manifest of an attempt whose commit began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) manifest: Option<String>,
 }
 
 /// A multipart upload.
@@ -60,9 +63,12 @@ impl SavedState {
         self.save().await
     }
 
-    /// Adds the folder that the commit is about to write to.
-    pub(super) async fn set_folder(&mut self, folder: &Path) -> Result<(), DeliveryError> {
-        self.state.folder = Some(folder.to_string());
+    /// Adds the manifest that the commit is about to write, and the folder of the run if there is one.
+    pub(super) async fn begin_commit(&mut self, manifest: &Path, folder: Option<Path>) -> Result<(), DeliveryError> {
+        self.state.manifest = Some(manifest.to_string());
+        if let Some(folder) = folder {
+            self.state.folder = Some(folder.to_string());
+        }
         self.save().await
     }
 
@@ -89,7 +95,7 @@ mod tests {
     #[test]
     fn a_state_survives_its_text() {
         let uploads = vec![OpenUpload { key: "a/\"b\".csv".into(), id: "x=".into() }];
-        let state = State { uploads, folder: Some("a".into()) };
+        let state = State { uploads, folder: Some("a".into()), manifest: Some("a/m".into()) };
         let text = serde_json::to_string(&state).expect("JSON");
         assert_eq!(State::read(&text).expect("a state"), state);
         assert_eq!(State::read("").expect("a state"), State::default());

@@ -211,9 +211,8 @@ impl Writer for ObjectWriter {
         if self.current.is_some() {
             return Err(DeliveryError::new(FailureCode::Internal, "the last file is not complete"));
         }
-        if let Some(folder) = manifest::folder(&self.manifest, self.run) {
-            self.uploads.state.set_folder(&folder).await?;
-        }
+        let folder = manifest::folder(&self.manifest, self.run);
+        self.uploads.state.begin_commit(&self.manifest, folder).await?;
         let Uploads { store, marker, .. } = &self.uploads;
         let published: Vec<_> = self.files.iter_mut().map(|file| file.publish(store, marker)).collect();
         stream::iter(published).buffer_unordered(MAX_CONCURRENT_FILES).try_collect::<()>().await?;

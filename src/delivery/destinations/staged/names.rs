@@ -39,6 +39,13 @@ impl SavedAttempt {
         serde_json::to_string(self)
             .map_err(|cause| DeliveryError::with(FailureCode::Internal, "cannot save the names of an attempt", cause))
     }
+
+    /// Reads a saved text.
+    pub fn decode(text: &str) -> Result<Self, DeliveryError> {
+        let invalid =
+            |cause| DeliveryError::with(FailureCode::Internal, "the saved names of an attempt are invalid", cause);
+        serde_json::from_str(text).map_err(invalid)
+    }
 }
 
 /// The names of one attempt. All paths include the folder of the export.

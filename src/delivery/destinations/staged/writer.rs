@@ -8,16 +8,13 @@ use tokio::time::error::Elapsed;
 
 use super::file_system::FileSystem;
 use super::names::{Names, SavedAttempt, join, parents};
+use super::remains::{find_manifest, remove_earlier, remove_with_folder};
 use crate::delivery::destinations::{Delivery, Opened, Writer};
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use crate::model::FailureCode;
 
-/// Maximum number of bytes of a manifest that is read; a larger file is treated as if it did not exist.
-const MAX_MANIFEST_BYTES: usize = 16 << 20;
 /// Maximum number of files of a delivery.
 const MAX_FILES: usize = 100_000;
-/// Maximum number of folders in the folder of a run: one per table, and itself.
-const MAX_RUN_FOLDERS: usize = 10_000;
 /// Maximum duration of the removal of an attempt's files.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Name of the file that a test of a connection creates.
@@ -49,8 +46,17 @@ pub async fn open<F: FileSystem + 'static>(
 ) -> Result<Opened, DeliveryError> {
     let attempt = SavedAttempt::of(folder, delivery);
     let names = Names::new(F::STAGED_PREFIX, &attempt)?;
-    if let Some(manifest) = find_manifest(&mut files, &names).await? {
-        return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
+    let saved = delivery.saved_state.as_deref().map(SavedAttempt::decode).transpose()?;
+    let saved = saved.map(|saved| Names::new(F::STAGED_PREFIX, &saved)).transpose()?;
+    // The export was edited since: its files had other names.
+    let renamed = saved.filter(|saved| saved.manifest != names.manifest);
+    for names in renamed.iter().chain([&names]) {
+        if let Some(manifest) = find_manifest(&mut files, names).await? {
+            return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
+        }
+    }
+    if let Some(renamed) = &renamed {
+        remove_with_folder(&mut files, renamed).await?;
     }
     remove_earlier(&mut files, &names).await?;
     delivery.state_log.save(&attempt.encode()?).await?;
@@ -64,45 +70,6 @@ pub async fn open<F: FileSystem + 'static>(
         visible: 0,
         manifest_renamed: false,
     })))
-}
-
-/// The manifest of the run, if its result is there.
-pub async fn find_manifest(files: &mut impl FileSystem, names: &Names) -> Result<Option<Manifest>, DeliveryError> {
-    let manifest = files.read(&names.manifest, MAX_MANIFEST_BYTES).await?;
-    let manifest = manifest.and_then(|content| serde_json::from_slice::<Manifest>(&content).ok());
-    Ok(manifest.filter(|manifest| names.is_of_run(manifest)))
-}
-
-/// Removes what this and earlier attempts of a run left.
-pub async fn remove_earlier(files: &mut impl FileSystem, names: &Names) -> Result<(), DeliveryError> {
-    for path in names.earlier_staged() {
-        files.remove_file(&path).await?;
-    }
-    match names.run_folder() {
-        Some(folder) => remove_content(files, folder).await,
-        None => Ok(()),
-    }
-}
-
-/// Removes all files of a folder and of the folders in it.
-async fn remove_content(files: &mut impl FileSystem, folder: &str) -> Result<(), DeliveryError> {
-    let mut folders = vec![folder.to_owned()];
-    let mut next = 0;
-    while let Some(folder) = folders.get(next).cloned() {
-        for entry in files.list(&folder).await? {
-            let path = join(&folder, &entry.name);
-            if !entry.is_folder {
-                files.remove_file(&path).await?;
-            } else if folders.len() < MAX_RUN_FOLDERS {
-                folders.push(path);
-            }
-        }
-        next += 1;
-    }
-    for folder in folders.iter().skip(1).rev() {
-        files.remove_folder(folder).await?;
-    }
-    Ok(())
 }
 
 /// Creates the folders that are missing on the way to the file `path`. Returns those that it created.

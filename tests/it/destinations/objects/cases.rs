@@ -39,7 +39,7 @@ async fn assert_files(bucket: &dyn Bucket, prefix: &str, export: &Export) {
     assert!(objects.is_empty(), "{:?}", objects.keys());
 }
 
-/// Nothing is visible before the commit, everything after it, and the same run changes nothing.
+/// Nothing is visible before the commit, everything after it, and the same run changes nothing, even if its export was edited.
 pub async fn files_become_visible_at_the_commit(bucket: &dyn Bucket) {
     let exports = [
         ("empty", Export::single("weekly.csv", 0)),
@@ -56,9 +56,11 @@ pub async fn files_become_visible_at_the_commit(bucket: &dyn Bucket) {
         assert!(objects_below(bucket, prefix).await.is_empty(), "{prefix}");
         writer.commit(&export.manifest()).await.expect("committed");
         assert_delivered(bucket, prefix, &export).await;
-        match to.open(&export.attempt(1, &log)).await.expect("opened") {
-            Opened::AlreadyDelivered(Some(manifest)) => assert_eq!(*manifest, export.manifest()),
-            Opened::AlreadyDelivered(None) | Opened::Writer(_) => panic!("{prefix} is not known as delivered"),
+        for again in [&export, &export.moved()] {
+            match to.open(&again.attempt(1, &log)).await.expect("opened") {
+                Opened::AlreadyDelivered(Some(manifest)) => assert_eq!(*manifest, export.manifest()),
+                Opened::AlreadyDelivered(None) | Opened::Writer(_) => panic!("{prefix} is not known as delivered"),
+            }
         }
         assert_delivered(bucket, prefix, &export).await;
     }
@@ -91,7 +93,7 @@ pub async fn an_abort_leaves_nothing(bucket: &dyn Bucket) {
     }
 }
 
-/// The next attempt removes the uploads of a lost one, which then cannot commit any more. So does the janitor.
+/// The next attempt removes the uploads of a lost one, which then cannot commit any more. So does the background task.
 pub async fn uploads_of_a_lost_attempt_are_removed(bucket: &dyn Bucket, begins_uploads: bool) {
     let (export, log) = (Export::single("weekly.csv", 20 * MIB), Arc::<Log>::default());
     let to = destination(bucket, "lost");
@@ -110,19 +112,19 @@ pub async fn uploads_of_a_lost_attempt_are_removed(bucket: &dyn Bucket, begins_u
     assert_delivered(bucket, "lost", &export).await;
 
     let (export, log) = (Export::several(&[9 * MIB, 10, 9 * MIB]), Arc::<Log>::default());
-    let to = destination(bucket, "janitor");
+    let to = destination(bucket, "ended");
     let mut lost = open(to.as_ref(), &export.attempt(0, &log)).await;
     export.write(lost.as_mut()).await.expect("written");
     drop(lost);
-    assert_eq!(uploads_below(bucket, "janitor").await, if begins_uploads { 2 } else { 0 });
+    assert_eq!(uploads_below(bucket, "ended").await, if begins_uploads { 2 } else { 0 });
     for _ in 0..2 {
         to.remove_staged(&log.saved().unwrap_or_default()).await.expect("removed");
-        assert_eq!(uploads_below(bucket, "janitor").await, 0);
+        assert_eq!(uploads_below(bucket, "ended").await, 0);
     }
     // It never removes a result.
     export.deliver(to.as_ref(), &export.attempt(1, &log)).await.expect("delivered");
     to.remove_staged(&log.saved().expect("a state")).await.expect("nothing to remove");
-    assert_delivered(bucket, "janitor", &export).await;
+    assert_delivered(bucket, "ended", &export).await;
 }
 
 /// A connection that is cut at random points never leaves a part of a file, and the next attempt delivers once.

@@ -58,6 +58,13 @@ impl Export {
         Self { run, files: files.collect(), manifest_path: format!("{folder}/_SUCCESS.json") }
     }
 
+    /// The same run after its export was edited: other paths.
+    pub fn moved(&self) -> Self {
+        let moved = |path: &str| format!("moved/{path}");
+        let files = self.files.iter().map(|(path, content)| (moved(path), content.clone())).collect();
+        Self { run: self.run, files, manifest_path: moved(&self.manifest_path) }
+    }
+
     /// An attempt to deliver it. The log is that of the run, and what it holds is what earlier attempts saved.
     pub fn attempt(&self, attempt: u32, log: &Arc<Log>) -> Delivery {
         Delivery {

@@ -7,7 +7,9 @@ use outflow::model::FailureCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::content::{Content, assert_remains_are_removed, folder, read_files, writer};
+use super::super::content::{
+    Content, assert_edits_are_noticed, assert_remains_are_removed, folder, read_files, writer,
+};
 use super::failure;
 use super::openssh::OpenSsh;
 use super::plain_server::{Disk, Password, PlainServer};
@@ -56,6 +58,13 @@ async fn what_a_lost_attempt_left_is_removed_if_no_other_attempt_follows() {
     let (destination, later) =
         (server.login().destination(&folder("in/weekly")), server.login().destination(&json!({})));
     assert_remains_are_removed(&destination, &later, &server.directory().join("in/weekly")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_after_an_edit_knows_the_names_of_the_one_before() {
+    let server = OpenSsh::start();
+    let destination = server.login().destination(&folder("weekly"));
+    assert_edits_are_noticed(&destination, &server.directory().join("weekly")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
