@@ -26,7 +26,7 @@ const OCCURRENCES: i32 = 100;
 /// The number of previews of an expression.
 const PREVIEWS: u32 = 400;
 /// The number of calls with and without an expression in a round.
-const CREATIONS: u32 = 400;
+const CREATIONS: u32 = 1_000;
 
 /// Runs the benchmark.
 pub async fn run(server: &TestServer) {

@@ -12,7 +12,7 @@ use crate::background::{Task, TaskError};
 use crate::catalog::{Catalog, DeliveredBy};
 use crate::model::{OrganizationId, Result};
 use crate::store::Store;
-use crate::store::runs::leases::{self, LeaseLimits};
+use crate::store::runs::queue::{self, LeaseLimits};
 
 /// The time between two searches for queued runs.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -69,9 +69,9 @@ impl Dispatcher {
     async fn next_organizations(&self) -> Result<Vec<OrganizationId>> {
         let last = self.last.lock().clone();
         let (reader, read_context) = (self.store.background_reader().await?, self.store.read_context());
-        let mut found = leases::organizations_with_queued(&reader, read_context, &last, MAX_ORGANIZATIONS).await?;
+        let mut found = queue::organizations_with_queued(&reader, read_context, &last, MAX_ORGANIZATIONS).await?;
         if (found.len() as u64) < MAX_ORGANIZATIONS {
-            let others = leases::organizations_with_queued(&reader, read_context, "", MAX_ORGANIZATIONS).await?;
+            let others = queue::organizations_with_queued(&reader, read_context, "", MAX_ORGANIZATIONS).await?;
             found.extend(others.into_iter().take_while(|other| other.as_str() <= last.as_str()));
         }
         Ok(found)

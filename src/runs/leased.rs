@@ -11,7 +11,8 @@ use crate::model::{
     Actor, Connection, CredentialSecret, Error, Export, FailureCode, OrganizationId, Result, Run, RunStats,
     SYSTEM_PREFIX, SealedSecret,
 };
-use crate::store::runs::leases::{self, History, LeaseLimits};
+use crate::store::runs::leases::{self, History};
+use crate::store::runs::queue::{self, LeaseLimits};
 use crate::store::{self, Scope, Store, Transaction, audit_events, credentials};
 use crate::vault::{SealContext, Vault};
 
@@ -76,10 +77,10 @@ pub fn open_credential(
 }
 
 async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Result<Option<LeasedRun>> {
-    if !leases::try_lock_organization(db, scope.organization).await? {
+    if !queue::try_lock_organization(db, scope.organization).await? {
         return Ok(None);
     }
-    let next = leases::lease_next(db, &scope, terms.owner, terms.duration, &terms.limits).await?;
+    let next = queue::lease_next(db, &scope, terms.owner, terms.duration, &terms.limits).await?;
     let Some((uid, earlier_stats)) = next else { return Ok(None) };
     let missing = |what: &str| Error::internal(format!("the {what} of a leased run does not exist"));
     let run = store::runs::get(db, &scope, uid).await?.ok_or_else(|| missing("row"))?;

@@ -12,6 +12,7 @@ mod m20261126_000006_denied_events_by_time;
 mod m20261126_000007_runs;
 mod m20261126_000008_delivery_details;
 mod m20261126_000009_runs_in_order;
+mod m20261126_000010_run_indexes;
 
 use column::text;
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000007_runs::Migration),
             Box::new(m20261126_000008_delivery_details::Migration),
             Box::new(m20261126_000009_runs_in_order::Migration),
+            Box::new(m20261126_000010_run_indexes::Migration),
         ]
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockType, SimpleExpr};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
-use super::rows::{code, signed};
+use super::rows::{code, decode, signed};
 use crate::model::{ConnectionUid, ExportUid, Result, RunEvent, RunFailure, RunState, RunStats, SkipReason};
 use crate::store::Scope;
 use crate::store::entities::run;
+use crate::store::query::lookup;
 
 /// Uids per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 1_000;
@@ -106,10 +107,7 @@ pub async fn set_export_revision(
 ) -> Result<()> {
     run::Entity::update_many()
         .col_expr(run::Column::ExportRevision, Expr::val(revision))
-        .filter(run::Column::Organization.eq(scope.organization.as_str()))
-        .filter(run::Column::Uid.eq(attempt.uid))
-        .filter(run::Column::Attempt.eq(i64::from(attempt.number)))
-        .filter(super::in_states(&[RunState::Running, RunState::Cancelling])?)
+        .filter(of_attempt(scope, attempt))
         .exec(db)
         .await?;
     Ok(())
@@ -138,44 +136,53 @@ pub async fn end_attempt(
     now: DateTime<Utc>,
 ) -> Result<Option<RunState>> {
     use run::Column;
-    for state in [RunState::Running, RunState::Cancelling] {
-        let Some(next) = state.after(end.event) else { continue };
-        let mut update = run::Entity::update_many()
-            .col_expr(Column::State, Expr::val(code(&next)?))
-            .col_expr(Column::LeaseOwner, Expr::val(None::<Uuid>))
-            .col_expr(Column::LeaseExpireTime, Expr::val(None::<DateTime<Utc>>))
-            .filter(Column::Organization.eq(scope.organization.as_str()))
-            .filter(Column::Uid.eq(attempt.uid))
-            .filter(Column::Attempt.eq(i64::from(attempt.number)))
-            .filter(super::in_states(&[state])?);
-        if let Some(stats) = end.stats {
-            update = update
-                .col_expr(Column::RowsRead, Expr::val(signed(stats.rows_read)))
-                .col_expr(Column::RowsWritten, Expr::val(signed(stats.rows_written)))
-                .col_expr(Column::BytesWritten, Expr::val(signed(stats.bytes_written)))
-                .col_expr(Column::Files, Expr::val(signed(stats.files)));
-        }
-        update = match end.event {
-            RunEvent::Release => update.col_expr(Column::Releases, Expr::col(Column::Releases).add(1)),
-            RunEvent::Retry | RunEvent::Fail => update.col_expr(Column::Failures, Expr::col(Column::Failures).add(1)),
-            RunEvent::Lease | RunEvent::Cancel | RunEvent::Block | RunEvent::Succeed => update,
-        };
-        let failure = end.failure.as_ref().filter(|_| next != RunState::Cancelled);
-        let code_text = failure.map(|failure| code(&failure.code)).transpose()?;
+    let state = run::Entity::find()
+        .select_only()
+        .column(Column::State)
+        .filter(of_attempt(scope, attempt))
+        .lock(LockType::NoKeyUpdate);
+    let Some(state) = lookup::fetch_scalar::<_, String>(db, state).await? else { return Ok(None) };
+    let Some(next) = decode::<RunState>(state)?.after(end.event) else { return Ok(None) };
+    let mut update = run::Entity::update_many()
+        .col_expr(Column::State, Expr::val(code(&next)?))
+        .col_expr(Column::LeaseOwner, Expr::val(None::<Uuid>))
+        .col_expr(Column::LeaseExpireTime, Expr::val(None::<DateTime<Utc>>))
+        .filter(of_attempt(scope, attempt));
+    if let Some(stats) = end.stats {
         update = update
-            .col_expr(Column::FailureCode, Expr::val(code_text))
-            .col_expr(Column::FailureDetail, Expr::val(failure.map(|failure| failure.detail.clone())));
-        if next == RunState::Succeeded {
-            update = update.col_expr(Column::DeliveryState, Expr::val(None::<String>));
-        }
-        update = if next.is_final() {
-            update.col_expr(Column::EndTime, Expr::val(now))
-        } else {
-            update.col_expr(Column::NextAttemptTime, Expr::val(now + end.retry_delay))
-        };
-        if update.exec(db).await?.rows_affected > 0 {
-            return Ok(Some(next));
-        }
+            .col_expr(Column::RowsRead, Expr::val(signed(stats.rows_read)))
+            .col_expr(Column::RowsWritten, Expr::val(signed(stats.rows_written)))
+            .col_expr(Column::BytesWritten, Expr::val(signed(stats.bytes_written)))
+            .col_expr(Column::Files, Expr::val(signed(stats.files)));
     }
-    Ok(None)
+    update = match end.event {
+        RunEvent::Release => update.col_expr(Column::Releases, Expr::col(Column::Releases).add(1)),
+        RunEvent::Retry | RunEvent::Fail => update.col_expr(Column::Failures, Expr::col(Column::Failures).add(1)),
+        RunEvent::Lease | RunEvent::Cancel | RunEvent::Block | RunEvent::Succeed => update,
+    };
+    let failure = end.failure.as_ref().filter(|_| next != RunState::Cancelled);
+    let code_text = failure.map(|failure| code(&failure.code)).transpose()?;
+    update = update
+        .col_expr(Column::FailureCode, Expr::val(code_text))
+        .col_expr(Column::FailureDetail, Expr::val(failure.map(|failure| failure.detail.clone())));
+    if next == RunState::Succeeded {
+        update = update.col_expr(Column::DeliveryState, Expr::val(None::<String>));
+    }
+    update = if next.is_final() {
+        update.col_expr(Column::EndTime, Expr::val(now))
+    } else {
+        update.col_expr(Column::NextAttemptTime, Expr::val(now + end.retry_delay))
+    };
+    update.exec(db).await?;
+    Ok(Some(next))
+}
+
+/// The row of a run, while the attempt has its lease.
+fn of_attempt(scope: &Scope<'_>, attempt: Attempt) -> SimpleExpr {
+    use run::Column;
+    Column::Organization
+        .eq(scope.organization.as_str())
+        .and(Column::Uid.eq(attempt.uid))
+        .and(Column::Attempt.eq(i64::from(attempt.number)))
+        .and(super::is_leased())
 }

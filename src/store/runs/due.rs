@@ -97,8 +97,8 @@ pub async fn extend_skipped(
 }
 
 /// Counts a failed run of an export, or resets the count after a successful one. Returns how many runs in a row failed;
-/// `None` if the export does not exist any more, or if its schedule is paused: then the count is that of the pause, and
-/// stays. The export is locked.
+/// `None` if nothing changed: the count was 0, the export does not exist any more, or its schedule is paused and the count is
+/// that of the pause. The export is locked.
 pub async fn count_failures(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -107,8 +107,11 @@ pub async fn count_failures(
 ) -> Result<Option<u32>> {
     let column = export::Column::ConsecutiveFailures;
     let count = if failed { Expr::col(column).add(1) } else { Expr::val(0) };
-    let updated = export::Entity::update_many()
-        .col_expr(column, count)
+    let mut update = export::Entity::update_many().col_expr(column, count);
+    if !failed {
+        update = update.filter(column.ne(0));
+    }
+    let updated = update
         .filter(export::Column::Organization.eq(scope.organization.as_str()))
         .filter(export::Column::Uid.eq(export.0))
         .filter(export::Column::SchedulePauseTime.is_null())

@@ -1,9 +1,10 @@
-//! Runs: insert, find and list. Leases are in `leases`, due times in `due`, other changes of state in `changes`, and what
-//! ended runs left at their destinations in `remains`.
+//! Runs: insert, find and list. Due times are in `due`, which run is leased next in `queue`, leases that are held in `leases`,
+//! other changes of state in `changes`, and what ended runs left at their destinations in `remains`.
 
 pub mod changes;
 pub mod due;
 pub mod leases;
+pub mod queue;
 pub mod remains;
 mod rows;
 
@@ -175,4 +176,10 @@ fn in_states(states: &[RunState]) -> Result<SimpleExpr> {
 /// The runs that a replica or another holds a lease of.
 fn leased() -> Result<SimpleExpr> {
     in_states(&[RunState::Running, RunState::Cancelling])
+}
+
+/// Whether a run, which is found by its uid, is leased. Unlike [`leased`] it names no states: with these, PostgreSQL reads all
+/// leased runs of the organization from a partial index instead of one row by the primary key.
+fn is_leased() -> SimpleExpr {
+    run::Column::LeaseExpireTime.is_not_null()
 }

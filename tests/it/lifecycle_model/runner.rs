@@ -11,7 +11,8 @@ use outflow::runs::{
     save_attempt_end,
 };
 use outflow::store::Store;
-use outflow::store::runs::leases::{self, LeaseLimits, Renewal};
+use outflow::store::runs::leases::{self, Renewal};
+use outflow::store::runs::queue::LeaseLimits;
 use serde_json::Value;
 use uuid::Uuid;
 

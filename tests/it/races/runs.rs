@@ -11,7 +11,7 @@ use outflow::model::{OrganizationId, Role};
 use outflow::runs::{
     AttemptError, Interruption, LeaseTerms, LeasedRun, RunSettings, Scheduler, attempt_end, lease, save_attempt_end,
 };
-use outflow::store::runs::leases::LeaseLimits;
+use outflow::store::runs::queue::LeaseLimits;
 use pb::export_run::{SkipReason, State, Trigger};
 use uuid::Uuid;
 

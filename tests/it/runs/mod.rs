@@ -3,7 +3,7 @@
 mod calls;
 mod delivery;
 mod gates;
-mod lease_limits;
+mod leases;
 mod replicas;
 mod schedule;
 mod shared;

@@ -1,0 +1,91 @@
+//! Which runs are leased: of the organizations in turn, and at most as many as the limits of a connection, of a connection
+//! type and of an organization allow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outflow::grpc::proto as pb;
+use outflow::model::{OrganizationId, Role};
+use outflow::runs::{LeaseTerms, lease};
+use outflow::store::runs::queue::{LeaseLimits, organizations_with_queued};
+use uuid::Uuid;
+
+use crate::support::{Client, Clients as _, TestServer, create_connection, create_export, on_both};
+
+const PER_CONNECTION: u32 = 2;
+const PER_CONNECTION_TYPE: u32 = 3;
+const PER_ORGANIZATION: u32 = 4;
+
+/// Queues the runs of that many exports on a connection.
+async fn queue(admin: &mut Client, connection: &str, runs: u32) {
+    for number in 0..runs {
+        let export = admin.export(connection, &format!("Export {number} of {connection}")).await;
+        admin.run(&export.name).await.expect("queued");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_leased_only_below_every_limit() {
+    on_both(async |server: TestServer| {
+        let mut admin = server.admin().await;
+        let connections = [
+            admin.connection("First").await.name,
+            admin.connection("Second").await.name,
+            admin.local_directory("first").await.name,
+            admin.local_directory("second").await.name,
+        ];
+        for connection in &connections {
+            queue(&mut admin, connection, 3).await;
+        }
+        let per_connection =
+            ["sftp", "local_directory"].map(|connection_type| (connection_type.to_owned(), PER_CONNECTION));
+        let limits = LeaseLimits {
+            per_connection: per_connection.to_vec(),
+            per_organization: PER_ORGANIZATION,
+            per_connection_type: PER_CONNECTION_TYPE,
+        };
+        let duration = Duration::from_mins(1);
+        let terms = Arc::new(LeaseTerms { owner: Uuid::new_v4(), duration, limits });
+        let organization = OrganizationId::parse("acme").expect("an id");
+        let mut leased = Vec::new();
+        while let Some(next) = lease(server.app.store(), organization.clone(), &terms).await.expect("no error") {
+            leased.push(next.run.connection_name.to_string());
+        }
+        // The oldest run first: two on the first connection, one more of its type, one of the other type.
+        let [first, second, third, _] = &connections;
+        assert_eq!(leased, [first, first, second, third].map(String::clone));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn organizations_with_runs_to_lease_are_found_in_order() {
+    on_both(async |server: TestServer| {
+        for organization in ["beta", "gamma", "alpha", "delta"] {
+            let mut admin = server.caller(organization, "root", &[Role::Admin], &[]).await;
+            let parent = format!("organizations/{organization}");
+            let create = pb::CreateConnectionRequest { parent: parent.clone(), ..create_connection("Partner") };
+            let created = admin.connections.create_connection(create).await.expect("created").into_inner();
+            let connection = created.connection.expect("a connection").name;
+            for number in 0..2 {
+                let create = create_export(&connection, &format!("Export {number}"));
+                let create = pb::CreateExportRequest { parent: parent.clone(), ..create };
+                let created = admin.exports.create_export(create).await.expect("created").into_inner();
+                if organization != "gamma" {
+                    admin.run(&created.export.expect("an export").name).await.expect("queued");
+                }
+            }
+        }
+        let store = server.app.store();
+        let found = async |after: &str, limit| {
+            let reader = store.reader().await.expect("a connection");
+            let found = organizations_with_queued(&reader, store.read_context(), after, limit).await.expect("found");
+            found.iter().map(|organization| organization.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found("", 10).await, ["alpha", "beta", "delta"]);
+        assert_eq!(found("", 2).await, ["alpha", "beta"]);
+        assert_eq!(found("alpha", 10).await, ["beta", "delta"]);
+        assert_eq!(found("delta", 10).await, <[String; 0]>::default());
+    })
+    .await;
+}
