@@ -464,8 +464,10 @@ refuse "negative replicas of runners" "at '/runner/replicas': minimum" "${runner
 refuse "an unknown setting of runs" "at '/runs': additional properties 'maxRuns' not allowed" "${sqlite[@]}" --set runs.maxRuns=1
 refuse "no concurrent runs" "at '/runs/maxConcurrent': minimum: got 0" "${sqlite[@]}" --set runs.maxConcurrent=0
 refuse "no concurrent runs of an organization" "at '/runs/maxConcurrentPerOrganization': minimum: got 0" "${sqlite[@]}" --set runs.maxConcurrentPerOrganization=0
+refuse "no concurrent runs of a connection type" "at '/runs/maxConcurrentPerConnectionType': minimum: got 0" "${sqlite[@]}" --set runs.maxConcurrentPerConnectionType=0
 refuse "no attempts" "at '/runs/maxAttempts': minimum: got 0" "${sqlite[@]}" --set runs.maxAttempts=0
 refuse "no retention" "at '/runs/retentionDays': minimum: got 0" "${sqlite[@]}" --set runs.retentionDays=0
+refuse "a retention beyond the range of times" "at '/runs/retentionDays': maximum: got 40,000" "${sqlite[@]}" --set runs.retentionDays=40000
 refuse "no threads" "at '/runs/engineThreads': minimum: got 0" "${sqlite[@]}" --set runs.engineThreads=0
 refuse "an engine without memory" "at '/runs/engineMemoryMib': minimum: got 8" "${sqlite[@]}" --set runs.engineMemoryMib=8
 refuse "a duration without a unit" "at '/runs/drainTimeout': got number, want string" "${sqlite[@]}" --set runs.drainTimeout=20

@@ -35,7 +35,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("30s"),
     Setting::new("run_heartbeat", "How often leases are renewed, at most a third of `run_lease`.").default("2s"),
-    Setting::new("run_retention_days", "Days that runs are kept after their end.").default("90"),
+    Setting::new("run_retention_days", "Days that runs are kept after their end, at most 36500.").default("90"),
     Setting::new("engine_threads", "Threads that read and encode data; by default the number of cores, at most 8."),
     Setting::new("engine_memory_mib", "Memory in MiB for data that runs and previews read and encode, at least 24.").default("256"),
 ];
@@ -44,6 +44,8 @@ pub const SETTINGS: &[Setting] = &[
 const MIN_LEASE: Duration = Duration::from_millis(500);
 /// Renewals that fit into a lease.
 const RENEWALS_PER_LEASE: u32 = 3;
+/// The longest retention: 100 years. The time at which a run expires is part of the API.
+const MAX_RETENTION_DAYS: u32 = 36_500;
 const DAY: Duration = Duration::from_hours(24);
 
 /// Whether and how this replica runs exports.
@@ -106,6 +108,10 @@ impl RunsConfig {
             Ok(0) => Err(ConfigError::Conflict("limits of runs and of the engine must not be 0")),
             number => number,
         };
+        let retention_days = positive("run_retention_days")?;
+        if retention_days > MAX_RETENTION_DAYS {
+            return Err(ConfigError::Conflict("`run_retention_days` must be at most 36500"));
+        }
         Ok(Self {
             enabled,
             max_concurrent: positive("run_max_concurrent")?,
@@ -117,7 +123,7 @@ impl RunsConfig {
             drain_timeout: values.require("run_drain_timeout")?,
             lease,
             heartbeat,
-            retention: DAY * positive("run_retention_days")?,
+            retention: DAY * retention_days,
             engine_threads: values.get("engine_threads")?,
             engine_memory_mib: positive("engine_memory_mib")?,
         })

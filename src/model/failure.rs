@@ -121,7 +121,7 @@ impl FailureCode {
             Self::LimitExceeded => "A limit was exceeded. Export fewer rows or fields at once.",
             Self::TimedOut => "The run took longer than permitted. Export fewer rows at once.",
             Self::LeaseLost => {
-                "The runner stopped responding. Run the export again, and report the name of the run if it fails repeatedly."
+                "The runner stopped or did not respond. Run the export again, and report the name of the run if it fails repeatedly."
             }
             Self::CredentialRequired => "The connection has no valid credential. Ask an administrator to store one.",
             Self::NoRunner => "No runner delivers to connections of this type. Ask the operator of the service.",

@@ -1,6 +1,5 @@
-//! Keeps leases: renews those of this replica, and ends those that expired.
+//! Renews the leases of this replica, and tells what the end of a lease means.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -8,19 +7,14 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::active::{ActiveRuns, Interruption};
-use crate::background::{Task, TaskError};
-use crate::model::{Availability, FailureCode, Result, RunEvent, RunFailure, RunState, RunStats, SkipReason};
-use crate::store::runs::changes::{self, AttemptEnd};
+use crate::model::{FailureCode, Result, RunEvent, RunFailure, RunState, RunStats};
+use crate::store::Store;
+use crate::store::runs::changes::AttemptEnd;
 use crate::store::runs::leases::{self, Renewal};
-use crate::store::{self, Scope, Store, Transaction};
 
-/// The time between two searches for expired leases.
-const INTERVAL: Duration = Duration::from_secs(1);
 /// How long one transaction may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Leases per transaction.
-const MAX_LEASES: u64 = 50;
-/// How many leases of one run may expire or be given back. A run that always stops its replica ends after that.
+/// How often a run is repeated because its lease expired or was given back. A run that always stops its replica ends after that.
 const MAX_RELEASES: u32 = 20;
 
 /// Renews the leases of a replica until the replica has stopped.
@@ -101,78 +95,15 @@ pub async fn renew(
     held.await
 }
 
-/// Ends the leases of replicas that no longer renew them, and skips queued runs whose connection became unavailable without
-/// a change, by the expiry of its credential.
-pub struct LeaseKeeper {
-    store: Store,
-}
-
-impl LeaseKeeper {
-    /// Keeps the leases of all replicas on a database.
-    pub fn new(store: Store) -> Self {
-        Self { store }
-    }
-}
-
-#[async_trait::async_trait]
-impl Task for LeaseKeeper {
-    fn name(&self) -> &'static str {
-        "run_leases"
-    }
-
-    fn interval(&self) -> Duration {
-        INTERVAL
-    }
-
-    async fn run_once(&self) -> Result<(), TaskError> {
-        let ended = self.store.transact_in_background(
-            Instant::now() + TIMEOUT,
-            Arc::new(self.store.clone()),
-            |db, store: &Arc<Store>| Box::pin(end_leases(db, store)),
-        );
-        let ended = ended.await?;
-        if ended > 0 {
-            tracing::warn!(runs = ended, "ended leases that were not renewed");
-        }
-        Ok(())
-    }
-}
-
-async fn end_leases(db: &Transaction, store: &Store) -> Result<usize> {
-    let read_context = store.read_context();
-    let now = store::database_time(db, read_context).await?;
-    let expired = leases::expired(db, read_context, MAX_LEASES).await?;
-    for lease in &expired {
-        let scope = Scope { organization: &lease.organization, read_context };
-        changes::end_attempt(db, &scope, lease.attempt, &release(lease.releases, None), now).await?;
-    }
-    for run in leases::blocked(db, read_context, MAX_LEASES).await? {
-        let scope = Scope { organization: &run.organization, read_context };
-        if let Some(reason) = reason(run.availability) {
-            changes::skip(db, &scope, run.uid, reason, now).await?;
-        }
-    }
-    Ok(expired.len())
-}
-
-/// The end of an attempt whose lease expired or is given back, after that many others of its run.
+/// The end of an attempt whose lease expired or was given back. `releases` is how often that happened to its run before.
 pub fn release(releases: u32, stats: Option<RunStats>) -> AttemptEnd {
     let retry_delay = TimeDelta::zero();
     if releases < MAX_RELEASES {
         return AttemptEnd { event: RunEvent::Release, failure: None, stats, retry_delay };
     }
-    let detail = format!("{MAX_RELEASES} runners stopped while they delivered it");
+    let detail = format!("{} runners stopped while they delivered it", MAX_RELEASES + 1);
     let failure = Some(RunFailure { code: FailureCode::LeaseLost, detail });
     AttemptEnd { event: RunEvent::Fail, failure, stats, retry_delay }
-}
-
-fn reason(availability: Availability) -> Option<SkipReason> {
-    match availability {
-        Availability::Active => None,
-        Availability::Suspended => Some(SkipReason::ConnectionSuspended),
-        Availability::CredentialMissing | Availability::TypeUnknown => Some(SkipReason::CredentialRequired),
-        Availability::CredentialExpired => Some(SkipReason::CredentialExpired),
-    }
 }
 
 #[cfg(test)]

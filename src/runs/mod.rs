@@ -6,6 +6,7 @@
 mod active;
 mod attempt;
 mod dispatcher;
+mod lease_keeper;
 mod leased;
 mod leases;
 mod outcome;
@@ -18,8 +19,8 @@ mod settings;
 pub use active::{ActiveRuns, Interruption};
 pub use attempt::AttemptError;
 pub use dispatcher::Dispatcher;
+pub use lease_keeper::LeaseKeeper;
 pub use leased::{LeaseTerms, LeasedRun, lease};
-pub use leases::LeaseKeeper;
 pub use outcome::{attempt_end, save_attempt_end};
 pub use remains::RemainsRemoval;
 pub use runner::{Runner, RunnerParts};

@@ -14,7 +14,7 @@ use super::settings::RunSettings;
 use crate::app::App;
 use crate::app::exports::PauseSchedule;
 use crate::model::{
-    ExportUid, FailureCode, OpContext, OrganizationId, Result, RunEvent, RunFailure, RunState, RunStats,
+    Actor, ExportUid, FailureCode, OpContext, OrganizationId, Result, RunEvent, RunFailure, RunState, RunStats,
 };
 use crate::store::runs::changes::{self, Attempt, AttemptEnd};
 use crate::store::runs::due;
@@ -78,28 +78,34 @@ fn retry_delay(first: Duration, failures: u32) -> TimeDelta {
 /// Writes the end of an attempt. If that fails, the lease expires and the run is repeated; destinations recognise a result
 /// that is there already.
 pub async fn save_attempt_end(app: &App, leased: &LeasedRun, end: AttemptEnd) {
-    let organization = leased.run.name.organization.clone();
-    let state = Arc::new(Ending {
-        store: app.store().clone(),
-        organization: organization.clone(),
-        export: leased.export.uid,
-        attempt: Attempt { uid: leased.run.name.uid, number: leased.run.attempt },
-        end,
-    });
+    let attempt = Attempt { uid: leased.run.name.uid, number: leased.run.attempt };
+    end_attempt(app, leased.run.name.organization.clone(), leased.export.uid, attempt, end).await;
+}
+
+/// Like [`save_attempt_end`], also for an attempt of another replica.
+pub async fn end_attempt(
+    app: &App,
+    organization: OrganizationId,
+    export: ExportUid,
+    attempt: Attempt,
+    end: AttemptEnd,
+) {
+    let state = Arc::new(Ending { store: app.store().clone(), organization, export, attempt, end });
     for _ in 0..MAX_WRITES {
         let written = app.store().transact_in_background(Instant::now() + TIMEOUT, Arc::clone(&state), |db, ending| {
             let ending: &Arc<Ending> = ending;
             Box::pin(ending.write(db))
         });
         match written.await {
+            Ok(0) => return,
             Ok(failures) => {
-                if failures > 0 {
-                    pause_schedule(app, leased, failures).await;
+                if let Err(error) = pause_schedule(app, &state, failures).await {
+                    tracing::warn!(run = %attempt.uid, %error, "failed to pause a schedule after failed runs");
                 }
                 return;
             }
             Err(error) => {
-                tracing::warn!(run = %leased.run.name, %error, "failed to write the end of an attempt");
+                tracing::warn!(run = %attempt.uid, %error, "failed to write the end of an attempt");
                 tokio::time::sleep(WRITE_PAUSE).await;
             }
         }
@@ -133,17 +139,19 @@ impl Ending {
 }
 
 /// Pauses the schedule of the export if enough runs in a row failed.
-async fn pause_schedule(app: &App, leased: &LeasedRun, failures: u32) {
-    let export = &leased.export;
+async fn pause_schedule(app: &App, ending: &Ending, failures: u32) -> Result<()> {
+    let Ending { store, organization, export, .. } = ending;
+    let reader = store.background_reader().await?;
+    let scope = Scope { organization, read_context: store.read_context() };
+    let export = store::exports::get_many(&reader, &scope, &Actor::System(ACTOR), [*export]).await?.into_iter().next();
+    drop(reader);
+    let Some(export) = export else { return Ok(()) };
     let limit = export.schedule.as_ref().and_then(|schedule| schedule.pause_after_failures);
     if limit.is_none_or(|limit| failures < limit) {
-        return;
+        return Ok(());
     }
-    let context = OpContext::system(ACTOR, export.name.organization.clone(), Instant::now() + TIMEOUT);
-    let pause = PauseSchedule { id: export.name.id.clone(), uid: export.uid, failures };
-    if let Err(error) = app.execute(&context, pause).await {
-        tracing::warn!(export = %export.name, %error, "failed to pause a schedule after failed runs");
-    }
+    let context = OpContext::system(ACTOR, organization.clone(), Instant::now() + TIMEOUT);
+    app.execute(&context, PauseSchedule { id: export.name.id, uid: export.uid, failures }).await
 }
 
 /// Counts an attempt in the metrics.

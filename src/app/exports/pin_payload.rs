@@ -10,6 +10,8 @@ struct PinPayload {
     id: ResourceId,
     /// Another export may have the id by now.
     uid: ExportUid,
+    /// The revision that the attempt leased.
+    revision: i64,
     /// The payload that is replaced.
     before: Payload,
     after: Payload,
@@ -25,8 +27,9 @@ impl App {
             return Ok(export.payload.clone());
         }
         let after = self.check_payload(context, &export.payload, "payload").await.payload(&export.payload)?;
-        let (id, before) = (export.name.id.clone(), export.payload.clone());
-        self.execute(context, PinPayload { id, uid: export.uid, before, after: after.clone(), attempt }).await?;
+        let (id, revision, before) = (export.name.id.clone(), export.revision, export.payload.clone());
+        self.execute(context, PinPayload { id, uid: export.uid, revision, before, after: after.clone(), attempt })
+            .await?;
         Ok(after)
     }
 }
@@ -41,7 +44,10 @@ impl Mutation for PinPayload {
             let mut after = Export { payload: self.after.clone(), ..before.clone() };
             settings::check_size(&after, Some(&before), "payload")?;
             stored::save(tx, &before, &mut after, None).await?;
-            changes::set_export_revision(tx.db, &tx.scope, self.attempt, after.revision).await?;
+            // After another change in between, the attempt still uses what it leased.
+            if before.revision == self.revision {
+                changes::set_export_revision(tx.db, &tx.scope, self.attempt, after.revision).await?;
+            }
         }
         Ok(stored::affected(&before))
     }

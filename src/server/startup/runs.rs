@@ -42,7 +42,7 @@ pub fn tasks(app: &App, runner: Runner) -> Vec<Arc<dyn Task>> {
     vec![
         Arc::new(Scheduler::new(app, Arc::clone(&queued))),
         Arc::new(Dispatcher::new(app.store().clone(), app.catalog(), runner, queued)),
-        Arc::new(LeaseKeeper::new(app.store().clone())),
+        Arc::new(LeaseKeeper::new(app.clone())),
         Arc::new(RemainsRemoval::new(app.clone())),
     ]
 }

@@ -61,6 +61,9 @@ pub async fn skip(
 }
 
 /// Applies an event to the runs that `condition` selects: one statement for each state that the event is possible in.
+///
+/// The export or the connection of the runs is locked, so that none is leased in between. An attempt may end and its run be
+/// queued again in between: therefore the queued runs come last.
 async fn apply(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -69,7 +72,7 @@ async fn apply(
     reason: Option<SkipReason>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    for state in [RunState::Queued, RunState::Running] {
+    for state in [RunState::Running, RunState::Queued] {
         let Some(next) = state.after(event) else { continue };
         let mut update = run::Entity::update_many()
             .col_expr(run::Column::State, Expr::val(code(&next)?))

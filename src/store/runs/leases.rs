@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::changes::Attempt;
 use super::rows::{decode, signed};
 use super::{in_states, is_leased, leased};
-use crate::model::{Availability, ConnectionState, Error, OrganizationId, Result, RunState, RunStats};
+use crate::model::{Availability, ConnectionState, Error, ExportUid, OrganizationId, Result, RunState, RunStats};
 use crate::store::entities::{connection, run};
 use crate::store::query::expressions::{availability, in_state, now, now_plus};
 use crate::store::{ReadContext, Scope, Transaction};
@@ -110,16 +110,17 @@ pub async fn expired(db: &Transaction, read_context: &ReadContext, limit: u64) -
     use run::Column;
     let query = run::Entity::find()
         .select_only()
-        .columns([Column::Organization, Column::Uid, Column::Attempt, Column::Releases])
+        .columns([Column::Organization, Column::ExportUid, Column::Uid, Column::Attempt, Column::Releases])
         .filter(leased()?)
         .filter(Column::LeaseExpireTime.into_expr().lte(now(db.get_database_backend(), read_context)))
         .order_by_asc(Column::LeaseExpireTime)
         .limit(limit)
         .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
-    let rows: Vec<(String, Uuid, i64, i64)> = query.into_tuple().all(db).await?;
-    let lease = |(organization, uid, number, releases): (String, Uuid, i64, i64)| {
+    let rows: Vec<(String, Uuid, Uuid, i64, i64)> = query.into_tuple().all(db).await?;
+    let lease = |(organization, export, uid, number, releases): (String, Uuid, Uuid, i64, i64)| {
         Ok(ExpiredLease {
             organization: OrganizationId::parse(&organization).ok_or_else(|| Error::internal("an organization id"))?,
+            export: ExportUid(export),
             attempt: Attempt { uid, number: u32::try_from(number).map_err(Error::internal)? },
             releases: u32::try_from(releases).map_err(Error::internal)?,
         })
@@ -161,6 +162,8 @@ pub async fn blocked(db: &Transaction, read_context: &ReadContext, limit: u64) -
 pub struct ExpiredLease {
     /// The organization of the run.
     pub organization: OrganizationId,
+    /// The export of the run.
+    pub export: ExportUid,
     /// The attempt that held it.
     pub attempt: Attempt,
     /// How many leases of the run expired or were given back before.

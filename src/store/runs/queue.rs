@@ -112,11 +112,15 @@ pub async fn lease_next(
 ) -> Result<Option<(Uuid, RunStats)>> {
     use run::Column;
     let backend = db.get_database_backend();
-    let of_organization = |other: fn(Column) -> Expr| other(Column::Organization).eq(scope.organization.as_str());
-    let in_organization = leased_runs(|other| vec![of_organization(other)])?;
-    let of_type = leased_runs(|other| {
-        vec![of_organization(other), other(Column::ConnectionType).equals((run::Entity, Column::ConnectionType))]
-    })?;
+    let in_organization = leased_runs(|other| vec![other(run::Column::Organization).eq(scope.organization.as_str())])?;
+    // Like the count of the organization it does not depend on the run, and is computed once.
+    let full_types = in_organization
+        .clone()
+        .clear_selects()
+        .column((OTHER, Column::ConnectionType))
+        .group_by_col((OTHER, Column::ConnectionType))
+        .and_having(Expr::cust("COUNT(*)").gte(i64::from(limits.per_connection_type)))
+        .take();
     let mut query = run::Entity::find()
         .select_only()
         .columns([Column::Uid, Column::RowsRead, Column::RowsWritten, Column::BytesWritten, Column::Files])
@@ -128,7 +132,7 @@ pub async fn lease_next(
         .filter(Expr::col((export::Entity, export::Column::ConnectionUid)).equals((run::Entity, ConnectionUid)))
         .filter(in_state(availability(backend, scope.read_context), ConnectionState::Active))
         .filter(count(in_organization).lt(i64::from(limits.per_organization)))
-        .filter(count(of_type).lt(i64::from(limits.per_connection_type)))
+        .filter(Column::ConnectionType.not_in_subquery(full_types))
         .filter(below_connection_limit(limits)?)
         .filter(Expr::exists(started_before()?).not())
         .order_by_asc(run::Column::NextAttemptTime)

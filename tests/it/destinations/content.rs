@@ -233,6 +233,27 @@ pub async fn assert_edits_are_noticed(destination: &dyn Destination, directory: 
     }
 }
 
+/// Fails unless an attempt after an edit of the export removes a file of its run that became visible without its manifest.
+pub async fn assert_moved_files_are_removed(destination: &dyn Destination, directory: &Path) {
+    let run = Uuid::now_v7();
+    let [before, after] = ["before", "after"].map(|name| Content::single(&format!("{name}-{run}.csv"), 1_000, 1));
+    let saved = Arc::new(Saved::default());
+    let delivery = |content: &Content, attempt| Delivery {
+        saved_state: saved.0.lock().clone(),
+        state_log: Arc::clone(&saved) as Arc<dyn StateLog>,
+        ..content.delivery(run, attempt)
+    };
+    let mut first = writer(destination, &delivery(&before, 1)).await;
+    before.write(first.as_mut()).await.expect("written");
+    first.commit(&before.manifest(run)).await.expect("committed");
+    // As if the process had been killed between the two.
+    std::fs::remove_file(directory.join(&before.manifest_path)).expect("removed");
+    let mut next = writer(destination, &delivery(&after, 2)).await;
+    after.write(next.as_mut()).await.expect("written");
+    next.commit(&after.manifest(run)).await.expect("committed");
+    after.assert_delivered(directory, run);
+}
+
 /// Keeps what an attempt saves.
 #[derive(Default)]
 struct Saved(Mutex<Option<String>>);

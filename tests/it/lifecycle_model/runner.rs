@@ -84,7 +84,7 @@ impl Sequence<'_> {
                 self.reference.schedule();
             }
             Op::EndLeases => {
-                LeaseKeeper::new(self.store()).run_once().await.expect("ended");
+                LeaseKeeper::new(self.server.app.clone()).run_once().await.expect("ended");
                 self.reference.end_leases();
             }
             Op::Lease => self.lease().await,

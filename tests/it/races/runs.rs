@@ -9,7 +9,8 @@ use outflow::background::Task as _;
 use outflow::grpc::proto as pb;
 use outflow::model::{OrganizationId, Role};
 use outflow::runs::{
-    AttemptError, Interruption, LeaseTerms, LeasedRun, RunSettings, Scheduler, attempt_end, lease, save_attempt_end,
+    AttemptError, Interruption, LeaseKeeper, LeaseTerms, LeasedRun, RunSettings, Scheduler, attempt_end, lease,
+    save_attempt_end,
 };
 use outflow::store::runs::queue::LeaseLimits;
 use pb::export_run::{SkipReason, State, Trigger};
@@ -174,6 +175,46 @@ async fn a_run_that_is_cancelled_twice_or_while_it_is_leased_ends_cancelled() {
         let run = admin.read_run(&name).await;
         assert_eq!((run.state(), run.attempt), (State::Cancelled, i32::from(leased.is_some())));
         leased.is_none()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_lease_expires_while_its_export_is_taken_away_is_not_queued_again() {
+    race_for("expired lease ∥ detach, delete", rounds(2), async |server, _, round| {
+        // The runner takes any run of an organization, so that each round has its own.
+        let organization = format!("expired-{round}");
+        let mut admin = server.caller(&organization, "root", &[Role::Admin], &[]).await;
+        let parent = format!("organizations/{organization}");
+        let create = pb::CreateConnectionRequest { parent: parent.clone(), ..create_connection("Partner") };
+        let created = admin.connections.create_connection(create).await.expect("created").into_inner();
+        let create = create_export(&created.connection.expect("a connection").name, "Weekly");
+        let create = pb::CreateExportRequest { parent: parent.clone(), ..create };
+        let created = admin.exports.create_export(create).await.expect("created").into_inner();
+        let export = created.export.expect("an export").name;
+        admin.run(&export).await.expect("queued");
+        let per_connection = vec![("sftp".to_owned(), 1)];
+        let limits = LeaseLimits { per_connection, per_organization: 1, per_connection_type: 1 };
+        let terms = Arc::new(LeaseTerms { owner: Uuid::new_v4(), duration: Duration::ZERO, limits });
+        let organization = OrganizationId::parse(&organization).expect("an id");
+        lease(server.app.store(), organization, &terms).await.expect("no error").expect("it is queued");
+
+        let take_away = async {
+            if round % 2 == 0 {
+                let detach = pb::DetachExportRequest { name: export.clone(), ..Default::default() };
+                admin.exports.detach_export(detach).await.expect("detached");
+            } else {
+                let delete = pb::DeleteExportRequest { name: export.clone(), ..Default::default() };
+                admin.exports.delete_export(delete).await.expect("deleted");
+            }
+        };
+        let keeper = LeaseKeeper::new(server.app.clone());
+        let ((), ended) = tokio::join!(take_away, keeper.run_once());
+        ended.expect("no error");
+        let [run] = admin.runs(&format!("{parent}/exports/-")).await.try_into().expect("one run");
+        let run: pb::ExportRun = run;
+        assert!(matches!(run.state(), State::Cancelling | State::Cancelled), "{run:?}");
+        run.state() == State::Cancelling
     })
     .await;
 }

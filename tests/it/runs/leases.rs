@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outflow::background::Task as _;
 use outflow::grpc::proto as pb;
 use outflow::model::{OrganizationId, Role};
-use outflow::runs::{LeaseTerms, lease};
+use outflow::runs::{LeaseKeeper, LeaseTerms, lease};
 use outflow::store::runs::queue::{LeaseLimits, organizations_with_queued};
+use pb::export_run::State;
+use pb::export_run::error::Code;
 use uuid::Uuid;
 
-use crate::support::{Client, Clients as _, TestServer, create_connection, create_export, on_both};
+use crate::support::{Client, Clients as _, TestServer, create_connection, create_export, cron, on_both};
 
 const PER_CONNECTION: u32 = 2;
 const PER_CONNECTION_TYPE: u32 = 3;
@@ -86,6 +89,38 @@ async fn organizations_with_runs_to_lease_are_found_in_order() {
         assert_eq!(found("", 2).await, ["alpha", "beta"]);
         assert_eq!(found("alpha", 10).await, ["beta", "delta"]);
         assert_eq!(found("delta", 10).await, <[String; 0]>::default());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_always_loses_its_lease_fails_and_pauses_the_schedule() {
+    on_both(async |server: TestServer| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        let mut create = create_export(&connection, "Weekly");
+        let schedule = pb::Schedule { pause_after_failures: 1, ..cron("0 6 * * MON", "Europe/Berlin") };
+        create.export.as_mut().expect("an export").schedule = Some(schedule);
+        let created = admin.exports.create_export(create).await.expect("created").into_inner();
+        let export = created.export.expect("an export").name;
+        let run = admin.run(&export).await.expect("queued").name;
+        let limits =
+            LeaseLimits { per_connection: vec![("sftp".to_owned(), 1)], per_organization: 1, per_connection_type: 1 };
+        let terms = Arc::new(LeaseTerms { owner: Uuid::new_v4(), duration: Duration::ZERO, limits });
+        let organization = OrganizationId::parse("acme").expect("an id");
+        let keeper = LeaseKeeper::new(server.app.clone());
+        let mut attempts = 0;
+        while admin.read_run(&run).await.state() != State::Failed {
+            assert_eq!(admin.read_export(&export).await.schedule_pause, None);
+            attempts += 1;
+            lease(server.app.store(), organization.clone(), &terms).await.expect("no error").expect("it is queued");
+            keeper.run_once().await.expect("no error");
+        }
+        assert_eq!(attempts, 21, "it is repeated 20 times");
+        let ended = admin.read_run(&run).await;
+        assert_eq!(ended.error.expect("an error").code(), Code::LeaseLost);
+        let pause = admin.read_export(&export).await.schedule_pause;
+        assert_eq!(pause.expect("the schedule is paused").failures, 1);
     })
     .await;
 }

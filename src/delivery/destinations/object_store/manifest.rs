@@ -3,29 +3,35 @@
 use object_store::path::Path;
 use uuid::Uuid;
 
+use super::state::Own;
 use super::store::Store;
 use crate::delivery::{DeliveryError, Manifest};
 use crate::model::FailureCode;
 
 /// Name of the manifest of a run with several files, in the folder of the run.
 const FOLDER_MANIFEST: &str = "_SUCCESS.json";
+/// What the manifest of a single file adds to its name.
+const FILE_MANIFEST: &str = ".manifest.json";
 
 /// Whether a manifest is that of a folder, which belongs to one run.
 pub(super) fn is_of_folder(key: &Path) -> bool {
     key.filename() == Some(FOLDER_MANIFEST)
 }
 
-/// The folder of a run, if its manifest is in one. Its name holds the id of the run, so that nothing else is in it.
-pub(super) fn folder(key: &Path, run: Uuid) -> Option<Path> {
-    let folder = key.as_ref().strip_suffix(FOLDER_MANIFEST)?.strip_suffix('/')?;
-    let name = folder.rsplit('/').next()?;
-    let is_of_run = name.contains(&run.to_string()) || name.contains(&run.simple().to_string());
-    Path::parse(folder).ok().filter(|_| is_of_run)
-}
-
-/// The manifest in a folder.
-pub(super) fn in_folder(folder: &Path) -> Path {
-    folder.clone().join(FOLDER_MANIFEST)
+/// The folder or the single file that a manifest describes, if its name holds the id of the run, so that no other run writes
+/// there.
+pub(super) fn own(key: &Path, run: Uuid) -> Option<Own> {
+    let holds_run = |path: &&str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name.contains(&run.to_string()) || name.contains(&run.simple().to_string())
+    };
+    let key = key.as_ref();
+    let folder = key.strip_suffix(FOLDER_MANIFEST).and_then(|folder| folder.strip_suffix('/'));
+    let folder = folder.filter(holds_run).map(|folder| Own::Folder(folder.to_owned()));
+    folder.or_else(|| {
+        let file = key.strip_suffix(FILE_MANIFEST).filter(holds_run)?;
+        Some(Own::File(file.to_owned()))
+    })
 }
 
 /// The text of a manifest.
@@ -47,17 +53,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_manifest_of_several_files_is_of_a_folder() {
+    fn what_belongs_to_a_run_has_a_name_that_holds_its_id() {
         let run = Uuid::from_u128(7);
         let key = |text: &str| Path::parse(text.replace("RUN", &run.to_string())).expect("a path");
-        assert_eq!(
-            folder(&key("p/export/20261124T060000Z-RUN/_SUCCESS.json"), run),
-            Some(key("p/export/20261124T060000Z-RUN"))
-        );
-        assert_eq!(in_folder(&key("p/RUN")), key("p/RUN/_SUCCESS.json"));
-        for other in ["p/RUN.csv.zst.manifest.json", "_SUCCESS.json", "RUN_SUCCESS.json", "p/RUN/export/_SUCCESS.json"]
-        {
-            assert_eq!(folder(&key(other), run), None, "{other}");
+        let folder = Own::Folder(format!("p/export/20261124T060000Z-{run}"));
+        assert_eq!(own(&key("p/export/20261124T060000Z-RUN/_SUCCESS.json"), run), Some(folder));
+        let file = Own::File(format!("p/{run}.csv.zst"));
+        assert_eq!(own(&key("p/RUN.csv.zst.manifest.json"), run), Some(file));
+        for other in [
+            "p/weekly.csv.manifest.json",
+            "_SUCCESS.json",
+            "RUN_SUCCESS.json",
+            "p/RUN/export/_SUCCESS.json",
+            "RUN/a.csv",
+        ] {
+            assert_eq!(own(&key(other), run), None, "{other}");
         }
         assert!(is_of_folder(&key("p/_SUCCESS.json")) && !is_of_folder(&key("p/RUN.csv.manifest.json")));
     }

@@ -65,16 +65,20 @@ impl Destination for ObjectDestination {
         let store = &self.store;
         let key = store.key(&delivery.manifest_path)?;
         let state = State::read(delivery.saved_state.as_deref().unwrap_or_default())?;
-        // If the export was edited since, the manifest of the earlier attempt had another key.
-        let saved = state.manifest.as_deref().and_then(|saved| Path::parse(saved).ok()).filter(|saved| *saved != key);
-        for key in saved.iter().chain([&key]) {
-            if let Some(manifest) = manifest::read(store, key, delivery.run).await? {
-                return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
+        let mut delivered = manifest::read(store, &key, delivery.run).await?;
+        // If the export was edited since, the manifests of earlier attempts had other keys. If these cannot be read, there may
+        // be a result, and this attempt must not write another.
+        for earlier in state.commits.iter().filter_map(|commit| Path::parse(&commit.manifest).ok()) {
+            if delivered.is_none() && earlier != key {
+                delivered = manifest::read(store, &earlier, delivery.run).await?;
             }
         }
         let (left, removed) = remains::remove(store, state).await;
         if let Err(error) = removed {
-            tracing::warn!(%error, "cannot remove what an earlier attempt wrote; it is removed later");
+            tracing::warn!(%error, "cannot remove what an earlier attempt wrote");
+        }
+        if let Some(manifest) = delivered {
+            return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
         }
         let state = SavedState::new(left, Arc::clone(&delivery.state_log));
         let attempt = (delivery.run, delivery.attempt);

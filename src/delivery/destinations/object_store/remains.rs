@@ -3,8 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 use object_store::path::Path;
 
-use super::manifest;
-use super::state::State;
+use super::state::{Commit, Own, State};
 use super::store::Store;
 use crate::delivery::DeliveryError;
 use crate::model::FailureCode;
@@ -12,8 +11,8 @@ use crate::model::FailureCode;
 /// Maximum number of uploads that are aborted at once.
 const MAX_CONCURRENT_ABORTS: usize = 8;
 
-/// Removes the uploads of a state, and the objects of its folder unless the folder has a manifest. Returns what could
-/// not be removed, and the last error.
+/// Removes the uploads of a state, and what commits without a manifest wrote. Returns what could not be removed, and the last
+/// error.
 pub(super) async fn remove(store: &Store, state: State) -> (State, Result<(), DeliveryError>) {
     let (mut left, mut outcome) = (State::default(), Ok(()));
     let mut aborted = stream::iter(state.uploads)
@@ -25,19 +24,26 @@ pub(super) async fn remove(store: &Store, state: State) -> (State, Result<(), De
             outcome = Err(error);
         }
     }
-    if let Some(folder) = state.folder
-        && let Err(error) = remove_folder(store, &folder).await
-    {
-        left.folder = Some(folder);
-        outcome = Err(error);
+    for commit in state.commits {
+        if let Err(error) = remove_uncommitted(store, &commit).await {
+            left.commits.push(commit);
+            outcome = Err(error);
+        }
     }
     (left, outcome)
 }
 
-async fn remove_folder(store: &Store, folder: &str) -> Result<(), DeliveryError> {
-    let folder = Path::parse(folder).map_err(|error| DeliveryError::with(FailureCode::Internal, "folder", error))?;
-    if folder.as_ref().is_empty() || store.read(&manifest::in_folder(&folder)).await?.is_some() {
+/// Removes what a commit wrote, unless its manifest is there.
+async fn remove_uncommitted(store: &Store, commit: &Commit) -> Result<(), DeliveryError> {
+    let parse = |key: &str| {
+        Path::parse(key).map_err(|error| DeliveryError::with(FailureCode::Internal, "the key of a commit", error))
+    };
+    let Some(own) = &commit.own else { return Ok(()) };
+    if store.read(&parse(&commit.manifest)?).await?.is_some() {
         return Ok(());
     }
-    store.remove_folder(&folder).await
+    match own {
+        Own::Folder(folder) => store.remove_folder(&parse(folder)?).await,
+        Own::File(file) => store.delete(&parse(file)?).await,
+    }
 }

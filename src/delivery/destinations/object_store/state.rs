@@ -12,18 +12,34 @@ use crate::model::FailureCode;
 /// Maximum size of the saved text. It bounds the number of uploads of one delivery to about 1,000.
 const MAX_STATE_BYTES: usize = 256 * 1024;
 
-/// What may be at the store without being a result.
+/// What attempts may have left at the store.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Uploads that are not complete.
     #[serde(default)]
     pub(super) uploads: Vec<OpenUpload>,
-    /// The folder of a run whose commit began. Without a manifest in it, its objects are no result.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) folder: Option<String>,
-    /// Key of the manifest of an attempt whose commit began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) manifest: Option<String>,
+    /// Commits that began, of different names: the export may be edited between two attempts.
+    #[serde(default)]
+    pub(super) commits: Vec<Commit>,
+}
+
+/// A commit that began. Without its manifest, what it wrote is no result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Commit {
+    /// Key of the manifest.
+    pub(super) manifest: String,
+    /// What belongs to the run alone, because its name holds the run.
+    pub(super) own: Option<Own>,
+}
+
+/// What belongs to a run alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Own {
+    /// A folder.
+    Folder(String),
+    /// The single file.
+    File(String),
 }
 
 /// A multipart upload.
@@ -63,11 +79,10 @@ impl SavedState {
         self.save().await
     }
 
-    /// Adds the manifest that the commit is about to write, and the folder of the run if there is one.
-    pub(super) async fn begin_commit(&mut self, manifest: &Path, folder: Option<Path>) -> Result<(), DeliveryError> {
-        self.state.manifest = Some(manifest.to_string());
-        if let Some(folder) = folder {
-            self.state.folder = Some(folder.to_string());
+    /// Adds a commit that is about to begin.
+    pub(super) async fn begin_commit(&mut self, commit: Commit) -> Result<(), DeliveryError> {
+        if !self.state.commits.contains(&commit) {
+            self.state.commits.push(commit);
         }
         self.save().await
     }
@@ -95,7 +110,8 @@ mod tests {
     #[test]
     fn a_state_survives_its_text() {
         let uploads = vec![OpenUpload { key: "a/\"b\".csv".into(), id: "x=".into() }];
-        let state = State { uploads, folder: Some("a".into()), manifest: Some("a/m".into()) };
+        let commits = vec![Commit { manifest: "a/m".into(), own: Some(Own::Folder("a".into())) }];
+        let state = State { uploads, commits };
         let text = serde_json::to_string(&state).expect("JSON");
         assert_eq!(State::read(&text).expect("a state"), state);
         assert_eq!(State::read("").expect("a state"), State::default());

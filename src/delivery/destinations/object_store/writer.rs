@@ -12,7 +12,7 @@ use super::error::failure;
 use super::manifest;
 use super::parts::{Buffer, part_bytes};
 use super::remains;
-use super::state::{SavedState, State};
+use super::state::{Commit, SavedState, State};
 use super::store::Store;
 use super::upload::Upload;
 use crate::delivery::destinations::Writer;
@@ -211,8 +211,8 @@ impl Writer for ObjectWriter {
         if self.current.is_some() {
             return Err(DeliveryError::new(FailureCode::Internal, "the last file is not complete"));
         }
-        let folder = manifest::folder(&self.manifest, self.run);
-        self.uploads.state.begin_commit(&self.manifest, folder).await?;
+        let commit = Commit { manifest: self.manifest.to_string(), own: manifest::own(&self.manifest, self.run) };
+        self.uploads.state.begin_commit(commit).await?;
         let Uploads { store, marker, .. } = &self.uploads;
         let published: Vec<_> = self.files.iter_mut().map(|file| file.publish(store, marker)).collect();
         stream::iter(published).buffer_unordered(MAX_CONCURRENT_FILES).try_collect::<()>().await?;
@@ -225,8 +225,8 @@ impl Writer for ObjectWriter {
     }
 
     async fn abandon(&mut self) {
-        // Objects in the folder of the run may be those of another attempt.
-        let state = State { folder: None, ..self.uploads.state.take() };
+        // What a commit wrote may be that of another attempt.
+        let state = State { commits: Vec::new(), ..self.uploads.state.take() };
         self.remove(state).await;
     }
 }

@@ -86,9 +86,13 @@ impl Names {
 
     /// Names under which this and earlier attempts may have staged the manifest and the single file that it describes.
     pub fn earlier_staged(&self) -> Vec<String> {
-        let single = self.manifest.strip_suffix(MANIFEST_SUFFIX);
-        let paths = single.into_iter().chain([self.manifest.as_str()]);
+        let paths = self.single_file().into_iter().chain([self.manifest.as_str()]);
         paths.flat_map(|path| (0..=self.attempt).map(|attempt| self.staged_by(path, attempt))).collect()
+    }
+
+    /// The path of the single file that the manifest describes.
+    pub fn single_file(&self) -> Option<&str> {
+        self.manifest.strip_suffix(MANIFEST_SUFFIX)
     }
 
     /// The folder that belongs to the run alone: the one of the manifest of several files. `None` for a single file.

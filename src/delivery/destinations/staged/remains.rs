@@ -14,13 +14,17 @@ pub async fn remove_staged<F: FileSystem>(mut files: F, saved: &str) -> Result<(
     let names = Names::new(F::STAGED_PREFIX, &SavedAttempt::decode(saved)?)?;
     match find_manifest(&mut files, &names).await? {
         Some(_) => Ok(()),
-        None => remove_with_folder(&mut files, &names).await,
+        None => remove_all(&mut files, &names).await,
     }
 }
 
-/// Removes what attempts of a run left, and the folder of the run.
-pub async fn remove_with_folder(files: &mut impl FileSystem, names: &Names) -> Result<(), DeliveryError> {
+/// Removes what attempts of a run left under names that no other attempt will use: also its folder, and a file that became
+/// visible without its manifest if its name holds the run.
+pub async fn remove_all(files: &mut impl FileSystem, names: &Names) -> Result<(), DeliveryError> {
     remove_earlier(files, names).await?;
+    if let Some(path) = names.single_file().filter(|path| names.holds_run(path)) {
+        files.remove_file(path).await?;
+    }
     if let Some(folder) = names.run_folder() {
         // The attempt may have removed it, or not have created it.
         let _ = files.remove_folder(folder).await;

@@ -8,7 +8,7 @@ use tokio::time::error::Elapsed;
 
 use super::file_system::FileSystem;
 use super::names::{Names, SavedAttempt, join, parents};
-use super::remains::{find_manifest, remove_earlier, remove_with_folder};
+use super::remains::{find_manifest, remove_all, remove_earlier};
 use crate::delivery::destinations::{Delivery, Opened, Writer};
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use crate::model::FailureCode;
@@ -48,15 +48,18 @@ pub async fn open<F: FileSystem + 'static>(
     let names = Names::new(F::STAGED_PREFIX, &attempt)?;
     let saved = delivery.saved_state.as_deref().map(SavedAttempt::decode).transpose()?;
     let saved = saved.map(|saved| Names::new(F::STAGED_PREFIX, &saved)).transpose()?;
-    // The export was edited since: its files had other names.
-    let renamed = saved.filter(|saved| saved.manifest != names.manifest);
-    for names in renamed.iter().chain([&names]) {
-        if let Some(manifest) = find_manifest(&mut files, names).await? {
+    // The export was edited since: its files had other names. If these cannot be read, there may be a result, and this attempt
+    // must not write another.
+    let earlier = saved.filter(|saved| saved.manifest != names.manifest);
+    for known in earlier.iter().chain([&names]) {
+        if let Some(manifest) = find_manifest(&mut files, known).await? {
             return Ok(Opened::AlreadyDelivered(Some(Box::new(manifest))));
         }
     }
-    if let Some(renamed) = &renamed {
-        remove_with_folder(&mut files, renamed).await?;
+    if let Some(earlier) = &earlier
+        && let Err(error) = remove_all(&mut files, earlier).await
+    {
+        tracing::warn!(%error, "cannot remove what an attempt left before its export was edited");
     }
     remove_earlier(&mut files, &names).await?;
     delivery.state_log.save(&attempt.encode()?).await?;

@@ -21,6 +21,7 @@ async fn blobs_become_visible_at_the_commit() {
     let server = Azurite::start().await;
     cases::files_become_visible_at_the_commit(&server).await;
     cases::a_later_run_replaces_a_file_of_the_same_name(&server).await;
+    cases::a_file_of_an_edited_export_is_removed(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,6 +153,11 @@ impl Bucket for Azurite {
         status.is_success().then_some(body)
     }
 
+    async fn delete(&self, key: &str) {
+        let (status, ..) = self.send("DELETE", &format!("/container/{key}")).await;
+        assert!(status.is_success(), "{key}: {status}");
+    }
+
     /// Uncommitted blocks cannot be aborted: they expire.
     async fn uploads(&self) -> Vec<String> {
         Vec::new()

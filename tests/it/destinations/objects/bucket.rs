@@ -32,6 +32,9 @@ pub trait Bucket: Sync {
     /// The content of an object; `None` if it does not exist.
     async fn object(&self, key: &str) -> Option<Bytes>;
 
+    /// Deletes an object.
+    async fn delete(&self, key: &str);
+
     /// The objects whose keys begin with a prefix, by their keys.
     async fn objects(&self, prefix: &str) -> BTreeMap<String, Bytes> {
         let mut objects = BTreeMap::new();

@@ -66,6 +66,21 @@ pub async fn files_become_visible_at_the_commit(bucket: &dyn Bucket) {
     }
 }
 
+/// A file that holds the run in its name and became visible without its manifest is removed when the export was edited.
+pub async fn a_file_of_an_edited_export_is_removed(bucket: &dyn Bucket) {
+    let (mut export, log) = (Export::single("weekly.csv", 100), Arc::<Log>::default());
+    let path = format!("weekly-{}.csv", export.run);
+    export.manifest_path = format!("{path}.manifest.json");
+    export.files[0].0 = path;
+    let to = destination(bucket, "edited");
+    export.deliver(to.as_ref(), &export.attempt(0, &log)).await.expect("delivered");
+    // As if the process had been killed between the two.
+    bucket.delete(&format!("edited/{}", export.manifest_path)).await;
+    let moved = export.moved();
+    moved.deliver(to.as_ref(), &moved.attempt(1, &log)).await.expect("delivered");
+    assert_delivered(bucket, "edited", &moved).await;
+}
+
 /// A later run with the same name replaces the file and its manifest.
 pub async fn a_later_run_replaces_a_file_of_the_same_name(bucket: &dyn Bucket) {
     let to = destination(bucket, "replaced");

@@ -323,6 +323,10 @@ impl Bucket for GcsServer {
         self.state.lock().objects.get(key).map(|object| object.content.clone())
     }
 
+    async fn delete(&self, key: &str) {
+        self.state.lock().objects.remove(key).expect("the object exists");
+    }
+
     async fn uploads(&self) -> Vec<String> {
         self.state.lock().uploads.values().map(|upload| upload.key.clone()).collect()
     }

@@ -155,6 +155,10 @@ impl Bucket for Versitygw {
         status.is_success().then_some(body)
     }
 
+    async fn delete(&self, key: &str) {
+        self.request("DELETE", &format!("/bucket/{key}"), "").await;
+    }
+
     async fn uploads(&self) -> Vec<String> {
         let list = self.request("GET", "/bucket?uploads", "").await;
         let list = String::from_utf8(list.to_vec()).expect("UTF-8");
