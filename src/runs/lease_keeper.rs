@@ -8,7 +8,7 @@ use super::outcome::end_attempt;
 use crate::app::App;
 use crate::background::{Task, TaskError};
 use crate::model::{Availability, Result, RunEvent, SkipReason};
-use crate::store::runs::changes;
+use crate::store::runs::changes::{self, AttemptEnd};
 use crate::store::runs::leases::{self, ExpiredLease};
 use crate::store::{self, Scope, Store, Transaction};
 
@@ -49,31 +49,31 @@ impl Task for LeaseKeeper {
             Arc::new(store.clone()),
             |db, store: &Arc<Store>| Box::pin(end_leases(db, store)),
         );
-        let expired = ended.await?;
-        if !expired.is_empty() {
-            tracing::warn!(runs = expired.len(), "leases were not renewed");
-        }
-        for lease in expired {
-            let end = release(lease.releases, None);
-            if end.event == RunEvent::Fail {
-                end_attempt(&self.app, lease.organization, lease.export, lease.attempt, end).await;
-            }
+        for (lease, end) in ended.await? {
+            end_attempt(&self.app, lease.organization, lease.export, lease.attempt, end).await;
         }
         Ok(())
     }
 }
 
-/// Queues runs again whose leases expired. Returns all leases that expired: their runs that are not repeated remain, because
-/// the failure of a run changes its export, which is locked before the run.
-async fn end_leases(db: &Transaction, store: &Store) -> Result<Vec<ExpiredLease>> {
+/// Queues runs again whose leases expired. Returns the leases of those that fail instead. A failure also changes the export,
+/// which has to be locked before the run.
+async fn end_leases(db: &Transaction, store: &Store) -> Result<Vec<(ExpiredLease, AttemptEnd)>> {
     let read_context = store.read_context();
     let now = store::database_time(db, read_context).await?;
     let expired = leases::expired(db, read_context, MAX_LEASES).await?;
-    for lease in &expired {
-        let (scope, end) = (Scope { organization: &lease.organization, read_context }, release(lease.releases, None));
-        if end.event != RunEvent::Fail {
-            changes::end_attempt(db, &scope, lease.attempt, &end, now).await?;
+    if !expired.is_empty() {
+        tracing::warn!(runs = expired.len(), "leases were not renewed");
+    }
+    let mut failed = Vec::new();
+    for lease in expired {
+        let end = release(lease.releases, None);
+        if end.event == RunEvent::Fail {
+            failed.push((lease, end));
+            continue;
         }
+        let scope = Scope { organization: &lease.organization, read_context };
+        changes::end_attempt(db, &scope, lease.attempt, &end, now).await?;
     }
     for run in leases::blocked(db, read_context, MAX_LEASES).await? {
         let scope = Scope { organization: &run.organization, read_context };
@@ -81,7 +81,7 @@ async fn end_leases(db: &Transaction, store: &Store) -> Result<Vec<ExpiredLease>
             changes::skip(db, &scope, run.uid, reason, now).await?;
         }
     }
-    Ok(expired)
+    Ok(failed)
 }
 
 fn reason(availability: Availability) -> Option<SkipReason> {

@@ -138,7 +138,7 @@ impl Ending {
     }
 }
 
-/// Pauses the schedule of the export if enough runs in a row failed.
+/// Pauses the schedule of the export if it says so after that many failures.
 async fn pause_schedule(app: &App, ending: &Ending, failures: u32) -> Result<()> {
     let Ending { store, organization, export, .. } = ending;
     let reader = store.background_reader().await?;
@@ -146,10 +146,6 @@ async fn pause_schedule(app: &App, ending: &Ending, failures: u32) -> Result<()>
     let export = store::exports::get_many(&reader, &scope, &Actor::System(ACTOR), [*export]).await?.into_iter().next();
     drop(reader);
     let Some(export) = export else { return Ok(()) };
-    let limit = export.schedule.as_ref().and_then(|schedule| schedule.pause_after_failures);
-    if limit.is_none_or(|limit| failures < limit) {
-        return Ok(());
-    }
     let context = OpContext::system(ACTOR, organization.clone(), Instant::now() + TIMEOUT);
     app.execute(&context, PauseSchedule { id: export.name.id, uid: export.uid, failures }).await
 }

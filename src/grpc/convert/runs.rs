@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-
 use super::lists::{List, Paging};
 use super::validator::RequestValidator;
 use super::values::{time, time_to_proto};
@@ -173,8 +171,6 @@ pub fn to_proto(context: &OpContext, retention: Duration, run: Run) -> pb::Expor
     let failure = run.failure.as_ref();
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let kept = |time| Some(time).filter(|_| !context.validate_only).map(time_to_proto);
-    let retention = TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX);
-    let expire_time = run.end_time.and_then(|end| end.checked_add_signed(retention));
     let etag = Etag { uid: run.export.0, revision: run.export_revision }.encode(TokenKind::Etag);
     pb::ExportRun {
         name: if context.validate_only { String::new() } else { run.name.to_string() },
@@ -208,7 +204,7 @@ pub fn to_proto(context: &OpContext, retention: Duration, run: Run) -> pb::Expor
         last_error: failure.filter(|_| again).map(|failure| failure_to_proto(failure.code)),
         export_display_name: run.export_display_name,
         principal: run.principal,
-        expire_time: expire_time.map(time_to_proto),
+        expire_time: run.end_time.map(|end| time_to_proto(end + retention)),
     }
 }
 

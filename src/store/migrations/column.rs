@@ -1,4 +1,4 @@
-//! Column definitions shared by migrations.
+//! Columns and conditions shared by migrations.
 
 use sea_orm_migration::prelude::*;
 
@@ -11,4 +11,9 @@ pub(super) fn text(manager: &SchemaManager<'_>, column: impl IntoIden) -> Column
         definition.text();
     }
     definition
+}
+
+/// Whether a run is in one of these states. The states are literals, so that partial indexes apply.
+pub(super) fn run_state_is(states: &[&str]) -> SimpleExpr {
+    Expr::col("state").is_in(states.iter().map(|state| SimpleExpr::Constant((*state).into())))
 }

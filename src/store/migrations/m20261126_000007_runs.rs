@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use super::text;
+use super::{run_state_is, text};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -180,19 +180,14 @@ fn index(name: &str, columns: impl IntoIterator<Item = Runs>) -> IndexCreateStat
     index
 }
 
-fn state_is(states: &[&str]) -> SimpleExpr {
-    let literals = states.iter().map(|state| SimpleExpr::Constant((*state).into()));
-    Expr::col(Runs::State).is_in(literals)
-}
-
 fn queued() -> SimpleExpr {
-    state_is(&["QUEUED"])
+    run_state_is(&["QUEUED"])
 }
 
 fn leased() -> SimpleExpr {
-    state_is(&["RUNNING", "CANCELLING"])
+    run_state_is(&["RUNNING", "CANCELLING"])
 }
 
 fn finished() -> SimpleExpr {
-    state_is(&["SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED"])
+    run_state_is(&["SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED"])
 }

@@ -2,6 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use super::run_state_is;
+
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -9,7 +11,6 @@ pub struct Migration;
 enum Runs {
     Table,
     Organization,
-    State,
     NextAttemptTime,
     Uid,
 }
@@ -25,7 +26,7 @@ impl MigrationTrait for Migration {
             .col(Runs::Organization)
             .col(Runs::NextAttemptTime)
             .col(Runs::Uid)
-            .and_where(Expr::col(Runs::State).is_in([SimpleExpr::Constant("QUEUED".into())]))
+            .and_where(run_state_is(&["QUEUED"]))
             .take();
         manager.create_index(queue).await
     }

@@ -3,6 +3,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use super::run_state_is;
+
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -12,7 +14,6 @@ enum Runs {
     Organization,
     ExportUid,
     Uid,
-    State,
     EndTime,
 }
 
@@ -29,19 +30,15 @@ impl MigrationTrait for Migration {
             .col(Runs::Organization)
             .col(Runs::ExportUid)
             .col(Runs::Uid)
-            .and_where(state_is(&["QUEUED", "RUNNING", "CANCELLING"]))
+            .and_where(run_state_is(&["QUEUED", "RUNNING", "CANCELLING"]))
             .take();
         let remains = Index::create()
             .name("runs_remains")
             .table(Runs::Table)
             .col(Runs::EndTime)
-            .and_where(state_is(&["FAILED", "CANCELLED", "SKIPPED"]))
+            .and_where(run_state_is(&["FAILED", "CANCELLED", "SKIPPED"]))
             .take();
         manager.create_index(unfinished).await?;
         manager.create_index(remains).await
     }
-}
-
-fn state_is(states: &'static [&'static str]) -> SimpleExpr {
-    Expr::col(Runs::State).is_in(states.iter().map(|state| SimpleExpr::Constant((*state).into())))
 }

@@ -14,7 +14,7 @@ mod m20261126_000008_delivery_details;
 mod m20261126_000009_runs_in_order;
 mod m20261126_000010_run_indexes;
 
-use column::text;
+use column::{run_state_is, text};
 
 /// All migrations, in order.
 pub struct Migrator;

@@ -8,7 +8,9 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter a
 use uuid::Uuid;
 
 use super::rows::{code, decode, signed};
-use crate::model::{ConnectionUid, ExportUid, Result, RunEvent, RunFailure, RunState, RunStats, SkipReason};
+use crate::model::{
+    ConnectionUid, ExportUid, OrganizationId, Result, RunEvent, RunFailure, RunState, RunStats, SkipReason,
+};
 use crate::store::Scope;
 use crate::store::entities::run;
 use crate::store::query::lookup;
@@ -110,7 +112,7 @@ pub async fn set_export_revision(
 ) -> Result<()> {
     run::Entity::update_many()
         .col_expr(run::Column::ExportRevision, Expr::val(revision))
-        .filter(of_attempt(scope, attempt))
+        .filter(of_attempt(scope.organization, attempt))
         .exec(db)
         .await?;
     Ok(())
@@ -142,7 +144,7 @@ pub async fn end_attempt(
     let state = run::Entity::find()
         .select_only()
         .column(Column::State)
-        .filter(of_attempt(scope, attempt))
+        .filter(of_attempt(scope.organization, attempt))
         .lock(LockType::NoKeyUpdate);
     let Some(state) = lookup::fetch_scalar::<_, String>(db, state).await? else { return Ok(None) };
     let Some(next) = decode::<RunState>(state)?.after(end.event) else { return Ok(None) };
@@ -150,7 +152,7 @@ pub async fn end_attempt(
         .col_expr(Column::State, Expr::val(code(&next)?))
         .col_expr(Column::LeaseOwner, Expr::val(None::<Uuid>))
         .col_expr(Column::LeaseExpireTime, Expr::val(None::<DateTime<Utc>>))
-        .filter(of_attempt(scope, attempt));
+        .filter(of_attempt(scope.organization, attempt));
     if let Some(stats) = end.stats {
         update = update
             .col_expr(Column::RowsRead, Expr::val(signed(stats.rows_read)))
@@ -180,12 +182,13 @@ pub async fn end_attempt(
     Ok(Some(next))
 }
 
-/// The row of a run, while the attempt has its lease.
-fn of_attempt(scope: &Scope<'_>, attempt: Attempt) -> SimpleExpr {
+/// The row of a run, while the attempt has its lease. It names no states: with these, PostgreSQL reads all leased runs of the
+/// organization from a partial index instead of one row by the primary key.
+pub(super) fn of_attempt(organization: &OrganizationId, attempt: Attempt) -> SimpleExpr {
     use run::Column;
     Column::Organization
-        .eq(scope.organization.as_str())
+        .eq(organization.as_str())
         .and(Column::Uid.eq(attempt.uid))
         .and(Column::Attempt.eq(i64::from(attempt.number)))
-        .and(super::is_leased())
+        .and(Column::LeaseExpireTime.is_not_null())
 }

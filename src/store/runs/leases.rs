@@ -9,9 +9,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::changes::Attempt;
+use super::changes::{Attempt, of_attempt};
 use super::rows::{decode, signed};
-use super::{in_states, is_leased, leased};
+use super::{in_states, leased};
 use crate::model::{Availability, ConnectionState, Error, ExportUid, OrganizationId, Result, RunState, RunStats};
 use crate::store::entities::{connection, run};
 use crate::store::query::expressions::{availability, in_state, now, now_plus};
@@ -49,11 +49,8 @@ pub async fn renew(
             .col_expr(Column::BytesWritten, Expr::val(signed(renewal.stats.bytes_written)))
             .col_expr(Column::Files, Expr::val(signed(renewal.stats.files)))
             .col_expr(Column::RowsEstimated, Expr::val(renewal.stats.rows_estimated.map(signed)))
-            .filter(Column::Organization.eq(renewal.organization.as_str()))
-            .filter(Column::Uid.eq(renewal.uid))
-            .filter(Column::Attempt.eq(i64::from(renewal.attempt)))
+            .filter(of_attempt(&renewal.organization, Attempt { uid: renewal.uid, number: renewal.attempt }))
             .filter(Column::LeaseOwner.eq(owner))
-            .filter(is_leased())
             .exec_with_returning(db)
             .await?;
         for row in renewed {
@@ -72,10 +69,7 @@ pub async fn save_delivery_state(
 ) -> Result<bool> {
     let saved = run::Entity::update_many()
         .col_expr(run::Column::DeliveryState, Expr::val(state))
-        .filter(run::Column::Organization.eq(organization.as_str()))
-        .filter(run::Column::Uid.eq(attempt.uid))
-        .filter(run::Column::Attempt.eq(i64::from(attempt.number)))
-        .filter(is_leased())
+        .filter(of_attempt(organization, attempt))
         .exec(db)
         .await?;
     Ok(saved.rows_affected > 0)

@@ -177,9 +177,3 @@ fn in_states(states: &[RunState]) -> Result<SimpleExpr> {
 fn leased() -> Result<SimpleExpr> {
     in_states(&[RunState::Running, RunState::Cancelling])
 }
-
-/// Whether a run, which is found by its uid, is leased. Unlike [`leased`] it names no states: with these, PostgreSQL reads all
-/// leased runs of the organization from a partial index instead of one row by the primary key.
-fn is_leased() -> SimpleExpr {
-    run::Column::LeaseExpireTime.is_not_null()
-}

@@ -210,7 +210,7 @@ pub async fn assert_edits_are_noticed(destination: &dyn Destination, directory: 
         let run = Uuid::now_v7();
         let [before, after] = ["before", "after"].map(|name| {
             let content = Content::several(run, 1_000, 1);
-            if is_single { Content::single(&format!("{name}.csv"), 1_000, 1) } else { content.moved(name) }
+            if is_single { Content::single(&format!("{name}-{run}.csv"), 1_000, 1) } else { content.moved(name) }
         });
         let saved = Arc::new(Saved::default());
         let delivery = |content: &Content, attempt| Delivery {
@@ -229,29 +229,15 @@ pub async fn assert_edits_are_noticed(destination: &dyn Destination, directory: 
             Opened::Writer(_) => panic!("the result is not recognized"),
         }
         after.assert_delivered(directory, run);
+
+        // As if the process had been killed before its manifest was visible.
+        std::fs::remove_file(directory.join(&after.manifest_path)).expect("removed");
+        let mut last = writer(destination, &delivery(&before, 4)).await;
+        before.write(last.as_mut()).await.expect("written");
+        last.commit(&before.manifest(run)).await.expect("committed");
+        before.assert_delivered(directory, run);
         std::fs::remove_dir_all(directory).expect("removed");
     }
-}
-
-/// Fails unless an attempt after an edit of the export removes a file of its run that became visible without its manifest.
-pub async fn assert_moved_files_are_removed(destination: &dyn Destination, directory: &Path) {
-    let run = Uuid::now_v7();
-    let [before, after] = ["before", "after"].map(|name| Content::single(&format!("{name}-{run}.csv"), 1_000, 1));
-    let saved = Arc::new(Saved::default());
-    let delivery = |content: &Content, attempt| Delivery {
-        saved_state: saved.0.lock().clone(),
-        state_log: Arc::clone(&saved) as Arc<dyn StateLog>,
-        ..content.delivery(run, attempt)
-    };
-    let mut first = writer(destination, &delivery(&before, 1)).await;
-    before.write(first.as_mut()).await.expect("written");
-    first.commit(&before.manifest(run)).await.expect("committed");
-    // As if the process had been killed between the two.
-    std::fs::remove_file(directory.join(&before.manifest_path)).expect("removed");
-    let mut next = writer(destination, &delivery(&after, 2)).await;
-    after.write(next.as_mut()).await.expect("written");
-    next.commit(&after.manifest(run)).await.expect("committed");
-    after.assert_delivered(directory, run);
 }
 
 /// Keeps what an attempt saves.

@@ -12,8 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::content::{
-    Content, assert_edits_are_noticed, assert_moved_files_are_removed, assert_remains_are_removed, folder, read_files,
-    target, writer,
+    Content, assert_edits_are_noticed, assert_remains_are_removed, folder, read_files, target, writer,
 };
 use super::tmpfs::Tmpfs;
 
@@ -82,7 +81,6 @@ async fn an_attempt_after_an_edit_knows_the_names_of_the_one_before() {
     let root = tempfile::tempdir().expect("a directory");
     let (destination, directory) = destination(root.path());
     assert_edits_are_noticed(&destination, &directory).await;
-    assert_moved_files_are_removed(&destination, &directory).await;
 }
 
 #[tokio::test]

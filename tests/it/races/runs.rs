@@ -17,7 +17,7 @@ use pb::export_run::{SkipReason, State, Trigger};
 use uuid::Uuid;
 
 use super::{ROUNDS, Racers, outcome, race_for};
-use crate::support::{Client, Clients as _, ErrorExt as _, Gate, TestServer, create_connection, create_export};
+use crate::support::{Client, Clients as _, ErrorExt as _, Gate, TestServer, create_export};
 
 /// How long a lease is valid.
 const LEASE: Duration = Duration::from_mins(1);
@@ -132,12 +132,7 @@ async fn a_run_that_is_cancelled_twice_or_while_it_is_leased_ends_cancelled() {
         let mut admin = server.caller(&organization, "root", &[Role::Admin], &[]).await;
         let mut second = server.caller(&organization, "second", &[Role::Admin], &[]).await;
         let parent = format!("organizations/{organization}");
-        let create = pb::CreateConnectionRequest { parent: parent.clone(), ..create_connection("Partner") };
-        let created = admin.connections.create_connection(create).await.expect("created").into_inner();
-        let create = create_export(&created.connection.expect("a connection").name, "Weekly");
-        let create = pb::CreateExportRequest { parent: parent.clone(), ..create };
-        let export =
-            admin.exports.create_export(create).await.expect("created").into_inner().export.expect("an export");
+        let export = admin.export_in(&organization, "Weekly").await;
         let name = admin.run(&export.name).await.expect("queued").name;
         if round % 2 == 0 {
             let (first, other) = tokio::join!(
@@ -186,12 +181,7 @@ async fn a_run_whose_lease_expires_while_its_export_is_taken_away_is_not_queued_
         let organization = format!("expired-{round}");
         let mut admin = server.caller(&organization, "root", &[Role::Admin], &[]).await;
         let parent = format!("organizations/{organization}");
-        let create = pb::CreateConnectionRequest { parent: parent.clone(), ..create_connection("Partner") };
-        let created = admin.connections.create_connection(create).await.expect("created").into_inner();
-        let create = create_export(&created.connection.expect("a connection").name, "Weekly");
-        let create = pb::CreateExportRequest { parent: parent.clone(), ..create };
-        let created = admin.exports.create_export(create).await.expect("created").into_inner();
-        let export = created.export.expect("an export").name;
+        let export = admin.export_in(&organization, "Weekly").await.name;
         admin.run(&export).await.expect("queued");
         let per_connection = vec![("sftp".to_owned(), 1)];
         let limits = LeaseLimits { per_connection, per_organization: 1, per_connection_type: 1 };

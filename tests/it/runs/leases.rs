@@ -13,7 +13,7 @@ use pb::export_run::State;
 use pb::export_run::error::Code;
 use uuid::Uuid;
 
-use crate::support::{Client, Clients as _, TestServer, create_connection, create_export, cron, on_both};
+use crate::support::{Client, Clients as _, TestServer, create_export, cron, on_both};
 
 const PER_CONNECTION: u32 = 2;
 const PER_CONNECTION_TYPE: u32 = 3;
@@ -66,16 +66,10 @@ async fn organizations_with_runs_to_lease_are_found_in_order() {
     on_both(async |server: TestServer| {
         for organization in ["beta", "gamma", "alpha", "delta"] {
             let mut admin = server.caller(organization, "root", &[Role::Admin], &[]).await;
-            let parent = format!("organizations/{organization}");
-            let create = pb::CreateConnectionRequest { parent: parent.clone(), ..create_connection("Partner") };
-            let created = admin.connections.create_connection(create).await.expect("created").into_inner();
-            let connection = created.connection.expect("a connection").name;
             for number in 0..2 {
-                let create = create_export(&connection, &format!("Export {number}"));
-                let create = pb::CreateExportRequest { parent: parent.clone(), ..create };
-                let created = admin.exports.create_export(create).await.expect("created").into_inner();
+                let export = admin.export_in(organization, &format!("Export {number}")).await;
                 if organization != "gamma" {
-                    admin.run(&created.export.expect("an export").name).await.expect("queued");
+                    admin.run(&export.name).await.expect("queued");
                 }
             }
         }

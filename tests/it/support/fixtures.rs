@@ -137,6 +137,16 @@ impl Client {
         created.expect("created").into_inner().export.expect("a resource")
     }
 
+    /// Creates a connection and an export on it in another organization.
+    pub async fn export_in(&mut self, organization: &str, display_name: &str) -> pb::Export {
+        let parent = format!("organizations/{organization}");
+        let create = pb::CreateConnectionRequest { parent: parent.clone(), ..create_connection(display_name) };
+        let created = self.connections.create_connection(create).await.expect("created").into_inner();
+        let create = create_export(&created.connection.expect("a resource").name, display_name);
+        let created = self.exports.create_export(pb::CreateExportRequest { parent, ..create }).await;
+        created.expect("created").into_inner().export.expect("a resource")
+    }
+
     /// Reads a connection.
     pub async fn read_connection(&mut self, name: &str) -> pb::Connection {
         let request = pb::GetConnectionRequest { name: name.to_owned() };

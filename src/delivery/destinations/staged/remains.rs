@@ -14,13 +14,13 @@ pub async fn remove_staged<F: FileSystem>(mut files: F, saved: &str) -> Result<(
     let names = Names::new(F::STAGED_PREFIX, &SavedAttempt::decode(saved)?)?;
     match find_manifest(&mut files, &names).await? {
         Some(_) => Ok(()),
-        None => remove_all(&mut files, &names).await,
+        None => remove_remains(&mut files, &names).await,
     }
 }
 
 /// Removes what attempts of a run left under names that no other attempt will use: also its folder, and a file that became
 /// visible without its manifest if its name holds the run.
-pub async fn remove_all(files: &mut impl FileSystem, names: &Names) -> Result<(), DeliveryError> {
+pub async fn remove_remains(files: &mut impl FileSystem, names: &Names) -> Result<(), DeliveryError> {
     remove_earlier(files, names).await?;
     if let Some(path) = names.single_file().filter(|path| names.holds_run(path)) {
         files.remove_file(path).await?;

@@ -8,7 +8,7 @@ use tokio::time::error::Elapsed;
 
 use super::file_system::FileSystem;
 use super::names::{Names, SavedAttempt, join, parents};
-use super::remains::{find_manifest, remove_all, remove_earlier};
+use super::remains::{find_manifest, remove_earlier, remove_remains};
 use crate::delivery::destinations::{Delivery, Opened, Writer};
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use crate::model::FailureCode;
@@ -57,7 +57,7 @@ pub async fn open<F: FileSystem + 'static>(
         }
     }
     if let Some(earlier) = &earlier
-        && let Err(error) = remove_all(&mut files, earlier).await
+        && let Err(error) = remove_remains(&mut files, earlier).await
     {
         tracing::warn!(%error, "cannot remove what an attempt left before its export was edited");
     }

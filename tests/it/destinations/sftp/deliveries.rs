@@ -8,8 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::super::content::{
-    Content, assert_edits_are_noticed, assert_moved_files_are_removed, assert_remains_are_removed, folder, read_files,
-    writer,
+    Content, assert_edits_are_noticed, assert_remains_are_removed, folder, read_files, writer,
 };
 use super::failure;
 use super::openssh::OpenSsh;
@@ -66,7 +65,6 @@ async fn an_attempt_after_an_edit_knows_the_names_of_the_one_before() {
     let server = OpenSsh::start();
     let destination = server.login().destination(&folder("weekly"));
     assert_edits_are_noticed(&destination, &server.directory().join("weekly")).await;
-    assert_moved_files_are_removed(&destination, &server.directory().join("weekly")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
