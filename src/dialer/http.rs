@@ -80,7 +80,7 @@ impl Dialer {
 }
 
 impl HttpClient {
-    fn new(network: Network, options: HttpOptions, plaintext: bool) -> Result<Self, DialError> {
+    pub(super) fn new(network: Network, options: HttpOptions, plaintext: bool) -> Result<Self, DialError> {
         let own = network.authorities().certificates.clone();
         let certificates = match options.root_certificates {
             Some(pem) => Trusted::Only([Authorities::parse(pem)?.certificates, own].concat()),

@@ -8,7 +8,9 @@
 //! | HTTP | [`Network::http_client`] |
 //! | `object_store` | [`Network::object_store_connector`] |
 //! | a library that takes a stream | [`Network::connect`] |
+//! | sqlx, which takes none | [`Relay`] |
 //! | a URL of the configuration | [`Dialer::operator_client`], [`Dialer::operator_network`] |
+//! | an object store of the configuration | [`Dialer::operator_object_store_connector`] |
 
 mod address;
 mod certificates;
@@ -17,6 +19,7 @@ mod host;
 mod http;
 mod network;
 mod object_store;
+mod relay;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -25,5 +28,6 @@ pub use certificates::AuthoritiesError;
 pub use error::DialError;
 pub use http::{HttpClient, HttpOptions};
 pub use network::{Dialer, DialerSettings, MAX_ADDRESSES, Network};
-pub use object_store::ObjectStoreConnector;
+pub use object_store::{ObjectStoreConnector, OperatorObjectStoreConnector};
+pub use relay::Relay;
 pub use resolver::Resolver;

@@ -63,6 +63,8 @@ enum Scope {
     Named(Host, u16),
     /// Nothing: the operator named something that is not a host.
     Nothing,
+    /// Every host and address, for a client that the operator configured.
+    Any,
 }
 
 impl Dialer {
@@ -86,6 +88,12 @@ impl Dialer {
     pub fn operator_network(&self, host: &str, port: u16) -> Network {
         let scope = Host::parse(host).map_or(Scope::Nothing, |host| Scope::Named(host, port));
         Network { shared: Arc::clone(&self.0), scope }
+    }
+
+    /// Every host, for a client that the operator configured and that finds its servers itself: the endpoint of an object
+    /// store, and what gives the process an identity there.
+    pub(super) fn unrestricted_network(&self) -> Network {
+        Network { shared: Arc::clone(&self.0), scope: Scope::Any }
     }
 }
 
@@ -152,7 +160,7 @@ impl Network {
     /// Refuses what is not the named host.
     fn check_target(&self, host: &str, parsed: &Host, port: u16) -> Result<(), DialError> {
         let is_target = match &self.scope {
-            Scope::Organization(_) => true,
+            Scope::Organization(_) | Scope::Any => true,
             Scope::Named(named, named_port) => named == parsed && *named_port == port,
             Scope::Nothing => false,
         };
@@ -165,7 +173,7 @@ impl Network {
                 let mut allowances = self.shared.allowances.iter();
                 is_public(address) || allowances.any(|allowance| allowance.permits(organization, address, port))
             }
-            Scope::Named(..) => true,
+            Scope::Named(..) | Scope::Any => true,
             Scope::Nothing => false,
         }
     }

@@ -1,25 +1,57 @@
 //! HTTP for `object_store`, whose own client follows redirects and uses proxies.
 
-use object_store::ClientOptions;
+use std::time::Duration;
+
 use object_store::client::{
     HttpClient as StoreClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
+use object_store::{ClientConfigKey, ClientOptions};
 use reqwest::Url;
 
 use super::error::DialError;
 use super::http::{HttpClient, HttpOptions};
-use super::network::Network;
+use super::network::{Dialer, Network};
 
 /// Makes `object_store` send its requests to permitted addresses. The options that `object_store` passes to it, such as
 /// timeouts, proxies and certificates, are not used.
 #[derive(Clone, Debug)]
 pub struct ObjectStoreConnector(HttpClient);
 
+/// Connects an object store that the operator configured, whatever the addresses of it and of its identity are.
+#[derive(Clone, Debug)]
+pub struct OperatorObjectStoreConnector {
+    https: HttpClient,
+    http_or_https: HttpClient,
+}
+
 impl Network {
     /// A connector for `with_http_connector` of the builders of `object_store`. It speaks https only. [`DialError::find`]
     /// finds the cause in an error of `object_store`.
     pub fn object_store_connector(&self, options: HttpOptions) -> Result<ObjectStoreConnector, DialError> {
         self.http_client(options).map(ObjectStoreConnector)
+    }
+}
+
+impl Dialer {
+    /// A connector for `with_http_connector` of a builder whose options the operator configured. It speaks http only where
+    /// `object_store` permits it: with the option `allow_http`, and to metadata services.
+    pub fn operator_object_store_connector(
+        &self,
+        timeout: Duration,
+    ) -> Result<OperatorObjectStoreConnector, DialError> {
+        let client = |plaintext| {
+            let options = HttpOptions { timeout: Some(timeout), root_certificates: None };
+            HttpClient::new(self.unrestricted_network(), options, plaintext)
+        };
+        Ok(OperatorObjectStoreConnector { https: client(false)?, http_or_https: client(true)? })
+    }
+}
+
+impl HttpConnector for OperatorObjectStoreConnector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<StoreClient> {
+        let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
+        let client = if allows_http { &self.http_or_https } else { &self.https };
+        ObjectStoreConnector(client.clone()).connect(options)
     }
 }
 

@@ -77,7 +77,7 @@ pub struct Observability {
 /// Checks as much of a configuration as is possible without opening anything.
 pub fn check(config: &Config) -> Result<(), StartError> {
     Catalog::load(config.catalog_dir.as_deref())?;
-    startup::datasets::parse(&config.datasets)?;
+    startup::datasets::parse(&config.datasets, &Dialer::default())?;
     Ok(store::check_url(&config.database.url())?)
 }
 
@@ -208,7 +208,7 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
     let vault = Arc::new(Vault::new(startup::keys::open(&config.keys)?));
-    let datasets = startup::datasets::open(&config.datasets).await?;
+    let datasets = startup::datasets::open(&config.datasets, dialer).await?;
     if let Some(root) = &config.deliveries.local_directory_root {
         let file = store::sqlite_file(&database.url);
         let files = file.as_deref().into_iter().collect();

@@ -28,6 +28,7 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use super::DeliveryError;
+use crate::dialer::Dialer;
 use crate::model::{Dataset, FailureCode, OrganizationId, PayloadTable};
 use file_schema::SchemaError;
 use listing::TableEntry;
@@ -94,10 +95,10 @@ impl Listing {
 
 impl Datasets {
     /// Parses the settings of all sources. Nothing is opened.
-    pub fn new(settings: DatasetSettings) -> Result<Self, SourceError> {
+    pub fn new(settings: DatasetSettings, dialer: &Dialer) -> Result<Self, SourceError> {
         let configured = |settings: SourceSettings| {
             let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_READS));
-            Ok(ConfiguredSource { source: settings.parse()?, permits })
+            Ok(ConfiguredSource { source: settings.parse(dialer)?, permits })
         };
         let default = settings.default.map(configured).transpose()?;
         let organizations = settings.organizations.into_iter();

@@ -11,6 +11,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 use tokio::runtime::Handle;
 
 use crate::delivery::DeliveryError;
+use crate::dialer::DialError;
 use crate::model::FailureCode;
 
 /// Bytes of a block: the unit of small reads.
@@ -153,9 +154,12 @@ fn index(offset: u64) -> usize {
 
 /// What went wrong, without the text of the response.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not exhaustive")]
-pub fn describe(error: &object_store::Error) -> &'static str {
+pub fn describe(error: &object_store::Error) -> String {
     use object_store::Error as E;
-    match error {
+    if let Some(dialed) = DialError::find(error) {
+        return dialed.to_string();
+    }
+    let text = match error {
         E::NotFound { .. } => "not found",
         E::PermissionDenied { .. } => "permission denied",
         E::Unauthenticated { .. } => "the credential is not accepted",
@@ -163,25 +167,7 @@ pub fn describe(error: &object_store::Error) -> &'static str {
         E::NotSupported { .. } | E::NotImplemented { .. } => "not supported by the object store",
         E::InvalidPath { .. } => "invalid path",
         E::AlreadyExists { .. } => "already exists",
-        _ => http_error(error),
-    }
-}
-
-/// The kind of a failed HTTP request among the causes of `error`.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not exhaustive")]
-fn http_error(error: &object_store::Error) -> &'static str {
-    use object_store::client::{HttpError, HttpErrorKind};
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(http) = error.downcast_ref::<HttpError>() {
-            return match http.kind() {
-                HttpErrorKind::Connect => "cannot connect",
-                HttpErrorKind::Timeout => "timed out",
-                HttpErrorKind::Decode => "the response is invalid",
-                _ => "the request failed",
-            };
-        }
-        cause = error.source();
-    }
-    "the request was refused"
+        _ => "the request was refused, or the response is invalid",
+    };
+    text.to_owned()
 }

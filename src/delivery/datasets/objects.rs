@@ -1,5 +1,7 @@
 //! Lists the objects of an organization in an object store.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
 use tokio::runtime::Handle;
 
 use super::listing::{FoundFile, MAX_FILES};
@@ -16,10 +18,9 @@ use super::object_file::{BlockCache, ObjectFile, describe};
 use super::options::{SourceError, SourceOptions};
 use super::source_file::SourceFile;
 use crate::delivery::DeliveryError;
+use crate::dialer::Dialer;
 use crate::model::{FailureCode, OrganizationId};
 
-/// Timeout of a connection attempt.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Retries of a request, besides those of the run.
@@ -41,15 +42,15 @@ pub struct ObjectSource {
 impl ObjectSource {
     /// A location such as `s3://bucket/prefix`. Without secret options, the identity of the process is used: environment
     /// variables, the metadata service, or a workload identity.
-    pub fn new(url: &reqwest::Url, options: &SourceOptions) -> Result<Self, SourceError> {
+    pub fn new(url: &reqwest::Url, options: &SourceOptions, dialer: &Dialer) -> Result<Self, SourceError> {
         let bucket = url.host_str().filter(|bucket| !bucket.is_empty()).ok_or(SourceError::NoBucket)?;
         let prefix = Path::from_url_path(url.path()).map_err(|_| SourceError::Malformed)?;
-        let client = ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT);
+        let connector = dialer.operator_object_store_connector(REQUEST_TIMEOUT).map_err(SourceError::Client)?;
         let is_ambient = !options.has_secrets();
         let store: Arc<dyn ObjectStore> = match url.scheme() {
             "s3" => {
                 let builder = if is_ambient { AmazonS3Builder::from_env() } else { AmazonS3Builder::new() };
-                let mut builder = builder.with_client_options(client);
+                let mut builder = builder.with_http_connector(connector);
                 for (key, value) in options.iter() {
                     builder = builder.with_config(parse_key(key)?, value);
                 }
@@ -58,7 +59,7 @@ impl ObjectSource {
             }
             "az" => {
                 let builder = if is_ambient { MicrosoftAzureBuilder::from_env() } else { MicrosoftAzureBuilder::new() };
-                let mut builder = builder.with_client_options(client);
+                let mut builder = builder.with_http_connector(connector);
                 for (key, value) in options.iter() {
                     builder = builder.with_config(parse_key(key)?, value);
                 }
@@ -68,7 +69,7 @@ impl ObjectSource {
             _ => {
                 let new = GoogleCloudStorageBuilder::new;
                 let builder = if is_ambient { GoogleCloudStorageBuilder::from_env() } else { new() };
-                let mut builder = builder.with_client_options(client);
+                let mut builder = builder.with_http_connector(connector);
                 for (key, value) in options.iter() {
                     builder = builder.with_config(parse_key(key)?, value);
                 }
@@ -110,11 +111,16 @@ impl ObjectSource {
         Ok(found)
     }
 
-    fn error(&self, cause: &str) -> DeliveryError {
+    fn error(&self, cause: impl Display) -> DeliveryError {
         DeliveryError::with(FailureCode::DatasetUnavailable, &format!("cannot list {}", self.location), cause)
     }
 }
 
-fn parse_key<K: std::str::FromStr>(key: &str) -> Result<K, SourceError> {
-    key.parse().map_err(|_| SourceError::UnknownOption(key.to_owned()))
+/// Parses the name of an option. Those of the HTTP client, such as proxies, are refused: the dialer has its own.
+fn parse_key<K: FromStr>(key: &str) -> Result<K, SourceError> {
+    let unknown = || SourceError::UnknownOption(key.to_owned());
+    match ClientConfigKey::from_str(key) {
+        Ok(client) if client != ClientConfigKey::AllowHttp => Err(unknown()),
+        Ok(_) | Err(_) => key.parse().map_err(|_| unknown()),
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::Url;
 
+use crate::dialer::DialError;
 use crate::model::Secret;
 
 /// Why settings of a source cannot be used. It never contains a value of an option.
@@ -33,6 +34,9 @@ pub enum SourceError {
     /// Options have a bad value, or do not go together.
     #[error("the options cannot be used: one is missing or has a bad value")]
     Options,
+    /// The HTTP client of an object store cannot be built.
+    #[error("no HTTP client can be built")]
+    Client(#[source] DialError),
 }
 
 /// The options of a client, from the URL and from the secrets.

@@ -9,6 +9,7 @@ use super::directory::DirectorySource;
 use super::objects::ObjectSource;
 use super::options::{SourceError, SourceOptions};
 use super::postgres::PostgresSource;
+use crate::dialer::Dialer;
 use crate::model::{OrganizationId, Secret};
 
 /// The sources of all organizations. It holds secrets, so it has no Debug.
@@ -43,7 +44,7 @@ pub enum Source {
 
 impl SourceSettings {
     /// Parses the location and builds the client of an object store. Nothing is opened.
-    pub fn parse(self) -> Result<Source, SourceError> {
+    pub fn parse(self, dialer: &Dialer) -> Result<Source, SourceError> {
         let Self { location, secrets } = self;
         if !location.contains("://") {
             let is_used = secrets.is_empty() && !location.is_empty();
@@ -64,8 +65,8 @@ impl SourceSettings {
             return Err(SourceError::UnusedPart);
         }
         match url.scheme() {
-            "s3" | "az" | "gs" => Ok(Source::Objects(ObjectSource::new(&url, &options)?)),
-            "postgres" | "postgresql" => Ok(Source::Postgres(Arc::new(PostgresSource::new(&url, options)?))),
+            "s3" | "az" | "gs" => Ok(Source::Objects(ObjectSource::new(&url, &options, dialer)?)),
+            "postgres" | "postgresql" => Ok(Source::Postgres(Arc::new(PostgresSource::new(&url, options, dialer)?))),
             _ => Err(SourceError::UnknownScheme),
         }
     }
@@ -77,7 +78,8 @@ mod tests {
 
     fn parse(location: &str, secrets: &[(&str, &str)]) -> Result<Source, SourceError> {
         let secret = |(key, value): &(&str, &str)| ((*key).to_owned(), Secret::new((*value).to_owned()));
-        SourceSettings { location: location.into(), secrets: secrets.iter().map(secret).collect() }.parse()
+        SourceSettings { location: location.into(), secrets: secrets.iter().map(secret).collect() }
+            .parse(&Dialer::default())
     }
 
     #[test]
@@ -101,6 +103,7 @@ mod tests {
             ("s3:///prefix", &[], "the URL needs a bucket or container"),
             ("s3://bucket#x", &[], "the URL has a part that is not used: a fragment, a port, or a user"),
             ("s3://bucket?regoin=x", &[], "the option `regoin` is unknown"),
+            ("s3://bucket?proxy_url=http://proxy", &[], "the option `proxy_url` is unknown"),
             ("s3://bucket?region=x", &[("region", "y")], "the option `region` is set twice"),
             ("postgres://u:hunter2@h/d", &[], "the URL must not contain a password; set it in `dataset_options`"),
             ("postgres://u@h/d", &long, "the options cannot be used: one is missing or has a bad value"),

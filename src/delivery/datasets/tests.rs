@@ -22,7 +22,8 @@ fn acme() -> OrganizationId {
 
 fn directory(location: &Path) -> Datasets {
     let settings = SourceSettings { location: location.to_str().unwrap().to_owned(), secrets: BTreeMap::new() };
-    Datasets::new(DatasetSettings { default: Some(settings), organizations: BTreeMap::new() }).unwrap()
+    Datasets::new(DatasetSettings { default: Some(settings), organizations: BTreeMap::new() }, &Dialer::default())
+        .unwrap()
 }
 
 /// Opens all fields of a table.
@@ -196,7 +197,7 @@ async fn a_changed_file_has_a_new_schema_and_reads_of_the_old_one_fail() {
 
 #[tokio::test]
 async fn an_organization_without_a_source_has_no_tables_and_a_missing_location_is_an_error() {
-    let none = Datasets::new(DatasetSettings::default()).unwrap();
+    let none = Datasets::new(DatasetSettings::default(), &Dialer::default()).unwrap();
     assert!(!none.is_configured(&acme()) && none.list(&acme()).await.unwrap().is_empty());
     assert_eq!(open_code(&none, "t").await, FailureCode::DatasetNotConfigured);
     let root = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use super::keys::is_empty;
 use crate::config::{DatasetSource, DatasetsConfig, DefaultSource};
 use crate::delivery::datasets::{self, DatasetSettings, Datasets, SourceSettings};
+use crate::dialer::Dialer;
 use crate::model::Secret;
 use crate::server::error::StartError;
 
@@ -14,7 +15,7 @@ use crate::server::error::StartError;
 const SAMPLE_ORGANIZATION: &str = "acme";
 
 /// Parses the settings of all sources. Nothing is opened.
-pub fn parse(config: &DatasetsConfig) -> Result<Datasets, StartError> {
+pub fn parse(config: &DatasetsConfig, dialer: &Dialer) -> Result<Datasets, StartError> {
     let default = match &config.default {
         DefaultSource::None => None,
         DefaultSource::Embedded { directory, .. } => {
@@ -24,7 +25,7 @@ pub fn parse(config: &DatasetsConfig) -> Result<Datasets, StartError> {
         DefaultSource::Configured(source) => Some(settings(source)),
     };
     let organizations = config.organizations.iter().map(|(id, source)| (id.clone(), settings(source))).collect();
-    Ok(Datasets::new(DatasetSettings { default, organizations })?)
+    Ok(Datasets::new(DatasetSettings { default, organizations }, dialer)?)
 }
 
 fn settings(source: &DatasetSource) -> SourceSettings {
@@ -33,7 +34,7 @@ fn settings(source: &DatasetSource) -> SourceSettings {
 }
 
 /// Opens the sources. The embedded default gets its directory and, before its database has content, a sample.
-pub async fn open(config: &DatasetsConfig) -> Result<Datasets, StartError> {
+pub async fn open(config: &DatasetsConfig, dialer: &Dialer) -> Result<Datasets, StartError> {
     if let DefaultSource::Embedded { directory, database } = &config.default {
         let (directory, is_new) = (directory.clone(), is_empty(database));
         let prepare = tokio::task::spawn_blocking(move || {
@@ -46,5 +47,5 @@ pub async fn open(config: &DatasetsConfig) -> Result<Datasets, StartError> {
         });
         prepare.await.map_err(std::io::Error::other).flatten().map_err(StartError::Sample)?;
     }
-    parse(config)
+    parse(config, dialer)
 }

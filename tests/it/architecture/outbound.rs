@@ -33,9 +33,6 @@ const NEEDS_DIALER: &[(&str, &str)] = &[
     ("PgConnectOptions::", ".socket("),
 ];
 
-/// Sources of datasets: the operator names them, and their ambient identity comes from addresses that are forbidden.
-const DATASET_SOURCES: &[&str] = &["delivery/datasets/objects.rs", "delivery/datasets/options.rs"];
-
 /// The client of our own database.
 const DATABASE: &str = "store/connect.rs";
 
@@ -57,11 +54,10 @@ fn connections_are_opened_by_the_dialer_alone() {
 }
 
 #[test]
-fn clients_of_destinations_get_connections_of_the_dialer() {
-    let is_source = |path: &str| DATASET_SOURCES.contains(&path) || path.starts_with("delivery/datasets/postgres/");
+fn clients_get_connections_of_the_dialer() {
     let clients = |constructor: &'static str| code().filter(move |(_, code)| code.contains(constructor));
     for (constructor, dialer) in NEEDS_DIALER {
-        for (path, code) in clients(constructor).filter(|(path, _)| path != DATABASE && !is_source(path)) {
+        for (path, code) in clients(constructor).filter(|(path, _)| path != DATABASE) {
             assert!(code.contains(dialer), "{path} contains {constructor} without {dialer}");
         }
     }

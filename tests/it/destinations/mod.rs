@@ -6,7 +6,7 @@ mod cuts;
 mod local_directory;
 pub mod objects;
 pub mod postgresql;
-mod services;
+pub mod services;
 pub mod sftp;
 pub mod tmpfs;
 pub mod webhook;

@@ -16,9 +16,14 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// A network whose names lead to this host, except those that begin with `missing`. `authorities` (PEM) are trusted in
-/// addition to the public ones; `permitted` is the range of permitted addresses.
+/// What an organization may reach with [`dialer`].
 pub fn network(authorities: Option<&str>, permitted: &str) -> Network {
+    dialer(authorities, permitted).network(&organization())
+}
+
+/// A dialer for which names lead to this host, except those that begin with `missing`. `authorities` (PEM) are trusted in
+/// addition to the public ones; `permitted` is the range of permitted addresses.
+pub fn dialer(authorities: Option<&str>, permitted: &str) -> Dialer {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), authorities.unwrap_or_default()).expect("written");
     let allowance = OutboundAllowance::parse(permitted).expect("an allowance");
@@ -30,7 +35,7 @@ pub fn network(authorities: Option<&str>, permitted: &str) -> Network {
         }
         Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)])
     });
-    Dialer::with_resolver(settings, resolver).expect("a dialer").network(&organization())
+    Dialer::with_resolver(settings, resolver).expect("a dialer")
 }
 
 fn organization() -> OrganizationId {

@@ -4,6 +4,7 @@ mod calls;
 mod delivery;
 mod gates;
 mod leases;
+mod object_sources;
 mod replicas;
 mod schedule;
 mod shared;

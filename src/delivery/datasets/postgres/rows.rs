@@ -6,11 +6,11 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use futures_util::TryStreamExt as _;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::AssertSqlSafe;
 use tokio::sync::Mutex;
 
 use super::columns::Column;
-use super::connection::failed;
+use super::connection::{Connection, failed};
 use super::query::Query;
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::pinned::{MAX_BATCH_ROWS, RowSource};
@@ -28,7 +28,7 @@ const MAX_BATCH_BYTES: usize = 64 * 1024 * 1024;
 /// The rows of a query, fetched from its cursor.
 pub struct Rows {
     /// The connection of all tables of a payload, which are read one after the other.
-    connection: Arc<Mutex<PgConnection>>,
+    connection: Arc<Mutex<Connection>>,
     query: Query,
     schema: SchemaRef,
     batch_limit: usize,
@@ -37,7 +37,7 @@ pub struct Rows {
 
 impl Rows {
     /// The rows of a query whose cursor is declared.
-    pub fn new(connection: Arc<Mutex<PgConnection>>, query: Query) -> Self {
+    pub fn new(connection: Arc<Mutex<Connection>>, query: Query) -> Self {
         let fields: Vec<Field> = query
             .columns
             .iter()
@@ -56,7 +56,7 @@ impl Rows {
         let mut columns: Vec<Column> = self.query.columns.iter().map(|found| Column::new(found.column)).collect();
         let sql = AssertSqlSafe(format!("FETCH FORWARD {} FROM {}", self.batch_limit, self.query.cursor));
         let mut connection = self.connection.lock().await;
-        let mut rows = sqlx::query(sql).persistent(false).fetch(&mut *connection);
+        let mut rows = sqlx::query(sql).persistent(false).fetch(&mut **connection);
         let (mut count, mut bytes) = (0_usize, 0_usize);
         while let Some(row) = rows.try_next().await.map_err(|error| failed("cannot read the table", &error))? {
             for (index, (column, found)) in columns.iter_mut().zip(&self.query.columns).enumerate() {

@@ -1,17 +1,12 @@
 //! Opens connections: an approved address, TLS, and sqlx on top of it.
 //!
-//! sqlx opens its sockets itself. It connects to a Unix socket of this process, which forwards to the TLS connection.
+//! sqlx connects to a relay, which forwards to the TLS connection.
 
-use std::io;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
-use tempfile::TempDir;
-use tokio::net::{TcpStream, UnixListener};
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{of_io, of_sqlx};
 use super::target::{Credential, Server};
@@ -19,7 +14,7 @@ use super::tls;
 use crate::delivery::DeliveryError;
 use crate::delivery::destinations::CheckStep;
 use crate::delivery::destinations::progress::Progress;
-use crate::dialer::{DialError, Network};
+use crate::dialer::{DialError, Network, Relay};
 use crate::model::{FailureCode, Secret};
 
 /// How long TLS and the authentication may take, each.
@@ -31,14 +26,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Connected {
     /// The connection.
     pub(super) connection: PgConnection,
-    bridge: Bridge,
-}
-
-/// A Unix socket that leads to a TLS connection, for one client.
-struct Bridge {
-    // Fields are dropped in order: the listener ends before its directory is removed.
-    task: AbortOnDropHandle<io::Result<()>>,
-    directory: TempDir,
+    relay: Relay,
 }
 
 impl Connected {
@@ -60,34 +48,32 @@ impl Connected {
         let secured = tokio::time::timeout(CONNECT_TIMEOUT, tls::establish(stream, &server.host, configuration)).await;
         let secured = secured.unwrap_or_else(|_| Err(timed_out("TLS")))?;
         progress.begin(CheckStep::Authenticate);
-        let bridge = Bridge::new(secured, server.port)
+        let relay = Relay::new(secured, server.port)
             .map_err(|error| DeliveryError::with(FailureCode::Internal, "a Unix socket", error))?;
-        authenticate(bridge, server, credential).await
+        authenticate(relay, server, credential).await
     }
 
     /// Ends the connection in an orderly way, without waiting long for it.
     pub(super) async fn close(self) {
         use sqlx::Connection as _;
-        let Self { connection, mut bridge } = self;
+        let Self { connection, mut relay } = self;
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
             let _ = connection.close().await;
-            let _ = (&mut bridge.task).await;
+            let _ = relay.closed().await;
         })
         .await;
     }
 }
 
-async fn authenticate(
-    mut bridge: Bridge,
-    server: &Server,
-    credential: &Credential,
-) -> Result<Connected, DeliveryError> {
-    let options = options(bridge.directory.path(), server, credential)?;
+async fn authenticate(mut relay: Relay, server: &Server, credential: &Credential) -> Result<Connected, DeliveryError> {
+    let options = options(relay.directory(), server, credential)?;
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
     match connected {
-        Ok(Ok(connection)) => Ok(Connected { connection, bridge }),
+        Ok(Ok(connection)) => Ok(Connected { connection, relay }),
         Ok(Err(error)) if error.as_database_error().is_some() => Err(of_sqlx("the login", &error, &[])),
-        Ok(Err(error)) => Err(bridge.failure(credential).await.unwrap_or_else(|| of_sqlx("the login", &error, &[]))),
+        Ok(Err(error)) => {
+            Err(failure_of_tls(&mut relay, credential).await.unwrap_or_else(|| of_sqlx("the login", &error, &[])))
+        }
         Err(_) => Err(timed_out("the login")),
     }
 }
@@ -119,31 +105,16 @@ fn options(
     Ok(options)
 }
 
-impl Bridge {
-    /// Listens in a new directory of mode 0700, and forwards one connection.
-    fn new(mut stream: TlsStream<TcpStream>, port: u16) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("outflow-").tempdir()?;
-        let listener = UnixListener::bind(directory.path().join(format!(".s.PGSQL.{port}")))?;
-        let task = tokio::spawn(async move {
-            let (mut client, _) = listener.accept().await?;
-            drop(listener);
-            tokio::io::copy_bidirectional(&mut client, &mut stream).await.map(drop)
-        });
-        Ok(Self { directory, task: AbortOnDropHandle::new(task) })
+/// Why the TLS connection failed, if it did. In TLS 1.3 a server refuses the certificate of a client after the handshake.
+async fn failure_of_tls(relay: &mut Relay, credential: &Credential) -> Option<DeliveryError> {
+    let Ok(Err(error)) = tokio::time::timeout(CLOSE_TIMEOUT, relay.closed()).await else { return None };
+    let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let refused = matches!(alert, Some(rustls::Error::AlertReceived(_)));
+    let mut failure = of_io("the login", &error);
+    if refused && credential.client_certificate.is_some() {
+        failure.code = FailureCode::AuthenticationFailed;
     }
-
-    /// Why the TLS connection failed, if it did. In TLS 1.3 a server refuses the certificate of a client after the
-    /// handshake.
-    async fn failure(&mut self, credential: &Credential) -> Option<DeliveryError> {
-        let Ok(Ok(Err(error))) = tokio::time::timeout(CLOSE_TIMEOUT, &mut self.task).await else { return None };
-        let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let refused = matches!(alert, Some(rustls::Error::AlertReceived(_)));
-        let mut failure = of_io("the login", &error);
-        if refused && credential.client_certificate.is_some() {
-            failure.code = FailureCode::AuthenticationFailed;
-        }
-        Some(failure)
-    }
+    Some(failure)
 }
 
 /// The server did not respond.

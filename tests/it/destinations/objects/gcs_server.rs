@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -201,7 +202,7 @@ impl State {
         match operation {
             "put" | "create" | "begin" if key.starts_with("denied/") => error(403, "AccessDenied"),
             "list" => self.list(query.get("prefix").map(String::as_str).unwrap_or_default()),
-            "get" => self.get(key, parts.method == Method::HEAD),
+            "get" => self.get(key, parts),
             "create" if self.objects.contains_key(key) => error(412, "PreconditionFailed"),
             "put" | "create" => self.put(key, body, own_headers(parts)),
             "delete" if self.objects.remove(key).is_some() => response(204, &[], ""),
@@ -254,12 +255,22 @@ impl State {
         response(200, &[], "<CompleteMultipartUploadResult><ETag>\"etag\"</ETag></CompleteMultipartUploadResult>")
     }
 
-    fn get(&self, key: &str, is_head: bool) -> Response {
+    fn get(&self, key: &str, parts: &Parts) -> Response {
+        let is_head = parts.method == Method::HEAD;
         let Some(object) = self.objects.get(key) else {
             return if is_head { response(404, &[], "") } else { error(404, "NoSuchKey") };
         };
-        let (length, generation) = (object.content.len().to_string(), object.generation.to_string());
+        let generation = object.generation.to_string();
         let etag = format!("\"{generation}\"");
+        let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("ASCII"));
+        if header("if-match").is_some_and(|wanted| wanted != etag) {
+            return error(412, "PreconditionFailed");
+        }
+        let total = object.content.len();
+        let range = header("range").map(|range| requested_range(range, total));
+        let content = range.clone().map_or_else(|| object.content.clone(), |range| object.content.slice(range));
+        let length = content.len().to_string();
+        let part = range.as_ref().map(|range| format!("bytes {}-{}/{total}", range.start, range.end - 1));
         let mut headers = vec![
             ("content-length", length.as_str()),
             ("etag", &etag),
@@ -267,7 +278,9 @@ impl State {
             ("x-goog-generation", &generation),
         ];
         headers.extend(object.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        response(200, &headers, if is_head { Bytes::new() } else { object.content.clone() })
+        headers.extend(part.as_deref().map(|part| ("content-range", part)));
+        let status = if part.is_some() { 206 } else { 200 };
+        response(status, &headers, if is_head { Bytes::new() } else { content })
     }
 
     fn list(&self, prefix: &str) -> Response {
@@ -290,6 +303,13 @@ fn own_headers(parts: &Parts) -> BTreeMap<String, String> {
     let text = |value: &http::HeaderValue| value.to_str().expect("ASCII").to_owned();
     let headers = parts.headers.iter().filter(|(name, _)| is_kept(name.as_str()));
     headers.map(|(name, value)| (name.to_string(), text(value))).collect()
+}
+
+/// The range of `bytes=FIRST-LAST` in an object of that length.
+fn requested_range(range: &str, length: usize) -> Range<usize> {
+    let (first, last) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).expect("a range");
+    let last: usize = last.parse().expect("a number");
+    first.parse().expect("a number")..length.min(last + 1)
 }
 
 fn percent_decode(text: &str) -> String {

@@ -5,7 +5,7 @@ pub mod azurite;
 pub mod bucket;
 mod cases;
 mod cut;
-mod export;
+pub mod export;
 mod gcs;
 pub mod gcs_server;
 pub mod https;

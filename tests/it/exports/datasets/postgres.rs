@@ -6,13 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::{Array, RecordBatch};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use outflow::delivery::datasets::{DatasetSettings, Datasets, PinnedTable, SourceSettings, TableContent};
+use outflow::dialer::Dialer;
 use outflow::grpc::proto as pb;
 use outflow::grpc::proto::dataset_field::FieldType;
-use outflow::model::{Comparison, FailureCode, OrganizationId, PayloadField, PayloadFilter, PayloadTable, Transform};
+use outflow::model::{
+    Comparison, FailureCode, OrganizationId, PayloadField, PayloadFilter, PayloadTable, Secret, Transform,
+};
 use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{all, get, list, tables};
+use crate::destinations::postgresql::fixture::{Fixture, HOST, PASSWORD};
+use crate::destinations::services::dialer;
 use crate::support::{Backend, Clients as _, Database, ErrorExt as _, TestServer, create_export, new_database};
 
 const SCHEMA: &str = r#"
@@ -50,8 +55,13 @@ async fn source() -> (Database, String) {
 }
 
 fn datasets(location: String) -> Datasets {
-    let default = Some(SourceSettings { location, secrets: [].into() });
-    Datasets::new(DatasetSettings { default, organizations: [].into() }).expect("settings")
+    datasets_through(&Dialer::default(), location, &[])
+}
+
+fn datasets_through(dialer: &Dialer, location: String, secrets: &[(&str, &str)]) -> Datasets {
+    let secret = |(key, value): &(&str, &str)| ((*key).to_owned(), Secret::new((*value).to_owned()));
+    let default = Some(SourceSettings { location, secrets: secrets.iter().map(secret).collect() });
+    Datasets::new(DatasetSettings { default, organizations: [].into() }, dialer).expect("settings")
 }
 
 fn acme() -> OrganizationId {
@@ -242,6 +252,37 @@ async fn long_tables_come_in_bounded_batches_from_one_snapshot() {
     }
     assert_eq!(first + rest.iter().sum::<usize>(), 20_000);
     assert!(first <= 8_192 && rest.iter().all(|count| *count <= 8_192) && rest.len() >= 3, "{first} {rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_reached_by_the_dialer_and_its_certificate_is_verified() {
+    let database = Fixture::new(
+        "CREATE SCHEMA acme; CREATE TABLE acme.long AS SELECT n AS id FROM generate_series(1, 20000) n; \
+         GRANT USAGE ON SCHEMA acme TO writer; GRANT SELECT ON acme.long TO writer",
+    )
+    .await;
+    let authority = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(authority.path(), &database.server.authority).expect("written");
+    let location = |host: &str| format!("postgres://writer@{host}:{}/{}", database.server.port, database.database);
+    let read_long = async |dialer: &Dialer, location: String, password: &str| {
+        let datasets = datasets_through(dialer, location, &[("password", password)]);
+        let rows = read(&datasets, payload("long", &[], vec![])).await?;
+        Ok(rows.iter().map(RecordBatch::num_rows).sum())
+    };
+    // The name leads to this host for the dialer alone. No address needs a permit, for the operator names the host.
+    let (trusting, plain) = (dialer(Some(&database.server.authority), "*=192.0.2.0"), dialer(None, "*=192.0.2.0"));
+    assert_eq!(read_long(&trusting, location(HOST), PASSWORD).await, Ok(20_000));
+    let declared = format!("{}?sslrootcert={}", location(HOST), authority.path().display());
+    assert_eq!(read_long(&plain, declared, PASSWORD).await, Ok(20_000));
+    for (dialer, host, password) in [
+        (&plain, HOST, PASSWORD),
+        (&trusting, "other.test", PASSWORD),
+        (&trusting, HOST, "wrong"),
+        (&plain, "missing", ""),
+    ] {
+        let refused = read_long(dialer, location(host), password).await;
+        assert_eq!(refused, Err(FailureCode::DatasetUnavailable), "{host}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
