@@ -87,6 +87,7 @@ fn payload() -> PayloadTable {
         field: (*name).to_owned(),
         output_name: String::new(),
         transform: if *is_hashed { Transform::Sha256 } else { Transform::None },
+        field_type: None,
     };
     PayloadTable { table: "source".to_owned(), fields: FIELDS.iter().map(field).collect(), filters: Vec::new() }
 }

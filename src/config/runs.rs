@@ -23,7 +23,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("run_max_attempts", "Failed attempts after which a run fails. An attempt whose replica stopped does not count.")
         .default("3"),
     Setting::new("run_retry_delay", "Delay before the second attempt, doubled for each further one up to 1h, and shortened at random by up to a half.").default("30s"),
-    Setting::new("run_max_duration", "How long one attempt may take; after that, the run fails.").default("12h"),
+    Setting::new("run_max_duration", "How long a run may take from the start of its first attempt; after that, it fails.").default("12h"),
     Setting::new(
         "run_drain_timeout",
         "How long deliveries go on after a shutdown begins. Another replica repeats the others.",
@@ -36,7 +36,7 @@ pub const SETTINGS: &[Setting] = &[
     .default("30s"),
     Setting::new("run_heartbeat", "How often leases are renewed, at most a third of `run_lease`.").default("2s"),
     Setting::new("run_retention_days", "Days that runs are kept after their end, at most 36500.").default("90"),
-    Setting::new("engine_threads", "Threads that read and encode data; by default the number of cores, at most 8."),
+    Setting::new("engine_threads", "Threads that read and encode data; by default one fewer than there are cores, at least 1 and at most 8."),
     Setting::new("engine_memory_mib", "Memory in MiB for data that runs and previews read and encode, at least 24.").default("256"),
 ];
 
@@ -73,7 +73,7 @@ pub struct RunsConfig {
     pub heartbeat: Duration,
     /// How long runs are kept.
     pub retention: Duration,
-    /// Threads of the engine; `None`: the number of cores, at most 8.
+    /// Threads of the engine; `None`: one fewer than there are cores, at least 1 and at most 8.
     pub engine_threads: Option<u32>,
     /// Memory of the engine in MiB.
     pub engine_memory_mib: u32,

@@ -68,7 +68,12 @@ mod tests {
     use crate::model::{PayloadField, PayloadTable, Transform};
 
     fn payload(tables: &[&str]) -> Payload {
-        let field = PayloadField { field: "id".into(), output_name: String::new(), transform: Transform::None };
+        let field = PayloadField {
+            field: "id".into(),
+            output_name: String::new(),
+            transform: Transform::None,
+            field_type: None,
+        };
         let table =
             |table: &&str| PayloadTable { table: (*table).into(), fields: vec![field.clone()], filters: Vec::new() };
         Payload { tables: tables.iter().map(table).collect() }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dataset::FieldType;
 use super::{Violations, limits, validate};
 
 /// The data to export.
@@ -34,6 +35,9 @@ pub struct PayloadField {
     pub output_name: String,
     /// Transformation of its values.
     pub transform: Transform,
+    /// Type of its values when the payload was saved, with which a run compares; `None`: there was no source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field_type: Option<FieldType>,
 }
 
 impl PayloadField {
@@ -90,6 +94,16 @@ pub enum Comparison {
 }
 
 impl Payload {
+    /// What callers give: the payload without the types that its fields had when it was saved.
+    #[must_use]
+    pub fn without_types(&self) -> Self {
+        let mut payload = self.clone();
+        for field in payload.tables.iter_mut().flat_map(|table| &mut table.fields) {
+            field.field_type = None;
+        }
+        payload
+    }
+
     /// Checks names, duplicates and the number of values per comparison. Its counts were checked before.
     pub fn check(&self, violations: &mut Violations, path: &str) {
         if self.tables.is_empty() {
@@ -205,6 +219,7 @@ mod tests {
             field: field.into(),
             output_name: output.into(),
             transform: Transform::None,
+            field_type: None,
         };
         let filter = |comparison, values: Vec<Value>| PayloadFilter { field: "f".into(), comparison, values };
         let table = PayloadTable {

@@ -47,13 +47,17 @@ impl Payload {
         }
     }
 
-    /// The payload with the fields of each table listed: a table without fields gets all that can be exported now. The
-    /// payload has been checked.
+    /// The payload with the fields of each table listed, and their types: a table without fields gets all that can be
+    /// exported now. The payload has been checked.
     #[must_use]
     pub fn pinned(mut self, known: &KnownDatasets) -> Self {
-        for table in self.tables.iter_mut().filter(|table| table.fields.is_empty()) {
-            if let Some(dataset) = known.datasets.get(&table.table) {
+        for table in &mut self.tables {
+            let Some(dataset) = known.datasets.get(&table.table) else { continue };
+            if table.fields.is_empty() {
                 table.fields = exportable(dataset).map(unchanged).collect();
+            }
+            for field in &mut table.fields {
+                field.field_type = dataset.field(&field.field).map(|found| found.field_type);
             }
         }
         self
@@ -65,7 +69,12 @@ fn exportable(dataset: &Dataset) -> impl Iterator<Item = &DatasetField> {
 }
 
 fn unchanged(field: &DatasetField) -> PayloadField {
-    PayloadField { field: field.name.clone(), output_name: String::new(), transform: Transform::None }
+    PayloadField {
+        field: field.name.clone(),
+        output_name: String::new(),
+        transform: Transform::None,
+        field_type: Some(field.field_type),
+    }
 }
 
 impl PayloadTable {
@@ -216,6 +225,7 @@ mod tests {
             field: (*field).into(),
             output_name: String::new(),
             transform: *transform,
+            field_type: None,
         };
         PayloadTable { table: name.into(), fields: fields.iter().map(field).collect(), filters }
     }
@@ -270,7 +280,8 @@ mod tests {
         payload.check_against(&known(), &mut violations, "p");
         assert!(violations.is_empty());
         let pinned = payload.pinned(&known());
-        assert_eq!(pinned.tables[0], chosen);
+        assert_eq!(pinned.without_types().tables[0], chosen);
+        assert_eq!(pinned.tables[0].fields[0].field_type, Some(FieldType::Integer));
         let names: Vec<_> = pinned.tables[1].fields.iter().map(|field| field.field.as_str()).collect();
         assert_eq!(names, ["id", "email", "score", "signup_date"]);
     }

@@ -61,7 +61,6 @@ impl LeaseRenewal {
                             self.active.interrupt(renewal.uid, Interruption::Cancelled);
                         }
                     } else {
-                        metrics::counter!("export.run.lease.losses").increment(1);
                         self.active.interrupt(renewal.uid, Interruption::LeaseLost);
                     }
                 }
@@ -101,7 +100,7 @@ pub fn release(releases: u32, stats: Option<RunStats>) -> AttemptEnd {
     if releases < MAX_RELEASES {
         return AttemptEnd { event: RunEvent::Release, failure: None, stats, retry_delay };
     }
-    let detail = format!("{} runners stopped while they delivered it", MAX_RELEASES + 1);
+    let detail = format!("{} attempts lost or gave back their leases", MAX_RELEASES + 1);
     let failure = Some(RunFailure { code: FailureCode::LeaseLost, detail });
     AttemptEnd { event: RunEvent::Fail, failure, stats, retry_delay }
 }

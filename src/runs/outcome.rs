@@ -52,6 +52,10 @@ pub fn attempt_end(
         Err(AttemptError::Interrupted(Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping)) => {
             release(leased.history.releases, Some(stats))
         }
+        // An attempt whose lease was lost still writes at the destination.
+        Err(AttemptError::Failed(error)) if error.code == FailureCode::LeaseLost => {
+            release(leased.history.releases, Some(stats))
+        }
         Err(AttemptError::TimedOut) => {
             let detail = format!("took longer than {}", humantime::format_duration(settings.max_duration));
             end(RunEvent::Fail, failure(FailureCode::TimedOut, &detail), TimeDelta::zero())
@@ -157,6 +161,9 @@ pub fn count(leased: &LeasedRun, result: &Result<(), AttemptError>, stats: &RunS
         Err(AttemptError::Interrupted(_)) => "interrupted",
         Err(AttemptError::TimedOut | AttemptError::Failed(_)) => "failure",
     };
+    if matches!(result, Err(AttemptError::Interrupted(Interruption::LeaseLost))) {
+        metrics::counter!("export.run.lease.losses").increment(1);
+    }
     let destination = leased.run.connection_type.as_str().to_owned();
     metrics::histogram!("export.run.duration", "destination" => destination.clone(), "outcome" => outcome)
         .record(duration);

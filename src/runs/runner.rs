@@ -137,8 +137,17 @@ impl Inner {
         let stats = active.counts.stats();
         let end = outcome::attempt_end(&result, &leased, stats, &self.settings);
         log(&leased, &result, begun.elapsed());
+        if matches!(result, Err(AttemptError::TimedOut | AttemptError::Failed(_))) {
+            tracing::Span::current().record("otel.status_code", "ERROR");
+        }
         outcome::save_attempt_end(&self.app, &leased, end).await;
         outcome::count(&leased, &result, &stats, begun.elapsed());
+    }
+
+    /// How much longer the run may take: its time began with its first attempt.
+    fn remaining_time(&self, leased: &LeasedRun) -> Duration {
+        let elapsed = leased.run.start_time.and_then(|start| (self.app.now() - start).to_std().ok());
+        self.settings.max_duration.saturating_sub(elapsed.unwrap_or_default())
     }
 
     async fn attempt(&self, leased: &LeasedRun, active: &ActiveRun) -> Result<(), AttemptError> {
@@ -150,7 +159,7 @@ impl Inner {
             active,
             owner: self.owner,
             lease: self.settings.lease,
-            deadline: Instant::now() + self.settings.max_duration,
+            deadline: Instant::now() + self.remaining_time(leased),
         };
         Box::pin(attempt.run()).await
     }

@@ -7,8 +7,9 @@ use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, Enti
 
 use super::entities::{attachment_release, audit_event, request_id, run};
 use super::query::expressions::now;
+use super::runs::in_states;
 use super::{ReadContext, Transaction};
-use crate::model::Result;
+use crate::model::{Result, RunState};
 
 /// Rows per statement on PostgreSQL.
 const MAX_POSTGRES_ROWS: u64 = 1_000;
@@ -84,8 +85,10 @@ pub async fn delete_expired(
         }
         ExpiringRows::AuditEvents => delete::<audit_event::Entity>(db, &time.lt(before(retention.audit))).await,
         ExpiringRows::Runs => {
-            let ended = run::Column::EndTime.into_expr().lt(before(retention.runs));
-            delete::<run::Entity>(db, &run::Column::EndTime.is_not_null().and(ended)).await
+            // The states are those of the index `runs_end_time`.
+            let ended = in_states(&[RunState::Succeeded, RunState::Failed, RunState::Cancelled, RunState::Skipped])?;
+            let expired = run::Column::EndTime.into_expr().lt(before(retention.runs));
+            delete::<run::Entity>(db, &ended.and(expired)).await
         }
     }
 }

@@ -105,6 +105,7 @@ pub fn run_span(run: &Run) -> Span {
         parent: None,
         "run",
         otel.name = "run",
+        otel.status_code = Empty,
         run = %run.name,
         attempt = run.attempt,
         connection_type = run.connection_type.as_str()

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tracing::{Instrument as _, Span};
+
 use super::{CredentialInput, audit, credential, stored};
+use crate::app::rate_limit::RatePermit;
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::catalog::{ConnectionType, DeliveredBy};
 use crate::delivery::DeliveryError;
@@ -10,7 +13,7 @@ use crate::delivery::destinations::Target;
 use crate::model::audit::AuditDiff;
 use crate::model::json::Object;
 use crate::model::{
-    CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, ConnectionUid,
+    Abort, CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, ConnectionUid,
     CredentialSecret, Error, LastTest, OpContext, Precondition, ResourceKind, Result, Violations,
 };
 use crate::store::{self, credentials};
@@ -37,13 +40,13 @@ pub enum TestConnection {
 impl App {
     /// Tests a connection.
     pub async fn test_connection(&self, context: &OpContext, test: TestConnection) -> Result<Vec<Check>> {
-        let _permit = self.0.tests.acquire(&context.organization)?;
+        let permit = self.0.tests.acquire(&context.organization)?;
         match test {
             TestConnection::Saved(name) => {
                 let (connection, credential) = self.open_saved(context, &name).await?;
                 self.execute(context, RecordTest { name }).await?;
                 let target = target(context, connection.properties, credential);
-                let checks = self.run_test(&connection.connection_type, target).await?;
+                let checks = self.run_test(&connection.connection_type, target, permit).await?;
                 let result = LastTest { time: self.now(), checks: checks.clone() };
                 let save = SaveTest { uid: connection.uid, tested: connection.revision, result };
                 // The caller gets the result in any case.
@@ -56,7 +59,7 @@ impl App {
                 let known = stored::known_type(self, "connection.connection_type", &connection_type)?;
                 let properties = self.check_draft(known, &properties, credential.as_ref())?;
                 let target = target(context, properties, credential.map(|input| input.secret));
-                self.run_test(&connection_type, target).await
+                self.run_test(&connection_type, target, permit).await
             }
         }
     }
@@ -68,9 +71,9 @@ impl App {
         connection: Connection,
         secret: CredentialSecret,
     ) -> Result<LastTest> {
-        let _permit = self.0.tests.acquire(&context.organization)?;
+        let permit = self.0.tests.acquire(&context.organization)?;
         let target = target(context, connection.properties, Some(secret));
-        let checks = self.run_test(&connection.connection_type, target).await?;
+        let checks = self.run_test(&connection.connection_type, target, permit).await?;
         let failed: Vec<_> = checks.iter().filter_map(failed_check).collect();
         if failed.is_empty() {
             Ok(LastTest { time: self.now(), checks })
@@ -89,6 +92,11 @@ impl App {
         let found = store::connections::find(&reader, &scope, &name.id).await?;
         let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.to_string()))?;
         let sealed = credentials::get(&reader, &scope, connection.uid).await?;
+        // A change between the two reads: the credential belongs to other properties.
+        let now = store::connections::find(&reader, &scope, &name.id).await?;
+        if now.is_none_or(|now| (now.uid, now.revision) != (connection.uid, connection.revision)) {
+            return Err(Error::Aborted(Abort::Conflict));
+        }
         if connection.needs_credential && sealed.is_none() {
             return Err(Precondition::CredentialRequired { connection: name.to_string() }.into());
         }
@@ -129,7 +137,13 @@ impl App {
         Ok(checked)
     }
 
-    async fn run_test(&self, connection_type: &ConnectionTypeId, target: Target) -> Result<Vec<Check>> {
+    /// Tests a destination in a task of its own: a test removes what it wrote, also if the caller no longer waits.
+    async fn run_test(
+        &self,
+        connection_type: &ConnectionTypeId,
+        target: Target,
+        permit: RatePermit,
+    ) -> Result<Vec<Check>> {
         let known = self.connection_type(connection_type);
         if known.is_none_or(|known| known.delivered_by != DeliveredBy::BuiltIn) {
             return Err(CannotRun::NoRunner { connection_type: connection_type.name() }.into());
@@ -139,8 +153,12 @@ impl App {
             Ok(destination) => destination,
             Err(error) => return Ok(failed_before(&error)),
         };
-        // Each step has a shorter timeout of its own.
-        tokio::time::timeout(TIMEOUT, destination.test()).await.map_err(|_| Error::DeadlineExceeded)
+        let test = async move {
+            let _permit = permit;
+            // Each step has a shorter timeout of its own.
+            tokio::time::timeout(TIMEOUT, destination.test()).await.map_err(|_| Error::DeadlineExceeded)
+        };
+        self.0.parts.tasks.spawn(test.instrument(Span::current())).await.map_err(Error::internal)?
     }
 }
 

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::model::page::{Page, PageRequest, Position, PositionKey};
 use crate::model::{Dataset, Error, OpContext, Result, limits};
 
-/// How long a page reads schemas, if it has a dataset already.
+/// How long a page reads schemas; it waits longer for its first dataset.
 const READ_TIME: Duration = Duration::from_secs(4);
 /// Number of schemas that are read at the same time.
 const CONCURRENCY: usize = 8;
@@ -49,8 +49,11 @@ impl App {
         let mut read = std::pin::pin!(read.buffered(CONCURRENCY));
         let (mut items, mut bytes, mut seen, mut last) = (Vec::new(), 0, 0, None);
         while seen < page.size as usize {
-            let next = tokio::time::timeout_at(end.into(), read.next()).await;
-            let Ok(next) = (if seen == 0 { next.map_or_else(|_| Ok(None), Ok) } else { next }) else { break };
+            let next = if seen == 0 {
+                read.next().await
+            } else {
+                tokio::time::timeout_at(end.into(), read.next()).await.unwrap_or_default()
+            };
             let Some(found) = next else { break };
             let (table, dataset) = found?;
             bytes += dataset.as_ref().map_or(0, size);

@@ -19,6 +19,17 @@ pub fn diff(before: Option<&Export>, after: Option<&Export>) -> AuditDiff {
     if filters(before) == filters(after) { diff } else { diff.redacted("payload.filters") }
 }
 
+/// The data that a preview of an export shows.
+pub fn shown(export: &Export) -> AuditDiff {
+    let diff = AuditDiff::new().compare("connection", None, Some(export), connection).compare(
+        "payload",
+        None,
+        Some(export),
+        payload,
+    );
+    if filters(Some(export)).is_empty() { diff } else { diff.redacted("payload.filters") }
+}
+
 /// The export as the subject of an audit event.
 pub fn resource(export: &Export) -> AuditResource {
     AuditResource { uid: export.uid.0, name: export.name.to_string(), display_name: export.display_name.clone() }
@@ -30,8 +41,8 @@ fn connection(export: &Export) -> Value {
 
 /// Tables and fields. Filters are left out: their values may be personal data.
 fn payload(export: &Export) -> Value {
-    let tables = export.payload.tables.iter();
-    tables.map(|table| json!({ "table": table.table, "fields": table.fields })).collect()
+    let payload = export.payload.without_types();
+    payload.tables.iter().map(|table| json!({ "table": table.table, "fields": table.fields })).collect()
 }
 
 /// The filters of each table that has any.

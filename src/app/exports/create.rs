@@ -18,6 +18,8 @@ pub struct CreateExport {
     pub draft: ExportDraft,
     /// The result of the check of its payload, which is made before the transaction.
     pub payload_check: PayloadCheck,
+    /// Whether it is a preview. Its files may have the names of those of another export, such as the one that it changes.
+    pub is_preview: bool,
 }
 
 /// Fields of a new export that a caller sets.
@@ -56,6 +58,9 @@ impl Mutation for CreateExport {
         settings::check_delivery(tx.app, &mut export, "export.")?;
         settings::check_schedule(tx, &export, export.schedule.as_ref(), "export.schedule")?;
         settings::check_size(&export, None, "export")?;
+        if self.is_preview {
+            export.file_name = None;
+        }
         export.next_due_time = export.first_due_time(tx.app.schedules(), tx.now);
         attachment::insert(tx, &mut export).await?;
         Ok(stored::affected(&export))

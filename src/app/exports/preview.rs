@@ -10,7 +10,6 @@ use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::delivery::engine::{EncodingSettings, Job, PreviewLimit, Progress};
 use crate::delivery::layout::Layout;
 use crate::delivery::{DeliveryError, ManifestField, Output};
-use crate::model::audit::AuditDiff;
 use crate::model::{
     CallerAccess, Error, Export, ExportName, FailureCode, OpContext, Precondition, ResourceKind, Result, Unavailable,
 };
@@ -59,8 +58,9 @@ impl App {
         let _permit = self.0.previews.acquire(&context.organization)?;
         let export = match target {
             PreviewTarget::Saved(name) => self.find_to_preview(context, &name).await?,
-            PreviewTarget::Draft(draft) => {
-                // Checks everything that a creation checks, and changes nothing.
+            PreviewTarget::Draft(mut draft) => {
+                // Checks everything that a creation checks but the names of its files, and changes nothing.
+                draft.is_preview = true;
                 let context = OpContext { validate_only: true, ..context.clone() };
                 self.execute(&context, *draft).await?
             }
@@ -123,7 +123,7 @@ impl Mutation for RecordPreview {
     type Response = ();
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
-        tx.audit(audit::resource(&self.export), AuditDiff::new(), None, "previewed");
+        tx.audit(audit::resource(&self.export), audit::shown(&self.export), None, "previewed");
         Ok(stored::affected(&self.export))
     }
 }

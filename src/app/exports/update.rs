@@ -74,11 +74,14 @@ impl UpdateExport {
         if let Some(description) = &update.description {
             after.description.clone_from(description);
         }
-        // An unchanged payload does not depend on its source.
-        if let Some(payload) = &update.payload
-            && *payload != before.payload
-        {
-            after.payload = self.payload_check.payload(payload)?;
+        if let Some(payload) = &update.payload {
+            match self.payload_check.payload(payload) {
+                // The types of fields may have changed.
+                Ok(payload) => after.payload = payload,
+                // An unchanged payload does not depend on its source.
+                Err(error) if *payload != before.payload.without_types() => return Err(error),
+                Err(_) => {}
+            }
         }
         if let Some(labels) = &update.labels {
             after.labels.clone_from(labels);

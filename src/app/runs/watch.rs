@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::streams::{self, StreamPermit};
-use crate::model::{Error, OpContext, ResourceKind, Result, Run, RunName};
+use crate::model::{Error, OpContext, ResourceKind, Result, Run, RunName, RunState};
 
 /// The state of a stream.
 struct Watch {
@@ -59,7 +59,9 @@ impl Watch {
         let not_found = || Error::NotFound(ResourceKind::ExportRun, self.name.to_string());
         loop {
             let current = self.runs.borrow_and_update().clone();
-            if current != self.last {
+            let is_older =
+                progress(current.as_ref()).is_some_and(|current| Some(current) < progress(self.last.as_ref()));
+            if current != self.last && !is_older {
                 return current.ok_or_else(not_found);
             }
             tokio::select! {
@@ -68,4 +70,17 @@ impl Watch {
             }
         }
     }
+}
+
+/// What only grows while a run goes on: another stream may have read it before this one did. After an attempt the run waits for
+/// the next one, or has ended.
+fn progress(run: Option<&Run>) -> Option<(u32, u8, u64)> {
+    let run = run?;
+    let stage = match run.state {
+        RunState::Running => 0,
+        RunState::Cancelling => 1,
+        RunState::Queued => 2,
+        RunState::Succeeded | RunState::Failed | RunState::Cancelled | RunState::Skipped => 3,
+    };
+    Some((run.attempt, stage, run.stats.rows_read))
 }

@@ -43,7 +43,7 @@ pub use pinned::{MAX_BATCH_ROWS, PinnedTable, RowSource, TableContent};
 pub use sample::write_sample;
 pub use settings::{DatasetSettings, SourceSettings};
 pub use source_file::{SourceFile, SourceReader};
-pub use types::{arrow_type, field_type};
+pub use types::{arrow_type, common_type, field_type};
 
 /// How long a listing is used again.
 const LISTING_TTL: Duration = Duration::from_secs(10);

@@ -92,7 +92,8 @@ impl FileSchemas {
 }
 
 impl TableSchema {
-    /// The fields of all files, each where it occurs first. A field whose type differs between files cannot be exported.
+    /// The fields of all files, each where it occurs first. A field whose values differ in their type between files cannot be
+    /// exported.
     fn of(files: &[FileSchema]) -> Self {
         let mut merged: Vec<Field> = Vec::new();
         let mut positions = std::collections::HashMap::new();
@@ -104,9 +105,8 @@ impl TableSchema {
                 }
                 Some(position) => {
                     let first: &mut Field = &mut merged[*position];
-                    if types::field_type(first.data_type()) != types::field_type(field.data_type()) {
-                        *first = Field::new(field.name(), DataType::Null, true);
-                    }
+                    let common = types::common_type(first.data_type(), field.data_type());
+                    *first = Field::new(field.name(), common.unwrap_or(DataType::Null), true);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Schema, TimeUnit};
 
 use crate::model::{DatasetField, FieldType, is_dataset_name};
 
@@ -51,6 +51,47 @@ pub fn field_type(data_type: &DataType) -> FieldType {
     }
 }
 
+/// The Arrow type to which values of two types are converted without loss, such as those of one field in two files; `None` if
+/// there is none.
+pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    if left == right {
+        return Some(left.clone());
+    }
+    let common = field_type(left);
+    match common {
+        _ if common != field_type(right) => None,
+        FieldType::Unsupported => None,
+        FieldType::Integer => match (is_unsigned(left), is_unsigned(right)) {
+            (true, true) => Some(DataType::UInt64),
+            _ if *left == DataType::UInt64 || *right == DataType::UInt64 => None,
+            _ => Some(DataType::Int64),
+        },
+        FieldType::Decimal { precision, scale } if precision > DECIMAL128_MAX_PRECISION => {
+            Some(DataType::Decimal256(precision, scale))
+        }
+        FieldType::Time => Some(DataType::Time64(finest(left, right))),
+        FieldType::Timestamp => Some(DataType::Timestamp(finest(left, right), Some(Arc::from(UTC)))),
+        FieldType::Boolean
+        | FieldType::Double
+        | FieldType::Decimal { .. }
+        | FieldType::String
+        | FieldType::Bytes
+        | FieldType::Date => Some(arrow_type(common)),
+    }
+}
+
+fn is_unsigned(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64)
+}
+
+/// The finer of the units of two types of times, and microseconds at least, which every length of time fits.
+fn finest(left: &DataType, right: &DataType) -> TimeUnit {
+    let is_nanoseconds = |data_type: &DataType| {
+        matches!(data_type, DataType::Time64(TimeUnit::Nanosecond) | DataType::Timestamp(TimeUnit::Nanosecond, _))
+    };
+    if is_nanoseconds(left) || is_nanoseconds(right) { TimeUnit::Nanosecond } else { TimeUnit::Microsecond }
+}
+
 /// The Arrow type that values of a declared type are read as, from text or from PostgreSQL. A field that cannot be
 /// exported is never read.
 pub fn arrow_type(field_type: FieldType) -> DataType {
@@ -93,6 +134,35 @@ mod tests {
             FieldType::Unsupported,
         ] {
             assert_eq!(field_type(&arrow_type(declared)), declared);
+        }
+    }
+
+    #[test]
+    fn values_of_a_field_that_has_several_types_are_converted_without_loss() {
+        use DataType::{
+            Date32, Decimal32, Decimal64, Decimal128, Float32, Float64, Int16, Int32, Int64, UInt8, UInt16,
+        };
+        use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+        let timestamp = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Arc::from));
+        for (left, right, expected) in [
+            (Int32, Int64, Some(Int64)),
+            (Int32, Int32, Some(Int32)),
+            (Int16, UInt8, Some(Int64)),
+            (UInt8, UInt16, Some(DataType::UInt64)),
+            (Int64, DataType::UInt64, None),
+            (Int64, Float64, None),
+            (Float32, Float64, Some(Float64)),
+            (Decimal32(9, 2), Decimal64(9, 2), Some(Decimal128(9, 2))),
+            (Decimal128(9, 2), Decimal128(9, 3), None),
+            (DataType::Utf8View, DataType::LargeUtf8, Some(DataType::Utf8)),
+            (Date32, DataType::Date64, Some(Date32)),
+            (DataType::Time32(Second), DataType::Time64(Nanosecond), Some(DataType::Time64(Nanosecond))),
+            (timestamp(Second, None), timestamp(Millisecond, None), Some(timestamp(Microsecond, Some(UTC)))),
+            (timestamp(Microsecond, Some(UTC)), timestamp(Nanosecond, None), Some(timestamp(Nanosecond, Some(UTC)))),
+            (DataType::Null, DataType::Utf8, None),
+        ] {
+            assert_eq!(common_type(&left, &right), expected, "{left} {right}");
+            assert_eq!(common_type(&right, &left), expected, "{right} {left}");
         }
     }
 

@@ -11,7 +11,7 @@ use super::types::canonical;
 use crate::delivery::datasets::{PinnedTable, TableContent};
 use crate::delivery::layout::Layout;
 use crate::delivery::{DeliveryError, Manifest, ManifestField, OutputFile};
-use crate::model::{DatasetField, FailureCode, FieldType, PayloadTable, Transform};
+use crate::model::{DatasetField, FailureCode, FieldType, PayloadField, PayloadTable, Transform};
 
 /// Tables to read and the files to make of them.
 pub struct Job {
@@ -234,6 +234,7 @@ impl Planner<'_> {
         let mut columns = Vec::new();
         for field in &payload.fields {
             let name = if field.output_name.is_empty() { &field.field } else { &field.output_name };
+            self.check_type(field);
             columns.extend(self.column(&field.field, name, field.transform));
         }
         if payload.fields.is_empty() {
@@ -250,6 +251,21 @@ impl Planner<'_> {
             self.problems.missing.push(format!("table `{}` has no field that can be exported", self.table));
         }
         columns
+    }
+
+    /// A field whose type differs from the one at the save, or whose values have no exact text to hash, is not exported.
+    fn check_type(&mut self, field: &PayloadField) {
+        let Some(found) = self.pinned.fields.iter().find(|found| found.name == field.field) else { return };
+        let (name, found) = (&field.field, found.field_type);
+        if let Some(saved) = field.field_type.filter(|saved| saved.name() != found.name()) {
+            let problem =
+                format!("field `{name}` of table `{}` was {} and is {}", self.table, saved.name(), found.name());
+            self.problems.changed.push(problem);
+        } else if field.transform != Transform::None && !found.has_exact_text() {
+            let problem =
+                format!("field `{name}` of table `{}` has no exact text to hash: {}", self.table, found.name());
+            self.problems.changed.push(problem);
+        }
     }
 
     fn column(&mut self, field: &str, name: &str, transform: Transform) -> Option<OutputColumn> {

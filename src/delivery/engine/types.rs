@@ -64,10 +64,11 @@ pub fn convert(name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, 
     let failed =
         |_| DeliveryError::new(FailureCode::ValueNotEncodable, format!("field `{name}`: a value exceeds {to}"));
     let DataType::Timestamp(unit, _) = to else { return cast_with_options(array, to, &options).map_err(failed) };
-    // Seconds: the zone is left out, because names of zones cannot be converted without their rules.
     let cast_from = |array: &ArrayRef, to| cast_with_options(array, &to, &options);
+    // The zone is left out, because names of zones cannot be converted without their rules.
+    let from = if let DataType::Timestamp(from, _) = array.data_type() { *from } else { *unit };
     let instants = cast_from(array, DataType::Int64)
-        .and_then(|seconds| cast_from(&seconds, DataType::Timestamp(TimeUnit::Second, None)))
+        .and_then(|values| cast_from(&values, DataType::Timestamp(from, None)))
         .and_then(|instants| cast_from(&instants, DataType::Timestamp(*unit, None)))
         .map_err(failed)?;
     Ok(with_utc(&instants, *unit))

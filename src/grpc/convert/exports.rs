@@ -55,7 +55,7 @@ pub fn draft(validator: &mut RequestValidator<'_>, export: pb::Export, id: Optio
     let labels = validate::labels(&mut validator.violations, "export.labels", export.labels);
     let connection = connection?;
     let draft = ExportDraft { display_name, description, connection, payload, schedule, destination_settings, labels };
-    Some(CreateExport { id, draft, payload_check: PayloadCheck::default() })
+    Some(CreateExport { id, draft, payload_check: PayloadCheck::default(), is_preview: false })
 }
 
 /// Converts a request of GetExport.

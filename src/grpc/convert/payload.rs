@@ -40,7 +40,7 @@ fn table(validator: &mut RequestValidator<'_>, path: &str, given: pb::PayloadTab
     let fields = given.fields.into_iter().enumerate();
     let fields = fields.map(|(index, given)| {
         let transform = transform(validator, &format!("{path}.fields[{index}].transform"), given.transform);
-        PayloadField { field: given.field, output_name: given.output_name, transform }
+        PayloadField { field: given.field, output_name: given.output_name, transform, field_type: None }
     });
     let fields = fields.collect();
     let filters = given.filters.into_iter().enumerate();

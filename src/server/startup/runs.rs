@@ -14,10 +14,11 @@ use crate::runs::{Dispatcher, LeaseKeeper, RemainsRemoval, RunSettings, Runner, 
 /// Threads of the engine, unless the operator says otherwise.
 const MAX_DEFAULT_THREADS: usize = 8;
 
-/// The engine with its budget.
+/// The engine with its budget. By default one core is left to the calls.
 pub fn engine(config: &RunsConfig) -> Engine {
-    let cores = thread::available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_THREADS);
-    let threads = config.engine_threads.map_or(cores, |threads| threads as usize);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let default = cores.saturating_sub(1).clamp(1, MAX_DEFAULT_THREADS);
+    let threads = config.engine_threads.map_or(default, |threads| threads as usize);
     Engine::new(threads, config.engine_memory_mib as usize * 1024 * 1024)
 }
 

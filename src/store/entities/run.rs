@@ -47,6 +47,8 @@ pub struct Model {
     pub delivery_state: Option<String>,
     /// W3C trace context of the call that started it.
     pub trace_parent: Option<String>,
+    /// The format of what its attempts store and of the export that they read. Replicas that do not know it do not lease it.
+    pub format_version: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

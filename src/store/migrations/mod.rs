@@ -13,6 +13,7 @@ mod m20261126_000007_runs;
 mod m20261126_000008_delivery_details;
 mod m20261126_000009_runs_in_order;
 mod m20261126_000010_run_indexes;
+mod m20261127_000011_run_formats;
 
 use column::{run_state_is, text};
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000008_delivery_details::Migration),
             Box::new(m20261126_000009_runs_in_order::Migration),
             Box::new(m20261126_000010_run_indexes::Migration),
+            Box::new(m20261127_000011_run_formats::Migration),
         ]
     }
 }

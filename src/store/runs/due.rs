@@ -16,8 +16,13 @@ use crate::store::query::lookup;
 use crate::store::{ReadContext, Scope, Transaction};
 
 /// Attached exports whose due time has passed, the most overdue first, at most `limit`. They and their connections are
-/// locked; those that another transaction has locked are left out.
-pub async fn lock_due(db: &Transaction, read_context: &ReadContext, limit: u64) -> Result<Vec<DueExport>> {
+/// locked; those that another transaction has locked are left out, and those in `excluded`.
+pub async fn lock_due(
+    db: &Transaction,
+    read_context: &ReadContext,
+    excluded: &[Uuid],
+    limit: u64,
+) -> Result<Vec<DueExport>> {
     let due = export::Column::NextDueTime.into_expr();
     let mut query = export::Entity::find()
         .select_only()
@@ -28,6 +33,9 @@ pub async fn lock_due(db: &Transaction, read_context: &ReadContext, limit: u64) 
         .filter(due.lte(now(db.get_database_backend(), read_context)))
         .order_by_asc(export::Column::NextDueTime)
         .limit(limit);
+    if !excluded.is_empty() {
+        query = query.filter(export::Column::Uid.is_not_in(excluded.iter().copied()));
+    }
     QuerySelect::query(&mut query).lock_with_tables_behavior(
         LockType::NoKeyUpdate,
         [export::Entity.into_iden(), connection::Entity.into_iden()],
@@ -86,6 +94,7 @@ pub async fn extend_skipped(
     let extended = run::Entity::update_many()
         .col_expr(Column::DueCount, Expr::col(Column::DueCount).add(signed(count)))
         .col_expr(Column::LastScheduleTime, Expr::val(last))
+        .col_expr(Column::EndTime, now(db.get_database_backend(), scope.read_context))
         .filter(Column::Organization.eq(scope.organization.as_str()))
         .filter(Column::Uid.eq(newest))
         .filter(Column::State.eq(code(&RunState::Skipped)?))

@@ -24,6 +24,7 @@ use super::query::lookup;
 use super::query::paging::{self, Keys};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{Export, ExportUid, LastRun, Result, Run, RunFilter, RunState};
+pub use rows::FORMAT_VERSION;
 use rows::{Row, code, decode, row_of};
 
 const KEYS: Keys<run::Entity> =
@@ -167,7 +168,7 @@ fn select(scope: &Scope<'_>) -> Select<run::Entity> {
 }
 
 /// Whether a run is in one of these states. The states are literals, so that partial indexes apply.
-fn in_states(states: &[RunState]) -> Result<SimpleExpr> {
+pub(super) fn in_states(states: &[RunState]) -> Result<SimpleExpr> {
     let literals: Vec<_> =
         states.iter().map(|state| Ok(SimpleExpr::Constant(code(state)?.into()))).collect::<Result<_>>()?;
     Ok(Expr::col((run::Entity, run::Column::State)).is_in(literals))

@@ -17,7 +17,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::in_states;
-use super::rows::{code, unsigned};
+use super::rows::{FORMAT_VERSION, code, unsigned};
 use crate::model::{ConnectionState, Error, OrganizationId, Result, RunState, RunStats};
 use crate::store::entities::run::Column::ConnectionUid;
 use crate::store::entities::{connection, export, run};
@@ -128,6 +128,7 @@ pub async fn lease_next(
         .join(JoinType::InnerJoin, run::Relation::Export.def())
         .filter(run::Column::Organization.eq(scope.organization.as_str()))
         .filter(in_states(&[RunState::Queued])?)
+        .filter(run::Column::FormatVersion.lte(FORMAT_VERSION))
         .filter(run::Column::NextAttemptTime.into_expr().lte(now(backend, scope.read_context)))
         .filter(Expr::col((export::Entity, export::Column::ConnectionUid)).equals((run::Entity, ConnectionUid)))
         .filter(in_state(availability(backend, scope.read_context), ConnectionState::Active))
@@ -187,6 +188,7 @@ async fn take(db: &Transaction, scope: &Scope<'_>, uid: Uuid, owner: Uuid, durat
         .col_expr(Column::LeaseExpireTime, now_plus(backend, scope.read_context, duration))
         .col_expr(Column::NextAttemptTime, Expr::val(None::<DateTime<Utc>>))
         .col_expr(Column::StartTime, start)
+        .col_expr(Column::FormatVersion, Expr::val(FORMAT_VERSION))
         .col_expr(Column::ExportRevision, SimpleExpr::SubQuery(None, Box::new(revision.into())))
         .filter(Column::Organization.eq(scope.organization.as_str()))
         .filter(Column::Uid.eq(uid))

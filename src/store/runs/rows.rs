@@ -14,6 +14,9 @@ use crate::model::{
 use crate::store::Scope;
 use crate::store::entities::run;
 
+/// The format of what runs store. It grows when an earlier release could not repeat an attempt of this one.
+pub const FORMAT_VERSION: i32 = 1;
+
 /// A run with the id of its export, if that still exists.
 pub(super) struct Row {
     run: run::Model,
@@ -109,6 +112,7 @@ pub(super) fn row_of(run: &Run) -> Result<run::Model> {
         failure_detail: run.failure.as_ref().map(|failure| failure.detail.clone()),
         delivery_state: None,
         trace_parent: run.trace_parent.as_ref().map(|parent| parent.as_str().to_owned()),
+        format_version: FORMAT_VERSION,
     })
 }
 

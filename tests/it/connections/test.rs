@@ -1,17 +1,23 @@
 //! TestConnection: saved connections and drafts, the result that a connection keeps, and the limit per organization.
 
+use std::time::Instant;
+
 use outflow::grpc::proto as pb;
 use pb::connection_check::{Outcome, Step};
 use pb::export_run::error::Code as FailureCode;
 use pb::test_connection_request::Target;
 use tonic::Code;
 
+use crate::destinations::objects::bucket::Bucket as _;
+use crate::destinations::objects::versitygw::Versitygw;
+use crate::far_side::to_struct;
 use crate::support::{
-    Backend, Client, Clients as _, ErrorExt as _, TestServer, object, parent, password, sftp, text, with_host,
+    Backend, Client, Clients as _, ErrorExt as _, Process, TestServer, object, outflow, parent, password, sftp, text,
+    with_host,
 };
 
 /// Tests of an organization in a minute.
-const MAX_TESTS: usize = 20;
+const MAX_TESTS: u32 = 20;
 
 impl Client {
     async fn test(
@@ -148,4 +154,40 @@ async fn an_organization_has_a_limited_number_of_tests() {
         credential: Some(password("x")),
     };
     other.connections.test_connection(request).await.expect("the limit of another organization");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_whose_caller_leaves_removes_what_it_wrote() {
+    let far_side = Versitygw::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = outflow(directory.path());
+    command.env("OUTFLOW_OUTBOUND_ALLOWED", "*=127.0.0.1").env("OUTFLOW_OUTBOUND_CA_FILE", far_side.tls.certificate());
+    let server = Process::start(&mut command);
+    let mut admin = server.admin().await;
+    let target = far_side.target(far_side.address(), "tested");
+    let connection = pb::Connection {
+        connection_type: "connectionTypes/s3".to_owned(),
+        properties: Some(to_struct(&target.properties.into())),
+        ..pb::Connection::default()
+    };
+    let secret = target.credential.expect("a credential");
+    let values = secret.fields.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())).collect();
+    let credential = pb::CredentialInput {
+        auth_method: secret.auth_method,
+        source: Some(pb::credential_input::Source::Inline(pb::credential_input::Inline { values })),
+        expire_time: None,
+    };
+    let mut test = async || admin.test(Target::Connection(connection.clone()), Some(credential.clone())).await;
+    let begun = Instant::now();
+    assert!(test().await.expect("tested").passed);
+    let duration = begun.elapsed();
+    let mut left = 0;
+    for part in 1..MAX_TESTS - 1 {
+        left += usize::from(tokio::time::timeout(duration * part / MAX_TESTS, test()).await.is_err());
+    }
+    assert!(left > 0, "every test ended before its caller left");
+    // The process waits for them.
+    server.signal("TERM");
+    server.wait_for_output();
+    assert_eq!(far_side.keys("").await, <[String; 0]>::default());
 }

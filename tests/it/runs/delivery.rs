@@ -164,3 +164,74 @@ async fn a_payload_that_was_saved_without_fields_gets_them_at_its_next_run() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_takes_too_long_fails() {
+    let delivering = Delivering::start(Backend::Sqlite, &[("run_max_duration", "1ms")]).await;
+    delivering.shared.add_table("members", 200_000);
+    let mut admin = delivering.server.admin().await;
+    let connection = admin.local_directory("partner").await;
+    let export = admin.create(export_of(&connection.name, "members", Vec::new(), "weekly")).await;
+    let started = admin.run(&export).await.expect("queued");
+    let run = admin.follow(&started.name).await;
+    assert_eq!((run.state(), run.attempt), (State::Failed, 1), "{run:?}");
+    assert_eq!(run.error.expect("an error").code(), pb::export_run::error::Code::TimedOut);
+    assert_eq!(delivering.shared.files(), <[String; 0]>::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_changes_its_type_fails_the_run_until_the_payload_is_saved_again() {
+    Delivering::on_both(async |delivering: Delivering| {
+        let declare = |field_type: &str| {
+            let schema = format!(r#"{{"fields": [{{"name": "id", "type": "{field_type}"}}]}}"#);
+            std::fs::write(delivering.shared.datasets.join("points.schema.json"), schema).expect("written");
+        };
+        std::fs::write(delivering.shared.datasets.join("points.csv"), "id\n1\n").expect("written");
+        declare("integer");
+        let mut admin = delivering.server.admin().await;
+        let connection = admin.local_directory("partner").await;
+        let export = admin.create(export_of(&connection.name, "points", Vec::new(), "weekly")).await;
+        let follow = async |export: &str| {
+            let mut admin = delivering.server.admin().await;
+            let started = admin.run(export).await.expect("queued");
+            admin.follow(&started.name).await
+        };
+        assert_eq!(follow(&export).await.state(), State::Succeeded);
+        declare("string");
+        let run = follow(&export).await;
+        assert_eq!(run.state(), State::Failed, "{run:?}");
+        assert_eq!(run.error.expect("an error").code(), pb::export_run::error::Code::FieldTypeChanged);
+        let saved = admin.read_export(&export).await;
+        let same = pb::Export { name: export.clone(), payload: saved.payload, ..pb::Export::default() };
+        let update = pb::UpdateExportRequest { export: Some(same), ..pb::UpdateExportRequest::default() };
+        admin.exports.update_export(update).await.expect("saved");
+        assert_eq!(follow(&export).await.state(), State::Succeeded);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_copy_of_an_export_can_be_previewed_and_the_audit_log_tells_what_was_shown() {
+    let delivering = Delivering::start(Backend::Sqlite, &[]).await;
+    let mut admin = delivering.server.admin().await;
+    let connection = admin.local_directory("partner").await;
+    let mut export = segments(&connection.name);
+    export.destination_settings = Some(object([("file_name_template", text("members"))]));
+    admin.create(export.clone()).await;
+    let payload = export.payload.as_mut().expect("a payload");
+    payload.tables[0].fields.truncate(2);
+    let draft = pb::PreviewExportRequest {
+        parent: parent(),
+        rows: 1,
+        target: Some(pb::preview_export_request::Target::Export(export)),
+    };
+    let preview = admin.exports.preview_export(draft).await.expect("a preview").into_inner();
+    assert!(preview.files[0].sample.starts_with("id,email\r\n"), "{preview:?}");
+    let list = pb::ListAuditEventsRequest { parent: parent(), ..Default::default() };
+    let events = admin.audit.list_audit_events(list).await.expect("listed").into_inner().audit_events;
+    let event = events.iter().find(|event| event.reason == "previewed").expect("an event");
+    let shown = format!("{event:?}");
+    for part in ["customers", "email", "Sha256Normalized", &connection.name] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+}

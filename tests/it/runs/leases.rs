@@ -8,6 +8,7 @@ use outflow::background::Task as _;
 use outflow::grpc::proto as pb;
 use outflow::model::{OrganizationId, Role};
 use outflow::runs::{LeaseKeeper, LeaseTerms, lease};
+use outflow::store::runs::FORMAT_VERSION;
 use outflow::store::runs::queue::{LeaseLimits, organizations_with_queued};
 use pb::export_run::State;
 use pb::export_run::error::Code;
@@ -115,6 +116,25 @@ async fn a_run_that_always_loses_its_lease_fails_and_pauses_the_schedule() {
         assert_eq!(ended.error.expect("an error").code(), Code::LeaseLost);
         let pause = admin.read_export(&export).await.schedule_pause;
         assert_eq!(pause.expect("the schedule is paused").failures, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_later_release_is_not_leased() {
+    on_both(async |server: TestServer| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        queue(&mut admin, &connection, 1).await;
+        let limits =
+            LeaseLimits { per_connection: vec![("sftp".to_owned(), 1)], per_organization: 1, per_connection_type: 1 };
+        let terms = Arc::new(LeaseTerms { owner: Uuid::new_v4(), duration: Duration::from_mins(1), limits });
+        let organization = OrganizationId::parse("acme").expect("an id");
+        for (version, is_leased) in [(FORMAT_VERSION + 1, false), (FORMAT_VERSION, true)] {
+            server.database().await.execute(&format!("UPDATE runs SET format_version = {version}")).await;
+            let leased = lease(server.app.store(), organization.clone(), &terms).await.expect("no error");
+            assert_eq!(leased.is_some(), is_leased, "{version}");
+        }
     })
     .await;
 }

@@ -7,6 +7,6 @@ mod leases;
 mod object_sources;
 mod replicas;
 mod schedule;
-mod shared;
+pub mod shared;
 mod watch;
 mod whole;

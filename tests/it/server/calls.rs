@@ -278,3 +278,25 @@ async fn expired_rows_are_deleted_and_the_others_stay() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_runs_are_deleted_after_their_retention() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        let export = admin.export(&connection, "Weekly").await.name;
+        let ended = admin.run(&export).await.expect("queued").name;
+        let cancel = pb::CancelExportRunRequest { name: ended.clone(), ..Default::default() };
+        admin.exports.cancel_export_run(cancel).await.expect("cancelled");
+        let waiting = admin.run(&export).await.expect("queued").name;
+        server.clock.advance(chrono::TimeDelta::days(89));
+        assert_eq!(delete_expired(&server).await, 0);
+        server.clock.advance(chrono::TimeDelta::days(2));
+        assert_eq!(delete_expired(&server).await, 1);
+        let mut admin = server.admin().await;
+        let refusal = admin.exports.get_export_run(pb::GetExportRunRequest { name: ended }).await.expect_err("deleted");
+        assert_eq!(refusal.code(), Code::NotFound);
+        admin.read_run(&waiting).await;
+    })
+    .await;
+}

@@ -13,6 +13,7 @@ use outflow::model::Clock;
 use tokio::sync::mpsc;
 use tonic::{Code, Request};
 
+use crate::runs::shared::export_of;
 use crate::support::{
     Backend, Client, Clients as _, Issuer, Process, create_connection, issuer_settings, new_database, outflow,
     receive_spans, signal,
@@ -131,6 +132,49 @@ fn check_trace(spans: &[Span], backend: Backend, log: &str) {
     let all = format!("{spans:?}");
     for data in ["Quarterly", "acme", "sftp.partner.example"] {
         assert!(!all.contains(data), "{data}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_of_a_run_is_a_trace_that_is_linked_to_the_call() {
+    let (collector, mut received) = receive_spans();
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = outflow(directory.path());
+    command.env("OUTFLOW_TRACES_ENDPOINT", format!("http://{collector}")).env("OUTFLOW_RUN_MAX_ATTEMPTS", "1");
+    let server = Process::start(&mut command);
+    let mut admin = server.admin().await;
+    let connection = admin.local_directory("partner").await.name;
+    let mut names = Vec::new();
+    for folder in ["weekly", "blocked"] {
+        let export = admin.create(export_of(&connection, "customers", Vec::new(), folder)).await;
+        let request = pb::RunExportRequest { name: export, ..Default::default() };
+        // A file is where the folder of the second export should be.
+        if folder == "blocked" {
+            std::fs::write(directory.path().join("outbox/acme/partner/blocked"), "").expect("written");
+        }
+        let started = admin.exports.run_export(in_trace(request, TRACE_ID, "01")).await.expect("queued").into_inner();
+        let run = admin.follow(&started.run.expect("a run").name).await;
+        assert_eq!(run.state() == pb::export_run::State::Succeeded, folder == "weekly", "{run:?}");
+        names.push(run.name);
+    }
+    server.signal("TERM");
+    server.wait_for_output();
+    let spans: Vec<Span> = std::iter::from_fn(|| received.try_recv().ok()).collect();
+    for (name, has_failed) in names.iter().zip([false, true]) {
+        let is_of_run = |span: &&Span| attributes(span).get("run") == Some(&name.as_str());
+        let [run] = spans.iter().filter(is_of_run).collect::<Vec<_>>()[..] else { panic!("not one span of {name}") };
+        assert_eq!((run.name.as_str(), run.parent_span_id.len()), ("run", 0));
+        assert_ne!(run.trace_id, hex(TRACE_ID));
+        let linked: Vec<_> = run.links.iter().map(|link| (link.trace_id.clone(), link.span_id.clone())).collect();
+        let calls = spans.iter().filter(|span| span.name == "outflow.v1.ExportService/RunExport");
+        let calls: Vec<_> = calls.map(|call| (call.trace_id.clone(), call.span_id.clone())).collect();
+        assert!(linked.len() == 1 && (calls.contains(&linked[0]) || linked[0].0 == hex(TRACE_ID)), "{linked:?}");
+        let status = run.status.as_ref().map_or(StatusCode::Unset, opentelemetry_proto::tonic::trace::v1::Status::code);
+        assert_eq!(status == StatusCode::Error, has_failed, "{run:?}");
+        assert!(
+            spans.iter().any(|span| span.trace_id == run.trace_id && span.name.starts_with("UPDATE")),
+            "statements"
+        );
     }
 }
 

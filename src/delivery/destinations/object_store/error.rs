@@ -50,9 +50,8 @@ const CODES: &[(FailureCode, &[&str])] = &[
         FailureCode::DestinationThrottled,
         &["RequestLimitExceeded", "ServerBusy", "ServiceUnavailable", "SlowDown", "TooManyRequests"],
     ),
-    (FailureCode::DestinationUnreachable, &["InternalError", "OperationTimedOut", "RequestTimeout"]),
-    // Another attempt, or a lifecycle rule of the bucket, removed the upload.
-    (FailureCode::LeaseLost, &["NoSuchUpload"]),
+    // A lifecycle rule of the bucket, or an attempt that followed after the lease was lost, removed an upload.
+    (FailureCode::DestinationUnreachable, &["InternalError", "NoSuchUpload", "OperationTimedOut", "RequestTimeout"]),
     (
         FailureCode::DestinationRefused,
         &[
@@ -196,7 +195,7 @@ mod tests {
         assert_eq!(code(403, Some("AccessDenied")), FailureCode::DestinationDenied);
         assert_eq!(code(403, None), FailureCode::DestinationDenied);
         assert_eq!(code(404, Some("NoSuchBucket")), FailureCode::DestinationRefused);
-        assert_eq!(code(404, Some("NoSuchUpload")), FailureCode::LeaseLost);
+        assert_eq!(code(404, Some("NoSuchUpload")), FailureCode::DestinationUnreachable);
         assert_eq!(code(429, None), FailureCode::DestinationThrottled);
         assert_eq!(code(500, None), FailureCode::DestinationUnreachable);
         assert_eq!(code(503, None), FailureCode::DestinationThrottled);

@@ -12,6 +12,8 @@ use crate::model::FailureCode;
 
 /// The longest cause in a detail, in characters.
 const MAX_CAUSE_CHARS: usize = 300;
+/// The SQLSTATE of a wait that `lock_timeout` ended.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// A failure of TLS.
 pub(super) fn tls_failed(doing: &str, cause: &dyn std::fmt::Display) -> DeliveryError {
@@ -46,6 +48,16 @@ pub(super) fn of_sqlx(doing: &str, error: &sqlx::Error, names: &[String]) -> Del
     DeliveryError::new(FailureCode::Internal, format!("{doing}: an unexpected error of the client"))
 }
 
+/// An error of the statement that inserts the row of the run. If another session holds it, that is an attempt that lost its
+/// lease and did not end.
+pub(super) fn of_ledger(doing: &str, error: &sqlx::Error) -> DeliveryError {
+    let mut failure = of_sqlx(doing, error, &[]);
+    if error.as_database_error().is_some_and(|error| error.code().is_some_and(|state| state == LOCK_NOT_AVAILABLE)) {
+        failure.code = FailureCode::LeaseLost;
+    }
+    failure
+}
+
 /// An error that the server sent.
 fn of_server(doing: &str, error: &PgDatabaseError, names: &[String]) -> DeliveryError {
     let state: String = error.code().chars().filter(char::is_ascii_alphanumeric).take(5).collect();
@@ -75,7 +87,7 @@ fn code(state: &str) -> FailureCode {
         "42501" => FailureCode::DestinationDenied,
         "53100" | "53200" => FailureCode::DestinationFull,
         // A lock or an idle transaction timed out, or the table is in use: another attempt can succeed.
-        "25P03" | "55P03" | "55006" => FailureCode::DestinationUnreachable,
+        "25P03" | LOCK_NOT_AVAILABLE | "55006" => FailureCode::DestinationUnreachable,
         _ => match state.get(..2).unwrap_or_default() {
             "28" => FailureCode::AuthenticationFailed,
             "22" => FailureCode::ValueNotEncodable,

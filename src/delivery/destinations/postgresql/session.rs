@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
 use super::connect::{Connected, timed_out};
-use super::failure::of_sqlx;
+use super::failure::{of_ledger, of_sqlx};
 use super::target::{Table, WriteMode, quoted};
 use crate::delivery::DeliveryError;
 use crate::model::FailureCode;
@@ -145,15 +145,17 @@ async fn ledger_exists(connection: &mut PgConnection, schema: &str) -> Result<bo
     within("looking up the ledger", SHORT, query.fetch_one(connection), &[]).await
 }
 
-/// Inserts the row of the run. Waits for another attempt that inserted it and did not end yet. Returns whether the run was
-/// not delivered before.
+/// Inserts the row of the run. Waits for another attempt that inserted it and did not end yet, and fails with LEASE_LOST if
+/// that takes long. Returns whether the run was not delivered before.
 async fn insert(connection: &mut PgConnection, schema: &str, run: Uuid, export: &str) -> Result<bool, DeliveryError> {
     let statement = AssertSqlSafe(format!(
         "INSERT INTO {}.{LEDGER} (run, export) VALUES ($1::uuid, $2) ON CONFLICT DO NOTHING",
         quoted(schema)
     ));
     let query = sqlx::query(statement).bind(run.to_string()).bind(export.to_owned()).persistent(false);
-    let inserted = within("the row of the ledger", SHORT, query.execute(connection), &[]).await?;
+    let doing = "the row of the ledger";
+    let done = tokio::time::timeout(SHORT, query.execute(connection)).await.map_err(|_| timed_out(doing))?;
+    let inserted = done.map_err(|error| of_ledger(doing, &error))?;
     Ok(inserted.rows_affected() == 1)
 }
 

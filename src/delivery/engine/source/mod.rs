@@ -4,6 +4,7 @@ mod block;
 mod file;
 mod parquet;
 mod sequential;
+mod text_values;
 mod units;
 
 pub use block::RowBlock;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::BooleanArray;
 use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::Field;
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -17,7 +18,7 @@ use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use super::block::{RowBlock, matching_rows};
 use super::file::TrackedFile;
 use crate::delivery::DeliveryError;
-use crate::delivery::datasets::SourceFile;
+use crate::delivery::datasets::{SourceFile, common_type};
 use crate::delivery::engine::filter;
 use crate::delivery::engine::job::TablePlan;
 use crate::delivery::engine::types::canonical;
@@ -150,11 +151,15 @@ impl OpenFile {
         Ok(opened)
     }
 
-    /// A file can lack a field, but cannot have it with another type.
+    /// A file can lack a field, and can have it with a type whose values are converted to that of the table without loss.
     fn check_types(&self) -> Result<(), DeliveryError> {
         for field in &self.plan.read {
             let found = self.metadata.schema().field_with_name(&field.name).ok();
-            if let Some(found) = found.filter(|found| canonical(found.data_type()).as_ref() != Some(&field.data_type)) {
+            let is_readable = |found: &Field| {
+                let common = common_type(found.data_type(), &field.data_type);
+                [canonical(found.data_type()), common].contains(&Some(field.data_type.clone()))
+            };
+            if let Some(found) = found.filter(|found| !is_readable(found)) {
                 let detail =
                     format!("field `{}` has the type {}, expected {}", field.name, found.data_type(), field.data_type);
                 return Err(self.file.error(FailureCode::FieldTypeChanged, &detail));

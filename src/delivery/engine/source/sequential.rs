@@ -4,15 +4,14 @@
 use std::io::BufReader;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, BinaryArray, RecordBatch, RecordBatchReader};
+use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::csv;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::json;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use super::file::{TrackedFile, TrackedReader};
+use super::text_values::{BadValue, decode, is_decoded};
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::{RowSource, SourceFile};
 use crate::delivery::engine::halt::Halt;
@@ -91,10 +90,10 @@ impl TextBatches {
         Ok(Box::new(reader))
     }
 
-    /// A field as the reader needs it. What the plan does not need, and bytes in Base64, are text.
+    /// A field as the reader needs it. What the plan does not need, and what is decoded afterwards, is text.
     fn field(&self, name: &str) -> Field {
         let field = self.plan.read.iter().find(|field| field.name == name);
-        let data_type = field.map(|field| field.data_type.clone()).filter(|data_type| *data_type != DataType::Binary);
+        let data_type = field.map(|field| field.data_type.clone()).filter(|data_type| !is_decoded(data_type));
         Field::new(name, data_type.unwrap_or(DataType::Utf8), true)
     }
 
@@ -107,8 +106,8 @@ impl TextBatches {
             let Some((file, reader)) = &mut self.current else { return Ok(None) };
             match reader.next() {
                 Some(Ok(batch)) => {
-                    let malformed = |_| file.error(FailureCode::FieldTypeChanged, "a value is not in Base64");
-                    return decode_bytes(&self.plan, batch).map_err(malformed).map(Some);
+                    let decoded = decode(&self.plan, batch);
+                    return decoded.map(Some).map_err(|(field, cause)| bad_value(file, &field, cause));
                 }
                 // The cause quotes values.
                 Some(Err(ArrowError::IoError(..))) => {
@@ -124,28 +123,13 @@ impl TextBatches {
     }
 }
 
-/// Decodes the fields that are bytes in the plan.
-fn decode_bytes(plan: &TablePlan, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let bytes: Vec<&str> =
-        plan.read.iter().filter(|field| field.data_type == DataType::Binary).map(|field| field.name.as_str()).collect();
-    let is_bytes = |field: &Field| bytes.contains(&field.name().as_str());
-    if !batch.schema().fields().iter().any(|field| is_bytes(field)) {
-        return Ok(batch);
-    }
-    let (mut fields, mut columns) = (Vec::new(), Vec::new());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if is_bytes(field) {
-            let decode = |text| STANDARD.decode(text).map_err(|cause| ArrowError::ParseError(cause.to_string()));
-            let texts = column.as_string::<i32>().iter();
-            let values = texts.map(|text| text.map(decode).transpose()).collect::<Result<Vec<_>, _>>()?;
-            fields.push(Field::new(field.name(), DataType::Binary, true));
-            columns.push(Arc::new(BinaryArray::from_iter(values)) as ArrayRef);
-        } else {
-            fields.push(field.as_ref().clone());
-            columns.push(Arc::clone(column));
-        }
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+/// The error of a value, which it does not quote.
+fn bad_value(file: &TrackedFile, field: &str, cause: BadValue) -> DeliveryError {
+    let (code, problem) = match cause {
+        BadValue::OtherType => (FailureCode::FieldTypeChanged, "is not of the type of its field"),
+        BadValue::TooManyDigits => (FailureCode::ValueNotEncodable, "has more digits than its field"),
+    };
+    file.error(code, &format!("a value of the field `{field}` {problem}"))
 }
 
 fn buffered(reader: TrackedReader) -> BufReader<TrackedReader> {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{
+    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    TimestampNanosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use serde_json::json;
 
 use super::parallel::rows;
 use super::support::{Tables, all_fields, all_types, field, job, run, run_counted, settings, table, write_parquet};
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::{PinnedTable, RowSource, SourceFile, TableContent};
-use crate::model::{Comparison, FailureCode, PayloadFilter, PayloadTable, Transform};
+use crate::model::{Comparison, FailureCode, FieldType, PayloadField, PayloadFilter, PayloadTable, Transform};
 
 const PLAIN: &str = r#"{"compression": "none", "line_ending": "lf"}"#;
 
@@ -140,4 +143,87 @@ fn rows_of_a_query_are_exported_as_those_of_a_file() {
     let lost = DeliveryError::new(FailureCode::DatasetUnavailable, "connection lost");
     let error = export(all_fields("t"), query(Some(lost))).unwrap_err();
     assert_eq!((error.code, error.detail.as_str()), (FailureCode::DatasetUnavailable, "connection lost"));
+}
+
+#[test]
+fn parquet_files_of_a_table_may_have_related_types() {
+    let tables = Tables::new();
+    let batches: [[(&str, ArrayRef); 3]; 2] = [
+        [
+            ("id", Arc::new(Int32Array::from(vec![1, 2]))),
+            ("at", Arc::new(TimestampMillisecondArray::from(vec![1_500, -1]))),
+            ("score", Arc::new(Float32Array::from(vec![0.5, 1.5]))),
+        ],
+        [
+            ("id", Arc::new(Int64Array::from(vec![3_000_000_000, 4]))),
+            ("at", Arc::new(TimestampNanosecondArray::from(vec![1, 2_000_000_000]).with_timezone("+02:00"))),
+            ("score", Arc::new(Float64Array::from(vec![0.1, 2.5]))),
+        ],
+    ];
+    let mut files = Vec::new();
+    for (index, columns) in batches.into_iter().enumerate() {
+        let path = tables.directory.path().join(format!("{index}.parquet"));
+        write_parquet(&path, &[RecordBatch::try_from_iter(columns).unwrap()], 10);
+        files.push(SourceFile::open_local(path).unwrap());
+    }
+    // The common types of both files.
+    let timestamp = DataType::Timestamp(TimeUnit::Nanosecond, Some("+00:00".into()));
+    let fields = [("id", DataType::Int64), ("at", timestamp), ("score", DataType::Float64)];
+    let fields: Vec<Field> = fields.map(|(name, data_type)| Field::new(name, data_type, true)).into();
+    let pinned = || table("t", &Arc::new(Schema::new(fields.clone())), TableContent::Parquet(files.clone()));
+    let text = export(all_fields("t"), pinned()).unwrap();
+    let expected = "id,at,score\n1,1970-01-01T00:00:01.500Z,0.5\n2,1969-12-31T23:59:59.999Z,1.5\n\
+                    3000000000,1970-01-01T00:00:00.000000001Z,0.1\n4,1970-01-01T00:00:02Z,2.5\n";
+    assert_eq!(text, expected);
+    let late = PayloadFilter {
+        field: "at".to_owned(),
+        comparison: Comparison::Greater,
+        values: vec![json!("1970-01-01T00:00:01Z")],
+    };
+    let payload =
+        PayloadTable { fields: vec![field("id", "", Transform::None)], filters: vec![late], ..all_fields("t") };
+    assert_eq!(export(payload, pinned()).unwrap(), "id\n1\n4\n");
+}
+
+#[test]
+fn decimals_of_text_files_are_exact() {
+    let tables = Tables::new();
+    let schema = Arc::new(Schema::new(vec![Field::new("amount", DataType::Decimal128(5, 2), true)]));
+    let csv = |content: &str| table("t", &schema, TableContent::Csv(vec![tables.file("t.csv", content)]));
+    let json = |content: &str| table("t", &schema, TableContent::JsonLines(vec![tables.file("t.jsonl", content)]));
+    let expected = "amount\n-0.50\n\n123.45\n";
+    assert_eq!(export(all_fields("t"), csv("amount\n-.5\n\"\"\n1.23450e2\n")).unwrap(), expected);
+    let lines = "{\"amount\":-0.5}\n{}\n{\"amount\":\"123.4500\"}\n";
+    assert_eq!(export(all_fields("t"), json(lines)).unwrap(), expected);
+    for (text, code) in [
+        ("1.005", FailureCode::ValueNotEncodable),
+        ("1000", FailureCode::ValueNotEncodable),
+        ("x", FailureCode::FieldTypeChanged),
+    ] {
+        for source in [csv(&format!("amount\n{text}\n")), json(&format!("{{\"amount\":\"{text}\"}}"))] {
+            let error = export(all_fields("t"), source).unwrap_err();
+            assert_eq!(error.code, code, "{text}: {error}");
+            assert!(error.detail.contains("amount") && !error.detail.contains(text), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_field_with_another_type_than_at_the_save_is_not_exported() {
+    let tables = Tables::new();
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("amount", DataType::Utf8, true),
+        Field::new("score", DataType::Float64, true),
+    ]));
+    let content = || table("t", &schema, TableContent::Csv(vec![tables.file("t.csv", "amount,score\n1,0.5\n")]));
+    let saved = |field_type| PayloadField { field_type, ..field("amount", "", Transform::None) };
+    let of = |field| PayloadTable { fields: vec![field], ..all_fields("t") };
+    let decimal = FieldType::Decimal { precision: 9, scale: 2 };
+    for same in [None, Some(FieldType::String)] {
+        assert_eq!(export(of(saved(same)), content()).unwrap(), "amount\n1\n");
+    }
+    let hashed_double = field("score", "", Transform::Sha256);
+    for changed in [saved(Some(decimal)), hashed_double] {
+        assert_eq!(export(of(changed), content()).unwrap_err().code, FailureCode::FieldTypeChanged);
+    }
 }

@@ -117,7 +117,7 @@ pub fn all_fields(table: &str) -> PayloadTable {
 }
 
 pub fn field(field: &str, output_name: &str, transform: Transform) -> PayloadField {
-    PayloadField { field: field.to_owned(), output_name: output_name.to_owned(), transform }
+    PayloadField { field: field.to_owned(), output_name: output_name.to_owned(), transform, field_type: None }
 }
 
 pub fn layout() -> Layout {

@@ -73,6 +73,7 @@ fn payload(table: &str, fields: &[&str], filters: Vec<(&str, Comparison, Vec<Val
         field: (*field).to_owned(),
         output_name: String::new(),
         transform: Transform::None,
+        field_type: None,
     };
     let filter = |(field, comparison, values): (&str, Comparison, Vec<Value>)| PayloadFilter {
         field: field.to_owned(),

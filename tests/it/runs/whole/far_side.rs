@@ -48,8 +48,11 @@ pub trait Interruption: Send + Sync {
     /// Waits until the point is reached. As far as possible, the delivery makes no progress then.
     async fn reached(&self);
 
-    /// Lets later deliveries pass.
+    /// Ends what is held, and lets later deliveries pass.
     fn release(&self);
+
+    /// Lets what is held go on.
+    fn resume(&self);
 
     /// The bytes since the count began; `None` if they are those of the files.
     fn counted(&self) -> Option<u64>;

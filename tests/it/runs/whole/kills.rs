@@ -1,4 +1,4 @@
-//! The process is killed at any point of a delivery, and a new one repeats the run.
+//! The process is killed, or told to stop, at any point of a delivery, and a new one repeats the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,10 +19,23 @@ use crate::support::{Backend, Gate};
 
 /// Kills at each destination.
 const KILLS: u64 = 20;
+/// Signals to stop at each destination.
+const DRAINS: u64 = 5;
+/// The types of destinations.
+const DESTINATIONS: u64 = 7;
 /// Uploads whose id was not saved yet when the process was killed, in one round.
 const MAX_UNKNOWN_UPLOADS: usize = 1;
 /// The databases of the services that are killed.
 const SERVICES: [(Backend, &str); 2] = [(Backend::Sqlite, "sqlite"), (Backend::Postgres, "postgres")];
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It is killed.
+    Kill,
+    /// It is told to stop, and interrupts the delivery.
+    Drain,
+}
 
 /// Looks at the far side all the time.
 struct Observer {
@@ -80,8 +93,8 @@ struct Figures {
     unknown_uploads: AtomicU64,
 }
 
-/// A service and its exports.
-struct Killed<'a> {
+/// A service whose process ends during deliveries, and its exports.
+struct Interrupted<'a> {
     service: Service,
     name: &'static str,
     connections: HashMap<&'static str, String>,
@@ -89,7 +102,7 @@ struct Killed<'a> {
     figures: &'a Figures,
 }
 
-impl Killed<'_> {
+impl Interrupted<'_> {
     /// Starts a run, and returns it with what it must deliver.
     async fn run(&self, far_side: &dyn FarSide, export: &str, shape: Shape, first: i64) -> Expected {
         let run = self.service.admin().await.run(export).await.expect("queued");
@@ -125,8 +138,8 @@ impl Killed<'_> {
         Export { name, area, total, last: Arc::new(expected), unknown_uploads: 0 }
     }
 
-    /// Kills the process at a point of a delivery, and restarts it.
-    async fn round(&mut self, far_side: &Arc<dyn FarSide>, number: u64, (shape, point): (Shape, Point)) {
+    /// Ends the process at a point of a delivery, and restarts it.
+    async fn round(&mut self, far_side: &Arc<dyn FarSide>, number: u64, end: End, (shape, point): (Shape, Point)) {
         let key = (far_side.connection().connection_type, shape);
         let mut export = match self.exports.remove(&key) {
             Some(export) => export,
@@ -148,9 +161,19 @@ impl Killed<'_> {
             () = far_side.interruption().reached() => true,
             _ = admin.follow(&expected.run) => false,
         };
-        self.service.kill();
+        match end {
+            End::Kill => self.service.kill(),
+            End::Drain => {
+                self.service.process.signal("TERM");
+                far_side.interruption().resume();
+                self.service.wait();
+            }
+        }
         let is_visible = far_side.observe(&export.area, &expected).await;
         let saved = self.saved_uploads().await;
+        if end == End::Drain {
+            self.assert_drained(far_side.as_ref(), &export).await;
+        }
         if !is_during {
             // It has fewer bytes than the first, which creates folders.
             export.total = far_side.interruption().counted().unwrap_or(export.total);
@@ -160,7 +183,7 @@ impl Killed<'_> {
         let run = self.follow(&expected).await;
         let looks = observer.stop().await;
         eprintln!(
-            "{key:?}: killed during the delivery: {is_during}, visible then: {is_visible}, attempt {}",
+            "{key:?}: {end:?} during the delivery: {is_during}, visible then: {is_visible}, attempt {}",
             run.attempt
         );
         assert!(looks > 0, "nobody looked");
@@ -177,6 +200,15 @@ impl Killed<'_> {
         self.figures.looks.fetch_add(looks, Ordering::Relaxed);
         self.figures.unknown_uploads.fetch_add(unknown as u64, Ordering::Relaxed);
         self.exports.insert(key, export);
+    }
+
+    /// Panics if a process that was told to stop left anything, or if an attempt counts as failed.
+    async fn assert_drained(&self, far_side: &dyn FarSide, export: &Export) {
+        let found = far_side.list(&export.area).await;
+        assert!(found.iter().all(|path| !path.contains(".part-")), "{found:?}");
+        assert_eq!(far_side.uploads(&export.area).await, export.unknown_uploads, "uploads remain");
+        let bad = "SELECT count(*) FROM runs WHERE failures > 0 OR lease_owner IS NOT NULL";
+        assert_eq!(self.service.database().await.fetch_count(bad).await, 0, "an attempt failed or holds its lease");
     }
 
     /// Whether the run that is being delivered saved the id of an upload.
@@ -199,32 +231,37 @@ async fn far_sides(outbox: &std::path::Path) -> Vec<Mutex<Arc<dyn FarSide>>> {
     all.into_iter().map(Mutex::new).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_killed_process_leaves_nothing_in_part_and_the_next_one_delivers_once() {
+/// Runs the rounds of a gate, on both databases at the same time.
+async fn interrupt(gate: &Gate, end: End, figures: &Figures) {
     let outbox = tempfile::tempdir().expect("a directory");
     let far_sides = far_sides(outbox.path()).await;
-    let destinations = far_sides.len() as u64;
+    assert_eq!(far_sides.len() as u64, DESTINATIONS);
     let mut authorities = String::new();
     for far_side in &far_sides {
         authorities += &far_side.lock().await.authorities();
     }
-    let gate = Gate::new("KILL, deliveries", KILLS * destinations).at_least(destinations);
-    let figures = Figures::default();
-    let kill = async |(backend, name)| {
+    let interrupt = async |(backend, name)| {
         let service = Service::start(backend, Files::new(), outbox.path(), &authorities).await;
         let (connections, exports) = (HashMap::new(), HashMap::new());
-        let mut killed = Killed { service, name, connections, exports, figures: &figures };
+        let mut interrupted = Interrupted { service, name, connections, exports, figures };
         while let Some(number) = gate.next() {
-            let (index, cycle) = (number % destinations, number / destinations);
+            let (index, cycle) = (number % DESTINATIONS, number / DESTINATIONS);
             let shape = if cycle.is_multiple_of(2) { Shape::One } else { Shape::Several };
             let part = rand::random::<f64>();
             let is_at_end = (cycle / 2 + index).is_multiple_of(2);
             let point = if is_at_end { Point::Commit(part) } else { Point::Anywhere(part) };
             let far_side = far_sides[usize::try_from(index).expect("small")].lock().await;
-            Box::pin(killed.round(&far_side, number, (shape, point))).await;
+            Box::pin(interrupted.round(&far_side, number, end, (shape, point))).await;
         }
     };
-    tokio::join!(kill(SERVICES[0]), kill(SERVICES[1]));
+    tokio::join!(interrupt(SERVICES[0]), interrupt(SERVICES[1]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_process_leaves_nothing_in_part_and_the_next_one_delivers_once() {
+    let gate = Gate::new("KILL, deliveries", KILLS * DESTINATIONS).at_least(DESTINATIONS);
+    let figures = Figures::default();
+    interrupt(&gate, End::Kill, &figures).await;
     let count = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     let (repeated, visible) = (count(&figures.repeated), count(&figures.visible));
     let at_commit = count(&figures.at_commit);
@@ -232,7 +269,17 @@ async fn a_killed_process_leaves_nothing_in_part_and_the_next_one_delivers_once(
     assert!(2 * repeated > gate.reached(), "only {repeated} deliveries were interrupted");
     assert!(5 * at_commit > gate.reached(), "only {at_commit} commits were interrupted");
     gate.report(&format!(
-        " at {destinations} destinations, {at_commit} at the commit, {repeated} runs repeated, {visible} killed after the result was visible, {looks} looks \
+        " at {DESTINATIONS} destinations, {at_commit} at the commit, {repeated} runs repeated, {visible} killed after the result was visible, {looks} looks \
          meanwhile, {unknown} uploads without a saved id"
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_drained_process_leaves_nothing_at_any_destination() {
+    let gate = Gate::new("DRAIN, destinations", DRAINS * DESTINATIONS).at_least(DESTINATIONS);
+    let figures = Figures::default();
+    interrupt(&gate, End::Drain, &figures).await;
+    let repeated = figures.repeated.load(Ordering::Relaxed);
+    assert!(repeated > 0, "no delivery was interrupted");
+    gate.report(&format!(" at {DESTINATIONS} destinations, {repeated} runs repeated"));
 }

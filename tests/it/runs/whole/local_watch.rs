@@ -72,6 +72,11 @@ impl Interruption for LocalWatch {
         self.released.store(true, Ordering::SeqCst);
     }
 
+    /// Nothing is held.
+    fn resume(&self) {
+        self.release();
+    }
+
     fn counted(&self) -> Option<u64> {
         None
     }

@@ -27,6 +27,7 @@ struct Shared {
     limit: AtomicU64,
     held: watch::Sender<bool>,
     releases: watch::Sender<u64>,
+    resumptions: watch::Sender<u64>,
 }
 
 impl HoldingProxy {
@@ -40,6 +41,7 @@ impl HoldingProxy {
             limit: AtomicU64::new(u64::MAX),
             held: watch::Sender::new(false),
             releases: watch::Sender::new(0),
+            resumptions: watch::Sender::new(0),
         });
         let forwarding = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -76,6 +78,11 @@ impl Interruption for HoldingProxy {
         self.shared.releases.send_modify(|releases| *releases += 1);
     }
 
+    fn resume(&self) {
+        self.shared.limit.store(u64::MAX, Ordering::SeqCst);
+        self.shared.resumptions.send_modify(|resumptions| *resumptions += 1);
+    }
+
     fn counted(&self) -> Option<u64> {
         Some(self.shared.forwarded.load(Ordering::SeqCst))
     }
@@ -94,8 +101,9 @@ async fn forward(client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Copies until an end, and for ever after the limit.
+/// Copies until an end, and waits at the limit until it may go on.
 async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, shared: &Shared) {
+    let mut resumptions = shared.resumptions.subscribe();
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let before = shared.forwarded.fetch_add(length as u64, Ordering::SeqCst);
@@ -106,7 +114,9 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
         }
         if sent < length {
             shared.held.send_replace(true);
-            std::future::pending::<()>().await;
+            if resumptions.changed().await.is_err() || to.write_all(&buffer[sent..length]).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -61,7 +61,7 @@ impl Service {
         command.env("OUTFLOW_OUTBOUND_CA_FILE", files.path("authorities.pem"));
         command.env("OUTFLOW_OUTBOUND_ALLOWED", "*=127.0.0.0/8");
         command.env("OUTFLOW_RUN_LEASE", "1s").env("OUTFLOW_RUN_HEARTBEAT", "300ms");
-        command.env("OUTFLOW_RUN_RETRY_DELAY", "10ms");
+        command.env("OUTFLOW_RUN_RETRY_DELAY", "10ms").env("OUTFLOW_RUN_DRAIN_TIMEOUT", "1ms");
         let process = tokio::task::block_in_place(|| Process::start(&mut command));
         Self { process, database_url, command, _files: files }
     }
@@ -75,6 +75,12 @@ impl Service {
     pub fn kill(&mut self) {
         self.process.child.kill().expect("killed");
         self.process.child.wait().expect("ended");
+    }
+
+    /// Waits until the process has stopped, with success.
+    pub fn wait(&mut self) {
+        let status = tokio::task::block_in_place(|| self.process.child.wait());
+        assert!(status.expect("it ends").success());
     }
 
     /// Starts a new process with the same database and files.
