@@ -77,9 +77,17 @@ fn export(source: &Path, settings: &str, limit: Option<PreviewLimit>, threads: u
 
 /// The job of a run.
 pub fn job(source: &Path, settings: &str, limit: Option<PreviewLimit>, run: Uuid) -> Job {
+    Job::plan(vec![(payload(), pinned(source))], encoding(settings), layout(run), limit).expect("a job")
+}
+
+/// The path of the manifest of a run.
+pub fn manifest_path(settings: &str, run: Uuid) -> String {
+    Job::manifest_path(&[payload()], &encoding(settings), &layout(run))
+}
+
+fn encoding(settings: &str) -> EncodingSettings {
     let settings = serde_json::from_str(settings).expect("an object");
-    let settings = EncodingSettings::new(OutputFormat::Files, &settings).expect("valid settings");
-    Job::plan(vec![(payload(), pinned(source))], settings, layout(run), limit).expect("a job")
+    EncodingSettings::new(OutputFormat::Files, &settings).expect("valid settings")
 }
 
 fn payload() -> PayloadTable {

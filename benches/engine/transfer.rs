@@ -116,7 +116,7 @@ async fn deliver(source: &Path, destination: &dyn Destination, threads: usize) -
         fingerprint: None,
         export: ResourceId::parse("bench").expect("an id"),
         time: chrono::DateTime::UNIX_EPOCH,
-        manifest_path: job.manifest_path(),
+        manifest_path: export::manifest_path(SETTINGS, run),
         saved_state: None,
         state_log: Arc::new(NoStateLog),
     };

@@ -10,7 +10,7 @@ use super::source::Values;
 pub const SETTINGS: &[Setting] = &[Setting::new(
     "time_zone_data",
     "Rules of time zones: `bundled` (contained in the binary), `system` (`/usr/share/zoneinfo`), or a directory of compiled \
-     files. `outflow version` prints their release.",
+     files; zones that it lacks are those of the binary. `outflow version` prints the release.",
 )
 .default("bundled")];
 

@@ -49,7 +49,9 @@ impl Dialer {
 
 impl HttpConnector for OperatorObjectStoreConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<StoreClient> {
-        let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
+        // The spellings of `object_store`.
+        let is_true = |value: String| ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str());
+        let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(is_true);
         let client = if allows_http { &self.http_or_https } else { &self.https };
         ObjectStoreConnector(client.clone()).connect(options)
     }

@@ -197,7 +197,7 @@ impl Export {
             values.map(json::count_numbers).sum::<usize>() * NUMBER_BYTES,
             self.display_name.len(),
             self.description.len(),
-            json(serde_json::to_string(&self.payload)),
+            json(serde_json::to_string(&self.payload.without_types())),
             json(serde_json::to_string(&self.schedule)),
             json(serde_json::to_string(&self.destination_settings)),
             json(serde_json::to_string(&self.labels)),

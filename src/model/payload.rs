@@ -35,7 +35,8 @@ pub struct PayloadField {
     pub output_name: String,
     /// Transformation of its values.
     pub transform: Transform,
-    /// Type of its values when the payload was saved, with which a run compares; `None`: there was no source.
+    /// Type of its values when the payload was saved, with which a run compares; `None`: it was saved without a source, or by
+    /// an earlier release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field_type: Option<FieldType>,
 }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
 use crate::delivery::Manifest;
 use crate::delivery::engine::Progress;
 use crate::model::{OrganizationId, RunStats};
+use crate::store::runs::changes::Attempt;
 use crate::store::runs::leases::Renewal;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// Why an attempt is interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +37,20 @@ struct Inner {
 
 #[derive(Default)]
 struct Runs {
-    entries: HashMap<Uuid, Entry>,
+    /// An attempt may still remove what it wrote when the next one begins.
+    entries: HashMap<Attempt, Entry>,
     /// Whether the server stops, so that a run that is added is interrupted at once.
     stopping: bool,
 }
 
 struct Entry {
     organization: OrganizationId,
-    attempt: u32,
     counts: Arc<Counts>,
     /// When its lease was renewed last.
     renewed: Arc<Mutex<Instant>>,
     interruption: Option<Interruption>,
     token: CancellationToken,
+    lost: CancellationToken,
 }
 
 /// The counts of an attempt.
@@ -67,34 +67,35 @@ pub struct Counts {
 /// An active run; it is removed when this is dropped.
 pub struct ActiveRun {
     runs: ActiveRuns,
-    uid: Uuid,
+    attempt: Attempt,
     /// The counts.
     pub counts: Arc<Counts>,
     renewed: Arc<Mutex<Instant>>,
     token: CancellationToken,
+    lost: CancellationToken,
 }
 
 impl ActiveRuns {
     /// Adds a run that was leased after the instant `leased`. After [`Self::stop`] it is interrupted at once.
-    pub fn add(&self, organization: OrganizationId, uid: Uuid, attempt: u32, leased: Instant) -> ActiveRun {
-        let (counts, token) = (Arc::new(Counts::default()), CancellationToken::new());
+    pub fn add(&self, organization: OrganizationId, attempt: Attempt, leased: Instant) -> ActiveRun {
+        let (counts, token, lost) = (Arc::new(Counts::default()), CancellationToken::new(), CancellationToken::new());
         let renewed = Arc::new(Mutex::new(leased));
         counts.rows_estimated.store(u64::MAX, Ordering::Relaxed);
         let mut entry = Entry {
             organization,
-            attempt,
             counts: Arc::clone(&counts),
             renewed: Arc::clone(&renewed),
             interruption: None,
             token: token.clone(),
+            lost: lost.clone(),
         };
         let mut runs = self.0.runs.lock();
         if runs.stopping {
             entry.interrupt(Interruption::Stopping);
         }
-        runs.entries.insert(uid, entry);
+        runs.entries.insert(attempt, entry);
         drop(runs);
-        ActiveRun { runs: self.clone(), uid, counts, renewed, token }
+        ActiveRun { runs: self.clone(), attempt, counts, renewed, token, lost }
     }
 
     /// How many runs are active.
@@ -115,25 +116,24 @@ impl ActiveRuns {
     /// The leases to renew, with the counts so far.
     pub fn renewals(&self) -> Vec<Renewal> {
         let runs = self.0.runs.lock();
-        let renewal = |(uid, entry): (&Uuid, &Entry)| Renewal {
+        let renewal = |(attempt, entry): (&Attempt, &Entry)| Renewal {
             organization: entry.organization.clone(),
-            uid: *uid,
-            attempt: entry.attempt,
+            attempt: *attempt,
             stats: entry.counts.stats(),
         };
         runs.entries.iter().map(renewal).collect()
     }
 
-    /// Notes that the lease of a run was renewed after the instant `begun`.
-    pub fn renewed(&self, uid: Uuid, begun: Instant) {
-        if let Some(entry) = self.0.runs.lock().entries.get(&uid) {
+    /// Notes that the lease of an attempt was renewed after the instant `begun`.
+    pub fn renewed(&self, attempt: Attempt, begun: Instant) {
+        if let Some(entry) = self.0.runs.lock().entries.get(&attempt) {
             *entry.renewed.lock() = begun;
         }
     }
 
-    /// Interrupts a run. The first reason counts.
-    pub fn interrupt(&self, uid: Uuid, reason: Interruption) {
-        if let Some(entry) = self.0.runs.lock().entries.get_mut(&uid) {
+    /// Interrupts an attempt. The first reason counts.
+    pub fn interrupt(&self, attempt: Attempt, reason: Interruption) {
+        if let Some(entry) = self.0.runs.lock().entries.get_mut(&attempt) {
             entry.interrupt(reason);
         }
     }
@@ -167,6 +167,9 @@ impl Entry {
     fn interrupt(&mut self, reason: Interruption) {
         self.interruption.get_or_insert(reason);
         self.token.cancel();
+        if reason == Interruption::LeaseLost {
+            self.lost.cancel();
+        }
     }
 }
 
@@ -202,7 +205,7 @@ impl ActiveRun {
     pub async fn interrupted(&self) -> Interruption {
         self.token.cancelled().await;
         let runs = self.runs.0.runs.lock();
-        runs.entries.get(&self.uid).and_then(|entry| entry.interruption).unwrap_or(Interruption::LeaseLost)
+        runs.entries.get(&self.attempt).and_then(|entry| entry.interruption).unwrap_or(Interruption::LeaseLost)
     }
 
     /// Notes that the lease was renewed after the instant `begun`.
@@ -216,6 +219,16 @@ impl ActiveRun {
         self.renewed.lock().elapsed() < lease
     }
 
+    /// Cancelled when the lease is known to be lost, also after another interruption.
+    pub fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// The attempt.
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
     /// Cancelled when the run is interrupted.
     pub fn token(&self) -> &CancellationToken {
         &self.token
@@ -224,17 +237,41 @@ impl ActiveRun {
 
 impl Drop for ActiveRun {
     fn drop(&mut self) {
-        self.runs.0.runs.lock().entries.remove(&self.uid);
+        self.runs.0.runs.lock().entries.remove(&self.attempt);
         self.runs.0.changed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
+    fn add_at(runs: &ActiveRuns, leased: Instant) -> ActiveRun {
+        runs.add(OrganizationId::parse("acme").unwrap(), Attempt { uid: Uuid::now_v7(), number: 1 }, leased)
+    }
+
     fn add(runs: &ActiveRuns) -> ActiveRun {
-        runs.add(OrganizationId::parse("acme").unwrap(), Uuid::now_v7(), 1, Instant::now())
+        add_at(runs, Instant::now())
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_attempt_does_not_remove_the_next_one() {
+        let (runs, uid) = (ActiveRuns::default(), Uuid::now_v7());
+        let attempt = |number| Attempt { uid, number };
+        let add = |number| runs.add(OrganizationId::parse("acme").unwrap(), attempt(number), Instant::now());
+        let (first, second) = (add(1), add(2));
+        runs.interrupt(attempt(1), Interruption::Cancelled);
+        runs.interrupt(attempt(1), Interruption::LeaseLost);
+        assert!(first.token().is_cancelled() && first.lost().is_cancelled() && !second.token().is_cancelled());
+        assert_eq!(first.interrupted().await, Interruption::Cancelled);
+        drop(first);
+        let left: Vec<_> = runs.renewals().into_iter().map(|renewal| renewal.attempt).collect();
+        assert_eq!(left, [attempt(2)]);
+        runs.interrupt(attempt(2), Interruption::Stopping);
+        assert_eq!(second.interrupted().await, Interruption::Stopping);
+        assert!(!second.lost().is_cancelled());
     }
 
     #[tokio::test]
@@ -252,9 +289,9 @@ mod tests {
         let runs = ActiveRuns::default();
         let lease = Duration::from_secs(30);
         let expired = Instant::now().checked_sub(lease).unwrap();
-        let active = runs.add(OrganizationId::parse("acme").unwrap(), Uuid::now_v7(), 1, expired);
+        let active = add_at(&runs, expired);
         assert!(!active.is_leased(lease));
-        runs.renewed(active.uid, Instant::now());
+        runs.renewed(active.attempt(), Instant::now());
         assert!(active.is_leased(lease));
         active.renewed(expired);
         assert!(!active.is_leased(lease));

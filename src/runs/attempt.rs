@@ -121,37 +121,54 @@ impl Attempt<'_> {
             // It was saved before the service made this check.
             return Err(refusal.into());
         }
-        let tables = self.parts.datasets.open(&run.name.organization, &export.payload.tables).await?;
-        let estimated: Option<u64> = tables.iter().map(|table| table.estimated_rows).sum();
-        let fingerprint = fingerprint(export, &tables)?;
-        let tables = export.payload.tables.iter().cloned().zip(tables).collect();
-        self.active.counts.rows_estimated.store(estimated.unwrap_or(u64::MAX), Ordering::Relaxed);
         let time = run.schedule_time.unwrap_or(run.create_time);
         let settings = EncodingSettings::new(format, &export.destination_settings)?;
         let layout = Layout::of_export(export.name.clone(), run.name.uid, time, &export.destination_settings)?;
-        let job = Job::plan(tables, settings, layout, None)?;
-        let delivery = Delivery {
+        let mut delivery = Delivery {
             run: run.name.uid,
             attempt: run.attempt,
-            fingerprint,
+            fingerprint: None,
             export: export.name.id.clone(),
             time,
-            manifest_path: job.manifest_path(),
+            manifest_path: Job::manifest_path(&export.payload.tables, &settings, &layout),
             saved_state: self.leased.history.delivery_state.clone(),
             state_log: Arc::new(SavedState {
                 store: self.store.clone(),
                 organization: run.name.organization.clone(),
-                attempt: changes::Attempt { uid: run.name.uid, number: run.attempt },
+                attempt: self.active.attempt(),
             }),
         };
-        let manifest = job.manifest();
-        match destination.open(&delivery).await? {
-            Opened::Writer(writer) => Ok(Some(Prepared { writer, job, manifest })),
-            Opened::AlreadyDelivered(manifest) => {
+        let planned = match self.plan(settings, layout, &mut delivery).await {
+            // An earlier attempt may have delivered the result before the source changed.
+            Err(error) if run.attempt == 1 || error.code.is_retryable() => return Err(error),
+            planned => planned,
+        };
+        match (destination.open(&delivery).await?, planned) {
+            (Opened::Writer(writer), Ok(job)) => Ok(Some(Prepared { writer, manifest: job.manifest(), job })),
+            (Opened::Writer(mut writer), Err(error)) => {
+                writer.abort().await;
+                Err(error)
+            }
+            (Opened::AlreadyDelivered(manifest), _) => {
                 self.active.counts.set_delivered(manifest.as_deref(), &self.leased.earlier_stats);
                 Ok(None)
             }
         }
+    }
+
+    /// Opens the tables and plans the job. Tells the delivery what identifies the rows.
+    async fn plan(
+        &self,
+        settings: EncodingSettings,
+        layout: Layout,
+        delivery: &mut Delivery,
+    ) -> Result<Job, DeliveryError> {
+        let export = &self.leased.export;
+        let tables = self.parts.datasets.open(&export.name.organization, &export.payload.tables).await?;
+        let estimated: Option<u64> = tables.iter().map(|table| table.estimated_rows).sum();
+        self.active.counts.rows_estimated.store(estimated.unwrap_or(u64::MAX), Ordering::Relaxed);
+        delivery.fingerprint = fingerprint(export, &tables)?;
+        Job::plan(export.payload.tables.iter().cloned().zip(tables).collect(), settings, layout, None)
     }
 
     /// The destination, with the credential opened for it.
@@ -195,8 +212,7 @@ impl Attempt<'_> {
         let (run, begun) = (&self.leased.run, Instant::now());
         let renewal = Renewal {
             organization: run.name.organization.clone(),
-            uid: run.name.uid,
-            attempt: run.attempt,
+            attempt: self.active.attempt(),
             stats: self.active.counts.stats(),
         };
         let held = leases::renew(self.store, self.owner, self.lease, vec![renewal]).await;
@@ -231,20 +247,33 @@ impl Attempt<'_> {
         let committed = self.while_leased(tokio::time::timeout(COMMIT_TIMEOUT, writer.commit(manifest))).await?;
         let timed_out =
             |_| DeliveryError::new(FailureCode::DestinationUnreachable, "timed out making the result visible");
-        committed.map_err(timed_out).and_then(|committed| committed).map_err(AttemptError::Failed)
+        committed.map_err(timed_out).and_then(|committed| committed).map_err(|error| self.failed(error))
     }
 
     /// Carries out work as long as the lease is valid: a process that was stopped for a while does not take a further step,
     /// because another replica may have taken the run and even delivered it.
     async fn while_leased<T>(&self, work: impl Future<Output = T>) -> Result<T, AttemptError> {
         let mut work = pin!(work);
-        poll_fn(|context| {
+        let work = poll_fn(|context| {
             if self.active.is_leased(self.lease) {
                 return work.as_mut().poll(context).map(Ok);
             }
             Poll::Ready(Err(AttemptError::Interrupted(Interruption::LeaseLost)))
-        })
-        .await
+        });
+        tokio::select! {
+            biased;
+            () = self.active.lost().cancelled() => Err(AttemptError::Interrupted(Interruption::LeaseLost)),
+            result = work => result,
+        }
+    }
+
+    /// A lost lease is no failure: that of this attempt, or that of an earlier one that still writes at the destination.
+    fn failed(&self, error: DeliveryError) -> AttemptError {
+        if error.code != FailureCode::LeaseLost {
+            return AttemptError::Failed(error);
+        }
+        tracing::warn!(run = %self.leased.run.name, %error, "an attempt cannot go on");
+        AttemptError::Interrupted(Interruption::LeaseLost)
     }
 
     async fn unless_interrupted<T>(
@@ -255,7 +284,7 @@ impl Attempt<'_> {
             biased;
             reason = self.active.interrupted() => Err(AttemptError::Interrupted(reason)),
             () = tokio::time::sleep_until(self.deadline.into()) => Err(AttemptError::TimedOut),
-            result = self.while_leased(work) => result?.map_err(AttemptError::Failed),
+            result = self.while_leased(work) => result?.map_err(|error| self.failed(error)),
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct LeasedRun {
     pub history: History,
     /// The counts of the attempt before.
     pub earlier_stats: RunStats,
+    /// The time since the start of its first attempt.
+    pub elapsed: Duration,
 }
 
 /// How a replica leases.
@@ -89,8 +91,9 @@ async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Res
     let connection = store::connections::get(db, &scope, run.connection).await?;
     let connection = connection.ok_or_else(|| missing("connection"))?;
     let credential = credentials::get(db, &scope, run.connection).await?;
+    let now = store::database_time(db, scope.read_context).await?;
+    let elapsed = run.start_time.and_then(|start| (now - start).to_std().ok()).unwrap_or_default();
     if credential.is_some() {
-        let now = store::database_time(db, scope.read_context).await?;
         let event = AuditEvent {
             uid: Uuid::now_v7(),
             time: now,
@@ -111,5 +114,5 @@ async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Res
         audit_events::insert(db, &scope, &[event]).await?;
     }
     let history = leases::history(db, &scope, uid).await?;
-    Ok(Some(LeasedRun { run, export, connection, credential, history, earlier_stats }))
+    Ok(Some(LeasedRun { run, export, connection, credential, history, earlier_stats, elapsed }))
 }

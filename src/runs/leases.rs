@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::active::{ActiveRuns, Interruption};
 use crate::model::{FailureCode, Result, RunEvent, RunFailure, RunState, RunStats};
 use crate::store::Store;
-use crate::store::runs::changes::AttemptEnd;
+use crate::store::runs::changes::{Attempt, AttemptEnd};
 use crate::store::runs::leases::{self, Renewal};
 
 /// How long one transaction may take.
@@ -55,13 +55,13 @@ impl LeaseRenewal {
             Ok(held) => {
                 *self.renewed.lock() = begun;
                 for renewal in renewals {
-                    if let Some((_, state)) = held.iter().find(|(uid, _)| *uid == renewal.uid) {
-                        self.active.renewed(renewal.uid, begun);
+                    if let Some((_, state)) = held.iter().find(|(attempt, _)| *attempt == renewal.attempt) {
+                        self.active.renewed(renewal.attempt, begun);
                         if *state != RunState::Running {
-                            self.active.interrupt(renewal.uid, Interruption::Cancelled);
+                            self.active.interrupt(renewal.attempt, Interruption::Cancelled);
                         }
                     } else {
-                        self.active.interrupt(renewal.uid, Interruption::LeaseLost);
+                        self.active.interrupt(renewal.attempt, Interruption::LeaseLost);
                     }
                 }
             }
@@ -76,13 +76,13 @@ impl LeaseRenewal {
     }
 }
 
-/// Renews leases, and returns the states of the runs whose leases are still held.
+/// Renews leases, and returns the attempts whose leases are still held, with the states of their runs.
 pub async fn renew(
     store: &Store,
     owner: Uuid,
     lease: Duration,
     renewals: Vec<Renewal>,
-) -> Result<Vec<(Uuid, RunState)>> {
+) -> Result<Vec<(Attempt, RunState)>> {
     let state = (store.clone(), renewals);
     let held = store.transact_in_background(
         Instant::now() + TIMEOUT,

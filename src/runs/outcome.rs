@@ -52,10 +52,6 @@ pub fn attempt_end(
         Err(AttemptError::Interrupted(Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping)) => {
             release(leased.history.releases, Some(stats))
         }
-        // An attempt whose lease was lost still writes at the destination.
-        Err(AttemptError::Failed(error)) if error.code == FailureCode::LeaseLost => {
-            release(leased.history.releases, Some(stats))
-        }
         Err(AttemptError::TimedOut) => {
             let detail = format!("took longer than {}", humantime::format_duration(settings.max_duration));
             end(RunEvent::Fail, failure(FailureCode::TimedOut, &detail), TimeDelta::zero())

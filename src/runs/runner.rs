@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::delivery::DeliveryParts;
 use crate::model::{Error, OrganizationId, Result, Run};
 use crate::store::Store;
+use crate::store::runs::changes;
 use crate::vault::Vault;
 
 /// Delivers leased runs. Cheap to clone.
@@ -93,8 +94,9 @@ impl Runner {
 
     /// Starts the delivery of a run that was leased after the instant `begun`.
     fn start(&self, leased: LeasedRun, begun: Instant) {
-        let (name, attempt) = (&leased.run.name, leased.run.attempt);
-        let active = self.0.active.add(name.organization.clone(), name.uid, attempt, begun);
+        let name = &leased.run.name;
+        let attempt = changes::Attempt { uid: name.uid, number: leased.run.attempt };
+        let active = self.0.active.add(name.organization.clone(), attempt, begun);
         let span = (self.0.span)(&leased.run);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(async move { Box::pin(inner.deliver(leased, active)).await }.instrument(span));
@@ -144,12 +146,6 @@ impl Inner {
         outcome::count(&leased, &result, &stats, begun.elapsed());
     }
 
-    /// How much longer the run may take: its time began with its first attempt.
-    fn remaining_time(&self, leased: &LeasedRun) -> Duration {
-        let elapsed = leased.run.start_time.and_then(|start| (self.app.now() - start).to_std().ok());
-        self.settings.max_duration.saturating_sub(elapsed.unwrap_or_default())
-    }
-
     async fn attempt(&self, leased: &LeasedRun, active: &ActiveRun) -> Result<(), AttemptError> {
         let attempt = Attempt {
             store: &self.store,
@@ -159,7 +155,7 @@ impl Inner {
             active,
             owner: self.owner,
             lease: self.settings.lease,
-            deadline: Instant::now() + self.remaining_time(leased),
+            deadline: Instant::now() + self.settings.max_duration.saturating_sub(leased.elapsed),
         };
         Box::pin(attempt.run()).await
     }

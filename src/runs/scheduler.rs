@@ -1,11 +1,9 @@
 //! The scheduler: turns due times into runs, and skips those that cannot run.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -30,10 +28,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_EXPORTS: u64 = 50;
 /// The age up to which a missed due time still runs, if the schedule does not say.
 const DEFAULT_CATCHUP_WINDOW: Duration = Duration::from_hours(1);
-/// How long a schedule that cannot be evaluated is left out of searches.
-const DEFERRAL: Duration = Duration::from_mins(1);
-/// Maximum number of these.
-const MAX_DEFERRED: usize = 10_000;
 
 /// Turns due times into runs.
 pub struct Scheduler {
@@ -48,33 +42,13 @@ struct Context {
     store: Store,
     schedules: ScheduleCompiler,
     catalog: Catalog,
-    deferred: Deferred,
-}
-
-/// Exports whose schedules cannot be evaluated here, because the time zone data of this replica lacks their zones. Their due
-/// times stay for a replica that can, or for a later start with other data.
-#[derive(Default)]
-struct Deferred(Mutex<HashMap<ExportUid, Instant>>);
-
-impl Deferred {
-    fn add(&self, uid: ExportUid) {
-        self.0.lock().insert(uid, Instant::now());
-    }
-
-    /// Those that were added recently.
-    fn uids(&self) -> Vec<Uuid> {
-        let mut deferred = self.0.lock();
-        deferred.retain(|_, added| added.elapsed() < DEFERRAL);
-        deferred.keys().take(MAX_DEFERRED).map(|uid| uid.0).collect()
-    }
 }
 
 impl Scheduler {
     /// Schedules the exports of an application. `queued` is notified when runs were queued.
     pub fn new(app: &App, queued: Arc<Notify>) -> Self {
         let (store, schedules, catalog) = (app.store().clone(), app.schedules().clone(), app.catalog().clone());
-        let context = Context { store: store.clone(), schedules, catalog, deferred: Deferred::default() };
-        Self { store, context: Arc::new(context), queued }
+        Self { store: store.clone(), context: Arc::new(Context { store, schedules, catalog }), queued }
     }
 
     /// Handles a batch of exports whose due time has passed. Returns whether there may be more.
@@ -112,7 +86,7 @@ impl Context {
     async fn schedule_batch(&self, db: &Transaction) -> Result<u64> {
         let read_context = self.store.read_context();
         let now = store::database_time(db, read_context).await?;
-        let exports = due::lock_due(db, read_context, &self.deferred.uids(), MAX_EXPORTS).await?;
+        let exports = due::lock_due(db, read_context, MAX_EXPORTS).await?;
         let lag = exports.first().and_then(|first| (now - first.due_time).to_std().ok()).unwrap_or_default();
         metrics::gauge!("export.schedule.lag").set(lag.as_secs_f64());
         let mut handled = 0;
@@ -143,10 +117,9 @@ impl Context {
         let evaluator = match self.schedules.compile(schedule, export.create_time) {
             Ok(evaluator) => evaluator,
             Err(error) => {
-                // The time zone is not in the data that the operator chose.
-                tracing::warn!(export = %export.name, %error, "a schedule cannot be evaluated; its due time waits");
-                self.deferred.add(uid);
-                return Ok(());
+                // Its time zone was in the data of another replica, and is neither in the data of this one nor in the binary.
+                tracing::error!(export = %export.name, %error, "a schedule cannot be evaluated; it does not run any more");
+                return due::advance(db, &scope, uid, None).await;
             }
         };
         let window = schedule.catchup_window.unwrap_or(DEFAULT_CATCHUP_WINDOW);

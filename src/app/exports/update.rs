@@ -75,12 +75,11 @@ impl UpdateExport {
             after.description.clone_from(description);
         }
         if let Some(payload) = &update.payload {
-            match self.payload_check.payload(payload) {
-                // The types of fields may have changed.
-                Ok(payload) => after.payload = payload,
-                // An unchanged payload does not depend on its source.
-                Err(error) if *payload != before.payload.without_types() => return Err(error),
-                Err(_) => {}
+            if *payload != before.payload.without_types() {
+                after.payload = self.payload_check.payload(payload)?;
+            } else if let PayloadCheck::Suitable(checked) = &self.payload_check {
+                // The types of fields may have changed. Otherwise an unchanged payload does not depend on its source.
+                after.payload.clone_from(checked);
             }
         }
         if let Some(labels) = &update.labels {

@@ -72,8 +72,7 @@ impl Watch {
     }
 }
 
-/// What only grows while a run goes on: another stream may have read it before this one did. After an attempt the run waits for
-/// the next one, or has ended.
+/// Orders the states of a run. The shared poll can be older than what this stream read first; an older state is not sent.
 fn progress(run: Option<&Run>) -> Option<(u32, u8, u64)> {
     let run = run?;
     let stage = match run.state {

@@ -119,7 +119,8 @@ impl ObjectSource {
 /// Parses the name of an option. Those of the HTTP client, such as proxies, are refused: the dialer has its own.
 fn parse_key<K: FromStr>(key: &str) -> Result<K, SourceError> {
     let unknown = || SourceError::UnknownOption(key.to_owned());
-    match ClientConfigKey::from_str(key) {
+    let bare = ["aws_", "azure_", "google_"].iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
+    match ClientConfigKey::from_str(bare) {
         Ok(client) if client != ClientConfigKey::AllowHttp => Err(unknown()),
         Ok(_) | Err(_) => key.parse().map_err(|_| unknown()),
     }

@@ -104,6 +104,7 @@ mod tests {
             ("s3://bucket#x", &[], "the URL has a part that is not used: a fragment, a port, or a user"),
             ("s3://bucket?regoin=x", &[], "the option `regoin` is unknown"),
             ("s3://bucket?proxy_url=http://proxy", &[], "the option `proxy_url` is unknown"),
+            ("s3://bucket?aws_proxy_url=http://proxy", &[], "the option `aws_proxy_url` is unknown"),
             ("s3://bucket?region=x", &[("region", "y")], "the option `region` is set twice"),
             ("postgres://u:hunter2@h/d", &[], "the URL must not contain a password; set it in `dataset_options`"),
             ("postgres://u@h/d", &long, "the options cannot be used: one is missing or has a bad value"),

@@ -61,27 +61,30 @@ pub fn common_type(left: &DataType, right: &DataType) -> Option<DataType> {
     match common {
         _ if common != field_type(right) => None,
         FieldType::Unsupported => None,
-        FieldType::Integer => match (is_unsigned(left), is_unsigned(right)) {
-            (true, true) => Some(DataType::UInt64),
-            _ if *left == DataType::UInt64 || *right == DataType::UInt64 => None,
-            _ => Some(DataType::Int64),
-        },
+        FieldType::Integer => common_integer(left, right),
+        // The text of a number of 32 bits is another one with 64 bits: 0.1 becomes 0.10000000149011612.
+        FieldType::Double if *left == DataType::Float64 || *right == DataType::Float64 => None,
+        FieldType::Double => Some(DataType::Float32),
         FieldType::Decimal { precision, scale } if precision > DECIMAL128_MAX_PRECISION => {
             Some(DataType::Decimal256(precision, scale))
         }
         FieldType::Time => Some(DataType::Time64(finest(left, right))),
         FieldType::Timestamp => Some(DataType::Timestamp(finest(left, right), Some(Arc::from(UTC)))),
-        FieldType::Boolean
-        | FieldType::Double
-        | FieldType::Decimal { .. }
-        | FieldType::String
-        | FieldType::Bytes
-        | FieldType::Date => Some(arrow_type(common)),
+        FieldType::Boolean | FieldType::Decimal { .. } | FieldType::String | FieldType::Bytes | FieldType::Date => {
+            Some(arrow_type(common))
+        }
     }
 }
 
-fn is_unsigned(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64)
+/// Of two types of integers that differ.
+fn common_integer(left: &DataType, right: &DataType) -> Option<DataType> {
+    const UNSIGNED: [DataType; 4] = [DataType::UInt8, DataType::UInt16, DataType::UInt32, DataType::UInt64];
+    let width = |data_type| UNSIGNED.iter().position(|unsigned| unsigned == data_type);
+    match (width(left), width(right)) {
+        (Some(left), Some(right)) => Some(UNSIGNED[left.max(right)].clone()),
+        _ if *left == DataType::UInt64 || *right == DataType::UInt64 => None,
+        _ => Some(DataType::Int64),
+    }
 }
 
 /// The finer of the units of two types of times, and microseconds at least, which every length of time fits.
@@ -148,10 +151,11 @@ mod tests {
             (Int32, Int64, Some(Int64)),
             (Int32, Int32, Some(Int32)),
             (Int16, UInt8, Some(Int64)),
-            (UInt8, UInt16, Some(DataType::UInt64)),
+            (UInt8, UInt16, Some(UInt16)),
             (Int64, DataType::UInt64, None),
             (Int64, Float64, None),
-            (Float32, Float64, Some(Float64)),
+            (DataType::Float16, Float32, Some(Float32)),
+            (Float32, Float64, None),
             (Decimal32(9, 2), Decimal64(9, 2), Some(Decimal128(9, 2))),
             (Decimal128(9, 2), Decimal128(9, 3), None),
             (DataType::Utf8View, DataType::LargeUtf8, Some(DataType::Utf8)),
@@ -163,6 +167,28 @@ mod tests {
         ] {
             assert_eq!(common_type(&left, &right), expected, "{left} {right}");
             assert_eq!(common_type(&right, &left), expected, "{right} {left}");
+        }
+    }
+
+    #[test]
+    fn the_common_type_does_not_depend_on_the_order_of_files() {
+        use DataType::{Float16, Float32, Float64, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64};
+        let times = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond];
+        let times = times.map(|unit| DataType::Timestamp(unit, None));
+        let numbers = [Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float16, Float32, Float64];
+        let all: Vec<DataType> = numbers.into_iter().chain(times).collect();
+        let fold = |types: [&DataType; 3]| {
+            let start = Some(types[0].clone());
+            types.iter().skip(1).fold(start, |common, next| common_type(&common?, next))
+        };
+        for first in &all {
+            for second in &all {
+                for third in &all {
+                    let found = fold([first, second, third]);
+                    assert_eq!(fold([second, third, first]), found, "{first} {second} {third}");
+                    assert_eq!(fold([third, first, second]), found, "{first} {second} {third}");
+                }
+            }
         }
     }
 

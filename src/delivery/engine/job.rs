@@ -119,11 +119,13 @@ impl Job {
         }
     }
 
-    /// Path of the manifest, below the folder of the export.
-    pub fn manifest_path(&self) -> String {
-        match self.tables.as_slice() {
-            [(plan, _)] if self.is_single_file() => Layout::single_manifest(&self.path(&plan.table, 0)),
-            _ => self.layout.manifest(),
+    /// Path of the manifest of these tables, below the folder of the export.
+    pub fn manifest_path(tables: &[PayloadTable], settings: &EncodingSettings, layout: &Layout) -> String {
+        match tables {
+            [single] if !settings.splits_files() => {
+                Layout::single_manifest(&layout.single_file(&single.table, &settings.suffix()))
+            }
+            _ => layout.manifest(),
         }
     }
 

@@ -32,6 +32,15 @@ impl TimeZones {
         Self { zones: Arc::new(zones.collect()), release }
     }
 
+    /// Adds the zones of `others` that are missing here, and returns how many there were.
+    pub fn complete(&mut self, others: &Self) -> usize {
+        let missing = others.zones.iter().filter(|(name, _)| !self.zones.contains_key(*name));
+        let missing: Vec<_> = missing.map(|(name, zone)| (name.clone(), zone.clone())).collect();
+        let count = missing.len();
+        Arc::make_mut(&mut self.zones).extend(missing);
+        count
+    }
+
     /// Whether there is no zone.
     pub fn is_empty(&self) -> bool {
         self.zones.is_empty()

@@ -21,10 +21,15 @@ pub fn open(data: &TimeZoneData) -> Result<TimeZones, StartError> {
     let database =
         TimeZoneDatabase::from_dir(directory).map_err(|error| StartError::TimeZones(directory.clone(), error))?;
     let release = release(directory).unwrap_or_else(|| UNKNOWN.to_owned());
-    let time_zones = TimeZones::new(&database, release);
+    let mut time_zones = TimeZones::new(&database, release);
     if time_zones.is_empty() {
         let error = jiff::Error::from_args(format_args!("the directory has no compiled time zones"));
         return Err(StartError::TimeZones(directory.clone(), error));
+    }
+    // Schedules may have been saved with other data. Some systems have the former names of zones in a package of their own.
+    let missing = time_zones.complete(&TimeZones::bundled());
+    if missing > 0 {
+        tracing::info!(directory = %directory.display(), missing, "zones that the directory lacks are those of the binary");
     }
     Ok(time_zones)
 }

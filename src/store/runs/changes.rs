@@ -95,7 +95,7 @@ async fn apply(
 }
 
 /// A leased attempt of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// The run.
     pub uid: Uuid,

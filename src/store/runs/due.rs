@@ -16,13 +16,8 @@ use crate::store::query::lookup;
 use crate::store::{ReadContext, Scope, Transaction};
 
 /// Attached exports whose due time has passed, the most overdue first, at most `limit`. They and their connections are
-/// locked; those that another transaction has locked are left out, and those in `excluded`.
-pub async fn lock_due(
-    db: &Transaction,
-    read_context: &ReadContext,
-    excluded: &[Uuid],
-    limit: u64,
-) -> Result<Vec<DueExport>> {
+/// locked; those that another transaction has locked are left out.
+pub async fn lock_due(db: &Transaction, read_context: &ReadContext, limit: u64) -> Result<Vec<DueExport>> {
     let due = export::Column::NextDueTime.into_expr();
     let mut query = export::Entity::find()
         .select_only()
@@ -33,9 +28,6 @@ pub async fn lock_due(
         .filter(due.lte(now(db.get_database_backend(), read_context)))
         .order_by_asc(export::Column::NextDueTime)
         .limit(limit);
-    if !excluded.is_empty() {
-        query = query.filter(export::Column::Uid.is_not_in(excluded.iter().copied()));
-    }
     QuerySelect::query(&mut query).lock_with_tables_behavior(
         LockType::NoKeyUpdate,
         [export::Entity.into_iden(), connection::Entity.into_iden()],

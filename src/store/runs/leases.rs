@@ -22,23 +22,21 @@ use crate::store::{ReadContext, Scope, Transaction};
 pub struct Renewal {
     /// The organization of the run.
     pub organization: OrganizationId,
-    /// The run.
-    pub uid: Uuid,
-    /// The number of the attempt.
-    pub attempt: u32,
+    /// The attempt.
+    pub attempt: Attempt,
     /// The counts so far.
     pub stats: RunStats,
 }
 
-/// Renews the leases of a replica and writes the counts of their runs. Returns the state of each run whose lease it still
-/// holds.
+/// Renews the leases of a replica and writes the counts of their runs. Returns the attempts whose
+/// leases it still holds, with the states of their runs.
 pub async fn renew(
     db: &Transaction,
     read_context: &ReadContext,
     owner: Uuid,
     duration: Duration,
     renewals: &[Renewal],
-) -> Result<Vec<(Uuid, RunState)>> {
+) -> Result<Vec<(Attempt, RunState)>> {
     use run::Column;
     let mut held = Vec::with_capacity(renewals.len());
     for renewal in renewals {
@@ -49,12 +47,12 @@ pub async fn renew(
             .col_expr(Column::BytesWritten, Expr::val(signed(renewal.stats.bytes_written)))
             .col_expr(Column::Files, Expr::val(signed(renewal.stats.files)))
             .col_expr(Column::RowsEstimated, Expr::val(renewal.stats.rows_estimated.map(signed)))
-            .filter(of_attempt(&renewal.organization, Attempt { uid: renewal.uid, number: renewal.attempt }))
+            .filter(of_attempt(&renewal.organization, renewal.attempt))
             .filter(Column::LeaseOwner.eq(owner))
             .exec_with_returning(db)
             .await?;
         for row in renewed {
-            held.push((row.uid, decode(row.state)?));
+            held.push((renewal.attempt, decode(row.state)?));
         }
     }
     Ok(held)

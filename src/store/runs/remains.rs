@@ -9,6 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::in_states;
+use super::rows::FORMAT_VERSION;
 use crate::model::{ConnectionUid, Error, OrganizationId, Result, RunState};
 use crate::store::ReadContext;
 use crate::store::entities::run;
@@ -38,13 +39,14 @@ pub async fn find(
     after: Uuid,
     limit: u64,
 ) -> Result<Vec<Remains>> {
-    use run::Column::{ConnectionUid as Connection, DeliveryState, EndTime, Organization, Uid};
+    use run::Column::{ConnectionUid as Connection, DeliveryState, EndTime, FormatVersion, Organization, Uid};
     let clock = read_context.clock.moved_back(MAX_AGE);
     let oldest = now(db.get_database_backend(), &ReadContext { known_types: read_context.known_types.clone(), clock });
     let query = run::Entity::find()
         .select_only()
         .columns([Organization, Uid, Connection, DeliveryState])
         .filter(DeliveryState.is_not_null())
+        .filter(FormatVersion.lte(FORMAT_VERSION))
         .filter(in_states(&[RunState::Failed, RunState::Cancelled, RunState::Skipped])?)
         .filter(EndTime.into_expr().gt(oldest))
         .filter(Uid.gt(after))

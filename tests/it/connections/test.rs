@@ -1,6 +1,6 @@
 //! TestConnection: saved connections and drafts, the result that a connection keeps, and the limit per organization.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use outflow::grpc::proto as pb;
 use pb::connection_check::{Outcome, Step};
@@ -11,13 +11,15 @@ use tonic::Code;
 use crate::destinations::objects::bucket::Bucket as _;
 use crate::destinations::objects::versitygw::Versitygw;
 use crate::far_side::to_struct;
+use crate::runs::whole::far_side::{Interruption as _, Point};
+use crate::runs::whole::proxy::HoldingProxy;
 use crate::support::{
     Backend, Client, Clients as _, ErrorExt as _, Process, TestServer, object, outflow, parent, password, sftp, text,
     with_host,
 };
 
 /// Tests of an organization in a minute.
-const MAX_TESTS: u32 = 20;
+const MAX_TESTS: usize = 20;
 
 impl Client {
     async fn test(
@@ -159,12 +161,12 @@ async fn an_organization_has_a_limited_number_of_tests() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_whose_caller_leaves_removes_what_it_wrote() {
     let far_side = Versitygw::start().await;
+    let proxy = HoldingProxy::start(far_side.address(), 0).await;
     let directory = tempfile::tempdir().expect("a directory");
     let mut command = outflow(directory.path());
     command.env("OUTFLOW_OUTBOUND_ALLOWED", "*=127.0.0.1").env("OUTFLOW_OUTBOUND_CA_FILE", far_side.tls.certificate());
     let server = Process::start(&mut command);
-    let mut admin = server.admin().await;
-    let target = far_side.target(far_side.address(), "tested");
+    let target = far_side.target(proxy.address, "tested");
     let connection = pb::Connection {
         connection_type: "connectionTypes/s3".to_owned(),
         properties: Some(to_struct(&target.properties.into())),
@@ -177,15 +179,31 @@ async fn a_test_whose_caller_leaves_removes_what_it_wrote() {
         source: Some(pb::credential_input::Source::Inline(pb::credential_input::Inline { values })),
         expire_time: None,
     };
-    let mut test = async || admin.test(Target::Connection(connection.clone()), Some(credential.clone())).await;
-    let begun = Instant::now();
+    let test = async || {
+        let (connection, credential) = (connection.clone(), credential.clone());
+        server.admin().await.test(Target::Connection(connection), Some(credential)).await
+    };
+    proxy.arm(None, 0);
     assert!(test().await.expect("tested").passed);
-    let duration = begun.elapsed();
-    let mut left = 0;
-    for part in 1..MAX_TESTS - 1 {
-        left += usize::from(tokio::time::timeout(duration * part / MAX_TESTS, test()).await.is_err());
+    let bytes = proxy.counted().expect("bytes");
+    let mut seen = 0;
+    for part in 1..10_u32 {
+        proxy.arm(Some(Point::Anywhere(f64::from(part) / 10.0)), bytes);
+        // A test that goes on after its caller left has its place until it ends.
+        loop {
+            tokio::select! {
+                () = proxy.reached() => break,
+                tested = test() => {
+                    let refusal = tested.expect_err("the test is held");
+                    assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal:?}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        seen += usize::from(!far_side.keys("").await.is_empty());
+        proxy.resume();
     }
-    assert!(left > 0, "every test ended before its caller left");
+    assert!(seen > 0, "no caller left while there was an object");
     // The process waits for them.
     server.signal("TERM");
     server.wait_for_output();

@@ -11,6 +11,7 @@ use outflow::runs::{
     save_attempt_end,
 };
 use outflow::store::Store;
+use outflow::store::runs::changes;
 use outflow::store::runs::leases::{self, Renewal};
 use outflow::store::runs::queue::LeaseLimits;
 use serde_json::Value;
@@ -133,8 +134,7 @@ impl Sequence<'_> {
     async fn renew(&mut self, rows: u64) {
         let renewal = |attempt: &Attempt| Renewal {
             organization: attempt.leased.run.name.organization.clone(),
-            uid: attempt.leased.run.name.uid,
-            attempt: attempt.leased.run.attempt,
+            attempt: changes::Attempt { uid: attempt.leased.run.name.uid, number: attempt.leased.run.attempt },
             stats: stats(rows),
         };
         let renewals: Vec<_> = self.attempts.iter().map(renewal).collect();
@@ -146,7 +146,8 @@ impl Sequence<'_> {
                 Box::pin(leases::renew(db, store.read_context(), owner, LEASE, renewals))
             },
         );
-        let found: Vec<_> = work.await.expect("renewed").into_iter().map(|(uid, held)| (uid, state(held))).collect();
+        let found: Vec<_> =
+            work.await.expect("renewed").into_iter().map(|(held, found)| (held.uid, state(found))).collect();
         let mut expected = Vec::new();
         for Attempt { number, leased } in &self.attempts {
             let held = self.reference.renew(*number, leased.run.attempt, rows);

@@ -1,11 +1,13 @@
 //! Runs are delivered: real datasets, the engine, and a directory as the destination.
 
+use std::time::Duration;
+
 use outflow::grpc::proto as pb;
 use pb::export_run::State;
 use pb::payload_field::Transform;
 
 use super::shared::{Shared, export_of, field};
-use crate::support::{Backend, Client, Clients as _, TestServer, object, parent, text};
+use crate::support::{Backend, Client, Clients as _, TestServer, object, parent, text, with_timeout};
 
 /// A server that runs exports of the sample into an outbox.
 struct Delivering {
@@ -167,16 +169,20 @@ async fn a_payload_that_was_saved_without_fields_gets_them_at_its_next_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_takes_too_long_fails() {
-    let delivering = Delivering::start(Backend::Sqlite, &[("run_max_duration", "1ms")]).await;
-    delivering.shared.add_table("members", 200_000);
-    let mut admin = delivering.server.admin().await;
+    let shared = Shared::new(Backend::Postgres, &[("run_max_duration", "1h")]).await;
+    let control = shared.server(&[("runs", "off")]).await;
+    let mut admin = control.admin().await;
     let connection = admin.local_directory("partner").await;
-    let export = admin.create(export_of(&connection.name, "members", Vec::new(), "weekly")).await;
+    let export = admin.create(segments(&connection.name)).await;
     let started = admin.run(&export).await.expect("queued");
+    // It began an hour ago, with another attempt.
+    let began = "UPDATE runs SET attempt = 1, failures = 1, start_time = now() - interval '61 minutes'";
+    control.database().await.execute(began).await;
+    let _runner = shared.server(&[]).await;
     let run = admin.follow(&started.name).await;
-    assert_eq!((run.state(), run.attempt), (State::Failed, 1), "{run:?}");
+    assert_eq!((run.state(), run.attempt), (State::Failed, 2), "{run:?}");
     assert_eq!(run.error.expect("an error").code(), pb::export_run::error::Code::TimedOut);
-    assert_eq!(delivering.shared.files(), <[String; 0]>::default());
+    assert_eq!(shared.files(), <[String; 0]>::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,4 +240,44 @@ async fn an_edited_copy_of_an_export_can_be_previewed_and_the_audit_log_tells_wh
     for part in ["customers", "email", "Sha256Normalized", &connection.name] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_there_is_found_although_its_source_is_gone() {
+    Delivering::on_both(async |delivering: Delivering| {
+        delivering.shared.add_table("members", 10);
+        let mut admin = delivering.server.admin().await;
+        let connection = admin.local_directory("partner").await;
+        let export = admin.create(export_of(&connection.name, "members", Vec::new(), "weekly")).await;
+        let started = admin.run(&export).await.expect("queued");
+        assert_eq!(admin.follow(&started.name).await.state(), State::Succeeded);
+        let files = delivering.shared.files();
+        std::fs::remove_file(delivering.shared.datasets.join("members.csv")).expect("removed");
+        // As if the process had ended before it wrote that the attempt succeeded.
+        let repeat = async |attempt: i32| {
+            let queue = "UPDATE runs SET state = 'QUEUED', end_time = NULL, next_attempt_time = create_time";
+            delivering.server.database().await.execute(queue).await;
+            let mut admin = delivering.server.admin().await;
+            let ended = async {
+                loop {
+                    let run = admin.read_run(&started.name).await;
+                    if run.attempt == attempt && run.end_time.is_some() {
+                        break run;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            with_timeout("the end of another attempt", ended).await
+        };
+        let run = repeat(2).await;
+        assert_eq!(run.state(), State::Succeeded, "{run:?}");
+        assert_eq!(delivering.shared.files(), files);
+        // Without a result it fails.
+        std::fs::remove_dir_all(delivering.shared.outbox.join("partner/weekly")).expect("removed");
+        let run = repeat(3).await;
+        assert_eq!(run.state(), State::Failed, "{run:?}");
+        assert_eq!(run.error.expect("an error").code(), pb::export_run::error::Code::FieldMissing);
+        assert_eq!(delivering.shared.files(), <[String; 0]>::default());
+    })
+    .await;
 }

@@ -9,4 +9,4 @@ mod replicas;
 mod schedule;
 pub mod shared;
 mod watch;
-mod whole;
+pub mod whole;

@@ -9,7 +9,7 @@ use outflow::runs::Scheduler;
 use pb::export_run::{SkipReason, State, Trigger};
 use pb::schedule::OverlapPolicy;
 
-use crate::support::{Backend, Client, Clients as _, TestServer, object, on_both, parent, text};
+use crate::support::{Client, Clients as _, TestServer, object, on_both, parent, text};
 
 impl Client {
     /// Creates a connection to a local directory, which permits a run per minute.
@@ -175,37 +175,6 @@ async fn several_schedulers_turn_a_due_time_into_one_run() {
         for export in exports {
             assert_eq!(facts(&admin.runs(&export).await), [ON_TIME]);
         }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_due_time_in_an_unknown_time_zone_waits() {
-    on_both(async |server: TestServer| {
-        let mut admin = server.admin().await;
-        let connection = admin.local_directory("out").await;
-        let other = admin.every_minute(&connection.name, OverlapPolicy::Skip).await;
-        let mut export = crate::support::export_on(&connection.name, "Every hour");
-        export.schedule = Some(crate::support::cron("0 * * * *", "Europe/Berlin"));
-        let export = admin.create(export).await;
-        let column = if server.backend == Backend::Postgres { "schedule::text" } else { "schedule" };
-        let cast = if server.backend == Backend::Postgres { "::jsonb" } else { "" };
-        let rename = |from: &str, to: &str| {
-            format!(
-                "UPDATE exports SET schedule = replace({column}, '{from}', '{to}'){cast} WHERE {column} LIKE '%{from}%'"
-            )
-        };
-        let waiting = "SELECT count(*) FROM exports WHERE next_due_time IS NOT NULL";
-        let database = server.database().await;
-        database.execute(&rename("Europe/Berlin", "Mars/Olympus")).await;
-        pass(&server, TimeDelta::minutes(61)).await;
-        assert_eq!(database.fetch_count(waiting).await, 2);
-        database.execute(&rename("Mars/Olympus", "Europe/Berlin")).await;
-        let mut admin = server.admin().await;
-        assert_eq!(facts(&admin.runs(&export).await), []);
-        assert!(!admin.runs(&other.name).await.is_empty(), "it holds up no other export");
-        pass(&server, TimeDelta::zero()).await;
-        assert_eq!(facts(&admin.runs(&export).await), [(State::Queued, Trigger::CatchUp, SkipReason::Unspecified, 0)]);
     })
     .await;
 }

@@ -67,8 +67,8 @@ fn an_error_at_start_is_one_line_that_names_each_cause_once() {
     assert_eq!(errors(&output), expected);
 }
 
-#[test]
-fn the_version_names_the_release_of_the_time_zones() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_names_the_release_of_the_time_zones() {
     let directory = tempfile::tempdir().expect("a directory");
     let version = |data: Option<&str>| {
         let mut command = outflow(directory.path());
@@ -91,6 +91,13 @@ fn the_version_names_the_release_of_the_time_zones() {
     assert!(lines(&version(Some(path))).ends_with("time zones unknown\n"));
     std::fs::write(zones.join("tzdata.zi"), "# version 2099a\nR A ...\n").expect("written");
     assert!(lines(&version(Some(path))).ends_with("time zones 2099a\n"));
+    // Of the zones that it lacks there are those of the binary.
+    let server = Process::start(outflow(directory.path()).env("OUTFLOW_TIME_ZONE_DATA", path));
+    let mut admin = server.admin().await;
+    let connection = admin.connection("Partner").await.name;
+    let mut export = crate::support::create_export(&connection, "Weekly");
+    export.export.as_mut().expect("an export").schedule = Some(crate::support::cron("0 6 * * MON", "US/Pacific"));
+    admin.exports.create_export(export).await.expect("created");
     std::fs::write(zones.join("+VERSION"), "2099b\n").expect("written");
     assert!(lines(&version(Some(path))).ends_with("time zones 2099b\n"));
 }

@@ -16,6 +16,9 @@ use crate::model::FailureCode;
 /// Timeout of a connection attempt, up to the start of the transaction.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Timeout of the end of a connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A server, and how to log in.
 #[derive(Clone)]
 pub struct Server {
@@ -27,7 +30,7 @@ pub struct Server {
 /// A connection with a transaction.
 pub struct Connection {
     connection: PgConnection,
-    _relay: Option<Relay>,
+    relay: Option<Relay>,
 }
 
 impl Server {
@@ -94,20 +97,23 @@ impl Server {
         let Some(network) = &self.network else { return login(&self.options, None).await };
         let (host, port) = (self.options.get_host(), self.options.get_port());
         let stream = network.connect(host, port).await.map_err(unavailable)?;
-        let relay = Relay::new(stream, port).map_err(unavailable)?;
+        let relay = Relay::to_trusted(stream, port).map_err(unavailable)?;
         login(&self.options.clone().socket(relay.directory()), Some(relay)).await
     }
 }
 
 async fn login(options: &PgConnectOptions, relay: Option<Relay>) -> Result<Connection, DeliveryError> {
     let connection = PgConnection::connect_with(options).await.map_err(|error| failed(CONNECTING, &error))?;
-    Ok(Connection { connection, _relay: relay })
+    Ok(Connection { connection, relay })
 }
 
 impl Connection {
     /// Closes it; the end of its transaction is of no interest.
     pub async fn close(self) {
-        let _ = tokio::time::timeout(CONNECT_TIMEOUT, self.connection.close()).await;
+        match self.relay {
+            Some(relay) => relay.close(self.connection.close(), CLOSE_TIMEOUT).await,
+            None => drop(tokio::time::timeout(CLOSE_TIMEOUT, self.connection.close()).await),
+        }
     }
 }
 

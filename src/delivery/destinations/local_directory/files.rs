@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use crate::delivery::DeliveryError;
 use crate::delivery::destinations::staged::{Entry, FileSystem};
@@ -20,6 +21,8 @@ const DIRECTORY_MODE: u32 = 0o750;
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum duration of writing a complete file to durable storage.
 const SYNC_TIMEOUT: Duration = Duration::from_mins(10);
+/// Maximum number of operations at once, of all runs and tests. Each occupies a thread, also after its timeout.
+static OPERATIONS: Semaphore = Semaphore::const_new(128);
 /// Maximum number of bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -244,7 +247,16 @@ async fn blocking<T: Send + 'static>(
     timeout: Duration,
     work: impl FnOnce() -> Result<T, DeliveryError> + Send + 'static,
 ) -> Result<T, DeliveryError> {
-    match tokio::time::timeout(timeout, tokio::task::spawn_blocking(work)).await {
+    let work = async {
+        let permit = OPERATIONS.acquire().await.map_err(io::Error::other)?;
+        let work = move || {
+            // A timeout does not end the operation, so the operation holds the permit.
+            let _permit = permit;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+    };
+    match tokio::time::timeout(timeout, work).await {
         Ok(Ok(result)) => result,
         Ok(Err(error)) => Err(DeliveryError::with(FailureCode::Internal, "a file operation", error)),
         Err(_) => {

@@ -3,6 +3,7 @@
 mod files;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use self::files::LocalFiles;
 use super::progress::{Progress, TEST_TIMEOUT};
@@ -43,7 +44,10 @@ impl LocalDirectory {
     }
 
     async fn check(&self) -> Result<(), DeliveryError> {
-        probe(&mut self.files().await?, &self.folder).await
+        let deadline = Instant::now() + TEST_TIMEOUT;
+        let late = |_| DeliveryError::new(FailureCode::DestinationUnreachable, "the directory did not respond in time");
+        let files = tokio::time::timeout_at(deadline.into(), self.files()).await.map_err(late)?;
+        probe(&mut files?, &self.folder, deadline).await
     }
 }
 
@@ -56,10 +60,7 @@ impl Destination for LocalDirectory {
     async fn test(&self) -> Vec<Check> {
         let mut progress = Progress::default();
         progress.begin(CheckStep::Write);
-        let result = tokio::time::timeout(TEST_TIMEOUT, self.check()).await;
-        let result = result.unwrap_or_else(|_| {
-            Err(DeliveryError::new(FailureCode::DestinationUnreachable, "the directory did not respond in time"))
-        });
+        let result = self.check().await;
         if let Err(error) = &result {
             tracing::info!(%error, "a test of a local directory failed");
         }

@@ -11,14 +11,14 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use crate::delivery::DeliveryError;
 use crate::dialer::{HttpOptions, Network, ObjectStoreConnector};
 
-/// Timeout of a request with its body. Large enough for a part of 8 MiB at 0.6 Mbit/s.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+/// Timeout of a request with its body. Large enough for four parts of 8 MiB at once at 1 Mbit/s.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// How often a request is repeated after errors that can pass.
 const MAX_RETRIES: usize = 2;
 
-/// Time after the first try of a request after which it is not repeated.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time after the first try of a request after which it is not repeated. Longer than one request.
+const RETRY_TIMEOUT: Duration = Duration::from_mins(6);
 
 /// Maximum time between two tries of a request.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio_rustls::rustls;
 
 use super::failure::{of_io, of_sqlx};
@@ -48,20 +48,14 @@ impl Connected {
         let secured = tokio::time::timeout(CONNECT_TIMEOUT, tls::establish(stream, &server.host, configuration)).await;
         let secured = secured.unwrap_or_else(|_| Err(timed_out("TLS")))?;
         progress.begin(CheckStep::Authenticate);
-        let relay = Relay::new(secured, server.port)
+        let relay = Relay::to_untrusted(secured, server.port)
             .map_err(|error| DeliveryError::with(FailureCode::Internal, "a Unix socket", error))?;
         authenticate(relay, server, credential).await
     }
 
     /// Ends the connection in an orderly way, without waiting long for it.
     pub(super) async fn close(self) {
-        use sqlx::Connection as _;
-        let Self { connection, mut relay } = self;
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
-            let _ = connection.close().await;
-            let _ = relay.closed().await;
-        })
-        .await;
+        self.relay.close(self.connection.close(), CLOSE_TIMEOUT).await;
     }
 }
 

@@ -11,6 +11,8 @@ mod target;
 mod tls;
 mod writer;
 
+use serde::{Deserialize, Serialize};
+
 use self::connect::Connected;
 use self::session::Session;
 use self::target::{Credential, Server, Table};
@@ -55,6 +57,13 @@ impl Postgresql {
     }
 }
 
+/// What attempts of a run share: an edit of the export does not change where its ledger is.
+#[derive(Deserialize, Serialize)]
+struct SavedState {
+    /// The schema of the attempt before.
+    schema: String,
+}
+
 #[async_trait::async_trait]
 impl Destination for Postgresql {
     fn format(&self) -> OutputFormat {
@@ -81,9 +90,18 @@ impl Destination for Postgresql {
     async fn open(&self, delivery: &Delivery) -> Result<Opened, DeliveryError> {
         let table: Table = target::parse("the settings", self.settings.clone())?;
         let connected = self.connect(&mut Progress::default()).await?;
-        match Session::begin(connected, &table, delivery.run, delivery.export.as_str()).await? {
-            Some(session) => Ok(Opened::Writer(Box::new(PostgresqlWriter::new(session, table)))),
-            None => Ok(Opened::AlreadyDelivered(None)),
+        let earlier = delivery.saved_state.as_deref().and_then(|saved| serde_json::from_str::<SavedState>(saved).ok());
+        let earlier = earlier.as_ref().map(|earlier| earlier.schema.as_str());
+        let run = (delivery.run, delivery.export.as_str());
+        let Some(session) = Session::begin(connected, &table, run, earlier).await? else {
+            return Ok(Opened::AlreadyDelivered(None));
+        };
+        if earlier != Some(&table.schema) {
+            let state = SavedState { schema: table.schema.clone() };
+            let state = serde_json::to_string(&state);
+            let state = state.map_err(|error| DeliveryError::with(FailureCode::Internal, "the state", error))?;
+            delivery.state_log.save(&state).await?;
         }
+        Ok(Opened::Writer(Box::new(PostgresqlWriter::new(session, table))))
     }
 }

@@ -23,13 +23,17 @@ const LONG: Duration = Duration::from_mins(61);
 /// Begins a transaction whose isolation and mode do not depend on defaults of the role.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 /// Sets what the server knows of these settings, for the transaction. Notices could hold values of rows. The timeouts
-/// bound how long locks are held for a client that disappeared.
+/// bound how long locks are held for a client that disappeared. A `lock_timeout` of the role or database stays. Only some
+/// systems can check the connection while a statement runs.
 const SETTINGS: &str = "SELECT pg_catalog.set_config(w.name, w.value, true) FROM (VALUES \
      ('client_min_messages', 'error'), ('standard_conforming_strings', 'on'), \
-     ('lock_timeout', '30s'), ('statement_timeout', '1h'), ('transaction_timeout', '0'), \
+     ('lock_timeout', CASE WHEN current_setting('lock_timeout') = '0' THEN '30s' ELSE current_setting('lock_timeout') END), \
+     ('statement_timeout', '1h'), ('transaction_timeout', '0'), \
      ('idle_in_transaction_session_timeout', '1h'), \
-     ('tcp_keepalives_idle', '60'), ('tcp_keepalives_interval', '15'), ('tcp_keepalives_count', '4')) \
-     AS w (name, value) JOIN pg_catalog.pg_settings s ON s.name = w.name";
+     ('tcp_keepalives_idle', '60'), ('tcp_keepalives_interval', '15'), ('tcp_keepalives_count', '4'), \
+     ('client_connection_check_interval', '10s')) AS w (name, value) \
+     JOIN pg_catalog.pg_settings s ON s.name = w.name \
+     WHERE w.name <> 'client_connection_check_interval' OR pg_catalog.version() LIKE '%linux%'";
 /// Names of the columns, and of the constraints and indexes, of a table.
 const DESCRIBE: &str = "WITH target AS (SELECT c.oid FROM pg_catalog.pg_class c \
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2) \
@@ -48,21 +52,29 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Begins the transaction of a run. `None` if the run was delivered already. With [`WriteMode::Replace`] the rows of
-    /// the table are deleted in it.
+    /// Begins the transaction of a run. `None` if the run was delivered already, also to a table in `earlier_schema`, which an
+    /// attempt before an edit of the export used. With [`WriteMode::Replace`] the rows of the table are deleted in it.
     pub(super) async fn begin(
         mut connected: Connected,
         table: &Table,
-        run: Uuid,
-        export: &str,
+        (run, export): (Uuid, &str),
+        earlier_schema: Option<&str>,
     ) -> Result<Option<Self>, DeliveryError> {
         let connection = &mut connected.connection;
         create_ledger(connection, &table.schema).await?;
+        let mut schemas = vec![table.schema.as_str()];
+        if let Some(earlier) = earlier_schema.filter(|earlier| *earlier != table.schema)
+            && ledger_exists(connection, earlier).await?
+        {
+            schemas.insert(0, earlier);
+        }
         run_raw(connection, "BEGIN", BEGIN, SHORT, &[]).await?;
         run_raw(connection, "the settings of the session", SETTINGS, SHORT, &[]).await?;
-        if !insert(connection, &table.schema, run, export).await? {
-            connected.close().await;
-            return Ok(None);
+        for schema in schemas {
+            if !insert(connection, schema, run, export).await? {
+                connected.close().await;
+                return Ok(None);
+            }
         }
         let (columns, constraints): (Vec<_>, Vec<_>) =
             describe(connection, table).await?.into_iter().partition(|(is_column, _)| *is_column);

@@ -11,6 +11,7 @@ mod stream;
 mod subsystem;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use self::authentication::{Credential, authenticate};
 use self::connection::{Server, connect};
@@ -72,7 +73,10 @@ impl Sftp {
     }
 
     async fn check(&self, progress: &mut Progress) -> Result<(), DeliveryError> {
-        probe(&mut self.files(progress).await?, &self.folder).await
+        let deadline = Instant::now() + TEST_TIMEOUT;
+        let late = |_| DeliveryError::new(FailureCode::DestinationUnreachable, "the server did not respond in time");
+        let files = tokio::time::timeout_at(deadline.into(), self.files(progress)).await.map_err(late)?;
+        probe(&mut files?, &self.folder, deadline).await
     }
 }
 
@@ -84,12 +88,7 @@ impl Destination for Sftp {
 
     async fn test(&self) -> Vec<Check> {
         let mut progress = Progress::default();
-        let result = match tokio::time::timeout(TEST_TIMEOUT, self.check(&mut progress)).await {
-            Ok(result) => result,
-            Err(_) => {
-                Err(DeliveryError::new(FailureCode::DestinationUnreachable, "the server did not respond in time"))
-            }
-        };
+        let result = self.check(&mut progress).await;
         if let Err(error) = &result {
             tracing::info!(%error, "a test of an SFTP connection failed");
         }

@@ -1,10 +1,11 @@
 //! Writes a delivery to a directory.
 
 use std::collections::{BTreeSet, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::error::Elapsed;
+use uuid::Uuid;
 
 use super::file_system::FileSystem;
 use super::names::{Names, SavedAttempt, join, parents};
@@ -18,7 +19,9 @@ const MAX_FILES: usize = 100_000;
 /// Maximum duration of the removal of an attempt's files.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Name of the file that a test of a connection creates.
-const PROBE: &str = ".outflow-connection-test";
+const PROBE: &str = ".outflow-test-";
+/// How long the removal of what a test wrote may take.
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A delivery to a directory.
 struct StagedWriter<F> {
@@ -75,33 +78,38 @@ pub async fn open<F: FileSystem + 'static>(
     })))
 }
 
-/// Creates the folders that are missing on the way to the file `path`. Returns those that it created.
-async fn create_folders(files: &mut impl FileSystem, path: &str) -> Result<Vec<String>, DeliveryError> {
-    let mut created = Vec::new();
-    for folder in parents(path) {
-        if files.create_folder(folder).await? {
-            created.push(folder.to_owned());
+/// Tests that files can be written until the deadline: creates one in a folder, and removes it together with the folders that
+/// it created, for which it has a time of its own.
+pub async fn probe(files: &mut impl FileSystem, folder: &str, deadline: Instant) -> Result<(), DeliveryError> {
+    let path = join(folder, &format!("{PROBE}{}", Uuid::new_v4()));
+    let (mut created, mut is_created) = (Vec::new(), false);
+    let write = async {
+        for folder in parents(&path) {
+            if files.create_folder(folder).await? {
+                created.push(folder.to_owned());
+            }
         }
-    }
-    Ok(created)
+        is_created = true;
+        files.create_file(&path).await?;
+        files.append(Bytes::from_static(b"test of a connection\n")).await?;
+        files.finish_file().await
+    };
+    let written = tokio::time::timeout_at(deadline.into(), write).await.unwrap_or_else(|_| Err(timed_out()));
+    let remove = async {
+        files.discard_file().await;
+        let removed = if is_created { files.remove_file(&path).await } else { Ok(()) };
+        for folder in created.iter().rev() {
+            // A delivery may have written there in the meantime.
+            let _ = files.remove_folder(folder).await;
+        }
+        removed
+    };
+    let removed = tokio::time::timeout(REMOVAL_TIMEOUT, remove).await.unwrap_or_else(|_| Err(timed_out()));
+    written.and(removed)
 }
 
-/// Tests that files can be written: creates one in a folder, and removes it together with the folders that it created.
-pub async fn probe(files: &mut impl FileSystem, folder: &str) -> Result<(), DeliveryError> {
-    let path = join(folder, PROBE);
-    let created = create_folders(files, &path).await?;
-    files.create_file(&path).await?;
-    let written = match files.append(Bytes::from_static(b"test of a connection\n")).await {
-        Ok(()) => files.finish_file().await,
-        Err(error) => Err(error),
-    };
-    files.discard_file().await;
-    let removed = files.remove_file(&path).await;
-    for folder in created.iter().rev() {
-        // A delivery may have written there in the meantime.
-        let _ = files.remove_folder(folder).await;
-    }
-    written.and(removed)
+fn timed_out() -> DeliveryError {
+    DeliveryError::new(FailureCode::DestinationUnreachable, "the destination did not respond in time")
 }
 
 impl<F: FileSystem> StagedWriter<F> {
@@ -196,7 +204,8 @@ impl<F: FileSystem> Writer for StagedWriter<F> {
             self.files.sync_folder(&folder).await?;
         }
         self.manifest_renamed = true;
-        self.rename(&path).await?;
+        // The files that an earlier manifest describes were replaced, so it may be removed.
+        self.files.rename(&self.names.staged(&path), &path, true).await?;
         self.files.sync_folder(folder_of(&path)).await?;
         self.created_files.clear();
         self.created_folders.clear();

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use arrow::array::{
-    ArrayRef, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    ArrayRef, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
     TimestampNanosecondArray,
 };
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use serde_json::json;
 
@@ -152,12 +153,12 @@ fn parquet_files_of_a_table_may_have_related_types() {
         [
             ("id", Arc::new(Int32Array::from(vec![1, 2]))),
             ("at", Arc::new(TimestampMillisecondArray::from(vec![1_500, -1]))),
-            ("score", Arc::new(Float32Array::from(vec![0.5, 1.5]))),
+            ("score", cast(&Float32Array::from(vec![0.5, 1.5]), &DataType::Float16).unwrap()),
         ],
         [
             ("id", Arc::new(Int64Array::from(vec![3_000_000_000, 4]))),
             ("at", Arc::new(TimestampNanosecondArray::from(vec![1, 2_000_000_000]).with_timezone("+02:00"))),
-            ("score", Arc::new(Float64Array::from(vec![0.1, 2.5]))),
+            ("score", Arc::new(Float32Array::from(vec![0.1, 2.5]))),
         ],
     ];
     let mut files = Vec::new();
@@ -168,7 +169,7 @@ fn parquet_files_of_a_table_may_have_related_types() {
     }
     // The common types of both files.
     let timestamp = DataType::Timestamp(TimeUnit::Nanosecond, Some("+00:00".into()));
-    let fields = [("id", DataType::Int64), ("at", timestamp), ("score", DataType::Float64)];
+    let fields = [("id", DataType::Int64), ("at", timestamp), ("score", DataType::Float32)];
     let fields: Vec<Field> = fields.map(|(name, data_type)| Field::new(name, data_type, true)).into();
     let pinned = || table("t", &Arc::new(Schema::new(fields.clone())), TableContent::Parquet(files.clone()));
     let text = export(all_fields("t"), pinned()).unwrap();

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use serde_json::json;
 
 use super::parallel::rows;
-use super::support::{Tables, all_fields, job, run, settings};
+use super::support::{Tables, all_fields, job, layout, run, settings};
 use crate::delivery::engine::job::Job;
 use crate::model::FailureCode;
 
@@ -76,7 +76,9 @@ fn several_tables_have_a_folder_each() {
     let tables = vec![(all_fields("a"), pinned("a")), (all_fields("b/c"), pinned("bc"))];
     let job = job(tables, settings(&json!({}))).unwrap();
     let directory = "weekly/20261124T060000Z-00000000-0000-0000-0000-000000000000";
-    assert_eq!(job.manifest_path(), format!("{directory}/_SUCCESS.json"));
+    let payload = [all_fields("a"), all_fields("b/c")];
+    let path = Job::manifest_path(&payload, &settings(&json!({})), &layout());
+    assert_eq!(path, format!("{directory}/_SUCCESS.json"));
     let mut manifest = job.manifest();
     let files = run(job, 2).unwrap();
     let paths: Vec<&str> = files.iter().map(|file| file.file.path.as_str()).collect();
@@ -92,6 +94,7 @@ fn several_tables_have_a_folder_each() {
 fn one_table_without_limits_is_one_file_with_its_manifest_beside_it() {
     let tables = Tables::new();
     let job = table_job(&tables, &json!({"file_format": "parquet"}));
-    assert_eq!(job.manifest_path(), "t.parquet.manifest.json");
+    let encoding = settings(&json!({"file_format": "parquet"}));
+    assert_eq!(Job::manifest_path(&[all_fields("t")], &encoding, &layout()), "t.parquet.manifest.json");
     assert_eq!(run(job, 2).unwrap()[0].file.path, "t.parquet");
 }

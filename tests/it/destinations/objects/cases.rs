@@ -120,7 +120,7 @@ pub async fn uploads_of_a_lost_attempt_are_removed(bucket: &dyn Bucket, begins_u
     export.write(next.as_mut()).await.expect("written");
     if begins_uploads {
         let error = lost.commit(&export.manifest()).await.expect_err("its upload is gone");
-        assert_eq!(error.code, FailureCode::LeaseLost, "{error}");
+        assert_eq!(error.code, FailureCode::DestinationUnreachable, "{error}");
         assert!(objects_below(bucket, "lost").await.is_empty());
     }
     next.commit(&export.manifest()).await.expect("committed");

@@ -5,7 +5,7 @@ use std::process::Command;
 use outflow::delivery::destinations::{Destination as _, Opened};
 use outflow::model::FailureCode;
 
-use super::fixture::{Fixture, PASSWORD, numbered, rows};
+use super::fixture::{Fixture, Options, PASSWORD, numbered, rows};
 use crate::destinations::services::{Run, code_of, manifest, outcomes, within, write_table};
 
 /// Texts that an encoding could damage.
@@ -144,6 +144,41 @@ async fn a_second_attempt_waits_for_the_first_and_writes_nothing_twice() {
     writer.commit(&manifest(run.id)).await.expect("committed");
     assert!(!attempt.await.expect("delivered already"));
     assert_eq!(fixture.count("SELECT count(*) FROM target").await, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_waits_too_long_for_an_earlier_one_has_not_failed() {
+    let fixture = Fixture::with_target().await;
+    let wait = format!("ALTER ROLE writer IN DATABASE \"{}\" SET lock_timeout = '100ms'", fixture.database);
+    fixture.run(&wait).await;
+    let (run, first) = (Run::new(true), fixture.destination());
+    let Opened::Writer(_writer) = first.open(&run.delivery(0)).await.expect("open") else {
+        panic!("nothing was delivered yet");
+    };
+    let error = run.attempt(&fixture.destination(), 1, &[numbered(10, 4)]).await.expect_err("the row is held");
+    assert_eq!(error.code, FailureCode::LeaseLost, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_delivered_once_although_an_edit_moves_its_export_to_another_schema() {
+    let fixture = Fixture::with_target().await;
+    let moved = "CREATE SCHEMA moved AUTHORIZATION writer; CREATE TABLE moved.target (id integer PRIMARY KEY, name text); \
+                 GRANT INSERT, DELETE ON moved.target TO writer";
+    fixture.run(moved).await;
+    let destination = Options { schema: "moved", ..fixture.options() }.destination();
+    let count = async || fixture.count("SELECT count(*) FROM moved.target").await;
+    // The answer to the commit of the first attempt was lost.
+    let run = Run::new(true);
+    assert!(run.attempt(&fixture.destination(), 1, &[numbered(10, 4)]).await.expect("delivered"));
+    assert!(!run.attempt(&destination, 2, &[numbered(10, 4)]).await.expect("delivered already"));
+    assert_eq!(count().await, 0);
+    // The first attempt wrote nothing.
+    let run = Run::new(true);
+    drop(fixture.destination().open(&run.delivery(1)).await.expect("open"));
+    fixture.wait_for_sessions().await;
+    assert!(run.attempt(&destination, 2, &[numbered(10, 4)]).await.expect("delivered"));
+    assert!(!run.attempt(&fixture.destination(), 3, &[numbered(10, 4)]).await.expect("delivered already"));
+    assert_eq!((count().await, fixture.count("SELECT count(*) FROM target").await), (10, 10));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,13 @@
 mod buckets;
 mod content;
 mod directories;
-mod far_side;
+pub mod far_side;
 mod files;
 mod formats;
 mod full;
 mod kills;
 mod local_watch;
 mod postgresql;
-mod proxy;
+pub mod proxy;
 mod service;
 mod webhook;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use outflow::grpc::proto as pb;
 use pb::payload_filter::Comparison;
@@ -10,7 +11,7 @@ use prost_types::{Struct, Value};
 
 use super::content::{Shape, ids, write_datasets};
 use super::far_side::FarSide;
-use crate::support::{Backend, Client, Clients as _, Database, Process, new_database, outflow, parent};
+use crate::support::{Backend, Client, Clients as _, Database, Process, new_database, outflow, parent, with_timeout};
 
 /// The files of a service.
 pub struct Files {
@@ -77,10 +78,27 @@ impl Service {
         self.process.child.wait().expect("ended");
     }
 
+    /// Waits until the process has printed a text.
+    pub async fn wait_for_line(&self, text: &str) {
+        let printed = async {
+            while !self.process.output.lock().expect("its output").contains(text) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        with_timeout(text, printed).await;
+    }
+
     /// Waits until the process has stopped, with success.
-    pub fn wait(&mut self) {
-        let status = tokio::task::block_in_place(|| self.process.child.wait());
-        assert!(status.expect("it ends").success());
+    pub async fn wait(&mut self) {
+        let stopped = async {
+            loop {
+                if let Some(status) = self.process.child.try_wait().expect("its state") {
+                    break status;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(with_timeout("the end of the process", stopped).await.success());
     }
 
     /// Starts a new process with the same database and files.
