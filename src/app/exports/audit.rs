@@ -19,7 +19,7 @@ pub fn diff(before: Option<&Export>, after: Option<&Export>) -> AuditDiff {
     if filters(before) == filters(after) { diff } else { diff.redacted("payload.filters") }
 }
 
-/// The data that a preview of an export shows.
+/// The data that a preview of a draft shows.
 pub fn shown(export: &Export) -> AuditDiff {
     let diff = AuditDiff::new().compare("connection", None, Some(export), connection).compare(
         "payload",

@@ -10,6 +10,7 @@ use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::delivery::engine::{EncodingSettings, Job, PreviewLimit, Progress};
 use crate::delivery::layout::Layout;
 use crate::delivery::{DeliveryError, ManifestField, Output};
+use crate::model::audit::AuditDiff;
 use crate::model::{
     CallerAccess, Error, Export, ExportName, FailureCode, OpContext, Precondition, ResourceKind, Result, Unavailable,
 };
@@ -56,16 +57,19 @@ impl App {
     /// Shows what a run of an export would deliver. Fails with `RATE_LIMITED` if the organization makes too many previews.
     pub async fn preview_export(&self, context: &OpContext, target: PreviewTarget, rows: u64) -> Result<ExportPreview> {
         let _permit = self.0.previews.acquire(&context.organization)?;
-        let export = match target {
-            PreviewTarget::Saved(name) => self.find_to_preview(context, &name).await?,
+        // The audit log has the payload of a saved export already.
+        let (export, diff) = match target {
+            PreviewTarget::Saved(name) => (self.find_to_preview(context, &name).await?, AuditDiff::new()),
             PreviewTarget::Draft(mut draft) => {
                 // Checks everything that a creation checks but the names of its files, and changes nothing.
                 draft.is_preview = true;
                 let context = OpContext { validate_only: true, ..context.clone() };
-                self.execute(&context, *draft).await?
+                let export = self.execute(&context, *draft).await?;
+                let diff = audit::shown(&export);
+                (export, diff)
             }
         };
-        self.execute(context, RecordPreview { export: export.clone() }).await?;
+        self.execute(context, RecordPreview { export: export.clone(), diff }).await?;
         let preview = self.read_preview(&export, PreviewLimit { rows, bytes: MAX_SAMPLE_BYTES });
         let deadline = tokio::time::Instant::from_std(context.deadline);
         let preview = tokio::time::timeout_at(deadline, preview).await.map_err(|_| Error::DeadlineExceeded)?;
@@ -117,13 +121,14 @@ impl App {
 /// Records a preview in the audit log: it shows data.
 struct RecordPreview {
     export: Export,
+    diff: AuditDiff,
 }
 
 impl Mutation for RecordPreview {
     type Response = ();
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
-        tx.audit(audit::resource(&self.export), audit::shown(&self.export), None, "previewed");
+        tx.audit(audit::resource(&self.export), self.diff.clone(), None, "previewed");
         Ok(stored::affected(&self.export))
     }
 }

@@ -43,6 +43,9 @@ pub struct Assembler<'a> {
     compressor: Compressor,
 }
 
+/// Maximum number of columns of all row groups of a Parquet file together.
+const MAX_COLUMN_CHUNKS: usize = 65_536;
+
 /// A file that is being written.
 #[expect(clippy::struct_field_names, reason = "the file as the consumer knows it")]
 struct File {
@@ -165,6 +168,7 @@ impl<'a> Assembler<'a> {
         let Some(writer) = writer else {
             return Err(DeliveryError::new(FailureCode::Internal, "no Parquet file").into());
         };
+        check_chunks(writer.flushed_row_groups().len() + 1, columns.len())?;
         let bytes = append(writer, columns).map_err(fault)?;
         self.write(bytes, rows)
     }
@@ -190,6 +194,18 @@ impl<'a> Assembler<'a> {
     }
 }
 
+/// The writer holds what the end of the file says of each column of each row group, some hundred bytes.
+fn check_chunks(row_groups: usize, columns: usize) -> Result<(), DeliveryError> {
+    if row_groups.saturating_mul(columns) <= MAX_COLUMN_CHUNKS {
+        return Ok(());
+    }
+    let detail = format!(
+        "a Parquet file with {columns} columns has more than {MAX_COLUMN_CHUNKS} column chunks; set max_rows_per_file or \
+         max_bytes_per_file"
+    );
+    Err(DeliveryError::new(FailureCode::LimitExceeded, detail))
+}
+
 /// Appends a row group, and takes the bytes of it.
 fn append(writer: &mut SerializedFileWriter<Vec<u8>>, columns: Vec<ArrowColumnChunk>) -> Result<Vec<u8>, ParquetError> {
     let bytes: u64 = columns.iter().map(|column| column.close().bytes_written).sum();
@@ -201,4 +217,15 @@ fn append(writer: &mut SerializedFileWriter<Vec<u8>>, columns: Vec<ArrowColumnCh
     group.close()?;
     writer.flush()?;
     Ok(std::mem::take(writer.inner_mut()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_column_chunks_of_a_file_are_limited() {
+        assert!(check_chunks(5_461, 12).is_ok() && check_chunks(163, 400).is_ok());
+        assert_eq!(check_chunks(164, 400).unwrap_err().code, FailureCode::LimitExceeded);
+    }
 }
