@@ -84,16 +84,16 @@ impl FileSystem for SftpFiles {
 
     async fn create_folder(&mut self, path: &str) -> Result<bool, DeliveryError> {
         let path = self.session.path(path);
-        match self.session.raw.stat(&path).await {
+        match self.session.request(self.session.raw.stat(&path)).await {
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(operation("find", &path, &error)),
             Ok(found) if found.attrs.permissions.is_none() || found.attrs.file_type().is_dir() => return Ok(false),
             Ok(_) => return Err(refused(format!("{path} is not a directory"))),
         }
-        match self.session.raw.mkdir(&path, FileAttributes::empty()).await {
+        match self.session.request(self.session.raw.mkdir(&path, FileAttributes::empty())).await {
             Ok(_) => Ok(true),
             // Another delivery may have created it in the meantime.
-            Err(_) if self.session.raw.stat(&path).await.is_ok() => Ok(false),
+            Err(_) if self.session.request(self.session.raw.stat(&path)).await.is_ok() => Ok(false),
             Err(error) => Err(self.session.write_failed("create", &path, &error).await),
         }
     }
@@ -102,7 +102,7 @@ impl FileSystem for SftpFiles {
         self.discard_file().await;
         let path = self.session.path(path);
         let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::WRITE;
-        match self.session.raw.open(&path, flags, FileAttributes::empty()).await {
+        match self.session.request(self.session.raw.open(&path, flags, FileAttributes::empty())).await {
             Ok(opened) => {
                 let in_flight = FuturesUnordered::new();
                 self.open = Some(OpenFile { handle: opened.handle, path, offset: 0, in_flight, bytes_in_flight: 0 });
@@ -126,7 +126,8 @@ impl FileSystem for SftpFiles {
             let (handle, offset) = (open.handle.clone(), open.offset);
             open.offset += piece.len() as u64;
             open.bytes_in_flight += piece.len();
-            let write = async move { (piece.len(), session.raw.write(handle, offset, piece.to_vec()).await) };
+            let write =
+                async move { (piece.len(), session.request(session.raw.write(handle, offset, piece.to_vec())).await) };
             open.in_flight.push(write.boxed());
         }
         self.await_writes(MAX_BYTES_IN_FLIGHT, MAX_WRITES_IN_FLIGHT).await
@@ -136,8 +137,11 @@ impl FileSystem for SftpFiles {
         self.await_writes(0, 0).await?;
         let open = self.open.take().ok_or_else(no_file)?;
         self.session.raw.set_timeout(SYNC_TIMEOUT_SECONDS);
-        let synced =
-            if self.session.extensions.fsync { self.session.raw.fsync(&open.handle).await.map(drop) } else { Ok(()) };
+        let synced = if self.session.extensions.fsync {
+            self.session.request(self.session.raw.fsync(&open.handle)).await.map(drop)
+        } else {
+            Ok(())
+        };
         let result = match synced {
             Ok(()) => self.session.close(&open.handle, &open.path).await,
             Err(error) => Err(self.session.write_failed("write", &open.path, &error).await),
@@ -167,7 +171,7 @@ impl FileSystem for SftpFiles {
     async fn remove_file(&mut self, path: &str) -> Result<(), DeliveryError> {
         self.verify_connected()?;
         let path = self.session.path(path);
-        match self.session.raw.remove(&path).await {
+        match self.session.request(self.session.raw.remove(&path)).await {
             Err(error) if !is_missing(&error) => Err(operation("remove", &path, &error)),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -176,20 +180,24 @@ impl FileSystem for SftpFiles {
     async fn remove_folder(&mut self, path: &str) -> Result<(), DeliveryError> {
         self.verify_connected()?;
         let path = self.session.path(path);
-        self.session.raw.rmdir(&path).await.map(drop).map_err(|error| operation("remove", &path, &error))
+        self.session
+            .request(self.session.raw.rmdir(&path))
+            .await
+            .map(drop)
+            .map_err(|error| operation("remove", &path, &error))
     }
 
     async fn list(&mut self, path: &str) -> Result<Vec<Entry>, DeliveryError> {
         let path = self.session.path(path);
         let failed = |error: &SftpError| operation("list", &path, error);
-        let handle = match self.session.raw.opendir(&path).await {
+        let handle = match self.session.request(self.session.raw.opendir(&path)).await {
             Ok(opened) => opened.handle,
             Err(error) if is_missing(&error) => return Ok(Vec::new()),
             Err(error) => return Err(failed(&error)),
         };
         let mut entries = Vec::new();
         loop {
-            match self.session.raw.readdir(&handle).await {
+            match self.session.request(self.session.raw.readdir(&handle)).await {
                 Ok(page) => {
                     let files = page.files.into_iter().filter(|file| is_segment(&file.filename));
                     entries.extend(files.map(entry));
@@ -202,28 +210,29 @@ impl FileSystem for SftpFiles {
                 return Err(DeliveryError::new(FailureCode::LimitExceeded, detail));
             }
         }
-        self.session.raw.close(handle).await.map_err(|error| failed(&error))?;
+        self.session.request(self.session.raw.close(handle)).await.map_err(|error| failed(&error))?;
         Ok(entries)
     }
 
     async fn read(&mut self, path: &str, max_bytes: usize) -> Result<Option<Vec<u8>>, DeliveryError> {
         let path = self.session.path(path);
         let failed = |error: &SftpError| operation("read", &path, error);
-        let handle = match self.session.raw.open(&path, OpenFlags::READ, FileAttributes::empty()).await {
-            Ok(opened) => opened.handle,
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(failed(&error)),
-        };
+        let handle =
+            match self.session.request(self.session.raw.open(&path, OpenFlags::READ, FileAttributes::empty())).await {
+                Ok(opened) => opened.handle,
+                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) => return Err(failed(&error)),
+            };
         let mut content = Vec::new();
         while content.len() <= max_bytes {
-            match self.session.raw.read(&handle, content.len() as u64, READ_BYTES).await {
+            match self.session.request(self.session.raw.read(&handle, content.len() as u64, READ_BYTES)).await {
                 Ok(read) if read.data.is_empty() => break,
                 Ok(read) => content.extend_from_slice(&read.data),
                 Err(error) if status(&error) == Some(StatusCode::Eof) => break,
                 Err(error) => return Err(failed(&error)),
             }
         }
-        self.session.raw.close(handle).await.map_err(|error| failed(&error))?;
+        self.session.request(self.session.raw.close(handle)).await.map_err(|error| failed(&error))?;
         Ok(Some(content).filter(|content| content.len() <= max_bytes))
     }
 }

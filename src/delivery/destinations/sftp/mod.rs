@@ -68,7 +68,7 @@ impl Sftp {
         authenticate(&mut connection, &self.username, &self.credential).await?;
         progress.begin(CheckStep::Write);
         let (session, extensions) = subsystem::start(&connection).await?;
-        let session = Session::open(session, extensions, &self.directory).await?;
+        let session = Session::open(session, extensions, &connection, &self.directory).await?;
         Ok(SftpFiles::new(connection, session))
     }
 
