@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
 use crate::delivery::Manifest;
 use crate::delivery::engine::Progress;
 use crate::model::{OrganizationId, RunStats};
 use crate::store::runs::changes::Attempt;
 use crate::store::runs::leases::Renewal;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 /// Why an attempt is interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,9 @@ use super::worker::{Format, Table};
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Output, OutputFile};
 use crate::model::FailureCode;
 
+/// Maximum number of columns of all row groups of a Parquet file together.
+const MAX_COLUMN_CHUNKS: usize = 65_536;
+
 /// Files of a job, at most: their summaries are kept until its end.
 pub const MAX_FILES: u64 = 10_000;
 
@@ -42,9 +45,6 @@ pub struct Assembler<'a> {
     file: Option<File>,
     compressor: Compressor,
 }
-
-/// Maximum number of columns of all row groups of a Parquet file together.
-const MAX_COLUMN_CHUNKS: usize = 65_536;
 
 /// A file that is being written.
 #[expect(clippy::struct_field_names, reason = "the file as the consumer knows it")]

@@ -107,7 +107,10 @@ async fn due_times_of_a_blocked_export_are_one_record() {
             pass(&server, TimeDelta::seconds(60)).await;
         }
         let skipped = (State::Skipped, Trigger::Scheduled, SkipReason::ConnectionSuspended, 3);
-        assert_eq!(facts(&admin.runs(&export.name).await), [skipped]);
+        let runs = admin.runs(&export.name).await;
+        assert_eq!(facts(&runs), [skipped]);
+        let seconds = |time: &Option<prost_types::Timestamp>| time.as_ref().expect("a time").seconds;
+        assert!(seconds(&runs[0].end_time) >= seconds(&runs[0].create_time) + 120, "it ends with the last: {runs:?}");
         let resume = pb::ResumeConnectionRequest { name: connection.name, ..Default::default() };
         admin.connections.resume_connection(resume).await.expect("resumed");
         pass(&server, TimeDelta::zero()).await;

@@ -19,6 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of the end of a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What fails if no connection is opened.
+const CONNECTING: &str = "cannot connect to the source";
+
 /// A server, and how to log in.
 #[derive(Clone)]
 pub struct Server {
@@ -142,8 +145,6 @@ fn decode(part: &str) -> Result<String, SourceError> {
         .map_err(|_| SourceError::Malformed)?;
     Ok(url.query_pairs().next().map(|(_, value)| value.into_owned()).unwrap_or_default())
 }
-
-const CONNECTING: &str = "cannot connect to the source";
 
 fn unavailable(cause: impl std::fmt::Display) -> DeliveryError {
     DeliveryError::with(FailureCode::DatasetUnavailable, CONNECTING, cause)

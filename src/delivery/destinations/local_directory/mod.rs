@@ -3,7 +3,6 @@
 mod files;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use self::files::LocalFiles;
 use super::progress::{Progress, TEST_TIMEOUT};
@@ -44,10 +43,7 @@ impl LocalDirectory {
     }
 
     async fn check(&self) -> Result<(), DeliveryError> {
-        let deadline = Instant::now() + TEST_TIMEOUT;
-        let late = |_| DeliveryError::new(FailureCode::DestinationUnreachable, "the directory did not respond in time");
-        let files = tokio::time::timeout_at(deadline.into(), self.files()).await.map_err(late)?;
-        probe(&mut files?, &self.folder, deadline).await
+        probe(self.files(), &self.folder, TEST_TIMEOUT).await
     }
 }
 

@@ -10,7 +10,7 @@ use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::protocol::{File, FileAttributes, OpenFlags, Status, StatusCode};
 
 use super::connection::Connection;
-use super::errors::{is_missing, lost, operation, refused, status};
+use super::errors::{is_missing, operation, refused, status};
 use super::session::Session;
 use super::subsystem::OPERATION_TIMEOUT_SECONDS;
 use crate::delivery::DeliveryError;
@@ -36,7 +36,8 @@ const MAX_ENTRIES: usize = 100_000;
 pub struct SftpFiles {
     session: Arc<Session>,
     open: Option<OpenFile>,
-    connection: Connection,
+    // Ends when this is dropped.
+    _connection: Connection,
 }
 
 struct OpenFile {
@@ -51,12 +52,7 @@ struct OpenFile {
 impl SftpFiles {
     /// The files of a directory.
     pub fn new(connection: Connection, session: Session) -> Self {
-        Self { session: Arc::new(session), open: None, connection }
-    }
-
-    /// Fails if the connection has ended. A request that is sent in this moment would have no response before its timeout.
-    fn verify_connected(&self) -> Result<(), DeliveryError> {
-        if self.connection.ended.is_cancelled() { Err(lost("the removal of files")) } else { Ok(()) }
+        Self { session: Arc::new(session), open: None, _connection: connection }
     }
 
     /// Waits until the writes of the open file without a response have at most `max_bytes`, and are at most `max_writes`.
@@ -151,9 +147,7 @@ impl FileSystem for SftpFiles {
     }
 
     async fn discard_file(&mut self) {
-        if let Some(open) = self.open.take()
-            && self.verify_connected().is_ok()
-        {
+        if let Some(open) = self.open.take() {
             // The file is removed or left to the next attempt.
             let _ = self.session.close(&open.handle, &open.path).await;
         }
@@ -169,7 +163,6 @@ impl FileSystem for SftpFiles {
     }
 
     async fn remove_file(&mut self, path: &str) -> Result<(), DeliveryError> {
-        self.verify_connected()?;
         let path = self.session.path(path);
         match self.session.request(self.session.raw.remove(&path)).await {
             Err(error) if !is_missing(&error) => Err(operation("remove", &path, &error)),
@@ -178,7 +171,6 @@ impl FileSystem for SftpFiles {
     }
 
     async fn remove_folder(&mut self, path: &str) -> Result<(), DeliveryError> {
-        self.verify_connected()?;
         let path = self.session.path(path);
         self.session
             .request(self.session.raw.rmdir(&path))

@@ -11,7 +11,6 @@ mod stream;
 mod subsystem;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use self::authentication::{Credential, authenticate};
 use self::connection::{Server, connect};
@@ -73,10 +72,7 @@ impl Sftp {
     }
 
     async fn check(&self, progress: &mut Progress) -> Result<(), DeliveryError> {
-        let deadline = Instant::now() + TEST_TIMEOUT;
-        let late = |_| DeliveryError::new(FailureCode::DestinationUnreachable, "the server did not respond in time");
-        let files = tokio::time::timeout_at(deadline.into(), self.files(progress)).await.map_err(late)?;
-        probe(&mut files?, &self.folder, deadline).await
+        probe(self.files(progress), &self.folder, TEST_TIMEOUT).await
     }
 }
 

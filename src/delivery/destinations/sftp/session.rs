@@ -5,7 +5,6 @@ use std::time::Duration;
 use russh_sftp::client::RawSftpSession;
 use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::protocol::{Packet, StatusCode};
-
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
@@ -48,8 +47,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Waits for the response to a request. One that is sent while the connection ends would wait until its timeout.
+    /// Sends a request and waits for its response. Nothing is sent after the connection has ended: there would be no response
+    /// before the timeout.
     pub async fn request<T>(&self, request: impl Future<Output = Result<T, SftpError>>) -> Result<T, SftpError> {
+        let lost_error = || Err(SftpError::IO("the connection was lost".to_owned()));
+        if self.ended.is_cancelled() {
+            return lost_error();
+        }
         let lost = async {
             self.ended.cancelled().await;
             // A response that has arrived is still taken.
@@ -58,7 +62,7 @@ impl Session {
         tokio::select! {
             biased;
             response = request => response,
-            () = lost => Err(SftpError::IO("the connection was lost".to_owned())),
+            () = lost => lost_error(),
         }
     }
 

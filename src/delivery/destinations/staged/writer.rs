@@ -1,9 +1,10 @@
 //! Writes a delivery to a directory.
 
 use std::collections::{BTreeSet, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 use uuid::Uuid;
 
@@ -78,9 +79,15 @@ pub async fn open<F: FileSystem + 'static>(
     })))
 }
 
-/// Tests that files can be written until the deadline: creates one in a folder, and removes it together with the folders that
-/// it created, for which it has a time of its own.
-pub async fn probe(files: &mut impl FileSystem, folder: &str, deadline: Instant) -> Result<(), DeliveryError> {
+/// Tests that files can be written, within a time from the opening of the file system: creates one in a folder, and removes it
+/// together with the folders that it created, for which there is a time of its own.
+pub async fn probe<F: FileSystem>(
+    open: impl Future<Output = Result<F, DeliveryError>>,
+    folder: &str,
+    timeout: Duration,
+) -> Result<(), DeliveryError> {
+    let deadline = Instant::now() + timeout;
+    let mut files = tokio::time::timeout_at(deadline, open).await.map_err(|_| timed_out())??;
     let path = join(folder, &format!("{PROBE}{}", Uuid::new_v4()));
     let (mut created, mut is_created) = (Vec::new(), false);
     let write = async {
@@ -94,7 +101,7 @@ pub async fn probe(files: &mut impl FileSystem, folder: &str, deadline: Instant)
         files.append(Bytes::from_static(b"test of a connection\n")).await?;
         files.finish_file().await
     };
-    let written = tokio::time::timeout_at(deadline.into(), write).await.unwrap_or_else(|_| Err(timed_out()));
+    let written = tokio::time::timeout_at(deadline, write).await.unwrap_or_else(|_| Err(timed_out()));
     let remove = async {
         files.discard_file().await;
         let removed = if is_created { files.remove_file(&path).await } else { Ok(()) };

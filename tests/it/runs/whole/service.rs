@@ -78,10 +78,12 @@ impl Service {
         self.process.child.wait().expect("ended");
     }
 
-    /// Waits until the process has printed a text.
-    pub async fn wait_for_line(&self, text: &str) {
+    /// Waits until the process has printed a text or has ended.
+    pub async fn wait_for_line(&mut self, text: &str) {
         let printed = async {
-            while !self.process.output.lock().expect("its output").contains(text) {
+            while !self.process.output.lock().expect("its output").contains(text)
+                && self.process.child.try_wait().expect("its state").is_none()
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
