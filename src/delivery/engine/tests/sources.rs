@@ -199,7 +199,7 @@ fn decimals_of_text_files_are_exact() {
     for (text, code) in [
         ("1.005", FailureCode::ValueNotEncodable),
         ("1000", FailureCode::ValueNotEncodable),
-        ("x", FailureCode::FieldTypeChanged),
+        ("twelve", FailureCode::FieldTypeChanged),
     ] {
         for source in [csv(&format!("amount\n{text}\n")), json(&format!("{{\"amount\":\"{text}\"}}"))] {
             let error = export(all_fields("t"), source).unwrap_err();
