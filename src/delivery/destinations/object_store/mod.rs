@@ -37,6 +37,8 @@ mod remains;
 pub mod s3;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod writer;
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::PutPayload;
 use object_store::path::Path;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::error::failure;
@@ -45,6 +46,8 @@ struct Uploads {
     state: SavedState,
     /// Names the attempt in the metadata of its objects.
     marker: String,
+    /// The upload that is being begun, in a task of its own: its id is needed to abort it.
+    beginning: Option<JoinHandle<Result<Upload, DeliveryError>>>,
 }
 
 /// A complete file.
@@ -70,11 +73,34 @@ struct Current {
 impl Uploads {
     /// Begins an upload whose id is saved before its first byte is sent.
     async fn begin(&mut self, key: &Path) -> Result<Box<Upload>, DeliveryError> {
-        let upload = Upload::begin(&self.store, key, self.store.attributes(&self.marker)).await?;
+        let upload = self.begun(key).await?;
         if let Some(id) = upload.id() {
             self.state.add_upload(key, id).await?;
         }
         Ok(Box::new(upload))
+    }
+
+    async fn begun(&mut self, key: &Path) -> Result<Upload, DeliveryError> {
+        let beginning = self.beginning.get_or_insert_with(|| {
+            let (store, key) = (Arc::clone(&self.store), key.clone());
+            let attributes = store.attributes(&self.marker);
+            tokio::spawn(async move { Upload::begin(&store, &key, attributes).await })
+        });
+        let begun = beginning.await;
+        self.beginning = None;
+        begun.map_err(|error| DeliveryError::with(FailureCode::Internal, "begin an upload", error))?
+    }
+
+    /// Aborts the upload that is being begun.
+    async fn abort_beginning(&mut self) -> Result<(), DeliveryError> {
+        let Some(beginning) = &mut self.beginning else { return Ok(()) };
+        let begun = beginning.await;
+        self.beginning = None;
+        match begun {
+            Ok(Ok(upload)) => upload.abort().await,
+            // Nothing was begun.
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -120,7 +146,7 @@ impl Current {
 impl ObjectWriter {
     /// Begins to write. `state` holds what could not be removed of earlier attempts.
     pub(super) fn new(store: Arc<Store>, state: SavedState, manifest: Path, (run, attempt): (Uuid, u32)) -> Self {
-        let uploads = Uploads { store, state, marker: format!("{run}-{attempt}") };
+        let uploads = Uploads { store, state, marker: format!("{run}-{attempt}"), beginning: None };
         Self { uploads, manifest, run, files: Vec::new(), current: None, held_bytes: 0, sent_manifest: false }
     }
 
@@ -130,11 +156,12 @@ impl ObjectWriter {
             upload.stop().await;
         }
         self.files.clear();
+        let aborted = self.uploads.abort_beginning().await;
         if self.sent_manifest {
             return;
         }
         let (_, removed) = remains::remove(&self.uploads.store, state).await;
-        if let Err(error) = removed {
+        if let Err(error) = aborted.and(removed) {
             tracing::warn!(%error, "cannot remove what an attempt wrote; it is removed later");
         }
     }

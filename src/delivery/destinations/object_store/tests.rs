@@ -1,0 +1,119 @@
+//! Uploads at a store that answers late.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_util::poll;
+use object_store::memory::InMemory;
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{MultipartId, PutMultipartOptions, PutPayload, PutResult};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::origin::Origin;
+use super::parts::PART_BYTES;
+use super::state::{SavedState, State};
+use super::store::Store;
+use super::writer::ObjectWriter;
+use crate::delivery::destinations::{StateLog, Target, Writer as _};
+use crate::delivery::{Chunk, DeliveryError, OutputFile};
+use crate::dialer::Dialer;
+use crate::model::OrganizationId;
+use crate::model::json::Object;
+
+/// Begins an upload at once, and responds when it may.
+struct LateStore {
+    objects: InMemory,
+    open: Mutex<HashSet<MultipartId>>,
+    responses: Semaphore,
+}
+
+#[async_trait::async_trait]
+impl MultipartStore for LateStore {
+    async fn create_multipart(&self, path: &Path) -> object_store::Result<MultipartId> {
+        let id = self.objects.create_multipart(path).await?;
+        self.open.lock().insert(id.clone());
+        self.responses.acquire().await.expect("it is not closed").forget();
+        Ok(id)
+    }
+
+    async fn create_multipart_opts(
+        &self,
+        path: &Path,
+        _options: PutMultipartOptions,
+    ) -> object_store::Result<MultipartId> {
+        self.create_multipart(path).await
+    }
+
+    async fn put_part(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        index: usize,
+        data: PutPayload,
+    ) -> object_store::Result<PartId> {
+        self.objects.put_part(path, id, index, data).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        parts: Vec<PartId>,
+    ) -> object_store::Result<PutResult> {
+        self.open.lock().remove(id);
+        self.objects.complete_multipart(path, id, parts).await
+    }
+
+    async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> object_store::Result<()> {
+        self.open.lock().remove(id);
+        self.objects.abort_multipart(path, id).await
+    }
+}
+
+/// Saves nothing.
+struct NoLog;
+
+#[async_trait::async_trait]
+impl StateLog for NoLog {
+    async fn save(&self, _: &str) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+}
+
+fn writer(uploads: &Arc<LateStore>) -> ObjectWriter {
+    let organization = OrganizationId::parse("acme").unwrap();
+    let network = Dialer::default().network(&organization);
+    let target = Target { organization, properties: Object::new(), credential: None, settings: Object::new() };
+    let origin = Origin { host: "store.example".to_owned(), port: 443 };
+    let uploads = Arc::clone(uploads) as Arc<dyn MultipartStore>;
+    let store = Store::new(Arc::new(InMemory::new()), Some(uploads), &target, (origin, network), "storage_class");
+    let state = SavedState::new(State::default(), Arc::new(NoLog));
+    ObjectWriter::new(Arc::new(store), state, Path::from("weekly.csv.manifest.json"), (Uuid::nil(), 1))
+}
+
+#[tokio::test]
+async fn an_upload_whose_id_arrives_after_an_interruption_is_aborted() {
+    let uploads =
+        Arc::new(LateStore { objects: InMemory::new(), open: Mutex::default(), responses: Semaphore::new(0) });
+    let mut writer = writer(&uploads);
+    let file = OutputFile { path: "weekly.csv".to_owned(), table: "customers".to_owned(), fields: Vec::new() };
+    writer.start_file(&file).await.unwrap();
+    {
+        let mut writing = writer.write(Chunk { bytes: Bytes::from(vec![0; PART_BYTES]), rows: 1 });
+        while uploads.open.lock().is_empty() {
+            assert!(matches!(poll!(&mut writing), Poll::Pending));
+            tokio::task::yield_now().await;
+        }
+        // The delivery is interrupted: the future is dropped.
+    }
+    let mut aborting = writer.abort();
+    assert!(matches!(poll!(&mut aborting), Poll::Pending), "the id is not known yet");
+    uploads.responses.add_permits(1);
+    aborting.await;
+    assert!(uploads.open.lock().is_empty(), "an upload remains");
+}
