@@ -132,7 +132,9 @@ fn transfer(
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     // One round more, to warm up.
     for round in 0..=rounds {
+        server.clear();
         let export = transfer::export(source, destination, threads);
+        server.clear();
         let copy = client.copy(server, finished);
         if round > 0 {
             ours.push(per_second(rows, export));

@@ -82,6 +82,18 @@ impl Server {
         server
     }
 
+    /// Removes what was written to it. Else an export, which writes new files, would fill memory that the system has not used
+    /// before, and a copy over the last one would not.
+    pub fn clear(&self) {
+        for folder in [self.path("files"), self.path("objects").join(BUCKET)] {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.expect("an entry").path();
+                let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+                removed.expect("removed");
+            }
+        }
+    }
+
     /// Its port on `127.0.0.1`.
     pub fn port(&self) -> u16 {
         self.port
