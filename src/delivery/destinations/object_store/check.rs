@@ -1,5 +1,6 @@
 //! Tests a connection to an object store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::path::Path;
@@ -7,7 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::store::Store;
-use super::upload::Upload;
+use super::upload::{Beginning, Upload};
 use crate::delivery::DeliveryError;
 use crate::delivery::destinations::{Check, CheckOutcome, CheckStep};
 use crate::dialer::DialError;
@@ -33,16 +34,17 @@ struct Test {
     /// Number of steps that passed.
     passed: usize,
     written: bool,
+    beginning: Beginning,
     upload: Option<Upload>,
 }
 
 /// Tests the connection within 20 s.
-pub(super) async fn run(store: &Store) -> Vec<Check> {
+pub(super) async fn run(store: &Arc<Store>) -> Vec<Check> {
     let key = match store.key(&format!(".outflow-test-{}", Uuid::new_v4())) {
         Ok(key) => key,
         Err(error) => return checks(0, Err(error)),
     };
-    let mut test = Test { key, passed: 0, written: false, upload: None };
+    let mut test = Test { key, passed: 0, written: false, beginning: Beginning::default(), upload: None };
     let outcome = timeout(CHECK_TIMEOUT, test.run(store)).await.unwrap_or_else(|_| Err(timed_out()));
     let removed = timeout(REMOVAL_TIMEOUT, test.remove(store)).await.unwrap_or_else(|_| Err(timed_out()));
     checks(test.passed, outcome.and(removed))
@@ -50,7 +52,7 @@ pub(super) async fn run(store: &Store) -> Vec<Check> {
 
 impl Test {
     /// Takes the steps until one fails; `passed` counts those before it.
-    async fn run(&mut self, store: &Store) -> Result<(), DeliveryError> {
+    async fn run(&mut self, store: &Arc<Store>) -> Result<(), DeliveryError> {
         self.connect(store).await?;
         self.authenticate(store).await?;
         self.write(store).await
@@ -79,18 +81,22 @@ impl Test {
     }
 
     /// Writes and reads an object, and begins an upload.
-    async fn write(&mut self, store: &Store) -> Result<(), DeliveryError> {
+    async fn write(&mut self, store: &Arc<Store>) -> Result<(), DeliveryError> {
         self.written = true;
         store.replace(&self.key, PROBE.to_owned(), "test").await?;
         if store.read(&self.key).await?.as_deref() != Some(PROBE.as_bytes()) {
             return Err(DeliveryError::new(FailureCode::DestinationRefused, "the object is not what was written"));
         }
-        self.upload = Some(Upload::begin(store, &self.key, store.attributes("test")).await?);
+        self.upload = Some(self.beginning.begin(store, &self.key, store.attributes("test")).await?);
         Ok(())
     }
 
     async fn remove(&mut self, store: &Store) -> Result<(), DeliveryError> {
-        if let Some(upload) = self.upload.take() {
+        let upload = match self.upload.take() {
+            None => self.beginning.finish().await,
+            upload => upload,
+        };
+        if let Some(upload) = upload {
             upload.abort().await?;
         }
         if self.written { store.delete(&self.key).await } else { Ok(()) }
@@ -118,7 +124,28 @@ fn timed_out() -> DeliveryError {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::poll;
+
+    use super::super::tests::late_store;
     use super::*;
+
+    #[tokio::test]
+    async fn an_upload_whose_id_arrives_after_the_time_of_a_test_is_aborted() {
+        let (store, uploads) = late_store();
+        let key = store.key("probe").unwrap();
+        let mut test = Test { key, passed: 4, written: false, beginning: Beginning::default(), upload: None };
+        {
+            let mut writing = Box::pin(test.write(&store));
+            while uploads.open.lock().is_empty() {
+                assert!(poll!(&mut writing).is_pending());
+                tokio::task::yield_now().await;
+            }
+            // The time of the checks is over: the future is dropped.
+        }
+        uploads.responses.add_permits(1);
+        test.remove(&store).await.unwrap();
+        assert!(uploads.open.lock().is_empty(), "an upload remains");
+    }
 
     #[test]
     fn the_step_after_the_passed_ones_failed_and_the_rest_is_skipped() {

@@ -30,8 +30,8 @@ pub fn destination(target: &Target, network: Network) -> Result<Box<dyn Destinat
         .with_endpoint(endpoint.as_str())
         .with_virtual_hosted_style_request(is_virtual)
         .with_disable_bulk_delete(true)
-        // TLS protects the content of requests, as with the SDKs of AWS. A digest of it in the signature would cost a tenth of
-        // the time of a delivery, here and at the server.
+        // TLS protects the content of requests, as with the SDKs of AWS. A digest of it in the signature cost a
+        // tenth of the CPU time of a delivery, here and at the server together.
         .with_unsigned_payload(true)
         .with_client_options(client_options())
         .with_retry(retries())

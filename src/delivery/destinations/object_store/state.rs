@@ -105,6 +105,7 @@ impl SavedState {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Memory;
     use super::*;
 
     #[test]
@@ -116,18 +117,6 @@ mod tests {
         assert_eq!(State::read(&text).expect("a state"), state);
         assert_eq!(State::read("").expect("a state"), State::default());
         assert!(State::read("[").is_err());
-    }
-
-    /// Remembers the last text.
-    #[derive(Default)]
-    struct Memory(parking_lot::Mutex<String>);
-
-    #[async_trait::async_trait]
-    impl StateLog for Memory {
-        async fn save(&self, state: &str) -> Result<(), DeliveryError> {
-            state.clone_into(&mut self.0.lock());
-            Ok(())
-        }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Uploads at a store that answers late.
+//! Uploads at a store that responds late; what the tests of several files need.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,10 +26,12 @@ use crate::model::OrganizationId;
 use crate::model::json::Object;
 
 /// Begins an upload at once, and responds when it may.
-struct LateStore {
+pub(super) struct LateStore {
     objects: InMemory,
-    open: Mutex<HashSet<MultipartId>>,
-    responses: Semaphore,
+    /// The ids of uploads that are neither complete nor aborted.
+    pub(super) open: Mutex<HashSet<MultipartId>>,
+    /// A permit for each response.
+    pub(super) responses: Semaphore,
 }
 
 #[async_trait::async_trait]
@@ -75,32 +77,35 @@ impl MultipartStore for LateStore {
     }
 }
 
-/// Saves nothing.
-struct NoLog;
+/// Remembers the last text that was saved.
+#[derive(Default)]
+pub(super) struct Memory(pub(super) Mutex<String>);
 
 #[async_trait::async_trait]
-impl StateLog for NoLog {
-    async fn save(&self, _: &str) -> Result<(), DeliveryError> {
+impl StateLog for Memory {
+    async fn save(&self, state: &str) -> Result<(), DeliveryError> {
+        state.clone_into(&mut self.0.lock());
         Ok(())
     }
 }
 
-fn writer(uploads: &Arc<LateStore>) -> ObjectWriter {
+/// A store whose uploads are those of a late one.
+pub(super) fn late_store() -> (Arc<Store>, Arc<LateStore>) {
+    let late = Arc::new(LateStore { objects: InMemory::new(), open: Mutex::default(), responses: Semaphore::new(0) });
     let organization = OrganizationId::parse("acme").unwrap();
     let network = Dialer::default().network(&organization);
     let target = Target { organization, properties: Object::new(), credential: None, settings: Object::new() };
     let origin = Origin { host: "store.example".to_owned(), port: 443 };
-    let uploads = Arc::clone(uploads) as Arc<dyn MultipartStore>;
+    let uploads = Arc::clone(&late) as Arc<dyn MultipartStore>;
     let store = Store::new(Arc::new(InMemory::new()), Some(uploads), &target, (origin, network), "storage_class");
-    let state = SavedState::new(State::default(), Arc::new(NoLog));
-    ObjectWriter::new(Arc::new(store), state, Path::from("weekly.csv.manifest.json"), (Uuid::nil(), 1))
+    (Arc::new(store), late)
 }
 
 #[tokio::test]
 async fn an_upload_whose_id_arrives_after_an_interruption_is_aborted() {
-    let uploads =
-        Arc::new(LateStore { objects: InMemory::new(), open: Mutex::default(), responses: Semaphore::new(0) });
-    let mut writer = writer(&uploads);
+    let ((store, uploads), log) = (late_store(), Arc::new(Memory::default()));
+    let state = SavedState::new(State::default(), Arc::<Memory>::clone(&log));
+    let mut writer = ObjectWriter::new(store, state, Path::from("weekly.csv.manifest.json"), (Uuid::nil(), 1));
     let file = OutputFile { path: "weekly.csv".to_owned(), table: "customers".to_owned(), fields: Vec::new() };
     writer.start_file(&file).await.unwrap();
     {
@@ -115,5 +120,6 @@ async fn an_upload_whose_id_arrives_after_an_interruption_is_aborted() {
     assert!(matches!(poll!(&mut aborting), Poll::Pending), "the id is not known yet");
     uploads.responses.add_permits(1);
     aborting.await;
+    assert_eq!(State::read(&log.0.lock()).unwrap().uploads.len(), 1, "a later removal knows the id too");
     assert!(uploads.open.lock().is_empty(), "an upload remains");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{Attributes, MultipartId, MultipartUpload, ObjectStore as _, PutMultipartOptions, PutPayload};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::error::failure;
 use super::parts::{MAX_PARTS, parts_in_flight};
@@ -24,6 +24,10 @@ pub(super) struct Upload {
     parts: Vec<(usize, PartId)>,
 }
 
+/// The upload that is being begun, in a task of its own: who stops waiting for it can still learn its id, to abort it.
+#[derive(Default)]
+pub(super) struct Beginning(Option<JoinHandle<Result<Upload, DeliveryError>>>);
+
 enum Session {
     /// An upload with an id, in which parts replace each other by their numbers.
     Identified(Arc<dyn MultipartStore>, MultipartId),
@@ -31,9 +35,30 @@ enum Session {
     Blocks(Box<dyn MultipartUpload>),
 }
 
-impl Upload {
+impl Beginning {
     /// Begins an upload. Nothing is visible.
-    pub(super) async fn begin(store: &Store, key: &Path, attributes: Attributes) -> Result<Self, DeliveryError> {
+    pub(super) async fn begin(
+        &mut self,
+        store: &Arc<Store>,
+        key: &Path,
+        attributes: Attributes,
+    ) -> Result<Upload, DeliveryError> {
+        let (store, key) = (Arc::clone(store), key.clone());
+        let begun = self.0.insert(tokio::spawn(async move { Upload::begin(&store, &key, attributes).await })).await;
+        self.0 = None;
+        begun.map_err(|error| DeliveryError::with(FailureCode::Internal, "begin an upload", error))?
+    }
+
+    /// Waits for the upload that was being begun when its caller stopped waiting; `None`: there is none.
+    pub(super) async fn finish(&mut self) -> Option<Upload> {
+        let begun = self.0.as_mut()?.await;
+        self.0 = None;
+        begun.ok()?.ok()
+    }
+}
+
+impl Upload {
+    async fn begin(store: &Store, key: &Path, attributes: Attributes) -> Result<Self, DeliveryError> {
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
         let session = match &store.uploads {
             Some(uploads) => {
@@ -44,6 +69,11 @@ impl Upload {
         };
         let session = session.map_err(|error| failure(&format!("begin the upload of {key}"), &error))?;
         Ok(Self { key: key.clone(), session, begun: 0, in_flight: JoinSet::new(), parts: Vec::new() })
+    }
+
+    /// The key of its object.
+    pub(super) fn key(&self) -> &Path {
+        &self.key
     }
 
     /// Its id, by which it is aborted.

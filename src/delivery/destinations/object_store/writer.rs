@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::PutPayload;
 use object_store::path::Path;
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::error::failure;
@@ -15,7 +14,7 @@ use super::parts::{Buffer, part_bytes};
 use super::remains;
 use super::state::{Commit, SavedState, State};
 use super::store::Store;
-use super::upload::Upload;
+use super::upload::{Beginning, Upload};
 use crate::delivery::destinations::Writer;
 use crate::delivery::{Chunk, DeliveryError, FileSummary, Manifest, OutputFile};
 use crate::model::FailureCode;
@@ -46,8 +45,7 @@ struct Uploads {
     state: SavedState,
     /// Names the attempt in the metadata of its objects.
     marker: String,
-    /// The upload that is being begun, in a task of its own: its id is needed to abort it.
-    beginning: Option<JoinHandle<Result<Upload, DeliveryError>>>,
+    beginning: Beginning,
 }
 
 /// A complete file.
@@ -73,34 +71,22 @@ struct Current {
 impl Uploads {
     /// Begins an upload whose id is saved before its first byte is sent.
     async fn begin(&mut self, key: &Path) -> Result<Box<Upload>, DeliveryError> {
-        let upload = self.begun(key).await?;
+        let upload = self.beginning.begin(&self.store, key, self.store.attributes(&self.marker)).await?;
         if let Some(id) = upload.id() {
             self.state.add_upload(key, id).await?;
         }
         Ok(Box::new(upload))
     }
 
-    async fn begun(&mut self, key: &Path) -> Result<Upload, DeliveryError> {
-        let beginning = self.beginning.get_or_insert_with(|| {
-            let (store, key) = (Arc::clone(&self.store), key.clone());
-            let attributes = store.attributes(&self.marker);
-            tokio::spawn(async move { Upload::begin(&store, &key, attributes).await })
-        });
-        let begun = beginning.await;
-        self.beginning = None;
-        begun.map_err(|error| DeliveryError::with(FailureCode::Internal, "begin an upload", error))?
-    }
-
-    /// Aborts the upload that is being begun.
-    async fn abort_beginning(&mut self) -> Result<(), DeliveryError> {
-        let Some(beginning) = &mut self.beginning else { return Ok(()) };
-        let begun = beginning.await;
-        self.beginning = None;
-        match begun {
-            Ok(Ok(upload)) => upload.abort().await,
-            // Nothing was begun.
-            Ok(Err(_)) | Err(_) => Ok(()),
+    /// Takes the state, which names what is to be removed, also the upload that was being begun at an interruption.
+    async fn take_state(&mut self) -> State {
+        if let Some(upload) = self.beginning.finish().await
+            && let Some(id) = upload.id()
+            && let Err(error) = self.state.add_upload(upload.key(), id).await
+        {
+            tracing::debug!(%error, "cannot save the id of an upload that is to be aborted");
         }
+        self.state.take()
     }
 }
 
@@ -146,7 +132,7 @@ impl Current {
 impl ObjectWriter {
     /// Begins to write. `state` holds what could not be removed of earlier attempts.
     pub(super) fn new(store: Arc<Store>, state: SavedState, manifest: Path, (run, attempt): (Uuid, u32)) -> Self {
-        let uploads = Uploads { store, state, marker: format!("{run}-{attempt}"), beginning: None };
+        let uploads = Uploads { store, state, marker: format!("{run}-{attempt}"), beginning: Beginning::default() };
         Self { uploads, manifest, run, files: Vec::new(), current: None, held_bytes: 0, sent_manifest: false }
     }
 
@@ -156,12 +142,11 @@ impl ObjectWriter {
             upload.stop().await;
         }
         self.files.clear();
-        let aborted = self.uploads.abort_beginning().await;
         if self.sent_manifest {
             return;
         }
         let (_, removed) = remains::remove(&self.uploads.store, state).await;
-        if let Err(error) = aborted.and(removed) {
+        if let Err(error) = removed {
             tracing::warn!(%error, "cannot remove what an attempt wrote; it is removed later");
         }
     }
@@ -247,13 +232,13 @@ impl Writer for ObjectWriter {
     }
 
     async fn abort(&mut self) {
-        let state = self.uploads.state.take();
+        let state = self.uploads.take_state().await;
         self.remove(state).await;
     }
 
     async fn abandon(&mut self) {
         // What a commit wrote may be that of another attempt.
-        let state = State { commits: Vec::new(), ..self.uploads.state.take() };
+        let state = State { commits: Vec::new(), ..self.uploads.take_state().await };
         self.remove(state).await;
     }
 }
