@@ -6,7 +6,7 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{ArrowNativeType as _, DataType, TimeUnit};
 use arrow::error::ArrowError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +20,28 @@ pub struct Column {
     /// The values; what stands at nulls has no meaning.
     pub values: Values,
     nulls: Option<NullBuffer>,
+}
+
+/// A column that is encoded as text.
+pub struct TextColumn {
+    /// The column.
+    pub column: Column,
+    /// Whether no text has a character that the format escapes or puts into quotes, so that they are not searched one by one.
+    pub is_plain: bool,
+}
+
+impl TextColumn {
+    /// A column of an array whose type is canonical. `are_plain` judges all texts, given one after the other.
+    pub fn new(array: &ArrayRef, are_plain: impl Fn(&[u8]) -> bool) -> Result<Self, DeliveryError> {
+        let column = Column::new(array)?;
+        let is_plain = if let Values::Text(texts) = &column.values {
+            let (start, end) = texts.value_offsets().first().zip(texts.value_offsets().last()).unwrap_or((&0, &0));
+            are_plain(&texts.value_data()[start.as_usize()..end.as_usize()])
+        } else {
+            false
+        };
+        Ok(Self { column, is_plain })
+    }
 }
 
 /// The values of a column.
@@ -64,11 +86,6 @@ impl Column {
     pub fn new(array: &ArrayRef) -> Result<Self, DeliveryError> {
         let fault = |cause: ArrowError| DeliveryError::with(FailureCode::Internal, "unexpected column", cause);
         Ok(Self { values: Values::new(array).map_err(fault)?, nulls: array.nulls().cloned() })
-    }
-
-    /// The columns of arrays whose types are canonical.
-    pub fn all(arrays: &[ArrayRef]) -> Result<Vec<Self>, DeliveryError> {
-        arrays.iter().map(Self::new).collect()
     }
 
     /// Whether the value of a row is null.

@@ -1,6 +1,6 @@
 //! Encodes rows as CSV (RFC 4180).
 
-use super::column::{BytesText, Column, Values};
+use super::column::{BytesText, TextColumn, Values};
 use super::settings::CsvSettings;
 use super::text::Unencodable;
 
@@ -32,16 +32,21 @@ impl CsvEncoder {
                 if index > 0 {
                     out.push(self.settings.delimiter);
                 }
-                self.write_string(name.as_bytes(), &mut out);
+                self.write_string(name.as_bytes(), self.special(name.as_bytes()), &mut out);
             }
             out.extend_from_slice(self.settings.line_ending.as_bytes());
         }
         out
     }
 
+    /// Whether texts, given one after the other, have no character that needs quotes or is refused.
+    pub fn are_plain(&self, texts: &[u8]) -> bool {
+        !(self.special(texts).quotes || self.settings.for_copy && texts.contains(&0))
+    }
+
     /// Appends a row. An error names the column.
-    pub fn row(&self, columns: &[Column], row: usize, out: &mut Vec<u8>) -> Result<(), (usize, Unencodable)> {
-        for (index, column) in columns.iter().enumerate() {
+    pub fn row(&self, columns: &[TextColumn], row: usize, out: &mut Vec<u8>) -> Result<(), (usize, Unencodable)> {
+        for (index, TextColumn { column, is_plain }) in columns.iter().enumerate() {
             if index > 0 {
                 out.push(self.settings.delimiter);
             }
@@ -54,12 +59,15 @@ impl CsvEncoder {
                 continue;
             };
             let value = values.value(row).as_bytes();
-            if self.settings.for_copy && value.contains(&0) {
+            if !is_plain && self.settings.for_copy && value.contains(&0) {
                 return Err((index, Unencodable("a text contains NUL, which PostgreSQL cannot store")));
             }
-            self.write_string(value, out);
+            let special = if *is_plain { Special::default() } else { self.special(value) };
+            self.write_string(value, special, out);
         }
-        out.extend_from_slice(self.settings.line_ending.as_bytes());
+        for byte in self.settings.line_ending.bytes() {
+            out.push(byte); // less than a call that copies one or two bytes
+        }
         Ok(())
     }
 
@@ -81,10 +89,9 @@ impl CsvEncoder {
         Ok(())
     }
 
-    fn write_string(&self, value: &[u8], out: &mut Vec<u8>) {
+    fn write_string(&self, value: &[u8], special: Special, out: &mut Vec<u8>) {
         let is_guarded =
             self.settings.formula_guard && matches!(value.first(), Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r'));
-        let special = self.special(value);
         if !(special.quotes || self.settings.quote_all || self.is_ambiguous(value, is_guarded)) {
             if is_guarded {
                 out.push(b'\'');
@@ -129,6 +136,7 @@ impl CsvEncoder {
 }
 
 /// What a text contains.
+#[derive(Clone, Copy, Default)]
 struct Special {
     /// A delimiter, line break or quote.
     quotes: bool,

@@ -1,6 +1,6 @@
 //! Encodes rows as JSON Lines.
 
-use super::column::{BytesText, Column, Values};
+use super::column::{BytesText, TextColumn, Values};
 use super::text::{Unencodable, float};
 
 /// Encodes each row as an object on a line that ends with a line feed.
@@ -20,7 +20,7 @@ impl JsonEncoder {
     pub fn new(names: &[String], shows_other_format: bool) -> Self {
         let key = |(index, name): (usize, &String)| {
             let mut key = vec![if index == 0 { b'{' } else { b',' }];
-            write_string(name, &mut key);
+            write_string(name, are_plain(name.as_bytes()), &mut key);
             key.push(b':');
             key
         };
@@ -28,23 +28,24 @@ impl JsonEncoder {
     }
 
     /// Appends a row. An error names the column.
-    pub fn row(&self, columns: &[Column], row: usize, out: &mut Vec<u8>) -> Result<(), (usize, Unencodable)> {
-        for (index, (column, key)) in columns.iter().zip(&self.keys).enumerate() {
+    pub fn row(&self, columns: &[TextColumn], row: usize, out: &mut Vec<u8>) -> Result<(), (usize, Unencodable)> {
+        for (index, (TextColumn { column, is_plain }, key)) in columns.iter().zip(&self.keys).enumerate() {
             out.extend_from_slice(key);
             if column.is_null(row) {
                 out.extend_from_slice(b"null");
             } else {
-                self.write_value(&column.values, row, out).map_err(|error| (index, error))?;
+                self.write_value(&column.values, *is_plain, row, out).map_err(|error| (index, error))?;
             }
         }
         out.extend_from_slice(b"}\n");
         Ok(())
     }
 
-    fn write_value(&self, values: &Values, row: usize, out: &mut Vec<u8>) -> Result<(), Unencodable> {
+    fn write_value(&self, values: &Values, is_plain: bool, row: usize, out: &mut Vec<u8>) -> Result<(), Unencodable> {
         match values {
             Values::Text(values) => {
-                write_string(values.value(row), out);
+                let value = values.value(row);
+                write_string(value, is_plain || are_plain(value.as_bytes()), out);
                 Ok(())
             }
             Values::Float(values) => self.write_float(f64::from(values.value(row)), values.value(row), out),
@@ -69,7 +70,7 @@ impl JsonEncoder {
     fn write_float(
         &self,
         wide: f64,
-        value: impl ryu::Float + Into<f64> + Copy,
+        value: impl zmij::Float + Into<f64> + Copy,
         out: &mut Vec<u8>,
     ) -> Result<(), Unencodable> {
         if wide.is_finite() {
@@ -86,16 +87,20 @@ impl JsonEncoder {
 }
 
 /// Appends a string literal (RFC 8259, section 7).
-fn write_string(value: &str, out: &mut Vec<u8>) {
+fn write_string(value: &str, is_plain: bool, out: &mut Vec<u8>) {
     out.push(b'"');
-    // Without branches, so that the compiler uses vector instructions.
-    let is_special = value.bytes().fold(false, |found, byte| found | must_escape(byte));
-    if is_special {
-        write_escaped(value.as_bytes(), out);
-    } else {
+    if is_plain {
         out.extend_from_slice(value.as_bytes());
+    } else {
+        write_escaped(value.as_bytes(), out);
     }
     out.push(b'"');
+}
+
+/// Whether texts, given one after the other, have no character that must be escaped.
+pub fn are_plain(texts: &[u8]) -> bool {
+    // Without branches, so that the compiler uses vector instructions.
+    !texts.iter().fold(false, |found, byte| found | must_escape(*byte))
 }
 
 #[expect(clippy::needless_bitwise_bool, reason = "lazy operators are branches")]

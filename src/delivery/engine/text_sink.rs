@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::column::Column;
+use super::column::TextColumn;
 use super::compression::Compressor;
 use super::csv::CsvEncoder;
 use super::halt::Halt;
 use super::job::{Job, TablePlan};
-use super::json::JsonEncoder;
+use super::json::{self, JsonEncoder};
 use super::piece::{Piece, PieceSender};
 use super::position::{FileLimits, HandOver, Position};
 use super::rows::Rows;
@@ -67,7 +67,15 @@ impl TextFormat {
         self.compression != Compression::None
     }
 
-    fn row(&self, columns: &[Column], row: usize, out: &mut Vec<u8>) -> Result<(), (usize, Unencodable)> {
+    fn columns(&self, rows: &Rows) -> Result<Vec<TextColumn>, DeliveryError> {
+        let are_plain = |texts: &[u8]| match &self.encoder {
+            RowEncoder::Csv(encoder) => encoder.are_plain(texts),
+            RowEncoder::JsonLines(_) => json::are_plain(texts),
+        };
+        rows.columns.iter().map(|array| TextColumn::new(array, are_plain)).collect()
+    }
+
+    fn row(&self, columns: &[TextColumn], row: usize, out: &mut Vec<u8>) -> Result<(), (usize, Unencodable)> {
         match &self.encoder {
             RowEncoder::Csv(encoder) => encoder.row(columns, row, out),
             RowEncoder::JsonLines(encoder) => encoder.row(columns, row, out),
@@ -115,7 +123,7 @@ impl<'a> TextSink<'a> {
 
     /// Encodes rows.
     pub fn push(&mut self, rows: &Rows, sender: &mut PieceSender<'_>) -> Result<(), Halt> {
-        let columns = Column::all(&rows.columns)?;
+        let columns = self.format.columns(rows)?;
         let has_limits = self.format.limits.exist();
         for row in 0..rows.count {
             if self.text.bytes.capacity() == 0 {
