@@ -185,7 +185,16 @@ fn point(out: &mut Vec<u8>, digits: &str, scale: i8) {
 pub fn float(out: &mut Vec<u8>, value: impl zmij::Float + Into<f64> + Copy) {
     let wide: f64 = value.into();
     if wide.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        let mut text = zmij::Buffer::new();
+        let text = text.format_finite(value);
+        // `1e+16` is written as `1e16`. Smaller numbers have no positive exponent.
+        let exponent = if wide.abs() < 1e7 { None } else { text.split_once('+') };
+        if let Some((digits, exponent)) = exponent {
+            out.extend_from_slice(digits.as_bytes());
+            out.extend_from_slice(exponent.as_bytes());
+        } else {
+            out.extend_from_slice(text.as_bytes());
+        }
     } else {
         let text = if wide.is_nan() {
             "NaN"
@@ -296,6 +305,8 @@ mod tests {
             assert!(parsed.to_bits() == value.to_bits() || parsed.is_nan() && value.is_nan());
         }
         assert_eq!(text(|out| float(out, 0.1_f32)), "0.1");
+        assert_eq!(text(|out| float(out, -1e30)), "-1e30");
+        assert_eq!(text(|out| float(out, 1e-7)), "1e-7");
         assert_eq!(text(|out| float(out, f64::NEG_INFINITY)), "-Infinity");
         assert_eq!(text(|out| hexadecimal(out, &[0, 171, 255])), "00abff");
     }
