@@ -32,7 +32,7 @@ pub struct TextColumn {
 
 impl TextColumn {
     /// A column of an array whose type is canonical. `are_plain` judges all texts, given one after the other.
-    pub fn new(array: &ArrayRef, are_plain: impl Fn(&[u8]) -> bool) -> Result<Self, DeliveryError> {
+    pub fn new(array: &ArrayRef, are_plain: impl FnOnce(&[u8]) -> bool) -> Result<Self, DeliveryError> {
         let column = Column::new(array)?;
         let is_plain = if let Values::Text(texts) = &column.values {
             let (start, end) = texts.value_offsets().first().zip(texts.value_offsets().last()).unwrap_or((&0, &0));
@@ -172,5 +172,29 @@ fn write_bytes(value: &[u8], text: BytesText, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\\x");
             text::hexadecimal(out, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_judged_by_what_is_in_their_rows() {
+        let array: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("\"first\""), Some("a"), None, Some("b"), Some("c,d")]));
+        let seen = |start, length| {
+            let mut seen = String::new();
+            let column = TextColumn::new(&array.slice(start, length), |texts| {
+                seen = String::from_utf8(texts.to_vec()).unwrap();
+                !texts.contains(&b',')
+            });
+            (seen, column.unwrap().is_plain)
+        };
+        assert_eq!(seen(1, 3), ("ab".to_owned(), true));
+        assert_eq!(seen(3, 2), ("bc,d".to_owned(), false));
+        assert_eq!(seen(2, 0), (String::new(), true));
     }
 }
