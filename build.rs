@@ -1,6 +1,7 @@
 //! Compiles the protos: messages and services, the descriptor set for reflection, and what is derived from the
 //! descriptors instead of being listed by hand.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -35,6 +36,11 @@ fn main() -> BuildResult<()> {
     let secret = descriptors::messages_that_reach(&files, descriptors::SECRET_MESSAGE);
     std::fs::write(out.join("methods.rs"), methods(&compiler.descriptor_pool())?)?;
     std::fs::write(out.join("mutation_requests.rs"), mutation_requests(&descriptors::mutation_requests(&files)?))?;
+    std::fs::write(out.join("message_fields.rs"), message_fields(&descriptors::message_fields(&files)))?;
+    std::fs::write(
+        out.join("message_types.rs"),
+        message_types(&descriptors::message_fields(&files), &descriptors::method_inputs(&files)),
+    )?;
     tonic_prost_build::configure()
         .btree_map(".") // one order of keys: equal requests have equal bytes
         .skip_debug(secret)
@@ -54,13 +60,14 @@ fn methods(pool: &DescriptorPool) -> BuildResult<String> {
             let options = method.options();
             let role = options.get_extension(&option).as_enum_number().and_then(|number| roles.get_value(number));
             let role = role.filter(|role| role.number() != 0).ok_or_else(|| format!("{name} has no required_role"))?;
-            methods.push((name, role.name().to_owned(), method.is_server_streaming()));
+            let returns_many = method.output().fields().any(|field| field.is_list() || field.is_map());
+            methods.push((name, role.name().to_owned(), method.is_server_streaming(), returns_many));
         }
     }
     methods.sort();
     let mut code = String::from("&[\n");
-    for (name, role, streams) in methods {
-        writeln!(code, "    method({name:?}, {role:?}, {streams}),")?;
+    for (name, role, streams, returns_many) in methods {
+        writeln!(code, "    method({name:?}, {role:?}, {streams}, {returns_many}),")?;
     }
     code.push_str("]\n");
     Ok(code)
@@ -83,4 +90,22 @@ fn mutation_requests(messages: &[String]) -> String {
         )
     };
     messages.iter().map(implementation).collect()
+}
+
+/// The table of all messages: the fields of each that are messages.
+fn message_fields(messages: &[(String, Vec<(i32, usize)>)]) -> String {
+    let rows = messages.iter().map(|(name, fields)| format!("    &{fields:?}, // {name}\n"));
+    format!("&[\n{}]\n", rows.collect::<String>())
+}
+
+/// Implements `MessageType` for the messages of the package that are not nested.
+fn message_types(messages: &[(String, Vec<(i32, usize)>)], requests: &BTreeSet<&str>) -> String {
+    let names = messages.iter().enumerate().filter_map(|(index, (name, _))| {
+        let index = requests.contains(name.as_str()).then_some(index);
+        let name = name.strip_prefix(".outflow.v1.").filter(|name| !name.contains('.'))?;
+        Some(format!(
+            "impl super::message_size::MessageType for {name} {{\n    const REQUEST: Option<usize> = {index:?};\n}}\n"
+        ))
+    });
+    names.collect()
 }

@@ -9,9 +9,10 @@
 //! | [`model`] | plain data and pure rules: ids, callers, contexts, connections, exports, schedules, runs, errors |
 //! | [`catalog`] | the connection types, one data file each, and the checks against them |
 //! | [`vault`] | seals and opens credentials |
-//! | [`identity`] | verifies tokens |
+//! | [`identity`] | verifies tokens and client certificates |
 //! | [`dialer`] | every outbound connection, except to the database and the telemetry collector; checks addresses |
 //! | [`delivery`] | reads datasets, transforms and encodes their rows, and writes them to destinations |
+//! | `fair_share` | resources that callers share: calls, streams, database connections, memory |
 //! | [`store`] | the database; the only module that uses SeaORM |
 //! | [`app`] | the operations, one file per RPC or per pair of RPCs; enforces the rules of the domain |
 //! | [`background`] | background tasks and their supervisor |
@@ -24,14 +25,15 @@
 //!
 //! `grpc → {app, identity, catalog, vault}`, `background → {app, store, identity}`, `app → {store, vault, catalog, delivery}`,
 //! `runs → {app, background, delivery, store, vault, catalog}`, `delivery → {catalog, dialer}`, `identity → dialer`.
-//! `server` wires these modules together, and `cli → server`; no module depends on these two, and only they depend on
-//! `config` and `telemetry`. Every module may depend on `model`. Files do not import each other in cycles.
+//! `grpc`, `app` and `store` depend on `fair_share`. `server` wires these modules together, and `cli → server`; no module
+//! depends on these two, and only they depend on `config` and `telemetry`. Every module may depend on `model`. Files do not import each other in cycles.
 //! `tests/it/architecture` enforces all of this.
 //!
 //! # A call
 //!
-//! The middleware logs the call, authenticates the caller, checks the role that the RPC requires and, for a unary call,
-//! acquires a concurrency permit. The interceptor creates an [`OpContext`](model::OpContext) for the call. The handler
+//! The middleware logs the call, authenticates the caller, checks the role that the RPC requires, receives the message, and
+//! acquires a share of the memory for messages and, for a unary call, a concurrency permit. It holds both until the response
+//! was sent. The interceptor creates an [`OpContext`](model::OpContext) for the call. The handler
 //! converts the request and calls one operation of the [`App`](app::App). An operation that changes something is a
 //! [`Mutation`](app::Mutation): one transaction that includes its idempotency key, its audit events and its response.
 //!
@@ -88,6 +90,9 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod dialer;
+mod fair_share;
+#[cfg(test)]
+mod fuzzing;
 pub mod grpc;
 pub mod identity;
 pub mod model;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests the Helm chart with helm: lints it, renders it, checks the rendered objects, and checks that invalid values are
-# refused. Requires helm (3.18 or later, whose schema errors the tests match) and python3; no cluster and no network.
+# refused. Requires helm (3.18 or later, whose schema errors the tests match) and python3 (3.11 or later); no cluster and no network.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,6 +35,7 @@ sqlite=(-f "$chart/ci/sqlite-values.yaml")
 postgresql=(-f "$chart/ci/postgresql-values.yaml")
 maximal=(-f "$chart/ci/maximal-values.yaml")
 runners=(-f "$chart/ci/runners-values.yaml")
+mtls=(-f "$chart/ci/mtls-values.yaml")
 
 # helm converts YAML to JSON, one document per line, because python3 has no YAML parser without packages.
 mkdir -p "$work/json/templates"
@@ -54,6 +55,7 @@ cat >"$work/check.py" <<'EOF'
 import json
 import re
 import sys
+import tomllib
 
 docs = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
 
@@ -253,6 +255,7 @@ expect "postgresql: the labelSelector of a topology spread constraint is kept" '
 ## Migrations
 
 expect "pods wait for the schema, which a Job without hook migrates" 'env()["OUTFLOW_MIGRATE"] == "check" and pod("Job")["containers"][0]["args"] == ["migrate", "up"] and "annotations" not in one("Job")["metadata"]' "${postgresql[@]}"
+expect "an unverified database is permitted to the server and the Job" 'env()["OUTFLOW_DATABASE_ALLOW_UNVERIFIED"] == env("Job")["OUTFLOW_DATABASE_ALLOW_UNVERIFIED"] == "true"' "${postgresql[@]}" --set database.allowUnverified=true
 expect "the Job mounts the database URL and no key" 'set(env("Job")) == {"OUTFLOW_DATABASE_URL_FILE", "OUTFLOW_LOG", "OUTFLOW_LOG_FORMAT"} and {v["name"] for v in pod("Job")["volumes"]} == {"tmp", "database"} and volume("database", "Job") == volume("database")' "${postgresql[@]}"
 expect "no Service selects the pods of the Job" 'not any(selected(s["spec"]["selector"], one("Job")["spec"]["template"]["metadata"]["labels"]) for s in many("Service")) and not selected(one("Deployment")["spec"]["selector"]["matchLabels"], one("Job")["spec"]["template"]["metadata"]["labels"])' "${postgresql[@]}"
 expect "migrations.hook makes the Job a hook without a ServiceAccount" 'one("Job")["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade" and "serviceAccountName" not in pod("Job")' "${postgresql[@]}" --set migrations.hook=true
@@ -319,6 +322,16 @@ expect "termination: of runners, configured" '[pod(end=e)["terminationGracePerio
 ## Identity, TLS, keys, configuration
 
 expect "the identity mode is jwt" 'env()["OUTFLOW_IDENTITY_MODE"] == "jwt" and env()["OUTFLOW_JWT_PRINCIPAL_PREFIX"] == ""' "${postgresql[@]}"
+expect "mtls: no setting of tokens" '{k: v for k, v in env().items() if "JWT" in k or "MTLS" in k} == {"OUTFLOW_MTLS_CLIENT_CA_FILE": "/etc/outflow/client-ca/ca.crt", "OUTFLOW_MTLS_CLIENTS_FILE": "/etc/outflow/clients/clients.toml", "OUTFLOW_MTLS_PRINCIPAL_PREFIX": "workload:"} and env()["OUTFLOW_IDENTITY_MODE"] == "mtls"' "${mtls[@]}"
+expect "mtls: nothing is set or mounted in mode jwt" 'not any("MTLS" in k for k in env()) and not {"client-ca", "clients"} & {v["name"] for v in pod()["volumes"]}' "${sqlite[@]}"
+expect "mtls: authorities of a Secret and the clients of the values" 'volume("client-ca")["secret"] == {"secretName": "workload-ca", "defaultMode": 0o440, "items": [{"key": "ca.crt", "path": "ca.crt"}]} and volume("clients")["configMap"] == {"name": one("ConfigMap", "-clients")["metadata"]["name"]}' "${mtls[@]}"
+expect "mtls: authorities and clients of ConfigMaps" 'volume("client-ca")["configMap"] == {"name": "workload-ca", "items": [{"key": "bundle.pem", "path": "ca.crt"}]} and volume("clients")["configMap"] == {"name": "workloads", "items": [{"key": "table.toml", "path": "clients.toml"}]} and not any(c["metadata"]["name"].endswith("-clients") for c in many("ConfigMap"))' "${maximal[@]}"
+expect "mtls: with tokens" 'env()["OUTFLOW_IDENTITY_MODE"] == "jwt,mtls" and env()["OUTFLOW_JWT_PRINCIPAL_PREFIX"] == "platform:" and env()["OUTFLOW_MTLS_PRINCIPAL_PREFIX"] == "workload:"' "${maximal[@]}"
+expect "mtls: files are mounted in directories, so that pods see changes" 'all(mounts(e)[p]["readOnly"] and "subPath" not in mounts(e)[p] for e in ("", "-runner") for p in ("/etc/outflow/client-ca", "/etc/outflow/clients", "/etc/outflow/tls"))' "${mtls[@]}"
+expect "mtls: the Job mounts the database URL only" '{v["name"] for v in pod("Job")["volumes"]} == {"tmp", "database"} and not any("MTLS" in k for k in env("Job"))' "${mtls[@]}"
+expect "mtls: the table of clients is TOML" 'tomllib.loads(one("ConfigMap", "-clients")["data"]["clients.toml"]) == {"spiffe://example.org/ns/data/sa/loader": {"organization": "acme", "subject": "loader", "roles": ["contributor"], "groups": ["marketing"]}, "spiffe://example.org/ns/ops/sa/console": {"organization": "acme", "subject": "console", "roles": ["admin"]}}' "${mtls[@]}"
+expect "mtls: names of clients are escaped in TOML" 'tomllib.loads(one("ConfigMap", "-clients")["data"]["clients.toml"])["spiffe://example.org/a\"b"] == {"organization": "acme", "subject": "a\\b\"\n[x] é"}' "${mtls[@]}" --set-json 'identity.mtls.clients.table={"spiffe://example.org/a\"b":{"organization":"acme","subject":"a\\b\"\n[x] é"}}'
+expect "mtls: the probes need no client certificate" 'all(server(e)[p]["grpc"]["port"] == 50052 for e in ("", "-runner") for p in ("startupProbe", "livenessProbe", "readinessProbe")) and env()["OUTFLOW_ADMIN_LISTEN"].endswith(":50052")' "${mtls[@]}"
 expect "TLS is mounted from a Secret" 'env()["OUTFLOW_TLS_KEY_FILE"] == "/etc/outflow/tls/tls.key" and "OUTFLOW_PLAINTEXT" not in env() and volume("tls")["secret"]["secretName"] == "outflow-tls"' "${sqlite[@]}"
 expect "tls.plaintext sets OUTFLOW_PLAINTEXT" 'env()["OUTFLOW_PLAINTEXT"] == "behind-tls" and "OUTFLOW_TLS_KEY_FILE" not in env()' "${postgresql[@]}"
 expect "keys are mounted from a Secret" 'env()["OUTFLOW_KEY_DIR"] == "/etc/outflow/keys" and env()["OUTFLOW_PRIMARY_KEY"] == "k0001" and volume("keys")["secret"] == {"secretName": "outflow-keys", "defaultMode": 0o440}' "${sqlite[@]}"
@@ -355,6 +368,15 @@ sed -i 's/^display_name/title/' "$work/catalog/acme-crm.toml"
 if out=$(config_check 2>&1); then bad "the binary must refuse a malformed catalog"; else ok; fi
 checksum() { template "${maximal[@]}" "$@" | grep checksum/config; }
 if [ "$(checksum)" != "$(checksum --set config='a = 1')" ]; then ok; else bad "another configuration must change the checksum of the pods"; fi
+# The binary accepts each identity mode that the chart renders.
+for mode in sqlite mtls maximal; do
+  template -f "$chart/ci/$mode-values.yaml" | to_json >"$work/objects"
+  mapfile -t identity < <(python3 "$work/check.py" "$work/objects" '[print(f"{k}={v}") for k, v in env().items() if re.match("OUTFLOW_(LISTEN|IDENTITY|JWT|MTLS|TLS)", k)] != []')
+  if [ "${#identity[@]}" -ge 7 ] && out=$(env "${identity[@]}" "$binary" config check 2>&1); then ok; else bad "the binary must accept the identity of $mode" "${out:-}"; fi
+done
+# A change of the table of clients reaches running pods, so it does not restart them.
+deployments() { template "${mtls[@]}" "$@" | to_json | grep '"kind":"Deployment"'; }
+if [ "$(deployments)" = "$(deployments --set 'identity.mtls.clients.table.spiffe://example\.org/new.organization=acme,identity.mtls.clients.table.spiffe://example\.org/new.subject=new')" ]; then ok; else bad "another client must not change the pods"; fi
 
 ## Autoscaling, image, NetworkPolicy, labels, extra objects
 
@@ -387,9 +409,12 @@ notes() {
   shift 2
   if "$helm" template rel "$work/notes" --namespace outflow "$@" | to_json >"$work/objects" && python3 "$work/check.py" "$work/objects" "$expression"; then ok; else bad "$name"; fi
 }
-notes "notes: grpcurl and database connections" '"grpcurl -plaintext -import-path" in one("Notes")["text"] and "3 pods × 22 = 66, plus 1 × 22 during an update" in one("Notes")["text"]' "${postgresql[@]}"
-notes "notes: database connections with autoscaling" '"9 pods × 22 = 198, plus 25% of that during an update" in one("Notes")["text"]' "${maximal[@]}"
-notes "notes: database connections with runners" '"(2 + 3) pods × 22 = 110, plus 2 × 22 during an update" in one("Notes")["text"] and "run in the Deployment rel-outflow-runner;" in one("Notes")["text"]' "${runners[@]}"
+notes "notes: grpcurl and database connections" '"grpcurl -plaintext -import-path" in one("Notes")["text"] and "3 pods × 23 = 69, plus 1 × 23 during an update" in one("Notes")["text"]' "${postgresql[@]}"
+notes "notes: a token" '"set $TOKEN to a token of https://id.example.com and run" in one("Notes")["text"] and "-H \"authorization: Bearer $TOKEN\" localhost:50051 " in one("Notes")["text"] and "-cert " not in one("Notes")["text"]' "${sqlite[@]}"
+notes "notes: a client certificate" '"grpcurl -cacert ca.crt -authority rel-outflow.outflow.svc " in one("Notes")["text"] and " -cert client.crt -key client.key localhost:50051 " in one("Notes")["text"] and "TOKEN" not in one("Notes")["text"]' "${mtls[@]}"
+notes "notes: a token or a client certificate" '"Bearer $TOKEN" in one("Notes")["text"] and "replace the option -H by -cert client.crt -key client.key" in one("Notes")["text"]' "${maximal[@]}"
+notes "notes: database connections with autoscaling" '"9 pods × 23 = 207, plus 25% of that during an update" in one("Notes")["text"]' "${maximal[@]}"
+notes "notes: database connections with runners" '"(2 + 3) pods × 23 = 115, plus 2 × 23 during an update" in one("Notes")["text"] and "run in the Deployment rel-outflow-runner;" in one("Notes")["text"]' "${runners[@]}"
 notes "notes: no runs" '"runs.enabled is false" in one("Notes")["text"]' "${postgresql[@]}" --set runs.enabled=false
 notes "notes: sqlite" '"rel-outflow-data" in one("Notes")["text"] and "-cacert ca.crt" in one("Notes")["text"]' "${sqlite[@]}"
 
@@ -441,7 +466,31 @@ refuse "PostgreSQL with a claim" 'persistence.existingClaim is set, but' "${post
 refuse "no keys" 'keys.existingSecret is required' "${sqlite[@]}" --set keys.existingSecret=
 refuse "no primary key" 'keys.primary is required' "${sqlite[@]}" --set keys.primary=
 refuse "a primary key that is a path" "at '/keys/primary': '../x' does not match pattern" "${sqlite[@]}" --set keys.primary=../x
-refuse "development identity" "at '/identity/mode': value must be 'jwt'" "${sqlite[@]}" --set identity.mode=development
+refuse "development identity" "at '/identity/mode': value must be one of 'jwt', 'mtls', 'jwt,mtls'" "${sqlite[@]}" --set identity.mode=development
+refuse "identity modes in another order" "at '/identity/mode': value must be one of" "${maximal[@]}" --set 'identity.mode=mtls\,jwt'
+refuse "client certificates behind a mesh" 'identity.mode mtls requires tls.existingSecret' "${mtls[@]}" --set tls.existingSecret=,tls.plaintext=behind-tls
+refuse "tokens and client certificates behind a mesh" 'identity.mode mtls requires tls.existingSecret' "${maximal[@]}" --set tls.existingSecret=,tls.plaintext=behind-tls
+refuse "client certificates of no authority" 'identity.mtls.ca requires exactly one of' "${mtls[@]}" --set identity.mtls.ca.existingSecret=
+refuse "client certificates of two sets of authorities" 'identity.mtls.ca requires exactly one of' "${mtls[@]}" --set identity.mtls.ca.existingConfigMap=x
+refuse "no clients" 'identity.mtls.clients requires exactly one of' "${maximal[@]}" --set identity.mtls.clients.existingConfigMap=
+refuse "two tables of clients" 'identity.mtls.clients requires exactly one of' "${mtls[@]}" --set identity.mtls.clients.existingConfigMap=x
+refuse "tokens and client certificates without an issuer" 'identity.jwt.issuer is required' "${maximal[@]}" --set identity.jwt.issuer=
+refuse "tokens and client certificates without an audience" 'identity.jwt.audience is required' "${maximal[@]}" --set identity.jwt.audience=
+refuse "tokens and client certificates without a key set" 'identity.jwt.jwks requires exactly one' "${maximal[@]}" --set identity.jwt.jwks.existingConfigMap=
+refuse "an issuer in mode mtls" 'identity.jwt is set, but identity.mode is mtls' "${mtls[@]}" --set identity.jwt.issuer=https://id.example.com
+refuse "clients in mode jwt" 'identity.mtls is set, but identity.mode is jwt' "${mtls[@]}" --set identity.mode=jwt
+refuse "two equal prefixes of principals" 'principalPrefix must differ' "${maximal[@]}" --set identity.mtls.principalPrefix=platform:
+refuse "a client whose principal is one of the issuer" 'the principal of spiffe://example.org/x must not begin with identity.jwt.principalPrefix' "${maximal[@]}" --set-json 'identity.mtls={"principalPrefix":"","clients":{"existingConfigMap":"","table":{"spiffe://example.org/x":{"organization":"acme","subject":"platform:x"}}}}'
+refuse "an unknown setting of client certificates" "at '/identity/mtls': additional properties 'crl' not allowed" "${mtls[@]}" --set identity.mtls.crl=x
+refuse "authorities in values" "at '/identity/mtls/ca': additional properties 'pem' not allowed" "${mtls[@]}" --set identity.mtls.ca.pem=x
+refuse "a client that has no SPIFFE id" "at '/identity/mtls/clients/table': additional properties 'loader' not allowed" "${mtls[@]}" --set identity.mtls.clients.table.loader.organization=acme
+refuse "a client with an unknown setting" "at '/identity/mtls/clients/table/spiffe:.*': additional properties 'role' not allowed" "${mtls[@]}" --set 'identity.mtls.clients.table.spiffe://x/y.role=admin'
+refuse "a client without a subject" "at '/identity/mtls/clients/table/spiffe:.*': missing property 'subject'" "${mtls[@]}" --set 'identity.mtls.clients.table.spiffe://x/y.organization=acme'
+refuse "a client of an organization without a valid id" "/organization': 'Acme' does not match pattern" "${mtls[@]}" --set 'identity.mtls.clients.table.spiffe://x/y.organization=Acme,identity.mtls.clients.table.spiffe://x/y.subject=y'
+refuse "a client with an unknown role" "/roles/0': value must be one of" "${mtls[@]}" --set 'identity.mtls.clients.table.spiffe://x/y.roles[0]=owner'
+refuse "the table of clients in the environment" 'extraEnv must not set OUTFLOW_MTLS_CLIENTS_FILE:' "${mtls[@]}" --set 'extraEnv[0].name=OUTFLOW_MTLS_CLIENTS_FILE,extraEnv[0].value=x'
+refuse "the table of clients in the configuration" 'config must not set mtls_clients_file' "${mtls[@]}" --set-string config='mtls_clients_file = "/x"'
+refuse "a mount at the path of the clients" 'extraVolumeMounts must not use the path /etc/outflow/clients:' "${mtls[@]}" --set 'extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/etc/outflow/clients'
 refuse "no issuer" 'identity.jwt.issuer is required' "${sqlite[@]}" --set identity.jwt.issuer=
 refuse "no audience" 'identity.jwt.audience is required' "${sqlite[@]}" --set identity.jwt.audience=
 refuse "no key set" 'identity.jwt.jwks requires exactly one' "${sqlite[@]}" --set identity.jwt.jwks.url=

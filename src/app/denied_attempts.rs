@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::audit;
 use crate::model::audit::{AuditDiff, AuditEvent, Outcome};
-use crate::model::{Caller, Clock, OpContext, OrganizationId, Result};
+use crate::model::{Caller, Clock, Error, OpContext, OrganizationId, Result};
 use crate::store::audit_events::{self, DeniedKey};
 use crate::store::{Scope, Store};
 
@@ -22,6 +22,10 @@ use crate::store::{Scope, Store};
 pub const TASK: &str = "denied_attempts";
 /// Maximum number of aggregates that wait to be written. Further attempts are dropped, and counted in `denied.dropped`.
 const MAX_PENDING: usize = 1_000;
+/// Maximum number of those of one organization.
+const MAX_PENDING_PER_ORGANIZATION: usize = MAX_PENDING / 4;
+/// The longest resource name that is stored.
+const MAX_NAME_BYTES: usize = 200;
 /// Maximum number of resource names of a row.
 const MAX_NAMES: usize = 5;
 /// Maximum number of rows of a transaction.
@@ -88,15 +92,12 @@ impl DeniedAttempts {
             denied: DeniedKey { code: attempt.code.to_owned(), minute: minute(time) },
         };
         let mut pending = self.pending.lock();
-        if pending.len() >= MAX_PENDING && !pending.contains_key(&key) {
-            pending.retain(|_, pending| pending.count > 0);
-            if pending.len() >= MAX_PENDING {
-                metrics::counter!("denied.dropped").increment(1);
-                tracing::warn!(target: "audit", "dropped a denied attempt: buffer full");
-                return;
-            }
+        if !pending.contains_key(&key) && is_full(&mut pending, &key.organization) {
+            metrics::counter!("denied.dropped").increment(1);
+            tracing::warn!(target: "audit", organization = %key.organization, "dropped a denied attempt: buffer full");
+            return;
         }
-        let resource = attempt.resource.clone();
+        let resource = attempt.resource.clone().filter(|name| is_well_formed(name));
         let entry = pending.entry(key).or_insert_with(|| Pending {
             first: attempt,
             uid: Uuid::now_v7(),
@@ -125,6 +126,11 @@ impl DeniedAttempts {
                         self.mark_written(&organization, written);
                         rows = others;
                     }
+                    Err(error @ Error::Internal(_)) => {
+                        tracing::warn!(target: "audit", %error, "failed to write denied attempts; writing them one by one");
+                        result = self.write_one_by_one(&organization, rows).await;
+                        break;
+                    }
                     Err(error) => {
                         result = Err(error);
                         break;
@@ -133,6 +139,23 @@ impl DeniedAttempts {
             }
         }
         result
+    }
+
+    /// Writes each row in a transaction of its own. One that the database refuses is dropped.
+    async fn write_one_by_one(&self, organization: &OrganizationId, rows: &[(Key, AuditEvent)]) -> Result<()> {
+        for row in rows.chunks(1) {
+            match self.write(organization, row).await {
+                Ok(_) => self.mark_written(organization, row),
+                Err(Error::Internal(cause)) => {
+                    metrics::counter!("denied.dropped").increment(1);
+                    tracing::error!(target: "audit", %organization, error = %cause, "dropped a denied attempt");
+                    self.mark_written(organization, row);
+                }
+                // The next flush tries again.
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// The rows to write, by organization.
@@ -177,6 +200,23 @@ impl DeniedAttempts {
         }
         pending.retain(|key, pending| pending.count > 0 || key.denied.minute >= now);
     }
+}
+
+/// Whether there is no room for another aggregate of an organization. Aggregates that were written make room.
+fn is_full(pending: &mut HashMap<Key, Pending>, organization: &OrganizationId) -> bool {
+    let is_full = |pending: &HashMap<Key, Pending>| {
+        let own = pending.keys().filter(|key| key.organization == *organization).count();
+        own >= MAX_PENDING_PER_ORGANIZATION || pending.len() >= MAX_PENDING
+    };
+    if is_full(pending) {
+        pending.retain(|_, pending| pending.count > 0);
+    }
+    is_full(pending)
+}
+
+/// Whether a name can be that of a resource. What a caller sends instead of one is not stored.
+fn is_well_formed(name: &str) -> bool {
+    name.len() <= MAX_NAME_BYTES && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn minute(time: DateTime<Utc>) -> i64 {

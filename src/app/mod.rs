@@ -11,6 +11,7 @@ pub mod datasets;
 mod denied_attempts;
 pub mod exports;
 mod mutation;
+mod quotas;
 mod rate_limit;
 pub mod runs;
 mod state;
@@ -18,4 +19,5 @@ mod streams;
 
 pub use denied_attempts::{DeniedAttempt, TASK as DENIED_ATTEMPTS_TASK};
 pub use mutation::{Affected, Mutation, MutationTx, ReadBack};
+pub use quotas::Quotas;
 pub use state::{App, Parts};

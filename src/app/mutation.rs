@@ -1,6 +1,8 @@
 //! Mutations. Each is one transaction, which also records its idempotency key and its audit events, and reads its
 //! response.
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -79,14 +81,20 @@ impl App {
     /// A retried request has no second effect: it returns the current state of what the first one affected. With
     /// `validate_only`, the mutation is executed and rolled back.
     pub async fn execute<M: Mutation>(&self, context: &OpContext, mut mutation: M) -> Result<M::Response> {
+        let limit = self.quotas().writes_per_second.filter(|_| !context.validate_only);
+        if let (Some(_), Some(per_second)) = (context.actor.caller(), limit) {
+            self.0.write_rates.count(&context.organization, per_second, Instant::now())?;
+        }
         mutation.prepare(self, context).await;
         let on_success = if context.validate_only { OnSuccess::Rollback } else { OnSuccess::Commit };
         let execution = Execution { app: self.clone(), context: context.clone(), mutation };
-        let transaction = self
-            .0
-            .parts
-            .store
-            .transact(context.deadline, on_success, execution, |db, execution| Box::pin(execution.run(db)));
+        let transaction = self.0.parts.store.transact(
+            context.actor.caller(),
+            context.deadline,
+            on_success,
+            execution,
+            |db, execution| Box::pin(execution.run(db)),
+        );
         let (response, events) = transaction.await?;
         if on_success == OnSuccess::Commit {
             for event in &events {

@@ -10,16 +10,18 @@ use tokio_util::task::TaskTracker;
 
 use super::connections::ConnectionWatcher;
 use super::denied_attempts::DeniedAttempts;
+use super::quotas::{Quotas, WriteRates};
 use super::rate_limit::{PREVIEWS, RateLimiter, TESTS};
 use super::runs::RunWatcher;
-use super::streams::StreamPermits;
+use super::streams;
 use crate::catalog::{Catalog, ConnectionType};
 use crate::delivery::DeliveryParts;
 use crate::delivery::datasets::Datasets;
+use crate::fair_share::FairShare;
 use crate::model::schedule::ScheduleCompiler;
 use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
-use crate::store::{Scope, Store, credentials};
-use crate::vault::{RequestHasher, Vault};
+use crate::store::{Reader, Scope, Store, credentials};
+use crate::vault::{PageTokens, RequestHasher, Vault};
 
 /// How long a readiness check waits for the database.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(4);
@@ -34,9 +36,11 @@ pub(super) struct Inner {
     pub(super) denied_attempts: DeniedAttempts,
     pub(super) watcher: ConnectionWatcher,
     pub(super) run_watcher: RunWatcher,
-    pub(super) streams: StreamPermits,
+    pub(super) streams: FairShare,
     pub(super) tests: RateLimiter,
     pub(super) previews: RateLimiter,
+    pub(super) page_tokens: PageTokens,
+    pub(super) write_rates: WriteRates,
 }
 
 /// The dependencies of all operations.
@@ -57,6 +61,10 @@ pub struct Parts {
     pub clock: Clock,
     /// How long runs are kept after their end.
     pub run_retention: Duration,
+    /// What an organization may have.
+    pub quotas: Quotas,
+    /// How many streams can be open.
+    pub max_streams: u64,
     /// Tracks the tasks of streams and of flushes.
     pub tasks: TaskTracker,
     /// Streams end when it is cancelled.
@@ -70,9 +78,11 @@ impl App {
             denied_attempts: DeniedAttempts::new(parts.store.clone(), parts.clock.clone()),
             watcher: ConnectionWatcher::new(parts.store.clone()),
             run_watcher: RunWatcher::new(parts.store.clone()),
-            streams: StreamPermits::default(),
+            streams: streams::permits(parts.max_streams),
             tests: RateLimiter::new(TESTS),
             previews: RateLimiter::new(PREVIEWS),
+            page_tokens: PageTokens::new(&parts.hasher),
+            write_rates: WriteRates::default(),
             parts,
         }))
     }
@@ -110,6 +120,11 @@ impl App {
         &self.0.parts.schedules
     }
 
+    /// What an organization may have.
+    pub fn quotas(&self) -> &Quotas {
+        &self.0.parts.quotas
+    }
+
     /// How long runs are kept after their end.
     pub fn run_retention(&self) -> Duration {
         self.0.parts.run_retention
@@ -145,9 +160,14 @@ impl App {
         self.0.parts.hasher.digest(content)
     }
 
+    /// Encrypts page tokens.
+    pub fn page_tokens(&self) -> &PageTokens {
+        &self.0.page_tokens
+    }
+
     /// How many streams are open.
-    pub fn open_streams(&self) -> usize {
-        self.0.streams.open()
+    pub fn open_streams(&self) -> u64 {
+        self.0.streams.held()
     }
 
     /// Reads the state of every connection that a stream watches.
@@ -160,6 +180,16 @@ impl App {
         let unused = self.0.parts.vault.ring().ids().map(|id| (id.to_owned(), 0));
         let used = credentials::count_by_key(&self.0.parts.store.background_reader().await?).await?;
         Ok(unused.chain(used).collect())
+    }
+
+    /// Acquires a permit to read from the database for a call.
+    pub(super) async fn reader(&self, context: &OpContext) -> Result<Reader<'_>> {
+        self.0.parts.store.reader(context.actor.caller()).await
+    }
+
+    /// The same for a stream.
+    pub(super) async fn stream_reader(&self, context: &OpContext) -> Result<Reader<'_>> {
+        self.0.parts.store.stream_reader(context.actor.caller()).await
     }
 
     /// The rows that an operation may read and change.

@@ -26,25 +26,37 @@ impl RetentionJob {
         Self { store, retention }
     }
 
-    /// Deletes one batch of expired rows of each kind, and returns how many were deleted. A failure of one kind does not
-    /// stop the others.
-    pub async fn delete_batch(&self) -> Result<u64> {
+    /// Deletes all expired rows in batches, and returns their number. A failure of one kind does not stop the others.
+    pub async fn delete(&self) -> Result<u64> {
         let (mut deleted, mut result) = (0, Ok(()));
-        for kind in ExpiringRows::ALL {
-            let state = (self.store.read_context().clone(), self.retention);
-            let batch = self.store.transact_in_background(
-                Instant::now() + BATCH_TIMEOUT,
-                state,
-                move |db, (read_context, retention): &(ReadContext, Retention)| {
-                    Box::pin(delete_expired(db, read_context, kind, retention))
-                },
-            );
-            match batch.await {
-                Ok(rows) => deleted += rows,
-                Err(error) => result = Err(error),
+        loop {
+            let mut rows = 0;
+            // Every kind each time: a long backlog of one does not delay the others.
+            for kind in ExpiringRows::ALL {
+                match self.delete_batch(kind).await {
+                    Ok(batch) => rows += batch,
+                    Err(error) => result = Err(error),
+                }
             }
+            if rows == 0 {
+                break;
+            }
+            deleted += rows;
+            tokio::time::sleep(BATCH_PAUSE).await;
         }
         result.map(|()| deleted)
+    }
+
+    async fn delete_batch(&self, kind: ExpiringRows) -> Result<u64> {
+        let state = (self.store.read_context().clone(), self.retention);
+        let batch = self.store.transact_in_background(
+            Instant::now() + BATCH_TIMEOUT,
+            state,
+            move |db, (read_context, retention): &(ReadContext, Retention)| {
+                Box::pin(delete_expired(db, read_context, kind, retention))
+            },
+        );
+        batch.await
     }
 }
 
@@ -59,9 +71,6 @@ impl Task for RetentionJob {
     }
 
     async fn run_once(&self) -> Result<(), TaskError> {
-        while self.delete_batch().await? > 0 {
-            tokio::time::sleep(BATCH_PAUSE).await;
-        }
-        Ok(())
+        self.delete().await.map(drop).map_err(Into::into)
     }
 }

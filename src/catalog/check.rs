@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::spec::{ConnectionType, FieldSpec};
 use super::value::{check_secret, check_value, is_blank, same_value};
-use crate::model::{Violations, limits};
+use crate::model::{Violations, excerpt, limits};
 
 /// Maximum number of characters of a caller's key that a violation shows.
 const MAX_SHOWN_KEY_CHARS: usize = 64;
@@ -156,6 +156,5 @@ fn unknown_field(fields: &[FieldSpec]) -> String {
 
 /// Returns the path of a key. The key may come from a caller, so it is escaped and truncated.
 fn field_path(path: &str, key: &str) -> String {
-    let shown: String = key.chars().take(MAX_SHOWN_KEY_CHARS).flat_map(char::escape_debug).collect();
-    format!("{path}.{shown}")
+    format!("{path}.{}", excerpt(key, MAX_SHOWN_KEY_CHARS))
 }

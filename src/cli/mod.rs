@@ -1,6 +1,8 @@
 //! The subcommands of the binary.
 
 mod follow;
+mod keys;
+mod output;
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -14,11 +16,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Exposure, Flags, Identity, LogFormat, TelemetryConfig, TimeZoneData};
+use crate::config::{self, Config, Exposure, Flags, Identity, TimeZoneData};
 use crate::model::Role;
 use crate::server::{self, Observability, Server};
-use crate::telemetry::{self, LogOutput, Metrics, Telemetry, TracesSettings};
+use crate::telemetry::{self, LogOutput, Metrics};
 use follow::RunsCommand;
+use keys::KeysCommand;
+use output::{print_line, start_telemetry};
 
 /// Governs what data leaves a platform.
 #[derive(Parser)]
@@ -63,18 +67,6 @@ enum MigrateCommand {
     Status,
     /// Check whether the schema is the one that this build needs; exits with 0 if it is.
     Check,
-}
-
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// Write a new key into the key directory and print its id.
-    Generate {
-        /// The id of the key; default: the next number.
-        #[arg(long)]
-        id: Option<String>,
-    },
-    /// Print the ids of the keys, and which one is primary.
-    List,
 }
 
 #[derive(Subcommand)]
@@ -143,7 +135,7 @@ async fn execute(cli: Cli) -> Result<ExitCode> {
     match command {
         Command::Serve => serve(&config).await,
         Command::Migrate(command) => migrate(&config, &command).await,
-        Command::Keys(command) => keys(&config, command),
+        Command::Keys(command) => keys::execute(&config, command).await,
         Command::Token(command) => mint(&config, command),
         Command::Runs(command) => follow::execute(&config, command).await,
         Command::Healthcheck => {
@@ -184,16 +176,6 @@ async fn serve(config: &Config) -> Result<ExitCode> {
 
 fn signals() -> std::io::Result<(Signal, Signal)> {
     Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
-}
-
-fn start_telemetry(config: &TelemetryConfig, output: LogOutput) -> Result<Telemetry> {
-    let traces = config.traces.as_ref();
-    let settings = telemetry::Settings {
-        log_filter: &config.log_filter,
-        json: config.log_format == LogFormat::Json,
-        traces: traces.map(|traces| TracesSettings { endpoint: &traces.endpoint, sample_ratio: traces.sample_ratio }),
-    };
-    telemetry::start(&settings, output).map_err(anyhow::Error::from_boxed)
 }
 
 /// Serves until `stop` is cancelled. A part of the server that ended unexpectedly is an error.
@@ -257,18 +239,6 @@ async fn migrate(config: &Config, command: &MigrateCommand) -> Result<ExitCode> 
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn keys(config: &Config, command: KeysCommand) -> Result<ExitCode> {
-    match command {
-        KeysCommand::Generate { id } => print_line(&server::generate_key(config, id.as_deref())?)?,
-        KeysCommand::List => {
-            for key in server::list_keys(config)? {
-                print_line(&format!("{}{}", key.id, if key.primary { " (primary)" } else { "" }))?;
-            }
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 fn mint(config: &Config, command: TokenCommand) -> Result<ExitCode> {
     let TokenCommand::Mint { role, organization, subject, group, ttl } = command;
     let roles = role.into_iter().map(|role| match role {
@@ -289,8 +259,4 @@ fn version(flags: &Flags) -> Result<String> {
     let data = configured.unwrap_or(TimeZoneData::Bundled);
     let release = server::time_zone_release(&data)?;
     Ok(format!("{}\ntime zones {release}", env!("CARGO_PKG_VERSION")))
-}
-
-fn print_line(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
-use super::identity::{Identity, IdentityMode, JwtConfig};
+use super::identity::{Identity, IdentityMode, IssuedIdentity};
 use super::setting::{Setting, SettingValue};
 use super::source::Values;
 
@@ -12,14 +12,15 @@ use super::source::Values;
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "listen",
-        "Address of the API. Beyond loopback it needs `identity_mode = \"jwt\"`, and TLS or `plaintext = \"behind-tls\"`.",
+        "Address of the API. Beyond loopback it needs the `identity_mode` `jwt` or `mtls`, and TLS or \
+         `plaintext = \"behind-tls\"`.",
     )
     .default("127.0.0.1:50051")
     .flag(),
     Setting::new("admin_listen", "Address of the admin listener: health for probes, and metrics; plaintext.")
         .default("127.0.0.1:50052")
         .flag(),
-    Setting::new("tls_cert_file", "PEM file with the certificate chain of the API; read at start."),
+    Setting::new("tls_cert_file", "PEM file with the certificate chain of the API; read again when it changes."),
     Setting::new("tls_key_file", "PEM file with the private key of that certificate."),
     Setting::new(
         "plaintext",
@@ -54,8 +55,8 @@ pub enum Exposure {
     },
     /// Clients on other machines.
     Network {
-        /// The issuer of tokens.
-        identity: JwtConfig,
+        /// How callers are identified.
+        identity: Box<IssuedIdentity>,
         /// What protects the credentials that callers send.
         tls: NetworkTls,
     },
@@ -70,6 +71,7 @@ pub enum NetworkTls {
 }
 
 /// The files of a certificate.
+#[derive(Clone)]
 pub struct TlsFiles {
     /// The certificate chain, PEM.
     pub certificate: PathBuf,
@@ -101,11 +103,11 @@ impl ApiConfig {
         let exposure = if listen.ip().is_loopback() {
             Exposure::Loopback { identity: Identity::parse(values, mode, data_dir)?, tls }
         } else {
-            if mode != Some(IdentityMode::Jwt) {
+            let Some(mode) = mode.filter(|mode| *mode != IdentityMode::Development) else {
                 return Err(ConfigError::Conflict(
-                    "an API that listens beyond loopback needs `identity_mode = \"jwt\"`",
+                    "an API that listens beyond loopback needs `identity_mode = \"jwt\"` or `\"mtls\"`",
                 ));
-            }
+            };
             let tls = match (tls, behind_tls) {
                 (Some(files), _) => NetworkTls::Own(files),
                 (None, Some(BehindTls)) => NetworkTls::Terminated,
@@ -116,8 +118,13 @@ impl ApiConfig {
                     ));
                 }
             };
-            Exposure::Network { identity: JwtConfig::parse(values)?, tls }
+            Exposure::Network { identity: IssuedIdentity::parse(values, mode)?, tls }
         };
+        if exposure.issued().is_some_and(|identity| identity.mtls.is_some()) && exposure.tls().is_none() {
+            return Err(ConfigError::Conflict(
+                "identity mode `mtls` needs TLS of this server; set `tls_cert_file` and `tls_key_file`",
+            ));
+        }
         let reflection = values.get("reflection")?.unwrap_or(exposure.is_development());
         Ok(Self { listen, admin_listen: values.require("admin_listen")?, exposure, reflection })
     }
@@ -130,6 +137,16 @@ impl Exposure {
             Self::Loopback { tls, .. } => tls.as_ref(),
             Self::Network { tls: NetworkTls::Own(files), .. } => Some(files),
             Self::Network { tls: NetworkTls::Terminated, .. } => None,
+        }
+    }
+
+    /// How callers are identified, unless by the development identity.
+    pub fn issued(&self) -> Option<&IssuedIdentity> {
+        match self {
+            Self::Loopback { identity: Identity::Issued(identity), .. } | Self::Network { identity, .. } => {
+                Some(identity)
+            }
+            Self::Loopback { identity: Identity::Development { .. }, .. } => None,
         }
     }
 

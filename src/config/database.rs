@@ -16,8 +16,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .flag()
     .secret(),
-    Setting::new("database_max_connections", "Connections to PostgreSQL for calls; background work has 2 more.")
+    Setting::new("database_max_connections", "Connections to PostgreSQL for calls; background work has 2 more, and readiness 1.")
         .default("20"),
+    Setting::new(
+        "database_allow_unverified",
+        "Allows PostgreSQL on another host without `sslmode=verify-full`: the network is trusted.",
+    )
+    .default("false"),
     Setting::new(
         "migrate",
         "`auto`: migrate the schema at start, under a lock. `check`: wait at start until another process has migrated it.",
@@ -39,6 +44,8 @@ pub struct DatabaseConfig {
     pub location: Location,
     /// Connections to PostgreSQL for calls.
     pub max_connections: u32,
+    /// Whether a PostgreSQL server on another host needs no verified certificate.
+    pub allow_unverified: bool,
     /// What to do about the schema at start.
     pub migrate: Migrate,
 }
@@ -81,7 +88,8 @@ impl DatabaseConfig {
         let url: Option<String> = values.get("database_url")?;
         let embedded = || Location::Embedded(data_dir.join(EMBEDDED_FILE));
         let location = url.map_or_else(embedded, |url| Location::Url(Secret::new(url)));
-        Ok(Self { location, max_connections, migrate: values.require("migrate")? })
+        let allow_unverified = values.require("database_allow_unverified")?;
+        Ok(Self { location, max_connections, allow_unverified, migrate: values.require("migrate")? })
     }
 
     /// The URL to open; it may hold a password.

@@ -12,7 +12,8 @@ use crate::model::Role;
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "identity_mode",
-        "`development`: tokens of `outflow token mint`, only on loopback, where it is the default. `jwt`: tokens of an issuer.",
+        "`development`: tokens of `outflow token mint`, only on loopback, where it is the default. `jwt`: tokens of an issuer. \
+         `mtls`: client certificates. `jwt,mtls`: either.",
     ),
     Setting::new("jwt_issuer", "The `iss` of accepted tokens."),
     Setting::new("jwt_audience", "The `aud` of accepted tokens."),
@@ -35,6 +36,20 @@ pub const SETTINGS: &[Setting] = &[
     )
     .map(),
     Setting::new("jwt_groups_claim", "Claim with the groups; by default no groups."),
+    Setting::new(
+        "mtls_client_ca_file",
+        "PEM file with the authorities of client certificates; read again when it changes. Required in mode `mtls`.",
+    ),
+    Setting::new(
+        "mtls_clients_file",
+        "TOML file with the organization, subject, roles and groups of each SPIFFE id; read again when it changes. \
+         Required in mode `mtls`.",
+    ),
+    Setting::new(
+        "mtls_principal_prefix",
+        "Prefix of principals: a principal is the prefix followed by `subject`. Required in mode `mtls`; may be empty, and \
+         differs from `jwt_principal_prefix`.",
+    ),
 ];
 
 /// How callers are identified.
@@ -44,8 +59,26 @@ pub enum Identity {
         /// The directory that holds the key pair.
         data_dir: PathBuf,
     },
-    /// By tokens of an issuer.
-    Jwt(JwtConfig),
+    /// By what others issue.
+    Issued(Box<IssuedIdentity>),
+}
+
+/// Tokens of an issuer, client certificates, or both.
+pub struct IssuedIdentity {
+    /// The issuer of tokens.
+    pub jwt: Option<JwtConfig>,
+    /// Client certificates.
+    pub mtls: Option<MtlsConfig>,
+}
+
+/// Client certificates.
+pub struct MtlsConfig {
+    /// The authorities that issue them, PEM.
+    pub client_ca: PathBuf,
+    /// The table of clients, TOML.
+    pub clients: PathBuf,
+    /// The prefix of principals.
+    pub principal_prefix: String,
 }
 
 /// An issuer of tokens.
@@ -83,15 +116,21 @@ pub enum IdentityMode {
     Development,
     /// `jwt`
     Jwt,
+    /// `mtls`
+    Mtls,
+    /// `jwt,mtls`
+    JwtAndMtls,
 }
 
 impl SettingValue for IdentityMode {
-    const EXPECTED: &'static str = "`development` or `jwt`";
+    const EXPECTED: &'static str = "`development`, `jwt`, `mtls` or `jwt,mtls`";
 
     fn parse(text: &str) -> Option<Self> {
         match text {
             "development" => Some(Self::Development),
             "jwt" => Some(Self::Jwt),
+            "mtls" => Some(Self::Mtls),
+            "jwt,mtls" => Some(Self::JwtAndMtls),
             _ => None,
         }
     }
@@ -119,14 +158,46 @@ impl SettingValue for RoleValues {
 impl Identity {
     pub(super) fn parse(values: &Values, mode: Option<IdentityMode>, data_dir: &Path) -> Result<Self, ConfigError> {
         match mode {
-            Some(IdentityMode::Jwt) => JwtConfig::parse(values).map(Self::Jwt),
             Some(IdentityMode::Development) | None => Ok(Self::Development { data_dir: data_dir.to_owned() }),
+            Some(mode) => IssuedIdentity::parse(values, mode).map(Self::Issued),
         }
     }
 }
 
+impl IssuedIdentity {
+    pub(super) fn parse(values: &Values, mode: IdentityMode) -> Result<Box<Self>, ConfigError> {
+        let jwt = matches!(mode, IdentityMode::Jwt | IdentityMode::JwtAndMtls);
+        let mtls = matches!(mode, IdentityMode::Mtls | IdentityMode::JwtAndMtls);
+        let jwt = jwt.then(|| JwtConfig::parse(values)).transpose()?;
+        let mtls = mtls.then(|| MtlsConfig::parse(values)).transpose()?;
+        if let (Some(jwt), Some(mtls)) = (&jwt, &mtls)
+            && jwt.principal_prefix == mtls.principal_prefix
+        {
+            return Err(ConfigError::Conflict(
+                "`jwt_principal_prefix` and `mtls_principal_prefix` must differ, so that principals do; one may be empty",
+            ));
+        }
+        Ok(Box::new(Self { jwt, mtls }))
+    }
+}
+
+impl MtlsConfig {
+    fn parse(values: &Values) -> Result<Self, ConfigError> {
+        let (Some(client_ca), Some(clients)) = (values.get("mtls_client_ca_file")?, values.get("mtls_clients_file")?)
+        else {
+            return Err(ConfigError::Conflict(
+                "identity mode `mtls` needs `mtls_client_ca_file` and `mtls_clients_file`",
+            ));
+        };
+        let Some(principal_prefix) = values.get("mtls_principal_prefix")? else {
+            return Err(ConfigError::Conflict("identity mode `mtls` needs `mtls_principal_prefix`; it may be empty"));
+        };
+        Ok(Self { client_ca, clients, principal_prefix })
+    }
+}
+
 impl JwtConfig {
-    pub(super) fn parse(values: &Values) -> Result<Self, ConfigError> {
+    fn parse(values: &Values) -> Result<Self, ConfigError> {
         let (Some(issuer), Some(audience)) = (values.get("jwt_issuer")?, values.get("jwt_audience")?) else {
             return Err(ConfigError::Conflict("identity mode `jwt` needs `jwt_issuer` and `jwt_audience`"));
         };

@@ -12,6 +12,7 @@ mod error;
 mod flags;
 mod identity;
 mod keys;
+mod limits;
 mod outbound;
 mod print;
 mod retention;
@@ -33,8 +34,9 @@ pub use datasets::{DatasetSource, DatasetsConfig, DefaultSource};
 pub use deliveries::{DeliveriesConfig, LocalDirectoryRoot};
 pub use error::ConfigError;
 pub use flags::Flags;
-pub use identity::{Identity, JwtConfig, KeySetLocation};
+pub use identity::{Identity, IssuedIdentity, JwtConfig, KeySetLocation, MtlsConfig};
 pub use keys::{KeyLocation, KeysConfig};
+pub use limits::LimitsConfig;
 pub use outbound::OutboundConfig;
 pub use print::{effective, reference};
 pub use retention::RetentionConfig;
@@ -51,6 +53,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The listeners, and who can reach them.
     pub api: ApiConfig,
+    /// How much callers can use.
+    pub limits: LimitsConfig,
     /// The database.
     pub database: DatabaseConfig,
     /// The keys that seal credentials.
@@ -80,8 +84,10 @@ impl Config {
     pub fn parse(values: &Values) -> Result<Self, ConfigError> {
         let data_dir: PathBuf = values.require("data_dir")?;
         let database = DatabaseConfig::parse(values, &data_dir)?;
+        let api = ApiConfig::parse(values, &data_dir)?;
         Ok(Self {
-            api: ApiConfig::parse(values, &data_dir)?,
+            limits: LimitsConfig::parse(values, &api)?,
+            api,
             keys: KeysConfig::parse(values, &data_dir, &database)?,
             deliveries: DeliveriesConfig::parse(values, &data_dir, &database)?,
             datasets: DatasetsConfig::parse(values, &data_dir, &database)?,

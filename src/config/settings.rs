@@ -2,13 +2,15 @@
 
 use super::setting::Setting;
 use super::{
-    api, client, database, datasets, deliveries, identity, keys, outbound, retention, runs, schedules, telemetry,
+    api, client, database, datasets, deliveries, identity, keys, limits, outbound, retention, runs, schedules,
+    telemetry,
 };
 
 /// Every setting, by concern.
-pub const SETTINGS: [(&str, &[Setting]); 12] = [
+pub const SETTINGS: [(&str, &[Setting]); 13] = [
     ("API", api::SETTINGS),
     ("Identity", identity::SETTINGS),
+    ("Limits", limits::SETTINGS),
     ("Database", database::SETTINGS),
     ("Keys and catalog", keys::SETTINGS),
     ("Datasets", datasets::SETTINGS),

@@ -1,5 +1,7 @@
 //! Settings from every source, refused values, and printing.
 
+mod fuzzed;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -74,9 +76,9 @@ fn a_file_may_nest_its_settings() {
     let config = Config::parse(&read(&["--config", &config], &[]).unwrap()).unwrap();
     assert!(config.api.reflection);
     assert_eq!(config.database.max_connections, 7);
-    let Exposure::Loopback { identity: Identity::Jwt(jwt), .. } = config.api.exposure else { panic!("not an issuer") };
+    let jwt = config.api.exposure.issued().and_then(|identity| identity.jwt.as_ref()).expect("an issuer");
     let roles = BTreeMap::from([("Outflow.Admin".to_owned(), Role::Admin), ("reader".to_owned(), Role::Viewer)]);
-    assert_eq!((jwt.issuer.as_str(), jwt.role_values), ("https://issuer.example", Some(roles)));
+    assert_eq!((jwt.issuer.as_str(), jwt.role_values.clone()), ("https://issuer.example", Some(roles)));
 }
 
 #[test]
@@ -155,7 +157,7 @@ fn a_bad_value_is_named_and_never_shown() {
         ("listen", "hunter2", "an IP address with a port, such as 127.0.0.1:50051 or [::1]:50051"),
         ("database_max_connections", "hunter2", "an integer that is not negative"),
         ("reflection", "hunter2", "true or false"),
-        ("identity_mode", "hunter2", "`development` or `jwt`"),
+        ("identity_mode", "hunter2", "`development`, `jwt`, `mtls` or `jwt,mtls`"),
         ("migrate", "hunter2", "`auto` or `check`"),
         ("log_format", "hunter2", "`text` or `json`"),
         ("traces_sample_ratio", "1.5", "a number from 0 to 1"),
@@ -189,6 +191,25 @@ fn settings_that_do_not_go_together_are_refused() {
     assert!(with(&[("listen", "0.0.0.0:1"), ("tls_cert_file", "c"), ("tls_key_file", "k")]).is_ok());
     assert!(with(&[("jwt_role_values", "reader=viewer,reader=admin")]).is_err(), "a duplicate value");
     assert!(with(&[("jwt_role_values", "reader=emperor")]).is_err(), "an unknown role");
+    let mtls = [
+        ("identity_mode", "mtls"),
+        ("mtls_client_ca_file", "ca.crt"),
+        ("mtls_clients_file", "clients.toml"),
+        ("mtls_principal_prefix", ""),
+        ("tls_cert_file", "c"),
+        ("tls_key_file", "k"),
+    ];
+    assert!(parse(&mtls).is_ok());
+    assert!(parse(&[&mtls[..], &[("listen", "0.0.0.0:1")]].concat()).is_ok());
+    for left_out in 1..mtls.len() {
+        let some: Vec<_> =
+            mtls.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, pair)| *pair).collect();
+        assert!(matches!(parse(&some), Err(ConfigError::Conflict(_))), "without {}", mtls[left_out].0);
+    }
+    let both = |prefix| parse(&[&jwt[1..], &mtls[1..3], &mtls[4..], &[("identity_mode", "jwt,mtls"), prefix]].concat());
+    assert!(both(("mtls_principal_prefix", "workload:")).is_ok());
+    assert!(both(("mtls_principal_prefix", "")).is_err(), "the same prefix");
+    assert!(parse(&[&mtls[..4], &[("plaintext", "behind-tls")]].concat()).is_err(), "certificates end at the proxy");
     for settings in [
         [("listen", "0.0.0.0:1"), ("plaintext", "behind-tls")],
         [("listen", "[::]:1"), ("identity_mode", "development")],

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::DeliveryError;
 use crate::model::json::Object;
-use crate::model::{ExportName, FailureCode, ResourceId};
+use crate::model::{ExportName, FailureCode, ResourceId, excerpt, limits};
 
 /// The template of names if an export has none.
 pub const DEFAULT_TEMPLATE: &str = "{export}-{table}-{time}-{run}";
@@ -78,10 +78,11 @@ impl Layout {
                     }
                     text.len()
                 }
-                Part::Placeholder(name) => match PLACEHOLDERS.iter().find(|(known, _)| *known == name) {
-                    Some((_, bytes)) => *bytes,
-                    None => return Err(format!("has the unknown placeholder {{{name}}}")),
-                },
+                Part::Placeholder(name) => {
+                    let known = PLACEHOLDERS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes);
+                    let shown = || excerpt(name, limits::MAX_REPEATED_CHARS);
+                    known.ok_or_else(|| format!("has the unknown placeholder {{{}}}", shown()))?
+                }
             };
         }
         if template.is_empty() || template.starts_with(['.', ' ']) || template.ends_with(['.', ' ']) {

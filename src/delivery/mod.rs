@@ -9,6 +9,8 @@ pub mod destinations;
 pub mod engine;
 mod error;
 pub mod export_check;
+#[cfg(test)]
+mod fuzzed;
 pub mod layout;
 mod output;
 

@@ -29,9 +29,7 @@ pub fn messages_that_reach(files: &FileDescriptorSet, secret: &str) -> BTreeSet<
 /// The names of the requests that carry `request_id` and `validate_only`. One that carries only one of them is an error.
 pub fn mutation_requests(files: &FileDescriptorSet) -> Result<Vec<String>, String> {
     let mut requests = Vec::new();
-    let services = files.file.iter().flat_map(|file| &file.service);
-    let inputs: BTreeSet<&str> =
-        services.flat_map(|service| &service.method).map(MethodDescriptorProto::input_type).collect();
+    let inputs = method_inputs(files);
     for (name, message) in messages(files).iter().filter(|(name, _)| inputs.contains(name.as_str())) {
         let has = |field: &str| message.field.iter().any(|found| found.name() == field);
         match (has("request_id"), has("validate_only")) {
@@ -43,6 +41,23 @@ pub fn mutation_requests(files: &FileDescriptorSet) -> Result<Vec<String>, Strin
         }
     }
     Ok(requests)
+}
+
+/// The full names of the messages that methods receive.
+pub fn method_inputs(files: &FileDescriptorSet) -> BTreeSet<&str> {
+    let services = files.file.iter().flat_map(|file| &file.service);
+    services.flat_map(|service| &service.method).map(MethodDescriptorProto::input_type).collect()
+}
+
+/// Every message by its full name, and its fields that are messages, each with its number and the index of its type.
+pub fn message_fields(files: &FileDescriptorSet) -> Vec<(String, Vec<(i32, usize)>)> {
+    let messages = messages(files);
+    let index = |name: &str| messages.keys().position(|known| known == name);
+    let fields = |message: &DescriptorProto| {
+        let fields = message.field.iter().filter_map(|field| Some((field.number(), index(field.type_name())?)));
+        fields.collect()
+    };
+    messages.iter().map(|(name, message)| (name.clone(), fields(message))).collect()
 }
 
 /// Every message by its full name, `.package.Message.Nested`.

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::methods;
+use super::middleware::MAX_HEALTH_BYTES;
 
 /// The service name for liveness, which depends on the process alone.
 pub const LIVENESS: &str = "liveness";
@@ -35,6 +36,7 @@ impl Health {
     /// The health service; several listeners can share the status.
     pub fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
+            .max_decoding_message_size(MAX_HEALTH_BYTES)
     }
 
     /// Sets readiness, of the server and of each service by its full name.

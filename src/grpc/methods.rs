@@ -11,6 +11,8 @@ pub struct Method {
     pub role: Role,
     /// Whether its response is a stream, which has no maximum duration.
     pub streams: bool,
+    /// Whether its response has a field with several values: a repeated one or a map.
+    pub returns_many: bool,
 }
 
 /// Resolution of a request path.
@@ -33,7 +35,7 @@ pub const METHODS: &[Method] = include!(concat!(env!("OUT_DIR"), "/methods.rs"))
 const HEALTH: [&str; 3] =
     ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
 
-const fn method(name: &'static str, role: &str, streams: bool) -> Method {
+const fn method(name: &'static str, role: &str, streams: bool, returns_many: bool) -> Method {
     let role = match role.as_bytes() {
         b"ROLE_VIEWER" => Role::Viewer,
         b"ROLE_CONTRIBUTOR" => Role::Contributor,
@@ -41,7 +43,7 @@ const fn method(name: &'static str, role: &str, streams: bool) -> Method {
         b"ROLE_RUNNER" => Role::Runner,
         _ => panic!("a role of the protos that is not known here"),
     };
-    Method { name, role, streams }
+    Method { name, role, streams, returns_many }
 }
 
 impl Route {

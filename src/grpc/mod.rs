@@ -10,6 +10,7 @@ mod convert;
 mod deadline;
 pub mod health;
 mod interceptor;
+mod message_size;
 pub mod methods;
 pub mod middleware;
 mod mutation_request;

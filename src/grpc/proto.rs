@@ -4,5 +4,7 @@
 
 tonic::include_proto!("outflow.v1");
 
+include!(concat!(env!("OUT_DIR"), "/message_types.rs"));
+
 /// The descriptors for reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/outflow_descriptor.bin"));

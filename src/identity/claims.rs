@@ -112,12 +112,24 @@ fn check_audience(settings: &IssuerSettings, claims: &Map<String, Value>) -> Res
 
 fn principal(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, AuthnError> {
     let subject = claims.get("sub").and_then(Value::as_str).ok_or(AuthnError::Subject)?;
-    let principal = format!("{}{subject}", settings.principal_prefix);
+    principal_of(&settings.principal_prefix, subject).ok_or(AuthnError::Subject)
+}
+
+/// The principal of a subject; `None` if it cannot be one.
+pub(super) fn principal_of(prefix: &str, subject: &str) -> Option<String> {
+    let principal = format!("{prefix}{subject}");
     let reserved = principal.starts_with(SYSTEM_PREFIX);
-    if subject.trim().is_empty() || reserved || !is_name(&principal, MAX_PRINCIPAL_BYTES) {
-        return Err(AuthnError::Subject);
-    }
-    Ok(principal)
+    (!subject.trim().is_empty() && !reserved && is_name(&principal, MAX_PRINCIPAL_BYTES)).then_some(principal)
+}
+
+/// Whether a principal looks like one of another issuer, whose prefix is longer.
+pub(super) fn is_foreign<'a>(principal: &str, prefix: &str, others: impl IntoIterator<Item = &'a str>) -> bool {
+    others.into_iter().any(|other| other.len() > prefix.len() && principal.starts_with(other))
+}
+
+/// Whether the groups of a caller are names, and not too many.
+pub(super) fn are_groups<'a>(groups: impl ExactSizeIterator<Item = &'a str>) -> bool {
+    groups.len() <= MAX_GROUPS && { groups }.all(|group| is_name(group, MAX_GROUP_BYTES))
 }
 
 fn organization(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<OrganizationId, AuthnError> {
@@ -136,7 +148,7 @@ fn groups(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<
     let value = settings.groups_claim.as_ref().and_then(|claim| find(claims, claim));
     let Some(value) = value else { return Ok(Vec::new()) };
     let groups = texts(value).ok_or(AuthnError::Groups)?;
-    if groups.len() > MAX_GROUPS || !groups.iter().all(|group| is_name(group, MAX_GROUP_BYTES)) {
+    if !are_groups(groups.iter().copied()) {
         return Err(AuthnError::Groups);
     }
     let groups: BTreeSet<String> = groups.into_iter().map(str::to_owned).collect();
@@ -169,5 +181,5 @@ fn texts(value: &Value) -> Option<Vec<&str>> {
 }
 
 fn is_name(text: &str, max_bytes: usize) -> bool {
-    !text.is_empty() && text.len() <= max_bytes && !text.chars().any(char::is_control)
+    !text.trim().is_empty() && text.len() <= max_bytes && !text.chars().any(char::is_control)
 }

@@ -8,7 +8,7 @@ use crate::model::{Error, Unavailable};
 /// in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuthnError {
-    /// There is no token.
+    /// There is no token, and no client certificate that is accepted instead.
     Missing,
     /// The token is longer than 16 KiB.
     TooLong,
@@ -40,6 +40,10 @@ pub enum AuthnError {
     Roles,
     /// The groups are not strings, too many or too long.
     Groups,
+    /// The client certificate has no SPIFFE id.
+    Certificate,
+    /// The SPIFFE id is not in the table of clients.
+    UnknownClient,
     /// The keys of the issuer are unavailable. This is the only reason that the caller does not cause.
     KeysUnavailable,
 }
@@ -64,6 +68,8 @@ impl AuthnError {
             Self::Organization => "organization",
             Self::Roles => "roles",
             Self::Groups => "groups",
+            Self::Certificate => "certificate",
+            Self::UnknownClient => "unknown_client",
             Self::KeysUnavailable => "keys_unavailable",
         }
     }

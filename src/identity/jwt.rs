@@ -53,6 +53,8 @@ pub enum IssuersError {
 /// Verifies the tokens of configured issuers.
 pub struct Verifier {
     issuers: Vec<Issuer>,
+    /// The prefix of principals that no issuer has.
+    reserved_prefix: Option<String>,
     /// Verified tokens by their SHA-256. Verifying an Ed25519 signature takes about 40 µs, a look-up less than 1 µs, and
     /// services send the same token for hours.
     cache: Cache<[u8; 32], Verified>,
@@ -87,7 +89,12 @@ impl Verifier {
         if issuers.is_empty() {
             return Err(IssuersError::None);
         }
-        Ok(Self { issuers, cache: Cache::new(MAX_CACHED_TOKENS) })
+        Ok(Self { issuers, reserved_prefix: None, cache: Cache::new(MAX_CACHED_TOKENS) })
+    }
+
+    /// Reserves the prefix of the principals of client certificates.
+    pub fn reserve_prefix(&mut self, prefix: &str) {
+        self.reserved_prefix = Some(prefix.to_owned());
     }
 
     /// Verifies a token and returns its caller. It may wait for a refresh of the issuer's keys, 2.5 s at most.
@@ -155,11 +162,8 @@ impl Verifier {
 
     /// Refuses a subject that would make the principal look like one of an issuer with a longer prefix.
     fn check_prefix(&self, own: &IssuerSettings, principal: &str) -> Result<(), AuthnError> {
-        let foreign = self
-            .issuers
-            .iter()
-            .map(|issuer| issuer.settings.principal_prefix.as_str())
-            .any(|prefix| prefix.len() > own.principal_prefix.len() && principal.starts_with(prefix));
+        let prefixes = self.issuers.iter().map(|issuer| &issuer.settings.principal_prefix).chain(&self.reserved_prefix);
+        let foreign = claims::is_foreign(principal, &own.principal_prefix, prefixes.map(String::as_str));
         if foreign { Err(AuthnError::Subject) } else { Ok(()) }
     }
 }

@@ -1,6 +1,6 @@
-//! Identity: verifies tokens and turns their claims into callers.
+//! Identity: verifies tokens and client certificates, and turns them into callers.
 //!
-//! Every refused token gets the same response. The reason appears in the log and in a metric only.
+//! Every refused caller gets the same response. The reason appears in the log and in a metric only.
 
 mod claims;
 mod development;
@@ -9,6 +9,7 @@ mod jwk;
 mod jwt;
 mod key_source;
 mod keyset;
+mod mtls;
 #[cfg(test)]
 mod tests;
 
@@ -21,3 +22,4 @@ pub use jwk::MAX_KEYS;
 pub use jwt::{Issuer, IssuersError, MAX_TOKEN_BYTES, Verifier, bearer_token};
 pub use key_source::{FETCH_TIMEOUT, KeySetError, KeySource, MAX_KEY_SET_BYTES};
 pub use keyset::{FETCH_INTERVAL, KeySet};
+pub use mtls::{ClientCertificate, ClientTable, ClientTableError};

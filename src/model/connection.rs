@@ -65,8 +65,9 @@ impl Member {
             violations.add(field, "must be `user:<principal>` or `group:<name>`");
             return None;
         }
-        if text.len() > limits::MAX_MEMBER_BYTES {
-            violations.add(field, format!("must have at most {} bytes", limits::MAX_MEMBER_BYTES));
+        if name.len() > limits::MAX_MEMBER_NAME_BYTES {
+            let limit = limits::MAX_MEMBER_NAME_BYTES;
+            violations.add(field, format!("must have at most {limit} bytes after `user:` or `group:`"));
             return None;
         }
         Some(Self(text.to_owned()))

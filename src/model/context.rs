@@ -86,6 +86,14 @@ impl Actor {
         }
     }
 
+    /// The caller; `None` for a system actor.
+    pub fn caller(&self) -> Option<&Arc<Caller>> {
+        match self {
+            Self::Caller(caller) => Some(caller),
+            Self::System(_) => None,
+        }
+    }
+
     /// The roles recorded in the audit log; none for a system actor.
     pub fn roles(&self) -> &[Role] {
         match self {

@@ -7,60 +7,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cannot_run::CannotRun;
+use super::violations::Violations;
 use super::{FailureCode, Role};
 
 /// A result with the shared error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// A problem with one field of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldViolation {
-    /// Dotted path in the request: `connection.properties.host`.
-    pub field: String,
-    /// What is wrong and what is accepted; never contains the value of a secret.
-    pub description: String,
-}
-
-/// All problems of a request, collected so that one response reports all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations(Vec<FieldViolation>);
-
-impl Violations {
-    /// An empty collection.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a violation.
-    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(FieldViolation { field: field.into(), description: description.into() });
-    }
-
-    /// Whether there are no violations.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Adds the violations found by another check.
-    pub fn extend(&mut self, other: Violations) {
-        self.0.extend(other.0);
-    }
-
-    /// The violations in the order in which they were found.
-    pub fn iter(&self) -> impl Iterator<Item = &FieldViolation> {
-        self.0.iter()
-    }
-
-    /// Number of violations.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// `Ok` if there are no violations, otherwise `INVALID_FIELD` with all of them.
-    pub fn into_result(self) -> Result<()> {
-        if self.is_empty() { Ok(()) } else { Err(Error::Invalid(Invalid::Field, self)) }
-    }
-}
 
 /// Why an argument is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,15 +160,52 @@ pub enum Unavailable {
 /// A limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exhausted {
-    /// More calls in flight than the server accepts.
-    Overloaded,
-    /// The principal has as many open streams as one may have.
-    TooManyStreams,
+    /// A resource that callers share is used up, or the caller holds as much of it as one may hold.
+    Share {
+        /// Name of the resource.
+        resource: &'static str,
+        /// The limit.
+        limit: ShareLimit,
+    },
+    /// The organization has as many resources, or writes as often, as its quota allows.
+    Quota {
+        /// Name of the quota.
+        quota: &'static str,
+        /// The quota.
+        limit: u64,
+        /// When the next call can succeed; `None`: not by itself.
+        retry_delay: Option<Duration>,
+    },
     /// The organization makes more expensive calls than one may make.
     RateLimited {
         /// When the next call can succeed.
         retry_delay: Duration,
     },
+}
+
+/// A limit on what callers hold of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareLimit {
+    /// Everything is held.
+    Total,
+    /// The organization holds its share.
+    Organization,
+    /// The principal holds its share.
+    Principal,
+    /// The connection of the client has as many as it may have.
+    Connection,
+}
+
+impl ShareLimit {
+    /// The name in errors and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Organization => "organization",
+            Self::Principal => "principal",
+            Self::Connection => "connection",
+        }
+    }
 }
 
 /// Every way in which a call can fail.
@@ -247,18 +235,20 @@ pub enum Error {
     Unavailable(Unavailable),
     /// The deadline of the call has passed.
     DeadlineExceeded,
+    /// The message of the call did not arrive in time.
+    RequestTimeout,
     /// A server fault; the cause is for the log only.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
     /// An error with one field violation.
-    pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
+    pub fn invalid(field: impl AsRef<str>, description: impl AsRef<str>) -> Self {
         Self::invalid_as(Invalid::Field, field, description)
     }
 
     /// An error with one field violation and a specific reason.
-    pub fn invalid_as(reason: Invalid, field: impl Into<String>, description: impl Into<String>) -> Self {
+    pub fn invalid_as(reason: Invalid, field: impl AsRef<str>, description: impl AsRef<str>) -> Self {
         let mut violations = Violations::new();
         violations.add(field, description);
         Self::Invalid(reason, violations)
@@ -275,6 +265,13 @@ impl Error {
     }
 }
 
+impl Violations {
+    /// `Ok` if there are no violations, otherwise `INVALID_FIELD` with all of them.
+    pub fn into_result(self) -> Result<()> {
+        if self.is_empty() { Ok(()) } else { Err(Error::Invalid(Invalid::Field, self)) }
+    }
+}
+
 /// For operators: includes internal causes. Responses have their own messages.
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,14 +285,19 @@ impl fmt::Display for Error {
             Self::Precondition(precondition) => precondition.fmt(formatter),
             Self::Aborted(abort) => abort.fmt(formatter),
             Self::CursorExpired => formatter.write_str("cursor expired"),
-            Self::Exhausted(Exhausted::Overloaded) => formatter.write_str("overloaded"),
-            Self::Exhausted(Exhausted::TooManyStreams) => formatter.write_str("too many open streams"),
+            Self::Exhausted(Exhausted::Share { resource, limit }) => {
+                write!(formatter, "limit of {resource} reached: {}", limit.as_str())
+            }
+            Self::Exhausted(Exhausted::Quota { quota, limit, .. }) => {
+                write!(formatter, "quota of {quota} reached: {limit}")
+            }
             Self::Exhausted(Exhausted::RateLimited { .. }) => formatter.write_str("rate limited"),
             Self::Unavailable(Unavailable::Database) => formatter.write_str("database unavailable"),
             Self::Unavailable(Unavailable::IdentityKeys) => formatter.write_str("issuer keys unavailable"),
             Self::Unavailable(Unavailable::Dataset) => formatter.write_str("datasets unavailable"),
             Self::Unavailable(Unavailable::Draining) => formatter.write_str("shutting down"),
             Self::DeadlineExceeded => formatter.write_str("deadline exceeded"),
+            Self::RequestTimeout => formatter.write_str("the request did not arrive in time"),
             Self::Internal(cause) => {
                 cause.fmt(formatter)?;
                 match cause.source() {
@@ -310,16 +312,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl fmt::Display for Violations {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, FieldViolation { field, description }) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(formatter, "{separator}{field} {description}")?;
-        }
-        Ok(())
-    }
-}
 
 impl fmt::Display for Precondition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,19 @@
 //! All limits on requests.
 
+/// Bytes of a request message. A root certificate bundle of 256 KiB among the fields of a credential fits.
+pub const MAX_MESSAGE_BYTES: usize = 768 * 1024;
+/// Violations that are kept of a request.
+pub const MAX_VIOLATIONS: usize = 100;
+/// Characters of the field of a violation.
+pub const MAX_VIOLATION_FIELD_CHARS: usize = 300;
+/// Characters of the description of a violation.
+pub const MAX_VIOLATION_CHARS: usize = 1_000;
+/// Characters of a caller's value that an error repeats.
+pub const MAX_REPEATED_CHARS: usize = 100;
+/// Values of a request message, in all its fields together: each takes more memory than it has bytes.
+pub const MAX_MESSAGE_VALUES: usize = 100_000;
+/// Paths of an update mask.
+pub const MAX_MASK_PATHS: usize = 100;
 /// Characters of a display name.
 pub const MAX_DISPLAY_NAME_CHARS: usize = 120;
 /// Characters of a description.
@@ -34,8 +48,8 @@ pub const MAX_LABEL_KEY_CHARS: usize = 63;
 pub const MAX_LABEL_VALUE_CHARS: usize = 255;
 /// Members that a connection is shared with.
 pub const MAX_MEMBERS: usize = 1_000;
-/// Bytes of a member.
-pub const MAX_MEMBER_BYTES: usize = 256;
+/// Bytes of the name of a member. Principals and groups of tokens have at most as many.
+pub const MAX_MEMBER_NAME_BYTES: usize = 256;
 /// Names in a batch request.
 pub const MAX_BATCH_NAMES: usize = 1_000;
 /// Exports that one call detaches when it names the whole set.
@@ -45,7 +59,7 @@ pub const DEFAULT_PAGE_SIZE: u32 = 50;
 /// Entries per page.
 pub const MAX_PAGE_SIZE: u32 = 1_000;
 /// Bytes of entries per page.
-pub const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
+pub const MAX_PAGE_BYTES: usize = 1024 * 1024;
 /// Blocking exports listed in the error of a rejected deletion.
 pub const MAX_NAMED_BLOCKERS: u64 = 20;
 /// Occurrences in a preview.

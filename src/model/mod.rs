@@ -11,9 +11,12 @@ mod context;
 mod cursor;
 mod dataset;
 mod error;
+mod excerpt;
 mod export;
 mod failure;
 mod filter_value;
+#[cfg(test)]
+mod fuzzed;
 mod id;
 pub mod json;
 pub mod limits;
@@ -26,6 +29,7 @@ pub mod schedule;
 mod secret;
 pub mod token;
 pub mod validate;
+mod violations;
 
 pub use caller::{Caller, Role};
 pub use cannot_run::CannotRun;
@@ -38,9 +42,9 @@ pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX, TraceParent};
 pub use cursor::Cursor;
 pub use dataset::{Dataset, DatasetField, DatasetName, FieldType, is_dataset_name};
 pub use error::{
-    Abort, Blocker, Error, Exhausted, FieldViolation, Invalid, Precondition, ResourceKind, Result, Unavailable,
-    Violations,
+    Abort, Blocker, Error, Exhausted, Invalid, Precondition, ResourceKind, Result, ShareLimit, Unavailable,
 };
+pub use excerpt::{Escaped, excerpt, is_unsafe};
 pub use export::{
     Attachment, AttachmentState, CallerAccess, Detachment, Export, ExportFilter, ExportState, LastRun, ReleaseCause,
     SchedulePause, due_time_after,
@@ -55,3 +59,4 @@ pub use payload::{Comparison, Payload, PayloadCounts, PayloadField, PayloadFilte
 pub use payload_check::{KnownDatasets, close_matches};
 pub use run::{Run, RunEvent, RunFailure, RunFilter, RunName, RunState, RunStats, RunTrigger, SkipReason};
 pub use secret::{CredentialSecret, SealedSecret, Secret};
+pub use violations::{FieldViolation, Violations};

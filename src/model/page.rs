@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::token::{self, TokenKind};
-use super::{Error, Invalid, Result, limits};
+use super::{Error, Invalid, limits, token};
 
 /// Sort key of a list; the uid breaks ties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +15,8 @@ pub enum OrderKey {
     DisplayName,
     /// By the time of the last change.
     UpdateTime,
+    /// In the order of commits: nothing is added before what was listed, so the last page has a position after it.
+    Feed,
 }
 
 /// Sort order of a list.
@@ -45,6 +46,8 @@ pub enum PositionKey {
     Text(String),
     /// A time.
     Time(DateTime<Utc>),
+    /// A position in the order of commits.
+    Feed(i64),
 }
 
 /// A request for a page of a list.
@@ -63,13 +66,13 @@ pub struct PageRequest {
 pub struct Page<T> {
     /// Entries of the page.
     pub items: Vec<T>,
-    /// Position after which the next page begins; `None` on the last page.
+    /// Position after which the next page begins; `None` on the last page, except of a feed.
     pub next: Option<Position>,
 }
 
 /// Digest of the organization and all arguments of a list except page size and page token. A page token is bound to it.
 #[derive(Clone, Debug)]
-pub struct ListArguments([u8; 8]);
+pub struct ListArguments([u8; 32]);
 
 impl ListArguments {
     /// Digests the arguments, each prefixed with its length.
@@ -79,56 +82,55 @@ impl ListArguments {
             hasher.update((argument.len() as u64).to_be_bytes());
             hasher.update(argument.as_bytes());
         }
-        let mut digest = [0; 8];
-        digest.copy_from_slice(&hasher.finalize()[..8]);
-        Self(digest)
+        Self(hasher.finalize().into())
     }
 
-    /// The token for the page after `position`.
-    pub fn page_token(&self, position: &Position) -> String {
-        let mut payload = self.0.to_vec();
-        payload.extend_from_slice(position.uid.as_bytes());
-        match &position.key {
-            PositionKey::Uid => payload.push(0),
+    /// The bytes of the digest.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Position {
+    /// Encodes the position for a page token.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.uid.as_bytes().to_vec();
+        match &self.key {
+            PositionKey::Uid => bytes.push(0),
             PositionKey::Text(text) => {
-                payload.push(1);
-                payload.extend_from_slice(text.as_bytes());
+                bytes.push(1);
+                bytes.extend_from_slice(text.as_bytes());
             }
             PositionKey::Time(time) => {
-                payload.push(2);
-                payload.extend_from_slice(&time.timestamp_micros().to_be_bytes());
+                bytes.push(2);
+                bytes.extend_from_slice(&time.timestamp_micros().to_be_bytes());
+            }
+            PositionKey::Feed(position) => {
+                bytes.push(3);
+                bytes.extend_from_slice(&position.to_be_bytes());
             }
         }
-        token::encode(TokenKind::Page, &payload)
+        bytes
     }
 
-    /// Decodes a page token; an empty one is the first page. A token that this list did not produce is
-    /// `PAGE_TOKEN_INVALID`.
-    pub fn position(&self, page_token: &str, order: Order) -> Result<Option<Position>> {
-        if page_token.is_empty() {
-            return Ok(None);
-        }
-        let position = token::decode(TokenKind::Page, page_token).and_then(|payload| self.read(&payload, order));
-        position.map(Some).ok_or_else(|| {
-            let description = "does not belong to a list with these arguments; restart from the first page";
-            Error::invalid_as(Invalid::PageToken, "page_token", description)
-        })
-    }
-
-    fn read(&self, payload: &[u8], order: Order) -> Option<Position> {
-        let (digest, rest) = payload.split_at_checked(self.0.len())?;
-        let (uid, rest) = rest.split_at_checked(16)?;
+    /// Decodes a position in an order.
+    pub fn decode(bytes: &[u8], order: Order) -> Option<Self> {
+        let (uid, rest) = bytes.split_at_checked(16)?;
         let (kind, rest) = rest.split_first()?;
         let key = match (order.key, kind) {
             (OrderKey::CreateTime, 0) if rest.is_empty() => PositionKey::Uid,
-            (OrderKey::DisplayName, 1) => {
-                let text = String::from_utf8(rest.to_vec()).ok()?;
-                PositionKey::Text(Some(text).filter(|text| !text.contains(char::is_control))?)
-            }
+            (OrderKey::DisplayName, 1) => PositionKey::Text(String::from_utf8(rest.to_vec()).ok()?),
             (OrderKey::UpdateTime, 2) => PositionKey::Time(token::time(i64::from_be_bytes(rest.try_into().ok()?))?),
+            (OrderKey::Feed, 3) => PositionKey::Feed(i64::from_be_bytes(rest.try_into().ok()?)),
             _ => return None,
         };
-        (digest == self.0).then_some(Position { key, uid: Uuid::from_slice(uid).ok()? })
+        Some(Self { key, uid: Uuid::from_slice(uid).ok()? })
+    }
+
+    /// The error for a page token that belongs to another list, or that this service did not make.
+    pub fn invalid() -> Error {
+        let description = "does not belong to a list with these arguments; restart from the first page";
+        Error::invalid_as(Invalid::PageToken, "page_token", description)
     }
 }
 
@@ -145,23 +147,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_token_belongs_to_its_arguments() {
-        let order = Order { key: OrderKey::DisplayName, descending: false };
-        let list = ListArguments::digest(["acme", "display_name", ""]);
-        let position = Position { key: PositionKey::Text("Züri".into()), uid: Uuid::now_v7() };
-        let token = list.page_token(&position);
-        assert_eq!(list.position(&token, order).unwrap(), Some(position));
-        assert_eq!(list.position("", order).unwrap(), None);
-        let other = ListArguments::digest(["acm", "edisplay_name", ""]);
-        assert!(matches!(other.position(&token, order), Err(Error::Invalid(Invalid::PageToken, _))));
-        let turned = Order { key: OrderKey::UpdateTime, descending: false };
-        assert!(list.position(&token, turned).is_err());
-        assert!(list.position("x", order).is_err());
-        // Tokens are not signed, so values that a database cannot store must be refused here.
-        for key in [PositionKey::Text("a\0".into()), PositionKey::Time(DateTime::<Utc>::MAX_UTC)] {
-            let token = list.page_token(&Position { key, uid: Uuid::now_v7() });
-            assert!(list.position(&token, order).is_err() && list.position(&token, turned).is_err());
+    fn a_position_is_of_its_order() {
+        let order = |key| Order { key, descending: false };
+        let time = DateTime::from_timestamp_micros(1_764_000_000_000_001).unwrap();
+        for (key, position) in [
+            (OrderKey::CreateTime, PositionKey::Uid),
+            (OrderKey::DisplayName, PositionKey::Text("Züri".into())),
+            (OrderKey::UpdateTime, PositionKey::Time(time)),
+            (OrderKey::Feed, PositionKey::Feed(i64::MAX)),
+        ] {
+            let position = Position { key: position, uid: Uuid::now_v7() };
+            assert_eq!(Position::decode(&position.encode(), order(key)), Some(position.clone()));
+            let other = if key == OrderKey::CreateTime { OrderKey::DisplayName } else { OrderKey::CreateTime };
+            assert_eq!(Position::decode(&position.encode(), order(other)), None);
         }
+        assert_eq!(Position::decode(b"", order(OrderKey::CreateTime)), None);
+    }
+
+    #[test]
+    fn arguments_have_lengths() {
+        let digest = |arguments: [&'static str; 2]| ListArguments::digest(arguments).0;
+        assert_ne!(digest(["acme", "name"]), digest(["acm", "ename"]));
     }
 
     #[test]

@@ -16,8 +16,6 @@ pub enum TokenKind {
     Etag = 1,
     /// Set of exports attached to a connection.
     BlockingSet = 2,
-    /// Position in a list.
-    Page = 3,
     /// Position in a stream.
     Cursor = 4,
     /// Position in the list of connection types.

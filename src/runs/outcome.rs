@@ -14,7 +14,7 @@ use super::settings::RunSettings;
 use crate::app::App;
 use crate::app::exports::PauseSchedule;
 use crate::model::{
-    Actor, ExportUid, FailureCode, OpContext, OrganizationId, Result, RunEvent, RunFailure, RunState, RunStats,
+    Actor, ExportUid, FailureCode, OpContext, OrganizationId, Result, RunEvent, RunFailure, RunState, RunStats, excerpt,
 };
 use crate::store::runs::changes::{self, Attempt, AttemptEnd};
 use crate::store::runs::due;
@@ -41,12 +41,7 @@ pub fn attempt_end(
     settings: &RunSettings,
 ) -> AttemptEnd {
     let end = |event, failure, retry_delay| AttemptEnd { event, failure, stats: Some(stats), retry_delay };
-    let failure = |code, detail: &str| {
-        Some(RunFailure {
-            code,
-            detail: detail.chars().filter(|found| !found.is_control()).take(MAX_DETAIL_CHARS).collect(),
-        })
-    };
+    let failure = |code, detail: &str| Some(RunFailure { code, detail: excerpt(detail, MAX_DETAIL_CHARS) });
     match result {
         Ok(()) => end(RunEvent::Succeed, None, TimeDelta::zero()),
         Err(AttemptError::Interrupted(Interruption::Cancelled | Interruption::LeaseLost | Interruption::Stopping)) => {

@@ -54,7 +54,17 @@ pub fn mint_token(
     DevelopmentIdentity::open(&config.data_dir)?.mint(&claims, Clock::default().now())
 }
 
-fn open_store(config: &Config) -> Result<Store, ConnectError> {
-    let settings = DatabaseSettings { url: config.database.url(), max_connections: 2 };
+/// How the database is opened.
+pub(super) fn database_settings(config: &Config) -> DatabaseSettings {
+    let database = &config.database;
+    DatabaseSettings {
+        url: database.url(),
+        max_connections: database.max_connections,
+        allow_unverified: database.allow_unverified,
+    }
+}
+
+pub(super) fn open_store(config: &Config) -> Result<Store, ConnectError> {
+    let settings = DatabaseSettings { max_connections: 2, ..database_settings(config) };
     Store::open(&settings, Vec::new(), Clock::default())
 }

@@ -7,7 +7,7 @@ use crate::catalog::CatalogError;
 use crate::config::ConfigError;
 use crate::delivery::datasets::SourceError;
 use crate::dialer::AuthoritiesError;
-use crate::identity::{DevelopmentError, IssuersError, KeySetError};
+use crate::identity::{ClientTableError, DevelopmentError, IssuersError, KeySetError};
 use crate::store::{ConnectError, MigrateError};
 use crate::vault::{KeyError, VaultError};
 
@@ -62,6 +62,9 @@ pub enum StartError {
     /// The issuer is misconfigured.
     #[error("identity")]
     Issuers(#[from] IssuersError),
+    /// The table of clients cannot be used.
+    #[error("identity")]
+    Clients(#[from] ClientTableError),
     /// A listener cannot be bound.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),

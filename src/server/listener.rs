@@ -1,4 +1,4 @@
-//! Listeners: a bounded number of connections, each served until it ends or the server stops.
+//! Listeners: a bounded number of connections, each served until it ends, is idle or too old, or the server stops.
 //!
 //! Uses hyper directly instead of tonic's server, which adds a timer of its own to every call (it returns CANCELLED
 //! instead of DEADLINE_EXCEEDED) and cannot close a connection that does not end after a graceful shutdown.
@@ -8,21 +8,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
 
-/// Maximum number of connections of a listener; others wait to be accepted.
-pub const MAX_CONNECTIONS: usize = 1_000;
+use super::connections::{ConnectionLimits, OpenConnections};
+use super::tls::Tls;
+use crate::grpc::middleware::ConnectionCalls;
+use crate::identity::ClientCertificate;
+
 /// Maximum number of concurrent calls of a connection.
-pub const MAX_STREAMS_PER_CONNECTION: u32 = 200;
+pub const MAX_STREAMS_PER_CONNECTION: u32 = 100;
 /// Maximum size of the headers of a call in bytes.
 pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// The interval of HTTP/2 keep-alive pings.
@@ -33,18 +35,39 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long a connection may have no call before its first authenticated call.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may have no call after that.
+const AUTHENTICATED_IDLE_TIMEOUT: Duration = Duration::from_mins(15);
+/// How long calls have to finish on a connection that has reached its maximum age.
+const AGE_GRACE: Duration = Duration::from_mins(5);
+/// How long a client has to close a connection on which no caller was authenticated.
+const IDLE_GRACE: Duration = Duration::from_secs(10);
+/// How long calls have to finish on a connection whose client does not read responses: as long as a unary call can take.
+const UNREAD_GRACE: Duration = Duration::from_secs(30);
+/// How many bytes of a call, and of all calls of a connection, can arrive before they are read. Each frame takes memory of
+/// its own, and frames may be as small as a byte.
+const RECEIVE_WINDOWS: (u32, u32) = (128 * 1024, 256 * 1024);
 /// The pause after a failed accept, for example while no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// `accept` fails with these if the socket itself is unusable: EBADF, EINVAL (not listening), ENOTSOCK.
 const FATAL_ACCEPT_ERRORS: [i32; 3] = [9, 22, 88];
 
-/// Protocols of a listener.
-#[derive(Clone, Default)]
-pub struct Protocol {
+/// What a listener serves, and to how many.
+#[derive(Clone)]
+pub struct Options {
+    /// The name in logs and metrics.
+    pub name: &'static str,
     /// TLS, or plaintext.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Arc<Tls>>,
     /// Whether HTTP/1.1 is served in addition to HTTP/2.
     pub http1: bool,
+    /// How many connections there can be.
+    pub limits: ConnectionLimits,
+    /// Whether a connection is in use only if a caller was authenticated on it.
+    pub needs_caller: bool,
+    /// Age at which a connection is closed, changed by up to 20 % at random.
+    pub max_age: Duration,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,20 +76,22 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// only if the socket is unusable.
 ///
 /// On `stop`, every connection gets a GOAWAY. Dropping the future closes the remaining connections.
-pub async fn serve(listener: TcpListener, protocol: Protocol, router: Router, stop: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub async fn serve(listener: TcpListener, options: Options, router: Router, stop: CancellationToken) {
+    let admitted = OpenConnections::new(options.name, options.limits);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let (protocol, router, stop) = (protocol.clone(), router.clone(), stop.clone());
+            Ok((stream, address)) => {
+                // A connection that is not admitted is closed at once.
+                let Some(permit) = admitted.admit(address.ip()) else { continue };
+                let (options, router, stop) = (options.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
-                    if let Err(error) = serve_connection(stream, protocol, router, stop).await {
+                    if let Err(error) = serve_connection(stream, options, router, stop).await {
                         tracing::debug!(%error, "client connection failed");
                     }
                     drop(permit);
@@ -86,31 +111,30 @@ pub async fn serve(listener: TcpListener, protocol: Protocol, router: Router, st
     while connections.join_next().await.is_some() {}
 }
 
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "failed to disable Nagle's algorithm");
-    }
-    Ok((stream, permit))
-}
-
 async fn serve_connection(
     stream: TcpStream,
-    protocol: Protocol,
+    options: Options,
     router: Router,
     stop: CancellationToken,
 ) -> Result<(), BoxError> {
-    match protocol.tls {
-        None => serve_http(stream, protocol.http1, router, stop).await,
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to disable Nagle's algorithm");
+    }
+    match &options.tls {
+        None => serve_http(stream, &options, router, stop).await,
         Some(tls) => {
-            let stream = with_handshake_timeout(tls.accept(stream), &stop).await?;
-            serve_http(stream, protocol.http1, router, stop).await
+            let stream = with_handshake_timeout(tls.acceptor().accept(stream), &stop).await?;
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let router = match certificate.map(|der| ClientCertificate::parse(der)) {
+                None => router,
+                Some(certificate) => router.layer(Extension(certificate.map(Arc::new))),
+            };
+            serve_http(stream, &options, router, stop).await
         }
     }
 }
 
-async fn serve_http<I>(stream: I, http1: bool, router: Router, stop: CancellationToken) -> Result<(), BoxError>
+async fn serve_http<I>(stream: I, options: &Options, router: Router, stop: CancellationToken) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -121,8 +145,8 @@ where
     // hyper reads the first bytes again.
     let stream = tokio::io::join(io::Cursor::new(preface).chain(read), write);
     if is_http2 {
-        serve_http2(stream, router, stop).await
-    } else if http1 {
+        serve_http2(stream, options, router, stop).await
+    } else if options.http1 {
         serve_http1(stream, router, stop).await
     } else {
         Err("the client does not use HTTP/2".into())
@@ -153,7 +177,12 @@ async fn with_handshake_timeout<T>(
     }
 }
 
-async fn serve_http2<I>(stream: I, router: Router, stop: CancellationToken) -> Result<(), BoxError>
+pub(super) async fn serve_http2<I>(
+    stream: I,
+    options: &Options,
+    router: Router,
+    stop: CancellationToken,
+) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -161,14 +190,40 @@ where
     http.timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .initial_stream_window_size(RECEIVE_WINDOWS.0)
+        .initial_connection_window_size(RECEIVE_WINDOWS.1)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    let calls = ConnectionCalls::new(options.needs_caller);
+    let router = Extension(calls.clone()).layer(router);
     let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    tokio::select! {
+    let max_age = options.max_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
+    let grace = tokio::select! {
         ended = &mut serving => return Ok(ended?),
-        () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
+        () = stop.cancelled() => None,
+        () = tokio::time::sleep(max_age) => Some(AGE_GRACE),
+        is_authenticated = idle(&calls) => {
+            Some(if is_authenticated { AGE_GRACE } else { IDLE_GRACE })
+        }
+        () = calls.too_many_unread_responses() => Some(UNREAD_GRACE),
+    };
+    serving.as_mut().graceful_shutdown();
+    match grace {
+        None => Ok(serving.await?),
+        Some(grace) => Ok(tokio::time::timeout(grace, serving).await??),
     }
-    Ok(serving.await?)
+}
+
+/// Waits until a connection has had no call for too long. Returns whether a caller was authenticated on it.
+async fn idle(calls: &ConnectionCalls) -> bool {
+    loop {
+        let (idle, is_authenticated) = calls.idle();
+        let timeout = if is_authenticated { AUTHENTICATED_IDLE_TIMEOUT } else { IDLE_TIMEOUT };
+        let Some(rest) = timeout.checked_sub(idle).filter(|rest| !rest.is_zero()) else {
+            return is_authenticated;
+        };
+        tokio::time::sleep(rest).await;
+    }
 }
 
 async fn serve_http1<I>(stream: I, router: Router, stop: CancellationToken) -> Result<(), BoxError>

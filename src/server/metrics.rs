@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::background::{Task, TaskError};
-use crate::grpc::middleware::{Admission, MAX_UNARY_CALLS};
+use crate::grpc::middleware::Admission;
 use crate::telemetry::Metrics;
 
 /// The time between two runs of the upkeep.
@@ -30,9 +30,9 @@ impl Gauges {
 
     /// Sets every gauge to its current value.
     pub fn record(&self) {
-        let number = |count: usize| u32::try_from(count).map_or(f64::INFINITY, f64::from);
+        let number = |count: u64| u32::try_from(count).map_or(f64::INFINITY, f64::from);
         metrics::gauge!("rpc.server.permits.used").set(number(self.admission.calls_in_flight()));
-        metrics::gauge!("rpc.server.permits.max").set(number(MAX_UNARY_CALLS));
+        metrics::gauge!("rpc.server.permits.max").set(number(self.admission.max_calls()));
         metrics::gauge!("rpc.server.streams.open").set(number(self.app.open_streams()));
         for pool in self.app.store().pools() {
             let gauge = |state| {

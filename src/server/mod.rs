@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Parts};
+use crate::app::{App, Parts, Quotas};
 use crate::background::{self, Readiness, Supervisor, Task};
 use crate::catalog::Catalog;
 use crate::config::{Config, Migrate};
@@ -15,11 +15,11 @@ use crate::delivery::DeliveryParts;
 use crate::delivery::destinations::Destinations;
 use crate::dialer::Dialer;
 use crate::grpc::health::Health;
-use crate::grpc::middleware::Admission;
+use crate::grpc::middleware::{Admission, CallLimits};
 use crate::model::Clock;
 use crate::model::schedule::ScheduleCompiler;
 use crate::runs::{Runner, RunnerParts};
-use crate::store::{self, DatabaseSettings, Retention, Store};
+use crate::store::{self, Retention, Store};
 use crate::telemetry::{Metrics, run_span};
 use crate::vault::Vault;
 use lifecycle::Lifecycle;
@@ -27,19 +27,24 @@ use metrics::{Gauges, MetricsUpkeep};
 use startup::local_directory::Protected;
 
 mod commands;
+mod connections;
 mod error;
 mod follow;
+mod key_commands;
 mod lifecycle;
 mod listener;
+#[cfg(test)]
+mod listener_tests;
 mod metrics;
 mod startup;
+mod tls;
 mod traces;
 mod transport;
 
 pub use commands::{generate_key, is_ready, list_keys, migrate, mint_token, schema_state, time_zone_release};
 pub use error::{StartError, UnexpectedEnd};
 pub use follow::{FollowError, FollowOptions, RunUpdate, follow_run};
-pub use listener::MAX_CONNECTIONS;
+pub use key_commands::{KeyUse, RetireError, retire_key, rewrap_keys, verify_keys};
 
 /// How long unary calls have to finish once the server stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(24);
@@ -78,7 +83,7 @@ pub struct Observability {
 pub fn check(config: &Config) -> Result<(), StartError> {
     Catalog::load(config.catalog_dir.as_deref())?;
     startup::datasets::parse(&config.datasets, &Dialer::default())?;
-    Ok(store::check_url(&config.database.url())?)
+    Ok(store::check(&commands::database_settings(config))?)
 }
 
 impl Server {
@@ -97,11 +102,16 @@ impl Server {
         let clock = Clock::default();
         let dialer = startup::outbound::dialer(&config.outbound)?;
         let app = open_app(config, &clock, &dialer, &lifecycle).await?;
-        let (verifier, issuer_keys) = startup::identity::verifier(&config.api.exposure, &dialer).await?;
-        let admission = Arc::new(Admission::default());
+        let callers = startup::identity::open(&config.api.exposure, &dialer).await?;
+        let issuer_keys = callers.issuer_keys.clone();
+        let admission = Arc::new(Admission::new(&CallLimits {
+            unary_calls: config.limits.unary_calls.into(),
+            message_bytes: u64::from(config.limits.message_memory_mib) << 20,
+        }));
         // Not set before: the gauges are new.
         let _ = gauges.set(Gauges::new(app.clone(), Arc::clone(&admission)));
-        let api = transport::api(&config.api, &app, verifier, admission, &health, observability.traces)?;
+        let api =
+            transport::api((&config.api, &config.limits), &app, callers, admission, &health, observability.traces)?;
         let listener = transport::bind(config.api.listen).await?;
 
         let readiness = Readiness::new(app.clone(), issuer_keys.clone());
@@ -204,7 +214,7 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
     let catalog = Catalog::load(config.catalog_dir.as_deref())?;
     let time_zones = startup::time_zones::open(&config.time_zone_data)?;
     tracing::info!(release = time_zones.release(), "loaded time zone data");
-    let database = DatabaseSettings { url: config.database.url(), max_connections: config.database.max_connections };
+    let database = commands::database_settings(config);
     // Nothing is connected yet, so it can still be seen whether the embedded file is new.
     let store = Store::open(&database, catalog.ids().map(ToOwned::to_owned).collect(), clock.clone())?;
     let vault = Arc::new(Vault::new(startup::keys::open(&config.keys)?));
@@ -230,6 +240,22 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
         engine: startup::runs::engine(&config.runs),
         destinations: Destinations::new(dialer.clone(), clock.clone(), root),
     };
-    let (clock, run_retention) = (clock.clone(), config.runs.retention);
-    Ok(App::new(Parts { store, catalog, vault, delivery, hasher, schedules, clock, run_retention, tasks, stop }))
+    Ok(App::new(Parts {
+        store,
+        catalog,
+        vault,
+        delivery,
+        hasher,
+        schedules,
+        clock: clock.clone(),
+        run_retention: config.runs.retention,
+        quotas: Quotas {
+            connections: config.limits.organization_connections.map(u64::from),
+            exports: config.limits.organization_exports.map(u64::from),
+            writes_per_second: config.limits.organization_writes_per_second,
+        },
+        max_streams: config.limits.streams.into(),
+        tasks,
+        stop,
+    }))
 }

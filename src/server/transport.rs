@@ -4,18 +4,15 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use http::header;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -23,31 +20,46 @@ use tonic::service::interceptor::InterceptedService;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::connections::ConnectionLimits;
 use super::error::StartError;
-use super::listener::{self, Protocol};
+use super::listener::{self, Options};
 use super::metrics::Gauges;
+use super::startup::identity::Callers;
+use super::tls::Tls;
 use super::traces::trace;
 use crate::app::App;
-use crate::config::{ApiConfig, TlsFiles};
+use crate::config::{ApiConfig, LimitsConfig};
 use crate::grpc::health::Health;
-use crate::grpc::middleware::{Admission, Authenticator, access_log, authenticate, authorize, drain};
+use crate::grpc::methods::Route;
+use crate::grpc::middleware::{
+    Admission, Authenticator, access_log, authenticate, authorize, count_call, drain, health_check,
+};
 use crate::grpc::proto::audit_service_server::AuditServiceServer;
 use crate::grpc::proto::connection_service_server::ConnectionServiceServer;
 use crate::grpc::proto::export_service_server::ExportServiceServer;
 use crate::grpc::services::{AuditApi, ConnectionApi, ExportApi};
 use crate::grpc::{caller_context, proto, status};
-use crate::identity::Verifier;
+use crate::identity::ClientTable;
+use crate::model::limits;
 use crate::telemetry::Metrics;
 
-/// Maximum size of a request message in bytes.
-pub const MAX_DECODED_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum size of a message of reflection in bytes.
+const MAX_REFLECTION_BYTES: usize = 64 * 1024;
 /// Maximum size of a response message in bytes.
 pub const MAX_ENCODED_BYTES: usize = 16 * 1024 * 1024;
 
+/// The time between two looks at the files of certificates and clients.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// Connections to the admin listener: probes and scrapes.
+const ADMIN_CONNECTIONS: ConnectionLimits = ConnectionLimits { total: 200, per_address: 100 };
+/// Maximum age of a connection to the admin listener.
+const MAX_ADMIN_CONNECTION_AGE: Duration = Duration::from_mins(30);
+
 /// The API, ready to listen.
 pub struct Api {
-    protocol: Protocol,
+    options: Options,
     router: Router,
+    clients: Option<Arc<ClientTable>>,
 }
 
 /// What the middleware needs.
@@ -76,7 +88,16 @@ pub async fn serve_admin(
         };
         router = router.route("/metrics", get(scrape));
     }
-    listener::serve(listener, Protocol { tls: None, http1: true }, router, CancellationToken::new()).await;
+    let router = router.layer(from_fn(handle_admin));
+    let options = Options {
+        name: "admin",
+        tls: None,
+        http1: true,
+        limits: ADMIN_CONNECTIONS,
+        needs_caller: false,
+        max_age: MAX_ADMIN_CONNECTION_AGE,
+    };
+    listener::serve(listener, options, router, CancellationToken::new()).await;
 }
 
 /// Binds a listener.
@@ -86,22 +107,40 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 /// The services wrapped by the middleware.
 pub fn api(
-    config: &ApiConfig,
+    (config, limits): (&ApiConfig, &LimitsConfig),
     app: &App,
-    verifier: Verifier,
+    callers: Callers,
     admission: Arc<Admission>,
     health: &Health,
     traces: bool,
 ) -> Result<Api, StartError> {
-    let tls = config.exposure.tls().map(tls).transpose().map_err(StartError::Transport)?;
-    let authenticator =
-        Authenticator { app: app.clone(), verifier, public_reflection: config.exposure.is_development() };
+    let mtls = config.exposure.issued().and_then(|identity| identity.mtls.as_ref());
+    let client_ca = mtls.map(|mtls| mtls.client_ca.as_path());
+    let tls = config.exposure.tls().map(|files| Tls::open(files, client_ca)).transpose();
+    let tls = tls.map_err(StartError::Transport)?.map(Arc::new);
+    let clients = callers.clients.clone();
+    let authenticator = Authenticator {
+        app: app.clone(),
+        tokens: callers.tokens,
+        clients: callers.clients,
+        public_reflection: config.exposure.is_development(),
+    };
     let middleware = Middleware { app: app.clone(), authenticator, admission, traces };
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(Arc::new(middleware), handle))
         .layer(CatchPanicLayer::custom(panicked));
     let router = routes(app, health, config.reflection)?.into_axum_router().layer(layers);
-    Ok(Api { protocol: Protocol { tls, http1: false }, router })
+    let connections =
+        ConnectionLimits { total: limits.connections as usize, per_address: limits.connections_per_address as usize };
+    let options = Options {
+        name: "api",
+        tls,
+        http1: false,
+        limits: connections,
+        needs_caller: true,
+        max_age: limits.connection_age,
+    };
+    Ok(Api { options, router, clients })
 }
 
 /// Handles a call: passes it through the middleware to the services.
@@ -113,22 +152,32 @@ async fn handle(State(middleware): State<Arc<Middleware>>, request: Request, nex
     let authenticated = |request| authenticate(authenticator, request, authorized);
     let logged = |request| access_log(app, request, authenticated);
     let drained = |request| drain(app, request, logged);
-    if *traces { trace(request, drained).await } else { drained(request).await }
+    let counted = |request| count_call(request, drained);
+    if *traces { trace(request, counted).await } else { counted(request).await }
+}
+
+/// Handles a call of the admin listener, whose health checks have the limits of those of the API.
+async fn handle_admin(request: Request, next: Next) -> Response {
+    let limited = async |request: Request| match Route::of(request.uri().path()) {
+        Route::Health => health_check(request, |request| next.run(request)).await,
+        Route::Method(_) | Route::Reflection | Route::Unknown => next.run(request).await,
+    };
+    count_call(request, limited).await
 }
 
 fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartError> {
     let connections = ConnectionServiceServer::new(ConnectionApi(app.clone()))
-        .max_decoding_message_size(MAX_DECODED_BYTES)
+        .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let exports = ExportServiceServer::new(ExportApi(app.clone()))
-        .max_decoding_message_size(MAX_DECODED_BYTES)
+        .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let audit = AuditServiceServer::new(AuditApi(app.clone()))
-        .max_decoding_message_size(MAX_DECODED_BYTES)
+        .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
@@ -146,25 +195,39 @@ fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartE
             // Without the types of the error details, clients show them as bytes.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
+    let v1 = builder().build_v1().map_err(|error| StartError::Transport(error.into()))?;
+    let v1alpha = builder().build_v1alpha().map_err(|error| StartError::Transport(error.into()))?;
     Ok(routes
-        .add_service(builder().build_v1().map_err(|error| StartError::Transport(error.into()))?)
-        .add_service(builder().build_v1alpha().map_err(|error| StartError::Transport(error.into()))?))
+        .add_service(v1.max_decoding_message_size(MAX_REFLECTION_BYTES))
+        .add_service(v1alpha.max_decoding_message_size(MAX_REFLECTION_BYTES)))
 }
 
 impl Api {
     /// Serves until `stop` is cancelled and the last call has ended.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        listener::serve(listener, self.protocol, self.router, stop).await;
+        let renewing = follow_files(self.options.tls.clone(), self.clients);
+        tokio::select! {
+            () = listener::serve(listener, self.options, self.router, stop) => {}
+            () = renewing => {}
+        }
     }
 }
 
-/// TLS from a certificate chain and its key, for HTTP/2 alone.
-fn tls(files: &TlsFiles) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
-    let chain = CertificateDer::pem_file_iter(&files.certificate)?.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)?;
-    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+/// Reads certificates and the table of clients again from time to time. Does not return.
+async fn follow_files(tls: Option<Arc<Tls>>, clients: Option<Arc<ClientTable>>) {
+    for file in ["certificate", "clients"] {
+        metrics::counter!("file.reload.failed", "file" => file).increment(0);
+    }
+    loop {
+        tokio::time::sleep(FILE_CHECK_INTERVAL).await;
+        let (tls, clients) = (tls.clone(), clients.clone());
+        let reload = move || {
+            tls.inspect(|tls| tls.reload());
+            clients.inspect(|clients| clients.reload());
+        };
+        // A panic is logged by the hook.
+        let _ = tokio::task::spawn_blocking(reload).await;
+    }
 }
 
 /// The response of a call whose handler panicked: the message of the panic is logged, the caller gets an id.

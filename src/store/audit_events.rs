@@ -1,16 +1,24 @@
 //! The audit log: events are written with the change and listed by keys; denied attempts are aggregated per minute.
 
+use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, IntoActiveModel as _, NotSet, QueryFilter as _,
+};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::Scope;
 use super::entities::audit_event;
-use super::query::paging::{self, Keys};
+use super::query::list::{Keys, List, UidRange};
+use super::query::paging;
+use super::query::time::first_uid_at;
 use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
-use crate::model::page::{Page, PageRequest};
+use crate::model::page::{OrderKey, Page, PageRequest, Position, PositionKey};
 use crate::model::{Error, Result};
 
+/// The largest difference between the clocks of a replica and of the database for which filters by time are exact.
+const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::hours(1);
 /// Rows per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 500;
 
@@ -27,17 +35,18 @@ pub struct DeniedKey {
 const MORE_NAMES: &str = "CASE WHEN length(excluded.resource) > length(audit_events.resource) \
      THEN excluded.resource ELSE audit_events.resource END";
 
-const KEYS: Keys<audit_event::Entity> = Keys {
+static KEYS: Keys<audit_event::Entity> = Keys {
+    organization: audit_event::Column::Organization,
     uid: audit_event::Column::Uid,
     display_name: audit_event::Column::Resource,
     update_time: audit_event::Column::Time,
+    feed: Some(audit_event::Column::FeedPosition),
 };
 
 /// Inserts events.
 pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &[AuditEvent]) -> Result<()> {
     for chunk in events.chunks(MAX_ROWS_PER_STATEMENT) {
         let rows = chunk.iter().map(|event| row_of(scope, event, None)).collect::<Result<Vec<_>>>()?;
-        let rows = rows.into_iter().map(audit_event::Model::into_active_model);
         audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
     }
     Ok(())
@@ -57,7 +66,7 @@ pub async fn count_denied(
         .value(Resource, Expr::cust(MORE_NAMES))
         .value(Count, Expr::col((audit_event::Entity, Count)).add(event.count))
         .to_owned();
-    audit_event::Entity::insert(row.into_active_model()).on_conflict(add).exec_without_returning(db).await?;
+    audit_event::Entity::insert(row).on_conflict(add).exec_without_returning(db).await?;
     Ok(())
 }
 
@@ -69,28 +78,68 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<Page<AuditEvent>> {
     use audit_event::Column::{Method, Organization, Principal, Resource, Time};
-    let mut query = audit_event::Entity::find().filter(Organization.eq(scope.organization.as_str()));
+    let select = audit_event::Entity::find().filter(Organization.eq(scope.organization.as_str()));
+    let mut list = List::new(select, scope, &KEYS);
     for (column, value) in [(Resource, &filter.resource), (Principal, &filter.principal), (Method, &filter.method)] {
-        if let Some(value) = value {
-            query = query.filter(column.eq(value.as_str()));
+        list.values.extend(value.as_ref().map(|value| (column, value.as_str().into())));
+    }
+    list.filters.extend(filter.start_time.map(|start| Time.gte(start)));
+    list.filters.extend(filter.end_time.map(|end| Time.lt(end)));
+    list.uids = uids_near(scope, filter);
+    let is_feed = page.order.key == OrderKey::Feed;
+    if is_feed && db.get_database_backend() == DbBackend::Postgres {
+        // Every transaction before this position has ended. SQLite has one writer.
+        list.end = Some(Expr::cust("feed_position < audit_feed_end()"));
+    }
+    let position = |(event, feed_position): &(AuditEvent, i64)| {
+        if is_feed {
+            Position { key: PositionKey::Feed(*feed_position), uid: event.uid }
+        } else {
+            paging::position(page.order, event.uid, &event.resource, event.time)
         }
-    }
-    if let Some(start) = filter.start_time {
-        query = query.filter(Time.gte(start));
-    }
-    if let Some(end) = filter.end_time {
-        query = query.filter(Time.lt(end));
-    }
-    let position = |event: &AuditEvent| paging::position(page.order, event.uid, &event.resource, event.time);
-    let size = |event: &AuditEvent| {
+    };
+    let size = |(event, _): &(AuditEvent, i64)| {
         let json = |object: &serde_json::Map<String, Value>| Value::Object(object.clone()).to_string().len();
         512 + event.resource.len() + event.reason.len() + json(&event.diff.before) + json(&event.diff.after)
     };
-    paging::page(db, &query, &KEYS, page, event_of, position, size).await
+    let with_position = |row: audit_event::Model| {
+        let feed_position = row.feed_position;
+        Ok((event_of(row)?, feed_position))
+    };
+    let Page { items, next } = paging::page(db, list, page, with_position, position, size).await?;
+    let next = match next {
+        None if is_feed => {
+            let start = Position { key: PositionKey::Feed(0), uid: Uuid::nil() };
+            Some(items.last().map(position).or_else(|| page.after.clone()).unwrap_or(start))
+        }
+        next => next,
+    };
+    Ok(Page { items: items.into_iter().map(|(event, _)| event).collect(), next })
 }
 
-fn row_of(scope: &Scope<'_>, event: &AuditEvent, denied: Option<&DeniedKey>) -> Result<audit_event::Model> {
-    Ok(audit_event::Model {
+/// Limits of the uids of the events of a filter by time. A uid is made at the time of its event, but by the clock of a replica
+/// instead of the database's, and without the offset of tests.
+fn uids_near(scope: &Scope<'_>, filter: &AuditFilter) -> UidRange {
+    let offset = TimeDelta::milliseconds(scope.read_context.clock.offset_ms());
+    let start = filter.start_time.and_then(|start| start.checked_sub_signed(offset + MAX_CLOCK_DIFFERENCE));
+    let end = filter.end_time.and_then(|end| end.checked_add_signed(MAX_CLOCK_DIFFERENCE));
+    UidRange { start: start.map(first_uid_at), end: end.map(first_uid_at) }
+}
+
+/// Continues the feed of a dump that was restored into another cluster, whose transactions have smaller numbers than those
+/// of stored events.
+pub async fn continue_feed(db: &impl ConnectionTrait) -> Result<()> {
+    const RAISE_EPOCH: &str = "UPDATE audit_feed SET epoch = epoch + 1 \
+         WHERE (SELECT max(feed_position) FROM audit_events) \
+             >= (epoch << 48) + pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    if db.get_database_backend() == DbBackend::Postgres {
+        db.execute_unprepared(RAISE_EPOCH).await?;
+    }
+    Ok(())
+}
+
+fn row_of(scope: &Scope<'_>, event: &AuditEvent, denied: Option<&DeniedKey>) -> Result<audit_event::ActiveModel> {
+    let row = audit_event::Model {
         organization: scope.organization.to_string(),
         uid: event.uid,
         time: event.time,
@@ -110,7 +159,9 @@ fn row_of(scope: &Scope<'_>, event: &AuditEvent, denied: Option<&DeniedKey>) -> 
         trace_id: event.trace_id.clone(),
         batch_id: event.batch_id,
         reason: event.reason.clone(),
-    })
+        feed_position: 0,
+    };
+    Ok(audit_event::ActiveModel { feed_position: NotSet, ..row.into_active_model() })
 }
 
 fn event_of(row: audit_event::Model) -> Result<AuditEvent> {

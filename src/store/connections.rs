@@ -1,32 +1,35 @@
 //! Connections: find, list, insert, update, delete and share.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement, SimpleExpr, UnionType};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _,
-    QueryFilter as _, QueryResult, QuerySelect as _, Select, Set, Unchanged,
+    QueryFilter as _, QueryResult, QuerySelect as _, QueryTrait as _, Select, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::entities::{connection, connection_member};
-use super::query::expressions::{self, availability, in_state, members, usable};
+use super::query::expressions::{self, availability, in_state, limited_to_shared, members, usable};
+use super::query::list::{Keys, List, MAX_ROWS_SORTED};
 use super::query::lookup;
-use super::query::paging::{self, Keys};
+use super::query::paging;
 use super::{Scope, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Actor, Availability, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid,
+    Actor, Availability, Caller, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid,
     CredentialStatus, Error, LastTest, Member, ResourceId, ResourceKind, Result, Sharing, UsableConnection,
 };
 
 /// Members per statement.
 const MAX_MEMBERS_PER_STATEMENT: usize = 500;
 
-const KEYS: Keys<connection::Entity> = Keys {
+static KEYS: Keys<connection::Entity> = Keys {
+    organization: connection::Column::Organization,
     uid: connection::Column::Uid,
     display_name: connection::Column::DisplayName,
     update_time: connection::Column::UpdateTime,
+    feed: None,
 };
 
 /// Finds a connection by id.
@@ -59,20 +62,15 @@ pub async fn list(
     filter: &ConnectionFilter,
     page: &PageRequest,
 ) -> Result<Page<Connection>> {
-    let mut query = select(db, scope);
-    if let Some(connection_type) = &filter.connection_type {
-        query = query.filter(connection::Column::ConnectionType.eq(connection_type.as_str()));
-    }
+    let mut list = List::new(select(db, scope), scope, &KEYS);
+    list.filters.extend(filters(filter));
     if let Some(state) = filter.state {
-        query = query.filter(in_state(availability(db.get_database_backend(), scope.read_context), state));
-    }
-    if let Some(search) = &filter.search {
-        query = query.filter(name_contains(search));
+        list.filters.push(in_state(availability(db.get_database_backend(), scope.read_context), state));
     }
     let position = |connection: &Connection| {
         paging::position(page.order, connection.uid.0, &connection.display_name, connection.update_time)
     };
-    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
+    paging::page(db, list, page, |row: Row| row.into_model(scope), position, size).await
 }
 
 /// Finds the uid of a connection that the caller may use. Its row is not locked.
@@ -113,20 +111,18 @@ pub async fn search_usable(
     page: &PageRequest,
 ) -> Result<Page<UsableConnection>> {
     use connection::Column::{ConnectionType, DisplayName, Id, Organization, Uid, UpdateTime};
-    let mut query = connection::Entity::find()
+    let select = connection::Entity::find()
         .select_only()
         .columns([Uid, Id, DisplayName, ConnectionType, UpdateTime])
-        .filter(Organization.eq(scope.organization.as_str()))
-        .filter(usable(actor));
-    if let Some(connection_type) = &filter.connection_type {
-        query = query.filter(ConnectionType.eq(connection_type.as_str()));
+        .filter(Organization.eq(scope.organization.as_str()));
+    let mut list = List::new(select, scope, &KEYS);
+    if let Some(caller) = limited_to_shared(actor) {
+        list.filters.push(usable(actor));
+        list.matching_uids = Some(shared_uids(scope, caller));
     }
-    if let Some(search) = &filter.search {
-        query = query.filter(name_contains(search));
-    }
+    list.filters.extend(filters(filter));
     let position = |row: &UsableRow| paging::position(page.order, row.uid, &row.display_name, row.update_time);
-    let rows =
-        paging::page(db, &query, &KEYS, page, Ok, position, |row: &UsableRow| 128 + row.display_name.len()).await?;
+    let rows = paging::page(db, list, page, Ok, position, |row: &UsableRow| 128 + row.display_name.len()).await?;
     let usable = |row: UsableRow| UsableConnection {
         name: ConnectionName { organization: scope.organization.clone(), id: ResourceId::stored(row.id) },
         display_name: row.display_name,
@@ -135,9 +131,48 @@ pub async fn search_usable(
     Ok(Page { items: rows.items.into_iter().map(usable).collect(), next: rows.next })
 }
 
-/// A case-insensitive substring of the display name.
-fn name_contains(search: &str) -> sea_orm::sea_query::SimpleExpr {
-    expressions::contains(Expr::col((connection::Entity, connection::Column::DisplayNameSearch)), search)
+/// The filters that administrators and contributors have.
+fn filters(filter: &ConnectionFilter) -> impl Iterator<Item = SimpleExpr> {
+    use connection::Column::{ConnectionType, DisplayNameSearch};
+    let connection_type = filter.connection_type.as_ref().map(|id| ConnectionType.eq(id.as_str()));
+    let name = Expr::col((connection::Entity, DisplayNameSearch));
+    let search = filter.search.as_ref().map(|search| expressions::contains(name, search));
+    connection_type.into_iter().chain(search)
+}
+
+/// Selects the uids of the connections that are shared with all contributors, and of those shared with this one; a uid may
+/// occur twice. No more than the list can use are read of each.
+fn shared_uids(scope: &Scope<'_>, caller: &Caller) -> SelectStatement {
+    use connection_member::Column::{ConnectionUid, Member, Organization};
+    let limited = |uids: SelectStatement, column: &'static str| {
+        let uids = uids.clone().limit(2 * MAX_ROWS_SORTED).take();
+        Query::select().column(Alias::new(column)).from_subquery(uids, Alias::new("shared")).take()
+    };
+    let with_all = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::Uid)
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection::Column::SharedWithAll.into_expr());
+    let with_caller = connection_member::Entity::find()
+        .select_only()
+        .column(ConnectionUid)
+        .filter(Organization.eq(scope.organization.as_str()))
+        .filter(Member.is_in(caller.members()));
+    limited(with_all.into_query(), "uid")
+        .union(UnionType::All, limited(with_caller.into_query(), "connection_uid"))
+        .take()
+}
+
+/// Whether the organization has at least `count` connections. Reads no more rows than that.
+pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u64) -> Result<bool> {
+    let Some(offset) = count.checked_sub(1) else { return Ok(true) };
+    let row = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::Uid)
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .offset(offset)
+        .limit(1);
+    Ok(lookup::fetch_scalar::<_, Uuid>(db, row).await?.is_some())
 }
 
 /// Inserts a connection with its members; `ALREADY_EXISTS` if the id is in use.

@@ -1,17 +1,21 @@
 //! An open database: pools for reads, for writes and for background tasks, each bounded by permits.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::connect::{self, ACQUIRE_TIMEOUT, ConnectError, DatabaseSettings, OpenedPool};
 use super::query::scope::ReadContext;
 use super::statement;
-use crate::model::{Clock, Error, Exhausted, Result};
+use crate::fair_share::{FairShare, Share};
+use crate::model::{Caller, Clock, Error, Result, Unavailable};
 
+/// How long a stream waits for a permit to read its next page.
+const STREAM_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Metric label with the name of the pool.
 const POOL_NAME: &str = "db.client.connection.pool.name";
 /// The metric of waits for a permit that timed out.
@@ -26,8 +30,10 @@ struct Inner {
     write: Pool,
     background_read: Pool,
     background_write: Pool,
+    readiness: Pool,
     read_context: ReadContext,
-    transactions: TaskTracker,
+    /// Transactions and reads.
+    tasks: TaskTracker,
 }
 
 /// A connection pool with as many permits as connections.
@@ -35,20 +41,27 @@ struct Inner {
 pub(super) struct Pool {
     name: &'static str,
     connections: DatabaseConnection,
-    permits: Arc<Semaphore>,
+    permits: FairShare,
     size: u32,
+    tasks: TaskTracker,
+    last_response: LastResponse,
 }
 
-/// A permit to read from a pool; released on drop.
+/// When the database responded last, on a connection of any pool.
+#[derive(Clone)]
+pub(super) struct LastResponse(Arc<Mutex<Instant>>);
+
+/// A permit to read from a pool; released when it is dropped and its statements have ended, even if their call was
+/// cancelled.
 pub struct Reader<'a> {
-    connections: &'a DatabaseConnection,
-    _permit: OwnedSemaphorePermit,
+    pool: &'a Pool,
+    permit: Arc<Share>,
 }
 
 /// Usage of a pool, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// `read`, `write` or `background`.
+    /// `read`, `write`, `background` or `readiness`.
     pub name: &'static str,
     /// Maximum number of connections.
     pub max: u32,
@@ -64,26 +77,51 @@ impl Store {
     /// `known_types` are the connection types of the catalog; connections of other types are not usable.
     pub fn open(settings: &DatabaseSettings, known_types: Vec<String>, clock: Clock) -> Result<Self, ConnectError> {
         let opened = connect::open(settings)?;
-        let (read, write) = (Pool::new("read", opened.read), Pool::new("write", opened.write));
-        let background = opened.background.map(|opened| Pool::new("background", opened));
+        let last_response = LastResponse(Arc::new(Mutex::new(Instant::now())));
+        let tasks = TaskTracker::new();
+        let pool = |name, permits, opened: OpenedPool| {
+            metrics::counter!(POOL_TIMEOUTS, POOL_NAME => name).increment(0);
+            Pool {
+                name,
+                connections: opened.connections,
+                permits: FairShare::in_turns(permits, opened.size.into()),
+                size: opened.size,
+                tasks: tasks.clone(),
+                last_response: last_response.clone(),
+            }
+        };
+        let read = pool("read", "read_connections", opened.read);
+        let write = pool("write", "write_connections", opened.write);
+        let background = opened.background.map(|opened| pool("background", "background_connections", opened));
         Ok(Self(Arc::new(Inner {
             background_read: background.clone().unwrap_or_else(|| read.clone()),
             background_write: background.unwrap_or_else(|| write.clone()),
             read,
             write,
+            readiness: pool("readiness", "readiness_connections", opened.readiness),
             read_context: ReadContext { known_types: known_types.into(), clock },
-            transactions: TaskTracker::new(),
+            tasks,
         })))
     }
 
-    /// Acquires a permit to read for a call; fails with `OVERLOADED` after 3 s.
-    pub async fn reader(&self) -> Result<Reader<'_>> {
-        self.0.read.reader().await
+    /// Acquires a permit to read, for a caller or for the service itself; fails with RESOURCE_EXHAUSTED after 3 s.
+    pub async fn reader(&self, holder: Option<&Arc<Caller>>) -> Result<Reader<'_>> {
+        self.0.read.reader(holder, ACQUIRE_TIMEOUT).await
+    }
+
+    /// The same for a stream, which can wait.
+    pub async fn stream_reader(&self, holder: Option<&Arc<Caller>>) -> Result<Reader<'_>> {
+        self.0.read.reader(holder, STREAM_ACQUIRE_TIMEOUT).await
     }
 
     /// Acquires a permit to read for a background task: from its own pool on PostgreSQL, from the read pool on SQLite.
     pub async fn background_reader(&self) -> Result<Reader<'_>> {
-        self.0.background_read.reader().await
+        self.0.background_read.reader(None, ACQUIRE_TIMEOUT).await
+    }
+
+    /// The connection for readiness checks.
+    pub(super) async fn readiness_reader(&self) -> Result<Reader<'_>> {
+        self.0.readiness.reader(None, ACQUIRE_TIMEOUT).await
     }
 
     /// The clock and the known connection types, needed by every read.
@@ -98,7 +136,7 @@ impl Store {
 
     /// Whether the database responds and accepts writes; a standby does not.
     pub async fn is_ready(&self) -> Result<bool> {
-        let reader = self.background_reader().await?;
+        let reader = self.readiness_reader().await?;
         let sql = if self.backend() == DbBackend::Postgres {
             "SELECT NOT pg_is_in_recovery() AS ready"
         } else {
@@ -108,22 +146,22 @@ impl Store {
         Ok(row.is_some_and(|row| row.try_get::<bool>("", "ready").unwrap_or(false)))
     }
 
-    /// Waits until all transactions have ended.
+    /// Waits until all transactions and reads have ended.
     pub async fn shutdown(&self) {
-        self.0.transactions.close();
-        self.0.transactions.wait().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
     /// Current usage of the pools.
     pub fn pools(&self) -> Vec<PoolStatus> {
-        let pools = [&self.0.read, &self.0.write, &self.0.background_write];
+        let pools = [&self.0.read, &self.0.write, &self.0.background_write, &self.0.readiness];
         let mut statuses: Vec<_> = pools.into_iter().map(Pool::status).collect();
         statuses.dedup_by_key(|status| status.name);
         statuses
     }
 
-    pub(super) fn transactions(&self) -> &TaskTracker {
-        &self.0.transactions
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
     }
 
     pub(super) fn write_pool(&self) -> &Pool {
@@ -135,32 +173,41 @@ impl Store {
     }
 }
 
-impl Pool {
-    fn new(name: &'static str, opened: OpenedPool) -> Self {
-        let OpenedPool { connections, size } = opened;
-        metrics::counter!(POOL_TIMEOUTS, POOL_NAME => name).increment(0);
-        Self { name, connections, permits: Arc::new(Semaphore::new(size as usize)), size }
+impl LastResponse {
+    /// Notes a response.
+    pub(super) fn note(&self) {
+        *self.0.lock() = Instant::now();
     }
 
+    fn is_after(&self, time: Instant) -> bool {
+        *self.0.lock() >= time
+    }
+}
+
+impl Pool {
     pub(super) fn connections(&self) -> &DatabaseConnection {
         &self.connections
     }
 
-    /// Acquires a permit, with the same timeout as for a connection. A permit guarantees a free slot in the pool, so a
-    /// timeout of the pool itself nearly always means that the database does not respond.
-    pub(super) async fn acquire_permit(&self) -> Result<OwnedSemaphorePermit> {
-        let started = Instant::now();
-        let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
-        metrics::histogram!("db.client.connection.wait_time", POOL_NAME => self.name).record(started.elapsed());
-        let Ok(permit) = permit else {
-            metrics::counter!(POOL_TIMEOUTS, POOL_NAME => self.name).increment(1);
-            return Err(Error::Exhausted(Exhausted::Overloaded));
-        };
-        permit.map_err(Error::internal)
+    pub(super) fn last_response(&self) -> &LastResponse {
+        &self.last_response
     }
 
-    async fn reader(&self) -> Result<Reader<'_>> {
-        Ok(Reader { _permit: self.acquire_permit().await?, connections: &self.connections })
+    /// Acquires a permit; calls wait as long as for a connection. A permit guarantees a free slot in the pool, so a
+    /// timeout of the pool itself nearly always means that the database does not respond. If no other call had a response
+    /// either, the error is UNAVAILABLE.
+    pub(super) async fn acquire_permit(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Result<Share> {
+        let started = Instant::now();
+        let permit = self.permits.acquire(holder, 1, timeout).await;
+        metrics::histogram!("db.client.connection.wait_time", POOL_NAME => self.name).record(started.elapsed());
+        permit.map_err(|refused| {
+            metrics::counter!(POOL_TIMEOUTS, POOL_NAME => self.name).increment(1);
+            if self.last_response.is_after(started) { refused } else { Error::Unavailable(Unavailable::Database) }
+        })
+    }
+
+    async fn reader(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Result<Reader<'_>> {
+        Ok(Reader { permit: Arc::new(self.acquire_permit(holder, timeout).await?), pool: self })
     }
 
     fn status(&self) -> PoolStatus {
@@ -169,25 +216,44 @@ impl Pool {
     }
 }
 
+impl Reader<'_> {
+    /// Runs a statement in a task that keeps the permit until the connection is back in the pool.
+    async fn run<T: Send + 'static, F>(&self, statement: impl FnOnce(DatabaseConnection) -> F) -> Result<T, DbErr>
+    where
+        F: Future<Output = Result<T, DbErr>> + Send + 'static,
+    {
+        let statement = statement(self.pool.connections.clone());
+        let (permit, last_response) = (Arc::clone(&self.permit), self.pool.last_response.clone());
+        let task = async move {
+            let result = statement.await.inspect(|_| last_response.note());
+            drop(permit);
+            result
+        };
+        let result = self.pool.tasks.spawn(task.in_current_span()).await;
+        result.map_err(|error| DbErr::Custom(error.to_string()))?
+    }
+}
+
 #[async_trait::async_trait]
 impl ConnectionTrait for Reader<'_> {
     fn get_database_backend(&self) -> DbBackend {
-        self.connections.get_database_backend()
+        self.pool.connections.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        statement::execute(self.connections, statement).await
+        self.run(async move |db| statement::execute(&db, statement).await).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        statement::execute_unprepared(self.connections, sql).await
+        let sql = sql.to_owned();
+        self.run(async move |db| statement::execute_unprepared(&db, &sql).await).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        statement::query_one(self.connections, statement).await
+        self.run(async move |db| statement::query_one(&db, statement).await).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        statement::query_all(self.connections, statement).await
+        self.run(async move |db| statement::query_all(&db, statement).await).await
     }
 }

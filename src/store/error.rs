@@ -17,11 +17,11 @@ impl From<DbErr> for Error {
             Some(sqlx::Error::Database(database)) => match database.code().as_deref() {
                 // Serialization failure, deadlock, lock timeout; SQLite busy (plain, recovery, snapshot) and locked.
                 Some("40001" | "40P01" | "55P03" | "5" | "261" | "517" | "6") => Self::Aborted(Abort::Conflict),
-                // Statement timeout.
-                Some("57014") => Self::DeadlineExceeded,
-                // Shutting down, starting, too many connections, connection lost; or a standby, which accepts no
-                // writes.
-                Some("57P01" | "57P02" | "57P03" | "53300" | "08000" | "08003" | "08006" | "25006") => {
+                // Statement timeout; interrupted by the progress handler of SQLite.
+                Some("57014" | "9") => Self::DeadlineExceeded,
+                // Shutting down, starting, too many connections, connection lost, transaction idle for too long; or a
+                // standby, which accepts no writes.
+                Some("25P03" | "57P01" | "57P02" | "57P03" | "53300" | "08000" | "08003" | "08006" | "25006") => {
                     connection_unavailable(&error)
                 }
                 _ if no_connection => connection_unavailable(&error),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, SelectStatement, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select, Set, Unchanged,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::entities::{connection, export};
 use super::export_rows::Row;
 use super::query::expressions::{self, availability, in_state, usable};
+use super::query::list::{Keys, List};
 use super::query::lookup;
-use super::query::paging::{self, Keys};
-use super::{Scope, error};
+use super::query::paging;
+use super::{Scope, connections, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, AttachmentState, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState,
@@ -25,10 +26,12 @@ use crate::model::{
 /// Ids or uids per statement.
 const MAX_ROWS_PER_STATEMENT: usize = 500;
 
-const KEYS: Keys<export::Entity> = Keys {
+static KEYS: Keys<export::Entity> = Keys {
+    organization: export::Column::Organization,
     uid: export::Column::Uid,
     display_name: export::Column::DisplayName,
     update_time: export::Column::UpdateTime,
+    feed: None,
 };
 
 /// Keys of an export, to lock the rows before they are read.
@@ -149,10 +152,29 @@ pub async fn list(
     filter: &ExportFilter,
     page: &PageRequest,
 ) -> Result<Page<Export>> {
-    let query = filtered(db, scope, actor, filter);
+    let mut list = List::new(select(db, scope, actor), scope, &KEYS);
+    if let Some(id) = &filter.connection {
+        let Some(uid) = connections::find_uid(db, scope, id).await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        list.values.push((export::Column::ConnectionUid, uid.0.into()));
+    }
+    add_filters(&mut list, db, scope, actor, filter);
     let position =
         |export: &Export| paging::position(page.order, export.uid.0, &export.display_name, export.update_time);
-    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
+    paging::page(db, list, page, |row: Row| row.into_model(scope), position, size).await
+}
+
+/// Whether the organization has at least `count` exports. Reads no more rows than that.
+pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u64) -> Result<bool> {
+    let Some(offset) = count.checked_sub(1) else { return Ok(true) };
+    let row = export::Entity::find()
+        .select_only()
+        .column(export::Column::Uid)
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+        .offset(offset)
+        .limit(1);
+    Ok(lookup::fetch_scalar::<_, Uuid>(db, row).await?.is_some())
 }
 
 /// Inserts an export; `ALREADY_EXISTS` if the id is in use. The revision of its attachment is reserved before.
@@ -228,50 +250,54 @@ fn managed(actor: &Actor) -> SimpleExpr {
     detached().and(created).or(detached().not().and(usable(actor)))
 }
 
-fn filtered(
+fn add_filters(
+    list: &mut List<'_, export::Entity>,
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
     actor: &Actor,
     filter: &ExportFilter,
-) -> Select<export::Entity> {
-    use export::Column::{
-        ConnectionType, ConnectionUid, Creator, DetachedBatchId, DetachedConnectionId, DisplayNameSearch,
-    };
-    let mut query = select(db, scope, actor);
-    if let Some(id) = &filter.connection {
-        query = query.filter(connection::Column::Id.eq(id.as_str()));
-    }
+) {
+    use export::Column::{ConnectionType, Creator, DetachedBatchId, DetachedConnectionId, DisplayNameSearch};
+    let by_value = [
+        filter.batch_id.map(|id| (DetachedBatchId, id.into())),
+        filter.detached_from.as_ref().map(|id| (DetachedConnectionId, id.as_str().into())),
+        filter.creator.as_ref().map(|creator| (Creator, creator.as_str().into())),
+    ];
+    list.values.extend(by_value.into_iter().flatten());
     if let Some(connection_type) = &filter.connection_type {
-        query = query.filter(ConnectionType.eq(connection_type.as_str()));
-    }
-    if let Some(creator) = &filter.creator {
-        query = query.filter(Creator.eq(creator.as_str()));
-    }
-    if let Some(id) = &filter.detached_from {
-        query = query.filter(DetachedConnectionId.eq(id.as_str()));
-    }
-    if let Some(batch_id) = filter.batch_id {
-        query = query.filter(DetachedBatchId.eq(batch_id));
+        list.filters.push(ConnectionType.eq(connection_type.as_str()));
     }
     if let Some(search) = &filter.search {
-        query = query.filter(expressions::contains(Expr::col((export::Entity, DisplayNameSearch)), search));
+        list.filters.push(expressions::contains(Expr::col((export::Entity, DisplayNameSearch)), search));
     }
-    let availability = || availability(db.get_database_backend(), scope.read_context);
-    query = match filter.state {
-        None => query,
-        Some(ExportState::Inactive) => query.filter(ConnectionUid.is_null()),
-        Some(ExportState::Active) => {
-            query.filter(ConnectionUid.is_not_null()).filter(in_state(availability(), ConnectionState::Active))
+    let is_detached = export::Column::ConnectionUid.is_null();
+    let can_run = || in_state(availability(db.get_database_backend(), scope.read_context), ConnectionState::Active);
+    match filter.state {
+        None => {}
+        Some(ExportState::Inactive) => {
+            list.matching_uids = Some(detached_uids(scope));
+            list.filters.push(is_detached);
         }
-        Some(ExportState::Blocked) => {
-            query.filter(ConnectionUid.is_not_null()).filter(in_state(availability(), ConnectionState::Active).not())
-        }
-    };
+        Some(ExportState::Active) => list.filters.push(is_detached.not().and(can_run())),
+        Some(ExportState::Blocked) => list.filters.push(is_detached.not().and(can_run().not())),
+    }
     match filter.caller_access {
-        None => query,
-        Some(CallerAccess::Manage) => query.filter(managed(actor)),
-        Some(CallerAccess::View) => query.filter(managed(actor).not()),
+        None => {}
+        Some(CallerAccess::Manage) => list.filters.push(managed(actor)),
+        Some(CallerAccess::View) => list.filters.push(managed(actor).not()),
     }
+}
+
+/// Selects the uids of all detached exports, in the order of the index `exports_connection`.
+fn detached_uids(scope: &Scope<'_>) -> SelectStatement {
+    export::Entity::find()
+        .select_only()
+        .column(export::Column::Uid)
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+        .filter(export::Column::ConnectionUid.is_null())
+        .order_by_asc(export::Column::ConnectionUid)
+        .order_by_asc(export::Column::Uid)
+        .into_query()
 }
 
 /// Bytes of an export on a page: its limited size, its names and its detachment.

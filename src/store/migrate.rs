@@ -68,7 +68,8 @@ impl Store {
     }
 
     async fn migrate_once(&self) -> Result<SchemaState, MigrateError> {
-        let _permit = self.write_pool().acquire_permit().await.map_err(MigrateError::Unavailable)?;
+        let _permit =
+            self.write_pool().acquire_permit(None, ACQUIRE_TIMEOUT).await.map_err(MigrateError::Unavailable)?;
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
@@ -98,7 +99,7 @@ impl Store {
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
-            let reader = self.background_reader().await.map_err(MigrateError::Unavailable)?;
+            let reader = self.readiness_reader().await.map_err(MigrateError::Unavailable)?;
             match state(&reader).await.map_err(failed) {
                 Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
                 result => return result,

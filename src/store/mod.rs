@@ -16,6 +16,7 @@ mod export_rows;
 pub mod exports;
 mod migrate;
 mod migrations;
+pub mod organizations;
 mod query;
 pub mod request_ids;
 pub mod retention;
@@ -24,7 +25,7 @@ pub mod sealed_secrets;
 mod statement;
 mod transaction;
 
-pub use connect::{BACKGROUND_CONNECTIONS, ConnectError, DatabaseSettings, check_url, sqlite_file};
+pub use connect::{BACKGROUND_CONNECTIONS, ConnectError, DatabaseSettings, check, sqlite_file};
 pub use database::{PoolStatus, Reader, Store};
 pub use migrate::{MigrateError, SchemaState};
 pub use query::locks;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query, SimpleExpr};
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait as _, DbBackend, EntityTrait, QueryFilter as _, Statement};
 
 use super::entities::{attachment_release, audit_event, request_id, run};
@@ -69,26 +69,28 @@ pub async fn delete_expired(
         }
     }
     let before = |age: Duration| expired_before(backend, read_context, age);
-    let time = audit_event::Column::Time.into_expr();
     match kind {
         ExpiringRows::RequestIds => {
-            let expired = request_id::Column::CreateTime.into_expr().lt(before(retention.request_ids));
-            delete::<request_id::Entity>(db, &expired).await
+            let time = request_id::Column::CreateTime;
+            delete::<request_id::Entity>(db, time, &time.into_expr().lt(before(retention.request_ids))).await
         }
         ExpiringRows::Releases => {
-            let expired = attachment_release::Column::ReleaseTime.into_expr().lt(before(retention.releases));
-            delete::<attachment_release::Entity>(db, &expired).await
+            let time = attachment_release::Column::ReleaseTime;
+            delete::<attachment_release::Entity>(db, time, &time.into_expr().lt(before(retention.releases))).await
         }
         ExpiringRows::DeniedAttempts => {
-            let denied = audit_event::Column::DeniedCode.is_not_null();
-            delete::<audit_event::Entity>(db, &denied.and(time.lt(before(retention.denied)))).await
+            let (time, denied) = (audit_event::Column::Time, audit_event::Column::DeniedCode.is_not_null());
+            delete::<audit_event::Entity>(db, time, &denied.and(time.into_expr().lt(before(retention.denied)))).await
         }
-        ExpiringRows::AuditEvents => delete::<audit_event::Entity>(db, &time.lt(before(retention.audit))).await,
+        ExpiringRows::AuditEvents => {
+            let time = audit_event::Column::Time;
+            delete::<audit_event::Entity>(db, time, &time.into_expr().lt(before(retention.audit))).await
+        }
         ExpiringRows::Runs => {
             // The states are those of the index `runs_end_time`.
             let ended = in_states(&[RunState::Succeeded, RunState::Failed, RunState::Cancelled, RunState::Skipped])?;
-            let expired = run::Column::EndTime.into_expr().lt(before(retention.runs));
-            delete::<run::Entity>(db, &ended.and(expired)).await
+            let time = run::Column::EndTime;
+            delete::<run::Entity>(db, time, &ended.and(time.into_expr().lt(before(retention.runs)))).await
         }
     }
 }
@@ -100,15 +102,20 @@ fn expired_before(backend: DbBackend, read_context: &ReadContext, age: Duration)
 }
 
 /// Deletes expired rows of a table: with one statement on PostgreSQL, with as many as fit into the time budget on
-/// SQLite.
-async fn delete<E: EntityTrait>(db: &Transaction, expired: &SimpleExpr) -> Result<u64> {
+/// SQLite. The oldest first, so that the index by time is used even if most rows of the table have expired.
+async fn delete<E: EntityTrait>(db: &Transaction, time: E::Column, expired: &SimpleExpr) -> Result<u64> {
     // The physical row address, which works for every table.
     let is_sqlite = db.get_database_backend() == DbBackend::Sqlite;
     let (address, max_rows) = if is_sqlite { ("rowid", MAX_SQLITE_ROWS) } else { ("ctid", MAX_POSTGRES_ROWS) };
     let mut deleted = 0;
     while db.is_within_budget() {
-        let batch =
-            Query::select().column(address).from(E::default()).and_where(expired.clone()).limit(max_rows).take();
+        let batch = Query::select()
+            .column(address)
+            .from(E::default())
+            .and_where(expired.clone())
+            .order_by(time, Order::Asc)
+            .limit(max_rows)
+            .take();
         let condition = Condition::all().add(Expr::col(address).in_subquery(batch));
         let rows = E::delete_many().filter(condition).exec(db).await?.rows_affected;
         deleted += rows;

@@ -1,7 +1,7 @@
 //! Sealed secrets of the service itself; each is written once, by the first replica.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ConnectionTrait, EntityTrait as _, Set};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, Set};
 
 use super::entities::sealed_secret;
 use super::query::lookup;
@@ -17,6 +17,29 @@ pub async fn get_or_insert(db: &impl ConnectionTrait, purpose: &str, sealed: Sea
     let keep = OnConflict::column(sealed_secret::Column::Purpose).do_nothing().to_owned();
     sealed_secret::Entity::insert(row).on_conflict(keep).try_insert().exec_without_returning(db).await?;
     get(db, purpose).await?.ok_or_else(|| Error::internal("a sealed secret was neither inserted nor found"))
+}
+
+/// Replaces a secret unless another one was stored since it was read. Returns whether it was replaced.
+pub async fn replace(
+    db: &impl ConnectionTrait,
+    purpose: &str,
+    found: &SealedSecret,
+    sealed: &SealedSecret,
+) -> Result<bool> {
+    let result = sealed_secret::Entity::update_many()
+        .col_expr(sealed_secret::Column::KeyId, Expr::val(sealed.key_id.as_str()))
+        .col_expr(sealed_secret::Column::Envelope, Expr::val(sealed.envelope.clone()))
+        .filter(sealed_secret::Column::Purpose.eq(purpose))
+        .filter(sealed_secret::Column::Envelope.eq(found.envelope.clone()))
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// Removes the secret for a purpose.
+pub async fn remove(db: &impl ConnectionTrait, purpose: &str) -> Result<()> {
+    sealed_secret::Entity::delete_by_id(purpose).exec(db).await?;
+    Ok(())
 }
 
 /// The secret for a purpose.

@@ -4,6 +4,7 @@
 //! future, its connection could return to the pool with an open transaction (sqlx #4385, #4409). A spawned task is not
 //! dropped when the call is.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -14,10 +15,11 @@ use sea_orm::{
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use super::database::{Pool, Store};
+use super::connect::ACQUIRE_TIMEOUT;
+use super::database::{LastResponse, Pool, Store};
 use super::error::DEADLINE;
 use super::statement::{self, with_client_timeout};
-use crate::model::{Abort, Error, Result, Unavailable};
+use crate::model::{Abort, Caller, Error, Result, Unavailable};
 
 /// Maximum number of retries after a conflict.
 const MAX_RETRIES: u32 = 5;
@@ -33,6 +35,7 @@ pub struct Transaction {
     inner: DatabaseTransaction,
     begun: Instant,
     deadline: Instant,
+    last_response: LastResponse,
 }
 
 /// How a transaction ends after its work succeeded.
@@ -51,6 +54,7 @@ impl Store {
     /// It holds the concurrency permit of the call, which is thus kept until then.
     pub async fn transact<S, T>(
         &self,
+        holder: Option<&Arc<Caller>>,
         deadline: Instant,
         on_success: OnSuccess,
         state: S,
@@ -60,7 +64,7 @@ impl Store {
         S: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.spawn_transaction(self.write_pool().clone(), deadline, on_success, state, work).await
+        self.spawn_transaction(self.write_pool().clone(), holder.cloned(), deadline, on_success, state, work).await
     }
 
     /// Runs `work` in a transaction for a background task: in its own pool on PostgreSQL, as the single writer on
@@ -75,12 +79,14 @@ impl Store {
         S: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.spawn_transaction(self.background_write_pool().clone(), deadline, OnSuccess::Commit, state, work).await
+        self.spawn_transaction(self.background_write_pool().clone(), None, deadline, OnSuccess::Commit, state, work)
+            .await
     }
 
     async fn spawn_transaction<S, T>(
         &self,
         pool: Pool,
+        holder: Option<Arc<Caller>>,
         deadline: Instant,
         on_success: OnSuccess,
         state: S,
@@ -94,7 +100,7 @@ impl Store {
         let task = async move {
             let mut attempt = 1;
             let result = loop {
-                match run(&pool, deadline, on_success, &state, &work).await {
+                match run(&pool, holder.as_ref(), deadline, on_success, &state, &work).await {
                     Err(Error::Aborted(Abort::Conflict)) if attempt <= MAX_RETRIES => {
                         let pause = RETRY_PAUSE * 2_u32.pow(attempt - 1);
                         let pause = pause + pause.mul_f64(rand::random::<f64>());
@@ -111,19 +117,20 @@ impl Store {
             tracing::Span::current().record("attempts", attempt);
             result
         };
-        self.transactions().spawn(task.instrument(span)).await.map_err(Error::internal)?
+        self.tasks().spawn(task.instrument(span)).await.map_err(Error::internal)?
     }
 }
 
 /// One attempt, in its own transaction.
 async fn run<S: Sync, T>(
     pool: &Pool,
+    holder: Option<&Arc<Caller>>,
     deadline: Instant,
     on_success: OnSuccess,
     state: &S,
     work: &(impl for<'a> Fn(&'a Transaction, &'a S) -> BoxFuture<'a, Result<T>> + Send + Sync),
 ) -> Result<T> {
-    let _permit = pool.acquire_permit().await?;
+    let _permit = pool.acquire_permit(holder, ACQUIRE_TIMEOUT).await?;
     if Instant::now() >= deadline {
         return Err(Error::DeadlineExceeded);
     }
@@ -131,7 +138,9 @@ async fn run<S: Sync, T>(
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
     let backend = pool.connections().get_database_backend();
     let inner = with_client_timeout(backend, pool.connections().begin_with_options(options)).await?;
-    let transaction = Transaction { inner, begun: Instant::now(), deadline };
+    let last_response = pool.last_response().clone();
+    last_response.note();
+    let transaction = Transaction { inner, begun: Instant::now(), deadline, last_response };
     let result = work(&transaction, state).await;
     match (&result, on_success) {
         (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => {
@@ -172,21 +181,21 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        statement::execute(&self.inner, statement).await
+        statement::execute(&self.inner, statement).await.inspect(|_| self.last_response.note())
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         self.check_deadline()?;
-        statement::execute_unprepared(&self.inner, sql).await
+        statement::execute_unprepared(&self.inner, sql).await.inspect(|_| self.last_response.note())
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         self.check_deadline()?;
-        statement::query_one(&self.inner, statement).await
+        statement::query_one(&self.inner, statement).await.inspect(|_| self.last_response.note())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.check_deadline()?;
-        statement::query_all(&self.inner, statement).await
+        statement::query_all(&self.inner, statement).await.inspect(|_| self.last_response.note())
     }
 }

@@ -6,8 +6,9 @@ use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, fmt};
+use tracing_subscriber::{EnvFilter, Registry};
 
+use super::log_format;
 use super::settings::Settings;
 use super::traces::{self, Telemetry};
 
@@ -33,8 +34,7 @@ pub fn start(
         LogOutput::Stdout => (BoxMakeWriter::new(stdout), stdout().is_terminal()),
         LogOutput::Stderr => (BoxMakeWriter::new(stderr), stderr().is_terminal()),
     };
-    let logs = fmt::layer().with_ansi(ansi).with_writer(writer);
-    let logs = if settings.json { logs.json().flatten_event(true).boxed() } else { logs.boxed() };
+    let logs = log_format::layer(settings.json, ansi, writer);
     let (traces, telemetry) = traces::layer::<Registry>(settings.traces.as_ref())?;
     // Traces are filtered first: the log filter does not apply to their spans.
     tracing_subscriber::registry().with(traces).with(logs.with_filter(filter)).try_init()?;

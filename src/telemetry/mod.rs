@@ -1,5 +1,6 @@
 //! Telemetry: logs, metrics and traces. Code elsewhere uses the facades `tracing` and `metrics` only.
 
+mod log_format;
 mod logs;
 mod metrics;
 mod settings;

@@ -84,18 +84,41 @@ pub(super) fn seal(
     paths: &[&str],
     mut plaintext: Zeroizing<Vec<u8>>,
 ) -> Result<SealedSecret, VaultError> {
-    let ring_key = ring.get(key_id).ok_or_else(|| VaultError::UnknownKey(key_id.to_owned()))?;
     let mut data_key = Zeroizing::new(Vec::with_capacity(SEALED_KEY_BYTES));
     data_key.resize(KEY_BYTES, 0);
     random(&mut data_key)?;
-    let (mut key_nonce, mut content_nonce) = ([0; NONCE_BYTES], [0; NONCE_BYTES]);
-    random(&mut key_nonce)?;
+    let mut content_nonce = [0; NONCE_BYTES];
     random(&mut content_nonce)?;
-
     let content_data = associated_data(CONTENT_LAYER, "", paths, context)?;
     cipher(&data_key)?
         .encrypt_in_place(&XNonce::from(content_nonce), &content_data, &mut *plaintext)
         .map_err(|_| VaultError::TooLarge)?;
+    assemble(ring, key_id, context, paths, data_key, (&content_nonce, &plaintext))
+}
+
+/// Seals the data key with another key. The sealed content stays as it is.
+pub(super) fn rewrap(
+    ring: &KeyRing,
+    key_id: &str,
+    header: &Header<'_>,
+    context: &[u8],
+) -> Result<SealedSecret, VaultError> {
+    let data_key = open_data_key(ring, header, context)?;
+    assemble(ring, key_id, context, &header.paths, data_key, (&header.content_nonce, header.content))
+}
+
+/// Seals the data key, and assembles the envelope.
+fn assemble(
+    ring: &KeyRing,
+    key_id: &str,
+    context: &[u8],
+    paths: &[&str],
+    mut data_key: Zeroizing<Vec<u8>>,
+    (content_nonce, sealed): (&[u8], &[u8]),
+) -> Result<SealedSecret, VaultError> {
+    let ring_key = ring.get(key_id).ok_or_else(|| VaultError::UnknownKey(key_id.to_owned()))?;
+    let mut key_nonce = [0; NONCE_BYTES];
+    random(&mut key_nonce)?;
     let key_data = associated_data(KEY_LAYER, key_id, paths, context)?;
     cipher(ring_key)?
         .encrypt_in_place(&XNonce::from(key_nonce), &key_data, &mut *data_key)
@@ -107,7 +130,7 @@ pub(super) fn seal(
     for path in paths {
         encoding::put_bytes(&mut envelope, path.as_bytes())?;
     }
-    for piece in [&key_nonce[..], &data_key, &content_nonce, &plaintext] {
+    for piece in [&key_nonce[..], &data_key, content_nonce, sealed] {
         envelope.extend_from_slice(piece);
     }
     Ok(SealedSecret { key_id: key_id.to_owned(), envelope })
@@ -116,19 +139,28 @@ pub(super) fn seal(
 /// Opens both layers. Fails with [`VaultError::Refused`] if the envelope, the context or the key differs from those of the
 /// sealing.
 pub(super) fn open(ring: &KeyRing, header: &Header<'_>, context: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-    let ring_key = ring.get(header.key_id).ok_or_else(|| VaultError::UnknownKey(header.key_id.to_owned()))?;
-    let refused = |_| VaultError::Refused { key_id: header.key_id.to_owned() };
-
-    let mut data_key = Zeroizing::new(header.sealed_key.to_vec());
-    let key_data = associated_data(KEY_LAYER, header.key_id, &header.paths, context)?;
-    cipher(ring_key)?.decrypt_in_place(&XNonce::from(header.key_nonce), &key_data, &mut *data_key).map_err(refused)?;
-
+    let data_key = open_data_key(ring, header, context)?;
     let mut plaintext = Zeroizing::new(header.content.to_vec());
     let content_data = associated_data(CONTENT_LAYER, "", &header.paths, context)?;
     cipher(&data_key)?
         .decrypt_in_place(&XNonce::from(header.content_nonce), &content_data, &mut *plaintext)
-        .map_err(refused)?;
+        .map_err(|_| refused(header))?;
     Ok(plaintext)
+}
+
+fn open_data_key(ring: &KeyRing, header: &Header<'_>, context: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let ring_key = ring.get(header.key_id).ok_or_else(|| VaultError::UnknownKey(header.key_id.to_owned()))?;
+    // Large enough to be sealed again in place.
+    let mut data_key = Zeroizing::new(header.sealed_key.to_vec());
+    let key_data = associated_data(KEY_LAYER, header.key_id, &header.paths, context)?;
+    cipher(ring_key)?
+        .decrypt_in_place(&XNonce::from(header.key_nonce), &key_data, &mut *data_key)
+        .map_err(|_| refused(header))?;
+    Ok(data_key)
+}
+
+fn refused(header: &Header<'_>) -> VaultError {
+    VaultError::Refused { key_id: header.key_id.to_owned() }
 }
 
 /// Fills a slice with random bytes of the operating system.

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::model::Secret;
+use crate::private_file;
 
 /// The length of a key in bytes.
 pub const KEY_BYTES: usize = 32;
@@ -69,6 +70,9 @@ pub enum KeyError {
         /// Its length in bytes.
         length: usize,
     },
+    /// Other users of the machine can read a file.
+    #[error("key file {} can be read by other users; set its mode to 0600", .0.display())]
+    ReadableByOthers(PathBuf),
     /// Two keys have the same id, or the id of a new key is in use.
     #[error("key id {0} is already in use")]
     DuplicateId(String),
@@ -111,6 +115,9 @@ impl KeyRing {
         let mut keys = BTreeMap::new();
         for (id, path) in list_files(directory)? {
             let source_name = path.display().to_string();
+            if !is_mounted_secret(directory) && private_file::is_readable_by_others(&path) {
+                return Err(KeyError::ReadableByOthers(path));
+            }
             let text = read_limited(&path).map_err(|cause| KeyError::Io { path, cause })?;
             keys.insert(id.clone(), decode(&text, id, source_name)?);
         }
@@ -191,6 +198,12 @@ pub(super) fn is_key_id(text: &str) -> bool {
     text.len() <= MAX_KEY_ID_BYTES
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
+}
+
+/// Whether a directory is a secret that Kubernetes, Docker or Podman has mounted. These set the modes of its files, and no
+/// other user is on the machine.
+fn is_mounted_secret(directory: &Path) -> bool {
+    directory.join("..data").exists() || directory.starts_with("/run/secrets")
 }
 
 /// Lists the key files of a directory by id, without opening them.

@@ -21,7 +21,9 @@ impl Directory {
     fn with(files: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for (name, content) in files {
-            fs::write(directory.path().join(name), content).unwrap();
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            set_mode(&path, 0o640);
         }
         Self(directory)
     }
@@ -50,6 +52,10 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
 fn setting(text: &str) -> Result<KeyRing, KeyError> {
     KeyRing::from_setting(&Secret::new(text.to_owned()), None, "OUTFLOW_KEYS")
 }
@@ -63,6 +69,17 @@ fn the_primary_key_is_the_named_one_or_sorts_last() {
     assert_eq!(ring.get("k0002").unwrap(), [2; 32]);
     assert_eq!(directory.ring(Some("a")).ok().unwrap().primary(), "a");
     assert_eq!(Directory::with(&[("only", &key(1))]).ring(None).ok().unwrap().primary(), "only");
+}
+
+#[test]
+fn a_key_file_that_other_users_can_read_is_refused() {
+    let directory = Directory::with(&[("k0001", &key(1)), ("k0002", &key(2))]);
+    let path = directory.path().join("k0001");
+    set_mode(&path, 0o604);
+    let error = directory.ring(None).err().unwrap();
+    assert!(matches!(&error, KeyError::ReadableByOthers(refused) if *refused == path), "{error}");
+    set_mode(&path, 0o600);
+    assert!(directory.ring(None).is_ok());
 }
 
 #[test]

@@ -40,6 +40,11 @@ impl RequestHasher {
         Ok(Self::new(key))
     }
 
+    /// Seals a stored key with the primary key of the vault in place of the key that sealed it.
+    pub fn rewrap(vault: &Vault, envelope: &[u8]) -> Result<SealedSecret, VaultError> {
+        vault.rewrap_purpose(PURPOSE, envelope)
+    }
+
     /// Computes the digest of a request.
     pub fn digest(&self, content: &[u8]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new((&*self.0).into());

@@ -77,6 +77,25 @@ impl Vault {
         credential::decode(&envelope::open(&self.ring, &header, &context)?)
     }
 
+    /// Seals a credential with the primary key in place of the key that sealed it. Fails as [`Self::open`] does, except that
+    /// a changed content is not noticed.
+    pub fn rewrap(
+        &self,
+        context: &SealContext<'_>,
+        properties: &Map<String, Value>,
+        envelope: &[u8],
+    ) -> Result<SealedSecret, VaultError> {
+        let header = envelope::Header::parse(envelope)?;
+        let context = credential_context(context, &header.paths, properties)?;
+        envelope::rewrap(&self.ring, self.ring.primary(), &header, &context)
+    }
+
+    /// Seals internal data with the primary key in place of the key that sealed it. Fails as [`Self::rewrap`] does.
+    pub fn rewrap_purpose(&self, purpose: &str, envelope: &[u8]) -> Result<SealedSecret, VaultError> {
+        let header = envelope::Header::parse(envelope)?;
+        envelope::rewrap(&self.ring, self.ring.primary(), &header, &purpose_context(purpose)?)
+    }
+
     /// Seals internal data and binds it to its purpose.
     ///
     /// Fails with [`VaultError::TooLarge`] above [`MAX_ENCODED_CREDENTIAL_BYTES`], and with [`VaultError::Random`].

@@ -2,6 +2,8 @@
 //!
 //! Refusals are checked exhaustively, not by samples: each byte, each length, each pair.
 
+mod fuzzed;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;

@@ -106,7 +106,7 @@ def check(server):
     assert value(families, "rpc_server_permits_used") == 0 < value(families, "rpc_server_permits_max")
     assert value(families, "txn_retry_total") == value(families, "denied_dropped_total") == 0
     pools = {sample.labels["db_client_connection_pool_name"] for sample in families["db_client_connection_max"].samples}
-    assert pools == ({"read", "write", "background"} if server.database_url else {"read", "write"}), pools
+    assert pools == {"read", "write", "readiness"} | ({"background"} if server.database_url else set()), pools
     tasks = {sample.labels["task"] for sample in families["background_task_runs"].samples}
     assert {"connection_watch", "key_usage", "readiness", "retention"} <= tasks, tasks
     samples = sum(len(family.samples) for family in families.values())

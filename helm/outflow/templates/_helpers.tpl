@@ -85,12 +85,18 @@ tolerations:
 {{- end }}
 {{- end -}}
 
+{{/* How callers are identified: jwt, mtls, or both. */}}
+{{- define "outflow.identityModes" -}}
+{{- splitList "," .Values.identity.mode | toJson -}}
+{{- end -}}
+
 {{/* Environment variables of the server. extraEnv must not set them. Arguments: root, component. */}}
 {{- define "outflow.env" -}}
 {{- $runs := .root.Values.runs -}}
 {{- $pod := include "outflow.pod" . | fromYaml -}}
 {{- with .root -}}
 {{- $jwt := .Values.identity.jwt -}}
+{{- $modes := include "outflow.identityModes" . | fromJsonArray -}}
 {{- $postgresql := eq .Values.database.type "postgresql" -}}
 OUTFLOW_LISTEN: 0.0.0.0:50051
 OUTFLOW_ADMIN_LISTEN: 0.0.0.0:50052
@@ -98,10 +104,14 @@ OUTFLOW_DATA_DIR: /var/lib/outflow
 OUTFLOW_MIGRATE: {{ $postgresql | ternary "check" "auto" }}
 {{- if $postgresql }}
 OUTFLOW_DATABASE_URL_FILE: /etc/outflow/database/url
+{{- if .Values.database.allowUnverified }}
+OUTFLOW_DATABASE_ALLOW_UNVERIFIED: "true"
+{{- end }}
 {{- end }}
 OUTFLOW_KEY_DIR: /etc/outflow/keys
 OUTFLOW_PRIMARY_KEY: {{ .Values.keys.primary | quote }}
 OUTFLOW_IDENTITY_MODE: {{ .Values.identity.mode }}
+{{- if has "jwt" $modes }}
 OUTFLOW_JWT_ISSUER: {{ $jwt.issuer | quote }}
 OUTFLOW_JWT_AUDIENCE: {{ $jwt.audience | quote }}
 {{- with $jwt.jwks.url }}
@@ -114,6 +124,12 @@ OUTFLOW_JWT_PRINCIPAL_PREFIX: {{ $jwt.principalPrefix | quote }}
 OUTFLOW_JWT_ORGANIZATION_CLAIM: {{ $jwt.organizationClaim | quote }}
 OUTFLOW_JWT_ROLES_CLAIM: {{ $jwt.rolesClaim | quote }}
 OUTFLOW_JWT_GROUPS_CLAIM: {{ $jwt.groupsClaim | quote }}
+{{- end }}
+{{- if has "mtls" $modes }}
+OUTFLOW_MTLS_CLIENT_CA_FILE: /etc/outflow/client-ca/ca.crt
+OUTFLOW_MTLS_CLIENTS_FILE: /etc/outflow/clients/clients.toml
+OUTFLOW_MTLS_PRINCIPAL_PREFIX: {{ .Values.identity.mtls.principalPrefix | quote }}
+{{- end }}
 {{- if .Values.tls.existingSecret }}
 OUTFLOW_TLS_CERT_FILE: /etc/outflow/tls/tls.crt
 OUTFLOW_TLS_KEY_FILE: /etc/outflow/tls/tls.key
@@ -172,6 +188,7 @@ OUTFLOW_ENGINE_THREADS: {{ int64 . | quote }}
 
 {{/* Volumes of the server with their mount paths. The Deployments render volumes and volumeMounts from this one list. */}}
 {{- define "outflow.volumes" -}}
+{{- $modes := include "outflow.identityModes" . | fromJsonArray -}}
 - name: tmp
   mountPath: /tmp
   source: {emptyDir: {}}
@@ -194,10 +211,29 @@ OUTFLOW_ENGINE_THREADS: {{ int64 . | quote }}
   source: {secret: {secretName: {{ . | quote }}, defaultMode: 288}}
 {{- end }}
 {{- with .Values.identity.jwt.jwks }}
-{{- if .existingConfigMap }}
+{{- if and (has "jwt" $modes) .existingConfigMap }}
 - name: jwks
   mountPath: /etc/outflow/jwks
   source: {configMap: {name: {{ .existingConfigMap | quote }}, items: [{key: {{ .key | quote }}, path: jwks.json}]}}
+{{- end }}
+{{- end }}
+{{- if has "mtls" $modes }}
+{{- with .Values.identity.mtls }}
+{{- $items := printf "items: [{key: %s, path: ca.crt}]" (quote .ca.key) }}
+- name: client-ca
+  mountPath: /etc/outflow/client-ca
+  {{- if .ca.existingConfigMap }}
+  source: {configMap: {name: {{ .ca.existingConfigMap | quote }}, {{ $items }}}}
+  {{- else }}
+  source: {secret: {secretName: {{ .ca.existingSecret | quote }}, defaultMode: 288, {{ $items }}}}
+  {{- end }}
+- name: clients
+  mountPath: /etc/outflow/clients
+  {{- if .clients.existingConfigMap }}
+  source: {configMap: {name: {{ .clients.existingConfigMap | quote }}, items: [{key: {{ .clients.key | quote }}, path: clients.toml}]}}
+  {{- else }}
+  source: {configMap: {name: {{ include "outflow.fullname" $ }}-clients}}
+  {{- end }}
 {{- end }}
 {{- end }}
 {{- if .Values.config }}

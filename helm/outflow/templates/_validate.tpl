@@ -1,7 +1,6 @@
 {{/* Checks values that depend on each other, and reports all errors at once. values.schema.json checks the format of each value. */}}
 {{- define "outflow.validate" -}}
 {{- $v := .Values -}}
-{{- $jwt := $v.identity.jwt -}}
 {{- $postgresql := eq $v.database.type "postgresql" -}}
 {{- $e := list -}}
 
@@ -22,15 +21,7 @@
 {{- $e = append $e "persistence.existingClaim is set, but database.type is postgresql: remove it, or set database.type to sqlite" -}}
 {{- end -}}
 
-{{- if not $jwt.issuer -}}
-{{- $e = append $e "identity.jwt.issuer is required: set it to the iss of accepted tokens" -}}
-{{- end -}}
-{{- if not $jwt.audience -}}
-{{- $e = append $e "identity.jwt.audience is required: set it to the aud of accepted tokens" -}}
-{{- end -}}
-{{- if eq (empty $jwt.jwks.url) (empty $jwt.jwks.existingConfigMap) -}}
-{{- $e = append $e "identity.jwt.jwks requires exactly one of url and existingConfigMap" -}}
-{{- end -}}
+{{- $e = concat $e (include "outflow.validateIdentity" . | fromYamlArray) -}}
 {{- if eq (empty $v.tls.existingSecret) (empty $v.tls.plaintext) -}}
 {{- $e = append $e "tls requires exactly one of existingSecret and plaintext: behind-tls" -}}
 {{- end -}}
@@ -97,6 +88,55 @@
 {{- if $e -}}
 {{- fail (printf "\n  - %s" (join "\n  - " $e)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Settings of a mode that is not enabled are refused too, because they would have no effect. */}}
+{{- define "outflow.validateIdentity" -}}
+{{- $jwt := .Values.identity.jwt -}}
+{{- $mtls := .Values.identity.mtls -}}
+{{- $modes := include "outflow.identityModes" . | fromJsonArray -}}
+{{- $e := list -}}
+
+{{- if has "jwt" $modes -}}
+{{- if not $jwt.issuer -}}
+{{- $e = append $e "identity.jwt.issuer is required: set it to the iss of accepted tokens" -}}
+{{- end -}}
+{{- if not $jwt.audience -}}
+{{- $e = append $e "identity.jwt.audience is required: set it to the aud of accepted tokens" -}}
+{{- end -}}
+{{- if eq (empty $jwt.jwks.url) (empty $jwt.jwks.existingConfigMap) -}}
+{{- $e = append $e "identity.jwt.jwks requires exactly one of url and existingConfigMap" -}}
+{{- end -}}
+{{- else if or $jwt.issuer $jwt.audience $jwt.jwks.url $jwt.jwks.existingConfigMap -}}
+{{- $e = append $e "identity.jwt is set, but identity.mode is mtls: remove it, or set identity.mode to \"jwt,mtls\"" -}}
+{{- end -}}
+
+{{- if has "mtls" $modes -}}
+{{- if not .Values.tls.existingSecret -}}
+{{- $e = append $e "identity.mode mtls requires tls.existingSecret: a mesh or proxy that terminates TLS hides client certificates; use jwt behind it" -}}
+{{- end -}}
+{{- if eq (empty $mtls.ca.existingConfigMap) (empty $mtls.ca.existingSecret) -}}
+{{- $e = append $e "identity.mtls.ca requires exactly one of existingConfigMap and existingSecret" -}}
+{{- end -}}
+{{- if eq (empty $mtls.clients.table) (empty $mtls.clients.existingConfigMap) -}}
+{{- $e = append $e "identity.mtls.clients requires exactly one of table and existingConfigMap" -}}
+{{- end -}}
+{{- else if or $mtls.ca.existingConfigMap $mtls.ca.existingSecret $mtls.clients.table $mtls.clients.existingConfigMap -}}
+{{- $e = append $e "identity.mtls is set, but identity.mode is jwt: remove it, or set identity.mode to mtls or \"jwt,mtls\"" -}}
+{{- end -}}
+
+{{- if eq (len $modes) 2 -}}
+{{- if eq $jwt.principalPrefix $mtls.principalPrefix -}}
+{{- $e = append $e "identity.jwt.principalPrefix and identity.mtls.principalPrefix must differ, so that principals do; one may be empty" -}}
+{{- else if hasPrefix $mtls.principalPrefix $jwt.principalPrefix -}}
+{{- range $id, $client := $mtls.clients.table -}}
+{{- if hasPrefix $jwt.principalPrefix (printf "%s%s" $mtls.principalPrefix $client.subject) -}}
+{{- $e = append $e (printf "identity.mtls.clients.table: the principal of %s must not begin with identity.jwt.principalPrefix" $id) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $e | toJson -}}
 {{- end -}}
 
 {{/* Errors of a Deployment as a list. Arguments: root, component. */}}

@@ -1,7 +1,7 @@
 //! Implements CreateConnection.
 
 use super::{CredentialInput, audit, credential, stored};
-use crate::app::{Affected, Mutation, MutationTx};
+use crate::app::{Affected, Mutation, MutationTx, quotas};
 use crate::model::json::{Labels, Object};
 use crate::model::{
     Availability, Connection, ConnectionName, ConnectionTypeId, ConnectionUid, CredentialStatus, ResourceId, Result,
@@ -40,6 +40,7 @@ impl Mutation for CreateConnection {
     type Response = Connection;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        quotas::check_connections(tx.app.quotas(), tx.db, &tx.scope).await?;
         let connection_type = stored::known_type(tx.app, "connection.connection_type", &self.draft.connection_type)?;
         let mut violations = Violations::new();
         let properties = connection_type.check_properties(&self.draft.properties, "connection.properties");

@@ -14,7 +14,8 @@ use tracing::{Instrument as _, Span};
 
 use super::watch::WatchedState;
 use crate::app::App;
-use crate::app::streams::{self, StreamPermit};
+use crate::app::streams;
+use crate::fair_share::Share;
 use crate::model::token::{Etag, TokenKind};
 use crate::model::{
     ConnectionName, ConnectionUid, Cursor, Error, ExportName, ExportState, OpContext, ReleaseCause, ResourceKind,
@@ -78,7 +79,7 @@ impl App {
         cursor: Option<Cursor>,
         follow: bool,
     ) -> Result<impl Stream<Item = Result<BlockingMessage>> + Send + use<>> {
-        let permit = self.0.streams.acquire(context)?;
+        let permit = self.0.streams.try_acquire(context.actor.caller(), 1)?;
         let cursor = self.start_cursor(context, name, cursor, follow).await?;
         let (sender, receiver) = mpsc::channel(MESSAGE_CAPACITY);
         let task = StreamTask { app: self.clone(), context: context.clone(), cursor, follow, sender, _permit: permit };
@@ -95,7 +96,7 @@ impl App {
         cursor: Option<Cursor>,
         follow: bool,
     ) -> Result<Cursor> {
-        let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
+        let (reader, scope) = (self.stream_reader(context).await?, self.scope(context));
         let not_found = || Error::NotFound(ResourceKind::Connection, name.to_string());
         let found = store::connections::find_uid(&reader, &scope, &name.id).await?;
         // The connection of a follower's cursor may be deleted by now, or another may have its name. The releases that are
@@ -172,7 +173,7 @@ struct StreamTask {
     cursor: Cursor,
     follow: bool,
     sender: mpsc::Sender<Result<BlockingMessage>>,
-    _permit: StreamPermit,
+    _permit: Share,
 }
 
 /// The client cancelled the stream or disconnected.
@@ -225,7 +226,7 @@ impl StreamTask {
     }
 
     async fn next_page(&self) -> Result<EventPage> {
-        let reader = self.app.0.parts.store.reader().await?;
+        let reader = self.app.stream_reader(&self.context).await?;
         blocking_exports::page(&reader, &self.app.scope(&self.context), &self.cursor, self.follow).await
     }
 

@@ -88,7 +88,7 @@ impl App {
         context: &OpContext,
         name: &ConnectionName,
     ) -> Result<(Connection, Option<CredentialSecret>)> {
-        let (reader, scope) = (self.0.parts.store.reader().await?, self.scope(context));
+        let (reader, scope) = (self.reader(context).await?, self.scope(context));
         let found = store::connections::find(&reader, &scope, &name.id).await?;
         let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.to_string()))?;
         let sealed = credentials::get(&reader, &scope, connection.uid).await?;

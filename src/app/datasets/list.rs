@@ -73,7 +73,7 @@ impl App {
 fn after(page: &PageRequest) -> Option<&str> {
     match &page.after.as_ref()?.key {
         PositionKey::Text(table) => Some(table),
-        PositionKey::Uid | PositionKey::Time(_) => None,
+        PositionKey::Uid | PositionKey::Time(_) | PositionKey::Feed(_) => None,
     }
 }
 

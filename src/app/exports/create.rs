@@ -2,7 +2,7 @@
 
 use super::{attachment, settings, stored};
 use crate::app::datasets::PayloadCheck;
-use crate::app::{Affected, App, Mutation, MutationTx};
+use crate::app::{Affected, App, Mutation, MutationTx, quotas};
 use crate::model::json::{Labels, Object};
 use crate::model::schedule::Schedule;
 use crate::model::{
@@ -49,6 +49,9 @@ impl Mutation for CreateExport {
     }
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
+        if !self.is_preview {
+            quotas::check_exports(tx.app.quotas(), tx.db, &tx.scope).await?;
+        }
         let connection = attachment::lock_target(tx, &self.draft.connection).await?;
         let path = "export.destination_settings";
         let given = &self.draft.destination_settings;

@@ -5,7 +5,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::app::streams::{self, StreamPermit};
+use crate::app::streams;
+use crate::fair_share::Share;
 use crate::model::{Error, OpContext, ResourceKind, Result, Run, RunName, RunState};
 
 /// The state of a stream.
@@ -14,7 +15,7 @@ struct Watch {
     last: Option<Run>,
     runs: watch::Receiver<Option<Run>>,
     interrupted: BoxFuture<'static, Error>,
-    _permit: StreamPermit,
+    _permit: Share,
 }
 
 impl App {
@@ -24,7 +25,7 @@ impl App {
         context: &OpContext,
         name: &RunName,
     ) -> Result<impl Stream<Item = Result<Run>> + Send + use<>> {
-        let permit = self.0.streams.acquire(context)?;
+        let permit = self.0.streams.try_acquire(context.actor.caller(), 1)?;
         let run = self.get_export_run(context, name).await?;
         let runs = self.0.run_watcher.watch(run.clone());
         let interrupted = Box::pin(streams::interrupted(context.clone(), self.now(), self.0.parts.stop.clone()));

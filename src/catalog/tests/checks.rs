@@ -97,9 +97,11 @@ fn no_description_repeats_a_value() {
 }
 
 #[test]
-fn long_unknown_keys_are_truncated() {
+fn unknown_keys_are_escaped_and_truncated() {
     let violations = sample().check_properties(&properties(json!({"k".repeat(5000): 1})), "p").unwrap_err();
-    assert_eq!(fields_of(&violations), [format!("p.{}", "k".repeat(64))]);
+    assert_eq!(fields_of(&violations), [format!("p.{}…", "k".repeat(63))]);
+    let violations = sample().check_properties(&properties(json!({"a\n\u{1b}[2J\u{202e}": 1})), "p").unwrap_err();
+    assert_eq!(fields_of(&violations), [r"p.a\n\u{1b}[2J\u{202e}"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod addresses;
 mod checks;
 mod embedded;
+mod fuzzed;
 mod refusals;
 
 use serde_json::{Map, Value};

@@ -25,7 +25,8 @@ pub fn list_audit_events(
     let paging = Paging { page_size: request.page_size, page_token: &request.page_token, order_by: &request.order_by };
     let span = format!("{:?} {:?}", filter.start_time, filter.end_time);
     let arguments = [request.resource.as_str(), &request.principal, &request.method, &span];
-    List::parse(validator, &paging, &[("time", OrderKey::CreateTime)], filter, &arguments)
+    let keys = [("time", OrderKey::CreateTime), ("feed", OrderKey::Feed)];
+    List::parse(validator, &paging, &keys, filter, &arguments)
 }
 
 /// An audit event.

@@ -41,10 +41,17 @@ pub fn create_export(validator: &mut RequestValidator<'_>, request: pb::CreateEx
     draft(validator, request.export.unwrap_or_default(), id)
 }
 
+/// Names that are ignored are denied too if they are of another organization.
+fn deny_foreign_names(validator: &mut RequestValidator<'_>, export: &pb::Export) {
+    let detachment = export.detachment.as_ref().map(|detachment| detachment.connection.as_str());
+    let last_run = export.last_run.as_ref().map(|run| run.name.as_str());
+    let names = [export.name.as_str(), &export.connection];
+    validator.deny_foreign_names(names.into_iter().chain(detachment).chain(last_run));
+}
+
 /// An export that does not exist yet.
 pub fn draft(validator: &mut RequestValidator<'_>, export: pb::Export, id: Option<ResourceId>) -> Option<CreateExport> {
-    // The name is ignored, but one of another organization is denied.
-    validator.deny_foreign_names([export.connection.as_str(), &export.name]);
+    deny_foreign_names(validator, &export);
     let connection = validator.connection("export.connection", &export.connection);
     let display_name = validator.display_name("export.display_name", export.display_name);
     let description = validator.text("export.description", export.description, limits::MAX_DESCRIPTION_CHARS);
@@ -120,7 +127,7 @@ pub fn list_exports(
 /// UpdateExport: the fields that the mask names, or the populated ones.
 pub fn update_export(validator: &mut RequestValidator<'_>, request: pb::UpdateExportRequest) -> Option<UpdateExport> {
     let export = request.export.unwrap_or_default();
-    validator.deny_foreign_names([export.name.as_str(), &export.connection]);
+    deny_foreign_names(validator, &export);
     let name = validator.export("export.name", &export.name);
     let mask = UpdateMask::parse(validator, request.update_mask.as_ref(), &MUTABLE, &IMMUTABLE);
 

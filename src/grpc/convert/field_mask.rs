@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::validator::RequestValidator;
-use crate::model::{Error, Invalid};
+use crate::model::{Error, Invalid, excerpt, limits};
 
 /// The fields that an update takes from its request.
 pub enum UpdateMask {
@@ -31,17 +31,23 @@ impl UpdateMask {
             [star] if star == "*" => return Self::All,
             _ => {}
         }
+        if paths.len() > limits::MAX_MASK_PATHS {
+            validator.add("update_mask", format!("must have at most {} paths", limits::MAX_MASK_PATHS));
+            return Self::Named(BTreeSet::new());
+        }
         for path in paths {
             let head = path.split('.').next().unwrap_or(path);
+            let shown = excerpt(path, limits::MAX_REPEATED_CHARS);
             if let Some((_, instead)) = immutable.iter().find(|(field, _)| *field == head) {
-                let description = format!("must not contain {path}; {instead}");
+                let description = format!("must not contain {shown}; {instead}");
                 validator.fail(Error::invalid_as(Invalid::Immutable, "update_mask", description));
             } else if !mutable.contains(&head) {
-                validator.add("update_mask", format!("must not contain {path}; it may contain {}", mutable.join(", ")));
+                validator
+                    .add("update_mask", format!("must not contain {shown}; it may contain {}", mutable.join(", ")));
             } else if head != path {
                 validator.add(
                     "update_mask",
-                    format!("must contain {head} instead of {path}; {head} is replaced as a whole"),
+                    format!("must contain {head} instead of {shown}; {head} is replaced as a whole"),
                 );
             }
         }

@@ -1,7 +1,12 @@
 //! What all lists have in common: page size, order, page token.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::validator::RequestValidator;
-use crate::model::page::{ListArguments, Order, OrderKey, Page, PageRequest};
+use crate::app::App;
+use crate::model::page::{ListArguments, Order, OrderKey, Page, PageRequest, Position};
+use crate::model::{Error, Result};
 
 /// A list request, and the arguments that its page tokens belong to.
 pub struct List<F> {
@@ -35,26 +40,35 @@ impl<F> List<F> {
         let size = validator.page_size(paging.page_size);
         let order = order(paging.order_by, keys);
         if order.is_none() {
+            let is_feed = keys.iter().any(|(_, key)| *key == OrderKey::Feed);
+            let except = if is_feed { ", except `feed`" } else { "" };
             let known: Vec<_> = keys.iter().map(|(key, _)| format!("`{key}`")).collect();
-            validator.add("order_by", format!("must be {}, optionally followed by ` desc`", known.join(" or ")));
+            validator
+                .add("order_by", format!("must be {}, optionally followed by ` desc`{except}", known.join(" or ")));
         }
         let (size, order) = (size?, order?);
         let context = validator.context;
         let common = [context.operation, context.organization.as_str(), paging.order_by];
         let arguments = ListArguments::digest(common.iter().chain(arguments).copied());
-        match arguments.position(paging.page_token, order) {
-            Ok(after) => Some(Self { filter, page: PageRequest { size, order, after }, arguments }),
-            Err(_) if !validator.violations.is_empty() => None,
-            Err(error) => {
-                validator.fail(error);
-                None
+        let after = if paging.page_token.is_empty() {
+            None
+        } else {
+            let token = URL_SAFE_NO_PAD.decode(paging.page_token).ok();
+            let position = token.and_then(|token| validator.app.page_tokens().open(&token, arguments.as_bytes()));
+            let position = position.and_then(|position| Position::decode(&position, order));
+            if position.is_none() && validator.violations.is_empty() {
+                validator.fail(Position::invalid());
             }
-        }
+            Some(position?)
+        };
+        Some(Self { filter, page: PageRequest { size, order, after }, arguments })
     }
 
     /// The token of the page after this one; empty on the last page.
-    pub fn next_page_token<T>(&self, page: &Page<T>) -> String {
-        page.next.as_ref().map(|position| self.arguments.page_token(position)).unwrap_or_default()
+    pub fn next_page_token<T>(&self, app: &App, page: &Page<T>) -> Result<String> {
+        let Some(position) = &page.next else { return Ok(String::new()) };
+        let sealed = app.page_tokens().seal(&position.encode(), self.arguments.as_bytes());
+        Ok(URL_SAFE_NO_PAD.encode(sealed.map_err(Error::internal)?))
     }
 }
 
@@ -81,7 +95,7 @@ fn order(text: &str, keys: &[(&str, OrderKey)]) -> Option<Order> {
     };
     match (words.next(), words.next()) {
         (None, _) | (Some("asc"), None) => Some(Order { key, descending: false }),
-        (Some("desc"), None) => Some(Order { key, descending: true }),
+        (Some("desc"), None) if key != OrderKey::Feed => Some(Order { key, descending: true }),
         _ => None,
     }
 }

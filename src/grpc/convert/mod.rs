@@ -10,6 +10,8 @@ pub mod connections;
 pub mod datasets;
 pub mod exports;
 mod field_mask;
+#[cfg(test)]
+mod fuzzed;
 mod lists;
 mod payload;
 pub mod previews;

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::grpc::mutation_request::MutationRequest;
 use crate::model::{
     ConnectionName, ConnectionTypeId, DatasetName, Error, ExportName, IdempotencyKey, OpContext, OrganizationId,
-    ResourceId, Result, Violations, is_dataset_name, limits, page, validate,
+    ResourceId, Result, Violations, excerpt, is_dataset_name, limits, page, validate,
 };
 
 /// The longest part of a name that an error repeats.
@@ -16,19 +16,21 @@ const MAX_REPEATED_NAME_CHARS: usize = 200;
 
 /// Accepts a request of a read: returns its context, and its content as converted by `parse`.
 pub fn accept<M, T>(
+    app: &App,
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, &M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
-    accept_owned(request, |validator, request| parse(validator, &request))
+    accept_owned(app, request, |validator, request| parse(validator, &request))
 }
 
 /// Accepts a request of a read whose content `parse` takes out of it: a secret, or a resource that is not saved.
 pub fn accept_owned<M, T>(
+    app: &App,
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
     let (context, request) = take_context(request)?;
-    let mut validator = RequestValidator::new(&context);
+    let mut validator = RequestValidator::new(app, &context);
     let parsed = parse(&mut validator, request);
     let parsed = validator.into_result(parsed)?;
     Ok((context, parsed))
@@ -49,7 +51,7 @@ pub fn accept_mutation<M: MutationRequest, T>(
         let bytes = Zeroizing::new(request.encode_to_vec());
         IdempotencyKey { request_id, digest: app.digest_request(&bytes) }
     });
-    let mut validator = RequestValidator::new(&context);
+    let mut validator = RequestValidator::new(app, &context);
     if request_id.is_none() && !given.is_empty() {
         validator.add("request_id", "must be a UUID");
     }
@@ -66,6 +68,8 @@ fn take_context<M>(mut request: Request<M>) -> Result<(OpContext, M)> {
 
 /// Validates a request and collects all violations.
 pub struct RequestValidator<'a> {
+    /// The application, for its page tokens.
+    pub app: &'a App,
     /// Caller and RPC of the request.
     pub context: &'a OpContext,
     /// The violations so far.
@@ -75,8 +79,8 @@ pub struct RequestValidator<'a> {
 }
 
 impl<'a> RequestValidator<'a> {
-    fn new(context: &'a OpContext) -> Self {
-        Self { context, violations: Violations::new(), error: None }
+    fn new(app: &'a App, context: &'a OpContext) -> Self {
+        Self { app, context, violations: Violations::new(), error: None }
     }
 
     fn into_result<T>(self, parsed: Option<T>) -> Result<T> {
@@ -92,14 +96,14 @@ impl<'a> RequestValidator<'a> {
         for name in names {
             let organization = name.strip_prefix("organizations/").map(|rest| rest.split('/').next().unwrap_or(rest));
             if organization.is_some_and(|organization| organization != self.context.organization.as_str()) {
-                self.fail(Error::not_permitted(name.chars().take(MAX_REPEATED_NAME_CHARS).collect::<String>()));
+                self.fail(Error::not_permitted(excerpt(name, MAX_REPEATED_NAME_CHARS)));
                 return;
             }
         }
     }
 
     /// Adds a violation.
-    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+    pub fn add(&mut self, field: impl AsRef<str>, description: impl AsRef<str>) {
         self.violations.add(field, description);
     }
 

@@ -17,10 +17,12 @@ use uuid::Uuid;
 use crate::app::{App, DeniedAttempt};
 use crate::grpc::methods::Route;
 use crate::grpc::status;
-use crate::model::{Caller, TraceParent};
+use crate::model::{Caller, TraceParent, excerpt};
 
 /// The header with the id of the call. A caller may send one; the response has the same, or a new one.
 const REQUEST_ID: &str = "x-request-id";
+/// The longest path of a call that is logged.
+const MAX_PATH_CHARS: usize = 256;
 /// The longest id that a caller may choose.
 const MAX_REQUEST_ID_CHARS: usize = 64;
 
@@ -40,6 +42,7 @@ pub struct CallInfo {
 /// A call, logged when it is dropped.
 struct CallRecord {
     info: CallInfo,
+    /// `package.Service/Method`
     path: String,
     route: Route,
     /// Cancelled until the call has ended.
@@ -84,7 +87,7 @@ impl CallRecord {
         let trace_parent = headers.get("traceparent").and_then(|value| TraceParent::parse(value.to_str().ok()?));
         let info =
             CallInfo { call_id: call_id(headers), trace_parent, started: Instant::now(), caller: Arc::default() };
-        Self { info, path: path.to_owned(), route, code: Code::Cancelled }
+        Self { info, path: excerpt(path.trim_start_matches('/'), MAX_PATH_CHARS), route, code: Code::Cancelled }
     }
 
     /// Sets the response header and the code. Returns the denied attempt, if the call was denied.
@@ -107,7 +110,7 @@ impl CallRecord {
         let details = status.get_error_details();
         DeniedAttempt {
             caller: Arc::clone(caller),
-            method: self.path.trim_start_matches('/').to_owned(),
+            method: self.path.clone(),
             code: "PERMISSION_DENIED",
             reason: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
             resource: details.resource_info().map(|info| info.resource_name.clone()),
@@ -129,7 +132,7 @@ impl Drop for CallRecord {
         .record(elapsed);
         tracing::info!(
             target: "access",
-            method = %self.path.trim_start_matches('/'),
+            method = %self.path,
             code = ?self.code,
             latency_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             principal = self.info.caller.get().map(|caller| digest(&caller.principal)),

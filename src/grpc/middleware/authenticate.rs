@@ -1,32 +1,44 @@
-//! Authentication: verifies the token of a call and puts the caller into the request.
+//! Authentication: verifies the token of a call, or the client certificate of its connection, and puts the caller into the
+//! request.
 
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, header};
+use http::{Extensions, HeaderMap, header};
 use tonic::Status;
 
 use super::access_log::CallInfo;
+use super::connection::ConnectionCalls;
 use crate::app::App;
 use crate::grpc::methods::Route;
-use crate::identity::{AuthnError, Verifier, bearer_token};
+use crate::identity::{AuthnError, ClientCertificate, ClientTable, Verifier, bearer_token};
 use crate::model::{Caller, Error};
 
 /// What the authentication of a caller needs.
 pub struct Authenticator {
     /// The application, for its clock.
     pub app: App,
-    /// The issuers whose tokens are accepted.
-    pub verifier: Verifier,
+    /// Verifies tokens.
+    pub tokens: Option<Verifier>,
+    /// The clients whose certificates are accepted.
+    pub clients: Option<Arc<ClientTable>>,
     /// Whether reflection needs no token.
     pub public_reflection: bool,
 }
 
 impl Authenticator {
-    async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, AuthnError> {
-        let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        self.verifier.verify(bearer_token(header)?, self.app.now()).await
+    /// A token decides, if there is one.
+    async fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Arc<Caller>, AuthnError> {
+        let header = headers.get(header::AUTHORIZATION);
+        if let (Some(clients), None) = (&self.clients, header) {
+            let certificate = extensions.get::<Result<Arc<ClientCertificate>, AuthnError>>();
+            let certificate = certificate.ok_or(AuthnError::Missing)?.as_ref().map_err(|error| *error)?;
+            return clients.caller(certificate, self.app.now());
+        }
+        let header = header.map(|value| value.to_str().map_err(|_| AuthnError::Malformed)).transpose()?;
+        let token = bearer_token(header)?;
+        self.tokens.as_ref().ok_or(AuthnError::Issuer)?.verify(token, self.app.now()).await
     }
 }
 
@@ -47,17 +59,20 @@ where
     if open {
         return next(request).await;
     }
-    let caller = match authenticator.caller(request.headers()).await {
+    let caller = match authenticator.caller(request.headers(), request.extensions()).await {
         Ok(caller) => caller,
         Err(error) => {
             metrics::counter!("auth.rejected", "reason" => error.reason()).increment(1);
-            tracing::debug!(reason = error.reason(), "rejected a token");
+            tracing::debug!(reason = error.reason(), "rejected a caller");
             return Status::from(Error::from(error)).into_http();
         }
     };
     if let Some(call) = request.extensions().get::<CallInfo>() {
         // A request has no caller before this middleware.
         let _ = call.caller.set(Arc::clone(&caller));
+    }
+    if let Some(calls) = request.extensions().get::<ConnectionCalls>() {
+        calls.authenticated();
     }
     request.extensions_mut().insert(caller);
     next(request).await

@@ -4,13 +4,12 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use futures_util::{FutureExt as _, stream};
-use http::HeaderMap;
-use http_body::{Body as _, Frame};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, StreamBody};
-use tonic::Status;
 
 use crate::app::App;
 use crate::grpc::methods::Route;
+use crate::grpc::status;
 use crate::model::{Error, Unavailable};
 
 /// Ends streams of health and reflection on shutdown.
@@ -36,13 +35,7 @@ fn until_shutdown(body: Body, app: &App) -> Body {
             // Frames that are ready are sent first, so that a health watch still reports NOT_SERVING.
             biased;
             frame = body.frame() => Some((frame?, Some((body, stopping)))),
-            () = &mut stopping => Some((unavailable(), None)),
+            () = &mut stopping => Some((status::trailers(Error::Unavailable(Unavailable::Draining)), None)),
         }
     })))
-}
-
-fn unavailable<D>() -> Result<Frame<D>, axum::Error> {
-    let mut trailers = HeaderMap::new();
-    Status::from(Error::Unavailable(Unavailable::Draining)).add_header(&mut trailers).map_err(axum::Error::new)?;
-    Ok(Frame::trailers(trailers))
 }

@@ -4,9 +4,13 @@
 mod access_log;
 mod admission;
 mod authenticate;
+mod connection;
 mod drain;
+mod receive;
+mod respond;
 
 pub use access_log::{CallInfo, access_log};
-pub use admission::{Admission, AuthorizedCall, MAX_UNARY_CALLS, authorize};
+pub use admission::{Admission, AuthorizedCall, CallLimits, MAX_HEALTH_BYTES, authorize, health_check};
 pub use authenticate::{Authenticator, authenticate};
+pub use connection::{ConnectionCalls, count_call};
 pub use drain::drain;

@@ -24,7 +24,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ListConnectionTypesRequest>,
     ) -> Result<Response<pb::ListConnectionTypesResponse>, Status> {
-        let (_, (after, size)) = accept(request, connection_types::list_connection_types)?;
+        let (_, (after, size)) = accept(&self.0, request, connection_types::list_connection_types)?;
         let (types, more) = self.0.list_connection_types(after.as_deref(), size);
         let last = types.last().filter(|_| more);
         let next_page_token = last.map(|last| connection_types::types_page_token(&last.id)).unwrap_or_default();
@@ -36,7 +36,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::GetConnectionTypeRequest>,
     ) -> Result<Response<pb::GetConnectionTypeResponse>, Status> {
-        let (_, id) = accept(request, connection_types::get_connection_type)?;
+        let (_, id) = accept(&self.0, request, connection_types::get_connection_type)?;
         let connection_type = Some(connection_types::to_proto(self.0.get_connection_type(&id)?));
         Ok(Response::new(pb::GetConnectionTypeResponse { connection_type }))
     }
@@ -55,7 +55,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::GetConnectionRequest>,
     ) -> Result<Response<pb::GetConnectionResponse>, Status> {
-        let (context, name) = accept(request, connections::get_connection)?;
+        let (context, name) = accept(&self.0, request, connections::get_connection)?;
         let connection = Some(connections::to_proto(self.0.get_connection(&context, &name).await?, false));
         Ok(Response::new(pb::GetConnectionResponse { connection }))
     }
@@ -64,9 +64,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ListConnectionsRequest>,
     ) -> Result<Response<pb::ListConnectionsResponse>, Status> {
-        let (context, list) = accept(request, connections::list_connections)?;
+        let (context, list) = accept(&self.0, request, connections::list_connections)?;
         let page = self.0.list_connections(&context, &list.filter, &list.page).await?;
-        let next_page_token = list.next_page_token(&page);
+        let next_page_token = list.next_page_token(&self.0, &page)?;
         let connections = page.items.into_iter().map(|found| connections::to_proto(found, false)).collect();
         Ok(Response::new(pb::ListConnectionsResponse { connections, next_page_token }))
     }
@@ -94,7 +94,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::StreamBlockingExportsRequest>,
     ) -> Result<Response<Self::StreamBlockingExportsStream>, Status> {
-        let (context, (name, cursor, follow)) = accept(request, blocking_exports::stream_blocking_exports)?;
+        let (context, (name, cursor, follow)) = accept(&self.0, request, blocking_exports::stream_blocking_exports)?;
         let messages = self.0.stream_blocking_exports(&context, &name, cursor, follow).await?;
         Ok(Response::new(Box::pin(messages.map(|message| Ok(blocking_exports::to_proto(message?))))))
     }
@@ -103,9 +103,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::SearchUsableConnectionsRequest>,
     ) -> Result<Response<pb::SearchUsableConnectionsResponse>, Status> {
-        let (context, list) = accept(request, connections::search_usable_connections)?;
+        let (context, list) = accept(&self.0, request, connections::search_usable_connections)?;
         let page = self.0.search_usable_connections(&context, &list.filter, &list.page).await?;
-        let next_page_token = list.next_page_token(&page);
+        let next_page_token = list.next_page_token(&self.0, &page)?;
         let usable_connections = page.items.into_iter().map(connections::usable_to_proto).collect();
         Ok(Response::new(pb::SearchUsableConnectionsResponse { usable_connections, next_page_token }))
     }
@@ -135,7 +135,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::TestConnectionRequest>,
     ) -> Result<Response<pb::TestConnectionResponse>, Status> {
-        let (context, test) = accept_owned(request, connection_tests::test_connection)?;
+        let (context, test) = accept_owned(&self.0, request, connection_tests::test_connection)?;
         let checks = self.0.test_connection(&context, test).await?;
         Ok(Response::new(connection_tests::checks_to_proto(checks)))
     }

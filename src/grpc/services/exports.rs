@@ -21,9 +21,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::ListDatasetsRequest>,
     ) -> Result<Response<pb::ListDatasetsResponse>, Status> {
-        let (context, list) = accept(request, datasets::list_datasets)?;
+        let (context, list) = accept(&self.0, request, datasets::list_datasets)?;
         let page = self.0.list_datasets(&context, list.filter.as_deref(), &list.page).await?;
-        let next_page_token = list.next_page_token(&page);
+        let next_page_token = list.next_page_token(&self.0, &page)?;
         let datasets = page.items.into_iter().map(datasets::to_proto).collect();
         Ok(Response::new(pb::ListDatasetsResponse { datasets, next_page_token }))
     }
@@ -32,7 +32,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::GetDatasetRequest>,
     ) -> Result<Response<pb::GetDatasetResponse>, Status> {
-        let (context, name) = accept(request, datasets::get_dataset)?;
+        let (context, name) = accept(&self.0, request, datasets::get_dataset)?;
         let dataset = Some(datasets::to_proto(self.0.get_dataset(&context, &name).await?));
         Ok(Response::new(pb::GetDatasetResponse { dataset }))
     }
@@ -50,7 +50,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::GetExportRequest>,
     ) -> Result<Response<pb::GetExportResponse>, Status> {
-        let (context, name) = accept(request, exports::get_export)?;
+        let (context, name) = accept(&self.0, request, exports::get_export)?;
         let export = Some(exports::to_proto(self.0.get_export(&context, &name).await?, false));
         Ok(Response::new(pb::GetExportResponse { export }))
     }
@@ -59,9 +59,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::ListExportsRequest>,
     ) -> Result<Response<pb::ListExportsResponse>, Status> {
-        let (context, list) = accept(request, exports::list_exports)?;
+        let (context, list) = accept(&self.0, request, exports::list_exports)?;
         let page = self.0.list_exports(&context, &list.filter, &list.page).await?;
-        let next_page_token = list.next_page_token(&page);
+        let next_page_token = list.next_page_token(&self.0, &page)?;
         let exports = page.items.into_iter().map(|found| exports::to_proto(found, false)).collect();
         Ok(Response::new(pb::ListExportsResponse { exports, next_page_token }))
     }
@@ -156,7 +156,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::PreviewScheduleRequest>,
     ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
-        let (_, (schedule, count)) = accept(request, schedule::preview_schedule)?;
+        let (_, (schedule, count)) = accept(&self.0, request, schedule::preview_schedule)?;
         let preview = self.0.preview_schedule(&schedule, count)?;
         Ok(Response::new(schedule::preview_to_proto(preview)))
     }
@@ -165,7 +165,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::PreviewExportRequest>,
     ) -> Result<Response<pb::PreviewExportResponse>, Status> {
-        let (context, (target, rows)) = accept_owned(request, previews::preview_export)?;
+        let (context, (target, rows)) = accept_owned(&self.0, request, previews::preview_export)?;
         let preview = self.0.preview_export(&context, target, rows).await?;
         Ok(Response::new(previews::preview_to_proto(preview)))
     }
@@ -192,7 +192,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::GetExportRunRequest>,
     ) -> Result<Response<pb::GetExportRunResponse>, Status> {
-        let (context, name) = accept(request, runs::get_export_run)?;
+        let (context, name) = accept(&self.0, request, runs::get_export_run)?;
         let run = Some(runs::to_proto(&context, self.0.run_retention(), self.0.get_export_run(&context, &name).await?));
         Ok(Response::new(pb::GetExportRunResponse { run }))
     }
@@ -201,9 +201,9 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::ListExportRunsRequest>,
     ) -> Result<Response<pb::ListExportRunsResponse>, Status> {
-        let (context, list) = accept(request, runs::list_export_runs)?;
+        let (context, list) = accept(&self.0, request, runs::list_export_runs)?;
         let page = self.0.list_export_runs(&context, &list.filter, &list.page).await?;
-        let next_page_token = list.next_page_token(&page);
+        let next_page_token = list.next_page_token(&self.0, &page)?;
         let retention = self.0.run_retention();
         let runs = page.items.into_iter().map(|run| runs::to_proto(&context, retention, run)).collect();
         Ok(Response::new(pb::ListExportRunsResponse { runs, next_page_token }))
@@ -222,7 +222,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::WatchExportRunRequest>,
     ) -> Result<Response<Self::WatchExportRunStream>, Status> {
-        let (context, name) = accept(request, runs::watch_export_run)?;
+        let (context, name) = accept(&self.0, request, runs::watch_export_run)?;
         let watched = self.0.watch_export_run(&context, &name).await?;
         let retention = self.0.run_retention();
         let message =

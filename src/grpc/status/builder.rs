@@ -7,16 +7,20 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use crate::grpc::proto::ErrorReason;
-use crate::model::{ResourceKind, Violations};
+use crate::model::{ResourceKind, Violations, excerpt};
 
 /// `ErrorInfo.domain` of every status.
 pub const DOMAIN: &str = "outflow";
-/// Maximum size of all violations of a status in bytes. With the other details and in base64, they stay under 6 KiB.
+/// Maximum size of message and details as sent. Clients refuse trailers over 8 KiB, and a trailer has a few entries more.
+const MAX_STATUS_BYTES: usize = 6 * 1024 - 256;
+/// Maximum size of all violations of a status in bytes. With the usual other details, a status stays below its maximum.
 const MAX_VIOLATIONS_BYTES: usize = 3_700;
 /// The longest display name in a status.
 pub const MAX_DISPLAY_NAME_CHARS: usize = 60;
 /// The longest message of a status.
 pub const MAX_MESSAGE_CHARS: usize = 300;
+/// Maximum size of the message of a status as sent.
+const MAX_MESSAGE_BYTES: usize = 1_024;
 /// Maximum number of binding fields that an error names.
 pub const MAX_NAMED_FIELDS: usize = 20;
 /// Builds a status.
@@ -49,7 +53,7 @@ impl StatusBuilder {
 
     /// Adds the resource that the error is about.
     pub fn resource(mut self, kind: &str, name: &str) -> Self {
-        self.details.set_resource_info(kind, truncate(name, MAX_MESSAGE_CHARS), "", "");
+        self.details.set_resource_info(kind, excerpt(name, MAX_MESSAGE_CHARS), "", "");
         self
     }
 
@@ -62,12 +66,48 @@ impl StatusBuilder {
         self.with("violation_count", &violations.len())
     }
 
-    /// The finished status.
+    /// The finished status, with as many violations as fit.
     pub fn into_status(mut self) -> Status {
         let reason = self.reason.as_str_name().trim_start_matches("ERROR_REASON_");
         self.details.set_error_info(reason, DOMAIN, self.metadata);
-        Status::with_error_details(self.code, truncate(&self.message, MAX_MESSAGE_CHARS), self.details)
+        let message = excerpt(&self.message, MAX_MESSAGE_CHARS);
+        let message = truncate_as_sent(&message);
+        loop {
+            let status = Status::with_error_details(self.code, message, self.details.clone());
+            let sent = message.bytes().map(bytes_as_sent).sum::<usize>() + status.details().len().div_ceil(3) * 4;
+            if sent <= MAX_STATUS_BYTES || !drop_violations(&mut self.details) {
+                return status;
+            }
+        }
     }
+}
+
+/// Drops the last eighth of the violations. Returns whether there were any.
+fn drop_violations(details: &mut ErrorDetails) -> bool {
+    let fields = details.bad_request().map(|found| found.field_violations.clone()).unwrap_or_default();
+    let preconditions = details.precondition_failure().map(|found| found.violations.clone()).unwrap_or_default();
+    if !fields.is_empty() {
+        details.set_bad_request(&fields[..fields.len() * 7 / 8]);
+    }
+    if !preconditions.is_empty() {
+        details.set_precondition_failure(&preconditions[..preconditions.len() * 7 / 8]);
+    }
+    !(fields.is_empty() && preconditions.is_empty())
+}
+
+/// Bytes of a byte of a message as sent: `grpc-message` is percent-encoded.
+fn bytes_as_sent(byte: u8) -> usize {
+    if byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte) { 1 } else { 3 }
+}
+
+/// The start of a message that has [`MAX_MESSAGE_BYTES`] as sent.
+fn truncate_as_sent(message: &str) -> &str {
+    let mut bytes = 0;
+    let end = message.char_indices().find(|(start, character)| {
+        bytes += message[*start..start + character.len_utf8()].bytes().map(bytes_as_sent).sum::<usize>();
+        bytes > MAX_MESSAGE_BYTES
+    });
+    &message[..end.map_or(message.len(), |(start, _)| start)]
 }
 
 /// The first items that fit into the budget for violations.
@@ -90,9 +130,4 @@ pub fn kind_name(kind: ResourceKind) -> &'static str {
         ResourceKind::Dataset => "outflow.v1.Dataset",
         ResourceKind::ExportRun => "outflow.v1.ExportRun",
     }
-}
-
-/// The first characters of a text, without control characters.
-pub fn truncate(text: &str, chars: usize) -> String {
-    text.chars().filter(|character| !character.is_control()).take(chars).collect()
 }

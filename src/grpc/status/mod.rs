@@ -8,11 +8,13 @@ mod preconditions;
 
 use std::time::Duration;
 
+use http::HeaderMap;
+use http_body::Frame;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::proto::ErrorReason;
-use crate::model::{Abort, Error, Exhausted, Invalid, ResourceKind, Unavailable, Violations};
+use crate::model::{Abort, Error, Exhausted, Invalid, ResourceKind, ShareLimit, Unavailable, Violations};
 pub use builder::DOMAIN;
 use builder::{StatusBuilder, kind_name};
 use preconditions::failed_precondition;
@@ -57,21 +59,7 @@ fn to_status(error: Error) -> StatusBuilder {
             let message = "the cursor is too old; restart without it";
             StatusBuilder::new(Code::OutOfRange, Reason::CursorExpired, message)
         }
-        Error::Exhausted(exhausted) => {
-            let (reason, message, delay) = match exhausted {
-                Exhausted::Overloaded => {
-                    (Reason::Overloaded, "too many concurrent calls; retry later", LONG_RETRY_DELAY)
-                }
-                Exhausted::TooManyStreams => {
-                    (Reason::RateLimited, "too many open streams; close one or retry later", LONG_RETRY_DELAY)
-                }
-                Exhausted::RateLimited { retry_delay } => {
-                    let message = "the organization tests connections or previews exports too often; retry later";
-                    (Reason::RateLimited, message, retry_delay)
-                }
-            };
-            StatusBuilder::new(Code::ResourceExhausted, reason, message).retry(delay)
-        }
+        Error::Exhausted(exhausted) => resource_exhausted(exhausted),
         Error::Unavailable(unavailable) => {
             let (reason, message) = match unavailable {
                 Unavailable::Database => (Reason::DatabaseUnavailable, "the database is unavailable; retry later"),
@@ -90,6 +78,10 @@ fn to_status(error: Error) -> StatusBuilder {
             Reason::DeadlineExceeded,
             "the deadline was exceeded; the call may have taken effect, so retry it with the same request_id",
         ),
+        Error::RequestTimeout => {
+            let message = "the request message did not arrive in time; nothing was changed";
+            StatusBuilder::new(Code::DeadlineExceeded, Reason::RequestTimeout, message)
+        }
         Error::Internal(cause) => internal(&*cause),
     }
 }
@@ -123,6 +115,13 @@ fn internal(cause: &(dyn std::error::Error + Send + Sync)) -> StatusBuilder {
     tracing::error!(%error_id, error = %cause, cause = ?cause.source().map(ToString::to_string), "call failed");
     let message = format!("internal error {error_id}");
     StatusBuilder::new(Code::Internal, ErrorReason::Internal, message).with("error_id", &error_id)
+}
+
+/// The trailers of a response that ends with an error after its headers were sent.
+pub fn trailers<D>(error: Error) -> Result<Frame<D>, axum::Error> {
+    let mut trailers = HeaderMap::new();
+    Status::from(error).add_header(&mut trailers).map_err(axum::Error::new)?;
+    Ok(Frame::trailers(trailers))
 }
 
 /// The status of a call whose handler panicked. The panic is already logged.
@@ -172,6 +171,41 @@ fn invalid_argument(invalid: Invalid, violations: &Violations) -> StatusBuilder 
         builder.with("min_interval_seconds", &min_interval_seconds)
     } else {
         builder
+    }
+}
+
+fn resource_exhausted(exhausted: Exhausted) -> StatusBuilder {
+    match exhausted {
+        Exhausted::Share { resource, limit } => {
+            let (reason, holder) = match limit {
+                ShareLimit::Total => (ErrorReason::Overloaded, "all callers together hold"),
+                ShareLimit::Organization => (ErrorReason::RateLimited, "the organization holds"),
+                ShareLimit::Principal => (ErrorReason::RateLimited, "the principal holds"),
+                ShareLimit::Connection => (ErrorReason::RateLimited, "the connection holds"),
+            };
+            let message = format!("{holder} as much of {resource} as this server permits; retry later");
+            StatusBuilder::new(Code::ResourceExhausted, reason, message)
+                .with("resource", &resource)
+                .with("scope", &limit.as_str())
+                .retry(LONG_RETRY_DELAY)
+        }
+        Exhausted::Quota { quota, limit, retry_delay } => {
+            let message = match retry_delay {
+                Some(_) => format!("the organization may write {limit} times per second; retry later"),
+                None => format!("the organization may have {limit} {quota}; delete some, or ask the operator for more"),
+            };
+            let status = StatusBuilder::new(Code::ResourceExhausted, ErrorReason::QuotaExceeded, message)
+                .with("quota", &quota)
+                .with("limit", &limit);
+            match retry_delay {
+                Some(delay) => status.retry(delay),
+                None => status,
+            }
+        }
+        Exhausted::RateLimited { retry_delay } => {
+            let message = "the organization tests connections or previews exports too often; retry later";
+            StatusBuilder::new(Code::ResourceExhausted, ErrorReason::RateLimited, message).retry(retry_delay)
+        }
     }
 }
 
@@ -237,5 +271,24 @@ mod tests {
             Some("1000".into())
         );
         assert!(details.bad_request().is_some_and(|bad| bad.field_violations.len() > 10));
+    }
+
+    #[test]
+    fn a_message_is_measured_as_it_is_sent() {
+        let name = "\u{10ffff}".repeat(1_000);
+        let mut violations = Violations::new();
+        for _ in 0..1_000 {
+            violations.add(&name[..400], &name[..400]);
+        }
+        for error in [
+            Error::NotPermitted(name.clone()),
+            Error::NotFound(ResourceKind::Connection, name.clone()),
+            Error::AlreadyExists(ResourceKind::Export, name.clone()),
+            Error::Invalid(Invalid::Field, violations),
+        ] {
+            let status: Status = error.into();
+            assert!(sent(&status) < 6 * 1024, "{}", sent(&status));
+            assert!(status.get_error_details().error_info().is_some());
+        }
     }
 }

@@ -4,10 +4,10 @@ use tonic::Code;
 use tonic_types::PreconditionViolation;
 
 use super::builder::{
-    MAX_DISPLAY_NAME_CHARS, MAX_MESSAGE_CHARS, MAX_NAMED_FIELDS, StatusBuilder, kind_name, take_within, truncate,
+    MAX_DISPLAY_NAME_CHARS, MAX_MESSAGE_CHARS, MAX_NAMED_FIELDS, StatusBuilder, kind_name, take_within,
 };
 use crate::grpc::proto::ErrorReason;
-use crate::model::{Blocker, CannotRun, Precondition, ResourceKind, limits};
+use crate::model::{Blocker, CannotRun, Precondition, ResourceKind, excerpt, limits};
 
 /// The status of an operation that the current state does not allow.
 pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
@@ -80,7 +80,7 @@ pub fn failed_precondition(precondition: Precondition) -> StatusBuilder {
 }
 
 fn credential_reentry_required(changed_binding_fields: &[String]) -> StatusBuilder {
-    let fields = truncate(&changed_binding_fields.join(","), MAX_MESSAGE_CHARS);
+    let fields = excerpt(&changed_binding_fields.join(","), MAX_MESSAGE_CHARS);
     let message = format!("the binding fields {fields} change; set `credential` in the same request");
     let mut builder = StatusBuilder::new(Code::FailedPrecondition, ErrorReason::CredentialReentryRequired, message)
         .with("changed_binding_fields", &fields);
@@ -138,7 +138,7 @@ fn blockers(first: &[Blocker]) -> Vec<PreconditionViolation> {
     let with_names_of = |chars: usize| {
         let size =
             |(blocker, display_name): &(&Blocker, String)| kind.len() + blocker.name.len() + display_name.len() + 12;
-        let named = first.iter().map(|blocker| (blocker, truncate(&blocker.display_name, chars)));
+        let named = first.iter().map(|blocker| (blocker, excerpt(&blocker.display_name, chars)));
         take_within(named, size)
     };
     let mut fitted = with_names_of(MAX_DISPLAY_NAME_CHARS);

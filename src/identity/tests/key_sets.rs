@@ -145,6 +145,21 @@ async fn the_last_keys_are_used_while_the_issuer_is_unavailable_until_they_are_s
 }
 
 #[tokio::test]
+async fn an_issuer_may_be_away_for_ten_minutes() {
+    let server = Server::start(|request| if request == 0 { ok(&one_key("ed")) } else { DOWN.to_owned() });
+    let set = refreshed_set(server.url(), 10 * MINUTE).await;
+    let start = Instant::now();
+    for second in 0..600 {
+        let now = start + Duration::from_secs(second);
+        if second % 30 == 0 {
+            set.refresh().await.unwrap_err();
+        }
+        assert_eq!(reason(&set, "ed", now).await, None, "after {second} s");
+    }
+    assert!(server.requests() > 20);
+}
+
+#[tokio::test]
 async fn a_cached_token_is_refused_after_its_key_is_removed() {
     let server = Server::start(|request| ok(&one_key(if request == 0 { "ed" } else { "new" })));
     let set = refreshed_set(server.url(), 10 * MINUTE).await;

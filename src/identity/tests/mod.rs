@@ -2,7 +2,9 @@
 //!
 //! Tokens are assembled by hand, as an attacker could, and signed with real keys.
 
+mod client_certificates;
 mod development;
+mod fuzzed;
 mod invalid_tokens;
 mod key_sets;
 mod valid_tokens;

@@ -3,6 +3,7 @@
 //! The grammar is defined here and small, so that the meaning of a stored expression does not change with a library.
 
 use super::cron::{Cron, DaysOfMonth, DaysOfWeek};
+use crate::model::{excerpt, limits};
 
 /// Maximum length of an expression in characters.
 pub const MAX_EXPRESSION_CHARS: usize = 255;
@@ -151,7 +152,7 @@ impl Field {
             }
             if let Some((day, nth)) = item.split_once('#') {
                 let nth = number(nth).filter(|nth| (1..=5).contains(nth));
-                let nth = nth.ok_or_else(|| format!("`{item}`: the number after # must be 1 to 5"))?;
+                let nth = nth.ok_or_else(|| format!("`{}`: the number after # must be 1 to 5", shown(item)))?;
                 return Ok(Item::NthWeekday(self.value(day)?, nth));
             }
         }
@@ -159,9 +160,9 @@ impl Field {
             None => (item, 1),
             Some((range, step)) => {
                 let step = number(step).filter(|step| (1..=self.max).contains(step));
-                let step = step.ok_or_else(|| format!("`{item}`: the step must be 1 to {}", self.max))?;
+                let step = step.ok_or_else(|| format!("`{}`: the step must be 1 to {}", shown(item), self.max))?;
                 if range != "*" && !range.contains('-') {
-                    return Err(format!("`{item}`: a step must follow `*` or a range"));
+                    return Err(format!("`{}`: a step must follow `*` or a range", shown(item)));
                 }
                 (range, step)
             }
@@ -198,9 +199,14 @@ impl Field {
                 (Some(first), Some(last)) => format!(" or {first} to {last}"),
                 _ => String::new(),
             };
-            format!("`{text}` must be {} to {}{names}", self.min, self.max)
+            format!("`{}` must be {} to {}{names}", shown(text), self.min, self.max)
         })
     }
+}
+
+/// A part of the expression in a text about a problem.
+fn shown(part: &str) -> String {
+    excerpt(part, limits::MAX_REPEATED_CHARS)
 }
 
 /// One or two digits.

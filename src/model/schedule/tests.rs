@@ -3,6 +3,7 @@
 //! The comparisons with a slow reference are in `transitions` (of time zones) and `fields` (expressions).
 
 mod fields;
+mod fuzzed;
 mod jitter;
 mod reference;
 mod transitions;

@@ -12,26 +12,31 @@ use crate::vault::{self, KeyRing, RequestHasher, Vault};
 /// How long the first statements may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The purpose of the sealed key that digests requests.
-const REQUEST_HASH: &str = "request-hash";
+pub const REQUEST_HASH: &str = "request-hash";
 /// The prefix of the purposes of canaries.
 const CANARY: &str = "canary:";
 
 /// Reads the key ring. Only the embedded default makes a key, and only before its database has content.
 pub fn open(keys: &KeysConfig) -> Result<KeyRing, StartError> {
-    let primary = keys.primary.as_deref();
-    match &keys.location {
-        KeyLocation::Inline(setting) => return Ok(KeyRing::from_setting(setting, primary, "OUTFLOW_KEYS")?),
-        KeyLocation::Directory => {}
-        KeyLocation::EmbeddedDirectory { database } => {
-            if is_empty(database)
-                && let Some(id) = vault::generate_first(&keys.directory)?
-            {
-                let directory = keys.directory.display();
-                tracing::info!(key_id = %id, %directory, "created the first key; back it up together with the database");
-            }
-        }
+    if let KeyLocation::EmbeddedDirectory { database } = &keys.location
+        && is_empty(database)
+        && let Some(id) = vault::generate_first(&keys.directory)?
+    {
+        let directory = keys.directory.display();
+        tracing::info!(key_id = %id, %directory, "created the first key; back it up together with the database");
     }
-    Ok(KeyRing::from_directory(&keys.directory, primary)?)
+    read_ring(keys)
+}
+
+/// Reads the key ring; makes no key.
+pub fn read_ring(keys: &KeysConfig) -> Result<KeyRing, StartError> {
+    let primary = keys.primary.as_deref();
+    Ok(match &keys.location {
+        KeyLocation::Inline(setting) => KeyRing::from_setting(setting, primary, "OUTFLOW_KEYS")?,
+        KeyLocation::Directory | KeyLocation::EmbeddedDirectory { .. } => {
+            KeyRing::from_directory(&keys.directory, primary)?
+        }
+    })
 }
 
 /// Whether a database file is missing or has no content yet.
@@ -63,13 +68,14 @@ pub async fn verify_stored(store: &Store, vault: &Vault) -> Result<(Option<Reque
     Ok((hasher, missing))
 }
 
-fn canary(key_id: &str) -> String {
+/// The purpose of the canary of a key.
+pub fn canary(key_id: &str) -> String {
     format!("{CANARY}{key_id}")
 }
 
 /// The row of every purpose, if it is stored. A credential that is sealed with a key that the ring lacks is an error.
 async fn stored(store: &Store, vault: &Vault) -> Result<Vec<(String, Option<SealedSecret>)>, StartError> {
-    let reader = store.reader().await.map_err(StartError::Store)?;
+    let reader = store.reader(None).await.map_err(StartError::Store)?;
     let mut used = credentials::key_ids(&reader).await.map_err(StartError::Store)?;
     used.retain(|used| vault.ring().ids().all(|id| id != used));
     if !used.is_empty() {
@@ -84,7 +90,7 @@ async fn stored(store: &Store, vault: &Vault) -> Result<Vec<(String, Option<Seal
 }
 
 async fn insert(store: &Store, rows: Vec<(String, SealedSecret)>) -> Result<Vec<(String, SealedSecret)>, StartError> {
-    let inserted = store.transact(Instant::now() + TIMEOUT, OnSuccess::Commit, rows, |db, rows| {
+    let inserted = store.transact(None, Instant::now() + TIMEOUT, OnSuccess::Commit, rows, |db, rows| {
         Box::pin(async move {
             let mut inserted = Vec::new();
             for (purpose, sealed) in rows {

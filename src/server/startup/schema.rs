@@ -1,16 +1,27 @@
 //! The schema at start: migrated, or waited for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Migrate;
 use crate::server::error::StartError;
-use crate::store::{MigrateError, Store};
+use crate::store::{MigrateError, Store, audit_events};
 
 /// The time between two checks of a schema that another process migrates.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Returns when the schema is what this build needs. A newer schema is an error.
+/// How long the statement about the audit feed may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Returns when the schema is what this build needs, and the audit feed of a restored dump goes on. A newer schema is an
+/// error.
 pub async fn prepare(store: &Store, migrate: Migrate) -> Result<(), StartError> {
+    wait_or_migrate(store, migrate).await?;
+    let deadline = Instant::now() + TIMEOUT;
+    let continued = store.transact_in_background(deadline, (), |db, ()| Box::pin(audit_events::continue_feed(db)));
+    continued.await.map_err(StartError::Store)
+}
+
+async fn wait_or_migrate(store: &Store, migrate: Migrate) -> Result<(), StartError> {
     if migrate == Migrate::Auto {
         let state = store.migrate().await?;
         tracing::info!(migrations = state.applied.len(), "the schema is up to date");

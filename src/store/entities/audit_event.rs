@@ -32,6 +32,8 @@ pub struct Model {
     pub trace_id: Option<String>,
     pub batch_id: Option<Uuid>,
     pub reason: String,
+    /// Position in the order of commits. The database sets it.
+    pub feed_position: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

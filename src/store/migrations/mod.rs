@@ -14,6 +14,9 @@ mod m20261126_000008_delivery_details;
 mod m20261126_000009_runs_in_order;
 mod m20261126_000010_run_indexes;
 mod m20261127_000011_run_formats;
+mod m20261127_000012_credentials_by_key;
+mod m20261127_000013_audit_feed;
+mod m20261127_000014_shared_connections;
 
 use column::{run_state_is, text};
 
@@ -35,6 +38,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000009_runs_in_order::Migration),
             Box::new(m20261126_000010_run_indexes::Migration),
             Box::new(m20261127_000011_run_formats::Migration),
+            Box::new(m20261127_000012_credentials_by_key::Migration),
+            Box::new(m20261127_000013_audit_feed::Migration),
+            Box::new(m20261127_000014_shared_connections::Migration),
         ]
     }
 }

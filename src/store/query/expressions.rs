@@ -6,7 +6,7 @@ use sea_orm::DbBackend;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LikeExpr, Query, SimpleExpr};
 
 use super::scope::ReadContext;
-use crate::model::{Actor, Availability, ConnectionState, Role};
+use crate::model::{Actor, Availability, Caller, ConnectionState, Role};
 use crate::store::entities::{connection, connection_member};
 
 impl Availability {
@@ -70,14 +70,19 @@ pub fn in_state(availability: SimpleExpr, state: ConnectionState) -> SimpleExpr 
     )
 }
 
+/// The caller, if it may use only connections that are shared.
+pub fn limited_to_shared(actor: &Actor) -> Option<&Caller> {
+    match actor {
+        Actor::Caller(caller) if !caller.has(Role::Admin) => Some(caller),
+        Actor::Caller(_) | Actor::System(_) => None,
+    }
+}
+
 /// Whether the actor may use a connection: an administrator every one; others those shared with all contributors, with
 /// themselves or with one of their groups.
 pub fn usable(actor: &Actor) -> SimpleExpr {
     use connection_member::Column::{ConnectionUid, Member, Organization};
-    let caller = match actor {
-        Actor::Caller(caller) if !caller.has(Role::Admin) => caller,
-        Actor::Caller(_) | Actor::System(_) => return Expr::val(true),
-    };
+    let Some(caller) = limited_to_shared(actor) else { return Expr::val(true) };
     let member = |column| Expr::col((connection_member::Entity, column));
     let shared = Query::select()
         .expr(Expr::val(1))
@@ -85,6 +90,9 @@ pub fn usable(actor: &Actor) -> SimpleExpr {
         .and_where(member(Organization).equals((connection::Entity, connection::Column::Organization)))
         .and_where(member(ConnectionUid).equals((connection::Entity, connection::Column::Uid)))
         .and_where(member(Member).is_in(caller.members()))
+        // Without an offset, PostgreSQL may look all members up at once, which can be many more than the connections.
+        .limit(1)
+        .offset(0)
         .take();
     Expr::col((connection::Entity, connection::Column::SharedWithAll)).or(Expr::exists(shared))
 }

@@ -1,6 +1,8 @@
-//! Shared parts of queries: lookups, SQL expressions, keyset pages, row locks, the time and the scope of an organization.
+//! Shared parts of queries: lookups, SQL expressions, lists and their keyset pages, row locks, the time and the scope of an
+//! organization.
 
 pub mod expressions;
+pub mod list;
 pub mod locks;
 pub mod lookup;
 pub mod paging;

@@ -1,41 +1,41 @@
-//! Keyset pages: the cost of a page does not depend on its position.
+//! Keyset pages: the cost of a page depends neither on its position nor on how rare the listed rows are.
+//!
+//! A page reads only the rows that it returns, or, if no index serves the filters in the order of the list, the rows that
+//! follow until enough of them match. It then ends after [`MAX_ROWS_READ`] rows, with a position to continue from.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Order as Direction, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
-};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryResult};
 use uuid::Uuid;
 
+use super::list::List;
 use crate::model::page::{Order, OrderKey, Page, PageRequest, Position, PositionKey};
 use crate::model::{Result, limits};
 
-/// Rows per statement. A page of large rows reaches its limit of bytes before all of it is in memory.
-const MAX_ROWS_PER_STATEMENT: u64 = 100;
-
-/// Columns that a list can be ordered by.
-pub struct Keys<E: EntityTrait> {
-    pub uid: E::Column,
-    pub display_name: E::Column,
-    pub update_time: E::Column,
-}
+/// Rows returned per statement: a page of the default size, and the extra entry. A page of large rows reaches its limit of
+/// bytes before all of it is in memory.
+const MAX_ROWS_PER_STATEMENT: u64 = 51;
+/// Rows that a page reads to find those that match its filters, before it ends.
+pub const MAX_ROWS_READ: u64 = 10_000;
+/// Rows that the first statement of a page reads.
+const FIRST_ROWS_READ: u64 = 250;
+/// Rows that a statement reads. Reading each from a slow disk takes less than `statement_timeout`.
+const MAX_ROWS_READ_PER_STATEMENT: u64 = 2_500;
 
 /// The position of an entry in an order.
 pub fn position(order: Order, uid: Uuid, display_name: &str, update_time: DateTime<Utc>) -> Position {
     let key = match order.key {
-        OrderKey::CreateTime => PositionKey::Uid,
+        // The position in a feed is no property of an entry.
+        OrderKey::CreateTime | OrderKey::Feed => PositionKey::Uid,
         OrderKey::DisplayName => PositionKey::Text(display_name.to_owned()),
         OrderKey::UpdateTime => PositionKey::Time(update_time),
     };
     Position { key, uid }
 }
 
-/// Reads a page with keyset queries until it has enough entries or bytes.
+/// Reads a page until it has enough entries or bytes, or has read [`MAX_ROWS_READ`] rows.
 pub async fn page<E, R, T>(
     db: &impl ConnectionTrait,
-    query: &Select<E>,
-    keys: &Keys<E>,
+    list: List<'_, E>,
     request: &PageRequest,
     into_model: impl Fn(R) -> Result<T>,
     position: impl Fn(&T) -> Position,
@@ -45,52 +45,50 @@ where
     E: EntityTrait,
     R: FromQueryResult,
 {
+    let mut rows = list.in_order(request.order);
     let wanted = request.size as usize;
     let mut items: Vec<T> = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut rows_read, mut rows_to_read) = (0, 0, FIRST_ROWS_READ);
     let mut after = request.after.clone();
     loop {
         // One extra entry shows whether there is a next page.
         let limit = Ord::min(MAX_ROWS_PER_STATEMENT, (wanted - items.len()) as u64 + 1);
-        let rows = ordered(query.clone(), keys, request.order, after.as_ref()).limit(limit).into_model::<R>();
-        let rows = rows.all(db).await?;
-        let last_chunk = (rows.len() as u64) < limit;
-        for row in rows {
+        let found = db.query_all(&rows.statement(after.as_ref(), limit, rows_to_read)).await?;
+        let is_full = found.len() as u64 == limit;
+        let mut is_last_read = false;
+        for row in found {
             if items.len() == wanted || bytes >= limits::MAX_PAGE_BYTES {
-                let next = items.last().map(&position);
-                return Ok(Page { items, next });
+                return Ok(Page { items, next: after });
             }
-            let item = into_model(row)?;
-            bytes += size(&item);
-            items.push(item);
+            let matches = !rows.is_scan() || flag(&row, "matches")?;
+            is_last_read = rows.is_scan() && flag(&row, "last_read")?;
+            // Rows take less memory than what they are converted to.
+            let item = into_model(R::from_query_result(&row, "")?)?;
+            after = Some(position(&item));
+            if matches {
+                bytes += size(&item);
+                items.push(item);
+            }
         }
-        if last_chunk {
+        if !is_full && !is_last_read || after.as_ref().is_some_and(|after| rows.is_after_last(after)) {
             return Ok(Page { items, next: None });
         }
-        after = items.last().map(&position);
+        if rows.is_scan() {
+            rows_read += rows_to_read;
+            if rows_read >= MAX_ROWS_READ {
+                return Ok(Page { items, next: after });
+            }
+            if !is_full {
+                rows.sort_if_few(db).await?;
+            }
+            // A full statement found what it returned in fewer rows.
+            let next = if is_full { FIRST_ROWS_READ } else { rows_to_read * 4 };
+            rows_to_read = next.min(MAX_ROWS_READ_PER_STATEMENT).min(MAX_ROWS_READ - rows_read);
+        }
     }
 }
 
-fn ordered<E: EntityTrait>(query: Select<E>, keys: &Keys<E>, order: Order, after: Option<&Position>) -> Select<E> {
-    let direction = if order.descending { Direction::Desc } else { Direction::Asc };
-    let query = match order.key {
-        OrderKey::CreateTime => query,
-        OrderKey::DisplayName => query.order_by(keys.display_name, direction.clone()),
-        OrderKey::UpdateTime => query.order_by(keys.update_time, direction.clone()),
-    };
-    let query = query.order_by(keys.uid, direction);
-    let Some(after) = after else { return query };
-    let uid = || Expr::col(keys.uid.as_column_ref());
-    let (place, bound) = match &after.key {
-        PositionKey::Uid => (uid(), Expr::val(after.uid)),
-        PositionKey::Text(text) => (
-            Expr::tuple([Expr::col(keys.display_name.as_column_ref()), uid()]),
-            Expr::tuple([Expr::val(text.as_str()), Expr::val(after.uid)]),
-        ),
-        PositionKey::Time(time) => (
-            Expr::tuple([Expr::col(keys.update_time.as_column_ref()), uid()]),
-            Expr::tuple([Expr::val(*time), Expr::val(after.uid)]),
-        ),
-    };
-    query.filter(if order.descending { place.lt(bound) } else { place.gt(bound) })
+/// A condition in a row; `NULL` is false, as in a filter.
+fn flag(row: &QueryResult, column: &str) -> Result<bool> {
+    Ok(row.try_get::<Option<bool>>("", column)?.unwrap_or(false))
 }

@@ -20,15 +20,22 @@ use uuid::Uuid;
 
 use super::Scope;
 use super::entities::{export, run};
+use super::query::list::{Keys, List, UidRange};
 use super::query::lookup;
-use super::query::paging::{self, Keys};
+use super::query::paging;
+use super::query::time::first_uid_at;
 use crate::model::page::{Page, PageRequest};
 use crate::model::{Export, ExportUid, LastRun, Result, Run, RunFilter, RunState};
 pub use rows::FORMAT_VERSION;
 use rows::{Row, code, decode, row_of};
 
-const KEYS: Keys<run::Entity> =
-    Keys { uid: run::Column::Uid, display_name: run::Column::Uid, update_time: run::Column::Uid };
+static KEYS: Keys<run::Entity> = Keys {
+    organization: run::Column::Organization,
+    uid: run::Column::Uid,
+    display_name: run::Column::Uid,
+    update_time: run::Column::Uid,
+    feed: None,
+};
 
 /// Inserts a run. Returns `false` without inserting if the due time has a run already, or if an unfinished run of the
 /// export is in the way.
@@ -123,29 +130,22 @@ pub async fn list(
     export: Option<ExportUid>,
     page: &PageRequest,
 ) -> Result<Page<Run>> {
-    let mut query = select(scope);
-    if let Some(export) = export {
-        query = query.filter(run::Column::ExportUid.eq(export.0));
-    }
-    if let Some(state) = filter.state {
-        query = query.filter(run::Column::State.eq(code(&state)?));
-    }
-    if let Some(trigger) = filter.trigger {
-        query = query.filter(run::Column::Trigger.eq(code(&trigger)?));
-    }
-    if let Some(connection) = &filter.connection {
-        query = query.filter(run::Column::ConnectionId.eq(connection.as_str()));
-    }
-    // Uids ascend with the time of creation, so an index by uid serves the span.
-    if let Some(start) = filter.start_time {
-        query = query.filter(run::Column::Uid.gte(rows::first_uid_at(start)));
-    }
-    if let Some(end) = filter.end_time {
-        query = query.filter(run::Column::Uid.lt(rows::first_uid_at(end)));
-    }
+    use run::Column::{ConnectionId, State, Trigger};
+    let state = filter.state.map(|state| code(&state)).transpose()?;
+    let trigger = filter.trigger.map(|trigger| code(&trigger)).transpose()?;
+    let mut list = List::new(select(scope), scope, &KEYS);
+    let connection = filter.connection.as_ref().map(|connection| (ConnectionId, connection.as_str().into()));
+    let by_state = state.map(|state| (State, state.into()));
+    // Most runs have ended.
+    let is_unfinished = filter.state.is_some_and(|state| !state.is_final());
+    let by_value = if is_unfinished { [by_state, connection] } else { [connection, by_state] };
+    list.values.extend(export.map(|export| (run::Column::ExportUid, export.0.into())));
+    list.values.extend(by_value.into_iter().flatten());
+    list.values.extend(trigger.map(|trigger| (Trigger, trigger.into())));
+    list.uids = UidRange { start: filter.start_time.map(first_uid_at), end: filter.end_time.map(first_uid_at) };
     let position = |run: &Run| paging::position(page.order, run.name.uid, "", run.create_time);
     let size = |run: &Run| 512 + run.failure.as_ref().map_or(0, |failure| failure.detail.len());
-    paging::page(db, &query, &KEYS, page, |row: Row| row.into_model(scope), position, size).await
+    paging::page(db, list, page, |row: Row| row.into_model(scope), position, size).await
 }
 
 /// Locks a run until the transaction ends. The export that it belongs to is locked before.

@@ -1,11 +1,9 @@
 //! Rows of `runs`, and their conversion.
 
-use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, FromQueryResult, QueryResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::model::{
     ConnectionName, ConnectionTypeId, ConnectionUid, Error, ExportUid, ResourceId, Result, Run, RunFailure, RunName,
@@ -134,10 +132,4 @@ pub(super) fn signed(count: u64) -> i64 {
 
 pub(super) fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or_default()
-}
-
-/// The smallest UUIDv7 of a millisecond: its first 48 bits are the time.
-pub(super) fn first_uid_at(time: DateTime<Utc>) -> Uuid {
-    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
-    Uuid::from_u128(millis << 80)
 }

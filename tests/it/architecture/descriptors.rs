@@ -1,6 +1,6 @@
 //! What `build.rs` derives from the descriptors: it finds messages with credentials and requests of mutations.
 
-use derived::{SECRET_MESSAGE, messages_that_reach, mutation_requests};
+use derived::{SECRET_MESSAGE, message_fields, messages_that_reach, method_inputs, mutation_requests};
 use outflow::grpc::proto::DESCRIPTOR_SET;
 use prost::Message as _;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
@@ -51,4 +51,19 @@ fn a_request_with_only_one_of_request_id_and_validate_only_is_an_error() {
         request.field.retain(|field| field.name() != "validate_only");
     }
     assert!(mutation_requests(&files).is_err());
+}
+
+#[test]
+fn the_table_of_messages_leads_from_a_request_to_the_values_of_a_filter() {
+    let files = files();
+    let messages = message_fields(&files);
+    let fields = |name: &str| &messages.iter().find(|(known, _)| known == name).expect("a message").1;
+    let mut name = ".outflow.v1.CreateExportRequest".to_owned();
+    assert!(method_inputs(&files).contains(name.as_str()) && !method_inputs(&files).contains(".outflow.v1.Export"));
+    // The export, its payload, tables, filters, values, a struct, its entries, and the values of these.
+    for number in [3, 8, 1, 3, 3, 5, 1, 2] {
+        let (_, index) = fields(&name).iter().find(|(known, _)| *known == number).expect("a message");
+        name.clone_from(&messages[*index].0);
+    }
+    assert_eq!(name, ".google.protobuf.Value");
 }

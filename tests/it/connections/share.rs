@@ -86,7 +86,7 @@ async fn invalid_members_are_refused() {
     on_both(async |server| {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await;
-        let long = format!("user:{}", "x".repeat(252));
+        let long = format!("user:{}", "x".repeat(257));
         for names in [vec!["ann"], vec!["user:"], vec!["role:admin"], vec![long.as_str()], vec![], vec!["user:a\u{0}"]]
         {
             let share = pb::ShareConnectionRequest {
@@ -97,21 +97,22 @@ async fn invalid_members_are_refused() {
             let refusal = admin.connections.share_connection(share).await.expect_err("invalid members");
             assert_eq!(refusal.reason(), "INVALID_FIELD", "{names:?}");
         }
+        let longest = format!("group:{}", "x".repeat(256));
         let colon = pb::ShareConnectionRequest {
             name: connection.name.clone(),
-            members: members(&["user:spiffe://cluster/ns"]),
+            members: members(&["user:spiffe://cluster/ns", longest.as_str()]),
             ..Default::default()
         };
         admin.connections.share_connection(colon).await.expect("split at the first colon");
         let many = pb::ShareConnectionRequest {
             name: connection.name.clone(),
-            members: (0..1_000).map(|number| format!("user:u{number}")).collect(),
+            members: (0..999).map(|number| format!("user:u{number}")).collect(),
             ..Default::default()
         };
         let refusal = admin.connections.share_connection(many).await.expect_err("one too many");
         assert_eq!(refusal.fields(), ["members"]);
         let sharing = admin.read_connection(&connection.name).await.sharing.expect("sharing");
-        assert_eq!(sharing.members, ["user:spiffe://cluster/ns"]);
+        assert_eq!(sharing.members, [longest.as_str(), "user:spiffe://cluster/ns"]);
     })
     .await;
 }

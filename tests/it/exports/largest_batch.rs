@@ -15,9 +15,16 @@ async fn a_batch_of_a_thousand_exports_is_scheduled_moved_detached_and_deleted()
         request.export.as_mut().expect("an export").schedule = Some(cron("0 6 * * *", "Europe/Berlin"));
         let one = admin.exports.create_export(request).await.expect("created").into_inner().export.expect("an export");
         server.database().await.attach_copies(&one, limits::MAX_BATCH_NAMES as u64 - 1).await;
-        let list = pb::ListExportsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
-        let all = admin.exports.list_exports(list.clone()).await.expect("listed").into_inner().exports;
-        let names: Vec<String> = all.into_iter().map(|export| export.name).collect();
+        let mut list = pb::ListExportsRequest { parent: parent(), page_size: 1_000, ..Default::default() };
+        let mut names: Vec<String> = Vec::new();
+        loop {
+            let page = admin.exports.list_exports(list.clone()).await.expect("listed").into_inner();
+            names.extend(page.exports.into_iter().map(|export| export.name));
+            list.page_token = page.next_page_token;
+            if list.page_token.is_empty() {
+                break;
+            }
+        }
         assert_eq!(names.len(), limits::MAX_BATCH_NAMES);
 
         let replace = Change::Schedule(cron("*/30 * * * *", "America/New_York"));

@@ -73,7 +73,7 @@ async fn a_principal_has_one_limit_for_streams_of_all_kinds() {
         stream.message().await.expect("an export").expect("not the end");
         listings.push(stream);
     }
-    assert_eq!(server.app.open_streams(), MAX_STREAMS);
+    assert_eq!(server.app.open_streams(), MAX_STREAMS as u64);
     let refusals = [
         watch(&mut admin, &run).await.expect_err("one too many"),
         admin.connections.stream_blocking_exports(follow()).await.expect_err("one too many"),

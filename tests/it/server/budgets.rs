@@ -19,9 +19,9 @@ use crate::support::{
 };
 
 /// Entries that take much more memory than they have bytes.
-const MANY: usize = 100_000;
+const MANY: usize = 33_000;
 /// Characters of a text that no name has.
-const LONG: usize = 1_000_000;
+const LONG: usize = 500_000;
 /// The longest message of a status.
 const MAX_MESSAGE_CHARS: usize = 300;
 
@@ -43,9 +43,9 @@ fn with_table(connection: &str, table: pb::PayloadTable) -> pb::Export {
     pb::Export { payload: Some(pb::Payload { tables: vec![table] }), ..export_on(connection, "Draft") }
 }
 
-/// Many texts by their keys.
+/// Many values by their keys.
 fn many<T>(value: impl Fn() -> T) -> BTreeMap<String, T> {
-    (0..MANY).map(|number| (number.to_string(), value())).collect()
+    (0..MANY / 2).map(|number| (number.to_string(), value())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +258,14 @@ async fn draft_to_preview(admin: &mut Client, organization: &str) -> pb::Preview
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organization_cannot_make_all_previews() {
     let files = [("acme/customers.csv", "email\na@example.com\n"), ("zeta/customers.csv", "email\nz@example.com\n")];
-    on_both_with_datasets(&files, async |server: TestServer, _| {
+    on_both_with_datasets(&files, async |server: TestServer, location| {
+        // A server with limits of calls that do not matter here.
+        let settings = vec![
+            ("dataset_location", location.to_str().expect("a path").to_owned()),
+            ("max_unary_calls", "1024".to_owned()),
+            ("max_message_memory_mib", "1024".to_owned()),
+        ];
+        let server = TestServer::start_with(server.backend, settings).await;
         let mut admin = server.admin().await;
         let request = draft_to_preview(&mut admin, "acme").await;
         let calls = (0..100).map(|_| {
@@ -283,6 +290,33 @@ async fn an_organization_cannot_make_all_previews() {
         let mut zeta = server.caller("zeta", "root", &[Role::Admin], &[]).await;
         let request = draft_to_preview(&mut zeta, "zeta").await;
         zeta.exports.preview_export(request).await.expect("another organization has limits of its own");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_requests_wait_for_each_other() {
+    on_both(async |server: TestServer| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        let value = |number: usize| Value { kind: Some(Kind::StringValue(format!("{number:0>100}"))) };
+        let filter = pb::PayloadFilter {
+            field: "email".to_owned(),
+            comparison: pb::payload_filter::Comparison::In.into(),
+            values: (0..900).map(value).collect(),
+        };
+        let table = pb::PayloadTable { filters: vec![filter; 6], ..Default::default() };
+        let calls = (0..6).map(async |_| {
+            let mut client = admin.clone();
+            let export = Some(with_table(&connection, table.clone()));
+            let request =
+                pb::CreateExportRequest { parent: parent(), export, validate_only: true, ..Default::default() };
+            client.exports.create_export(request).await
+        });
+        for response in futures_util::future::join_all(calls).await {
+            let exhausted = response.is_err_and(|status| status.code() == Code::ResourceExhausted);
+            assert!(!exhausted, "they have their turns");
+        }
     })
     .await;
 }

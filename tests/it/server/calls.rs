@@ -1,14 +1,19 @@
 //! The middleware (request ids, deadlines, limits, the status of calls that reach no handler), and the retention task.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use outflow::grpc::proto as pb;
 use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
+use outflow::model::Role;
+use prost::Message as _;
 use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -85,7 +90,7 @@ async fn every_response_has_a_request_id_header() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_method_is_unimplemented() {
     let server = TestServer::start(Backend::Sqlite).await;
-    let token = server.token("acme", "root", &[outflow::model::Role::Admin], &[]);
+    let token = server.token("acme", "root", &[Role::Admin], &[]);
     let refusal = send(&server, "/outflow.v1.ConnectionService/GetConnection", &token).await;
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::InvalidArgument, "UNDECODABLE"));
     let refusal = send(&server, "/outflow.v1.ConnectionService/Nonsense", &token).await;
@@ -94,7 +99,7 @@ async fn an_unknown_method_is_unimplemented() {
 
 /// Sends bytes as the body of a call.
 async fn send_bytes(server: &TestServer, body: Vec<u8>, compression: &str) -> Status {
-    let token = server.token("acme", "root", &[outflow::model::Role::Admin], &[]);
+    let token = server.token("acme", "root", &[Role::Admin], &[]);
     let request = http::Request::post(format!("http://{}/outflow.v1.ConnectionService/GetConnection", server.address))
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/grpc")
@@ -102,6 +107,7 @@ async fn send_bytes(server: &TestServer, body: Vec<u8>, compression: &str) -> St
         .body(Body::new(Full::new(Bytes::from(body))))
         .expect("a request");
     let response = client_without_timeout(server).await.call(request).await.expect("a response");
+    assert!(response.body().is_end_stream(), "some clients accept no body after a status in the headers");
     Status::from_header_map(response.headers()).expect("a status in the headers")
 }
 
@@ -111,7 +117,7 @@ async fn undecodable_bodies_are_refused_with_a_reason() {
     let framed = |flag: u8, length: u32, bytes: &[u8]| [&[flag], &length.to_be_bytes()[..], bytes].concat();
     let large = vec![0; 5 * 1024 * 1024];
     for (body, compression, code, reason, message) in [
-        (framed(0, 5_242_880, &large), "identity", Code::InvalidArgument, "UNDECODABLE", "limit is: 4194304"),
+        (framed(0, 5_242_880, &large), "identity", Code::InvalidArgument, "UNDECODABLE", "at most 786432 bytes"),
         (framed(0, 10, b"short"), "identity", Code::InvalidArgument, "UNDECODABLE", "EOF"),
         (framed(7, 0, b""), "identity", Code::InvalidArgument, "UNDECODABLE", "flag"),
         (framed(1, 5, b"plain"), "gzip", Code::InvalidArgument, "UNDECODABLE", "decompressing"),
@@ -130,6 +136,9 @@ async fn undecodable_bodies_are_refused_with_a_reason() {
         assert!(refusal.message().contains(message), "{message}: {}", refusal.message());
         assert!(refusal.metadata().contains_key("x-request-id"));
     }
+    let absent = pb::GetConnectionRequest { name: format!("{}/connections/absent", crate::support::parent()) };
+    let body = framed(0, u32::try_from(absent.encoded_len()).expect("small"), &absent.encode_to_vec());
+    assert_eq!(send_bytes(&server, body, "identity").await.code(), Code::NotFound);
     // 64 MiB of zeros, compressed: the limit applies to the decompressed size too.
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::copy(&mut std::io::repeat(0).take(64 * 1024 * 1024), &mut bomb).expect("compressed");
@@ -150,7 +159,7 @@ async fn a_call_ends_at_its_deadline_and_changes_nothing() {
         reason: "too late".into(),
         ..Default::default()
     });
-    let token = server.token("acme", "root", &[outflow::model::Role::Admin], &[]);
+    let token = server.token("acme", "root", &[Role::Admin], &[]);
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
     request.metadata_mut().insert("grpc-timeout", "200m".parse().expect("ASCII"));
     let origin = format!("http://{}", server.address).parse().expect("an origin");
@@ -178,18 +187,24 @@ async fn a_lock_timeout_is_a_conflict() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_beyond_the_limit_are_refused_with_a_retry_delay() {
-    let server = TestServer::start(Backend::Postgres).await;
+    let server = TestServer::start_with(Backend::Postgres, vec![("max_unary_calls", "8".to_owned())]).await;
     let mut admin = server.admin().await;
     let connection = admin.connection("Locked").await;
     let lock = lock_connections(&server.database_url).await;
+    let stop = Arc::<AtomicBool>::default();
     let mut blocked = tokio::task::JoinSet::new();
-    for _ in 0..2 {
-        let admin = server.admin().await;
-        for _ in 0..160 {
-            let (mut admin, name) = (admin.clone(), connection.name.clone());
+    for principal in 0..8 {
+        let admin = server.caller("acme", &format!("caller-{principal}"), &[Role::Admin], &[]).await;
+        for _ in 0..4 {
+            let (mut admin, name, stop) = (admin.clone(), connection.name.clone(), Arc::clone(&stop));
             blocked.spawn(async move {
-                let request = pb::ResumeConnectionRequest { name, ..Default::default() };
-                admin.connections.resume_connection(request).await.map(drop)
+                let mut reasons = BTreeSet::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let request = pb::ResumeConnectionRequest { name: name.clone(), ..Default::default() };
+                    let resumed = admin.connections.resume_connection(request).await;
+                    reasons.extend(resumed.err().map(|refusal| refusal.reason()));
+                }
+                reasons
             });
         }
     }
@@ -200,14 +215,12 @@ async fn calls_beyond_the_limit_are_refused_with_a_retry_delay() {
             Err(refusal) => break refusal,
         }
     };
-    assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::ResourceExhausted, "RATE_LIMITED"));
     assert!(refusal.get_error_details().retry_info().is_some());
+    stop.store(true, Ordering::Relaxed);
     lock.rollback().await.expect("rolled back");
-    while let Some(ended) = blocked.join_next().await {
-        if let Err(refusal) = ended.expect("the task ends") {
-            let reason = refusal.reason();
-            assert!(["OVERLOADED", "CONFLICT"].contains(&reason.as_str()), "{reason}");
-        }
+    for reason in blocked.join_all().await.into_iter().flatten() {
+        assert!(["RATE_LIMITED", "OVERLOADED", "CONFLICT"].contains(&reason.as_str()), "{reason}");
     }
     // The permits are released.
     viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await.expect("a response");
@@ -228,7 +241,7 @@ async fn health_checks_need_no_token() {
     .await;
 }
 
-/// Deletes a batch of expired rows, and returns how many were deleted.
+/// Deletes expired rows, and returns how many there were.
 async fn delete_expired(server: &TestServer) -> u64 {
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
     let retention = outflow::store::Retention {
@@ -239,7 +252,7 @@ async fn delete_expired(server: &TestServer) -> u64 {
         runs: hours(24 * 90),
     };
     let task = outflow::background::RetentionJob::new(server.app.store().clone(), retention);
-    task.delete_batch().await.expect("deleted")
+    task.delete().await.expect("deleted")
 }
 
 #[tokio::test(flavor = "multi_thread")]

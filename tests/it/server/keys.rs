@@ -1,6 +1,7 @@
 //! The key ring at start: a missing, swapped or truncated key is reported with its id before the server listens.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::support::{Clients as _, Database, Process, create_connection, outflow};
@@ -61,6 +62,10 @@ async fn a_missing_swapped_or_truncated_key_prevents_the_start_until_it_is_resto
 
     // None of these starts changed anything: the server starts with the first key and a new second one.
     fs::write(keys.join("k0001"), &first).expect("written");
+    let set_mode = |mode| fs::set_permissions(keys.join("k0001"), fs::Permissions::from_mode(mode)).expect("the mode");
+    set_mode(0o644);
+    assert!(start_error(data_dir).contains("can be read by other users"));
+    set_mode(0o600);
     generate(data_dir, "k0002");
     drop(Process::start(&mut outflow(data_dir)));
     // The database now knows the second key, too.

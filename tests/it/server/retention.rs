@@ -20,7 +20,7 @@ async fn calls_write_while_many_expired_rows_are_deleted() {
     let copy = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
                 INSERT INTO audit_events SELECT organization, randomblob(16), time, principal, roles, method, resource, \
                 resource_uid, resource_display_name, changed_fields, before, after, denied_code, denied_minute, count, \
-                call_id, trace_id, batch_id, reason FROM (SELECT * FROM audit_events LIMIT 1), n";
+                call_id, trace_id, batch_id, reason, feed_position FROM (SELECT * FROM audit_events LIMIT 1), n";
     sqlx::query(copy).bind(EXPIRED_ROWS).execute(&pool).await.expect("inserted");
     server.clock.advance(TimeDelta::days(401));
     let hours = Duration::from_hours;

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 pub use binary::{Process, admin_address, outflow, signal};
 pub use calls::{CALLERS, CallOptions, Names, OK, SAMPLES, Sample, Slot};
-pub use client::{Client, Clients, ErrorExt};
+pub use client::{Client, Clients, ErrorExt, ORGANIZATION};
 pub use database::{Database, lock_connections};
-pub use dynamic::declared_methods;
+pub use dynamic::{declared_methods, method};
 pub use fixtures::*;
 pub use gate::{Gate, print_line};
 pub use issuer::{Issuer, issuer_settings};

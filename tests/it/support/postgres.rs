@@ -4,6 +4,7 @@
 //! closes, even if the process was killed.
 
 use std::fs::Permissions;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -27,7 +28,7 @@ pub struct Cluster {
     /// Its log file; `None` for a server that the environment names.
     log: Option<PathBuf>,
     /// The shell that stops PostgreSQL; its standard input closes when this process ends.
-    _shell: Option<Child>,
+    shell: Option<Child>,
 }
 
 /// Creates an empty database and returns its URL.
@@ -46,6 +47,23 @@ impl Cluster {
             .expect("psql runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         format!("{}/{name}", self.base)
+    }
+
+    /// Stops PostgreSQL at once, and waits until it has ended.
+    pub fn stop(&mut self) {
+        self.order("stop");
+        wait_until("PostgreSQL ends", || !is_ready(&self.base));
+    }
+
+    /// Starts it again, and waits until it accepts connections.
+    pub fn start(&mut self) {
+        self.order("start");
+        wait_until("PostgreSQL starts", || is_ready(&self.base));
+    }
+
+    fn order(&mut self, order: &str) {
+        let shell = self.shell.as_mut().and_then(|shell| shell.stdin.as_mut()).expect("a cluster of this process");
+        writeln!(shell, "{order}").expect("the shell reads");
     }
 }
 
@@ -72,13 +90,12 @@ pub fn program(name: &str) -> PathBuf {
 
 fn start() -> Cluster {
     if let Ok(base) = std::env::var(URL) {
-        return Cluster { base: base.trim_end_matches('/').to_owned(), log: None, _shell: None };
+        return Cluster { base: base.trim_end_matches('/').to_owned(), log: None, shell: None };
     }
     start_cluster("postgres", &[], "-c max_connections=800 -c shared_buffers=256MB")
 }
 
 /// Starts a cluster with files in its data directory, which only its user can read, and with options of `postgres`.
-#[expect(clippy::zombie_processes, reason = "the shell ends with this process, which keeps it in the cluster")]
 pub fn start_cluster(name: &str, files: &[(&str, &str)], options: &str) -> Cluster {
     let directory = std::env::temp_dir().join(format!("outflow-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory for the cluster");
@@ -98,13 +115,19 @@ pub fn start_cluster(name: &str, files: &[(&str, &str)], options: &str) -> Clust
     }
     let shell = serve(&directory, &data, port, options);
     let base = format!("postgres://postgres@127.0.0.1:{port}");
+    let log = directory.join("log");
+    wait_until(&format!("PostgreSQL starts: see {}", log.display()), || is_ready(&base));
+    Cluster { base, log: Some(log), shell: Some(shell) }
+}
+
+fn wait_until(what: &str, is_done: impl Fn() -> bool) {
     for _ in 0..600 {
-        if is_ready(&base) {
-            return Cluster { base, log: Some(directory.join("log")), _shell: Some(shell) };
+        if is_done() {
+            return;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    panic!("PostgreSQL did not start: see {}", directory.join("log").display());
+    panic!("not within 30 s: {what}");
 }
 
 fn is_ready(base: &str) -> bool {
@@ -116,13 +139,15 @@ fn is_ready(base: &str) -> bool {
     probe.is_ok_and(|status| status.success())
 }
 
-/// Starts PostgreSQL below a shell that stops it and deletes its files when standard input closes.
+/// Starts PostgreSQL below a shell that stops and starts it by orders on its standard input, and deletes its files when that
+/// closes.
 fn serve(directory: &Path, data: &Path, port: u16, options: &str) -> Child {
     // fsync is off because these databases need not survive a power failure.
     let script = format!(
-        "'{postgres}' -D '{data}' -k '{directory}' -p {port} -c listen_addresses=127.0.0.1 -c fsync=off \
-         -c synchronous_commit=off -c full_page_writes=off {options} \
-         >'{directory}/log' 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf '{directory}'",
+        "run() {{ '{postgres}' -D '{data}' -k '{directory}' -p {port} -c listen_addresses=127.0.0.1 -c fsync=off \
+         -c synchronous_commit=off -c full_page_writes=off {options} >>'{directory}/log' 2>&1 & server=$!; }}; \
+         end() {{ kill -INT $server; wait $server; }}; run; \
+         while read -r order; do case $order in stop) end ;; start) run ;; esac; done; end; rm -rf '{directory}'",
         postgres = program("postgres").display(),
         data = data.display(),
         directory = directory.display(),

@@ -4,6 +4,7 @@ mod ends;
 mod follow;
 mod listing;
 mod memory;
+mod slow;
 
 use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::{Event, Released, Summary};

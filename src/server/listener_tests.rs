@@ -1,0 +1,115 @@
+//! When connections end, in virtual time.
+
+use std::time::Duration;
+
+use axum::Extension;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::routing::post;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::connections::ConnectionLimits;
+use super::listener::{Options, serve_http2};
+use crate::grpc::middleware::{ConnectionCalls, count_call};
+
+/// A connection of a client, and a task that returns how long it was open.
+struct Client {
+    sender: http2::SendRequest<Body>,
+    open: JoinHandle<Duration>,
+}
+
+async fn connect(needs_caller: bool, max_age: Duration) -> Client {
+    let limits = ConnectionLimits { total: 1, per_address: 1 };
+    let options = Options { name: "test", tls: None, http1: false, limits, needs_caller, max_age };
+    let router = Router::new()
+        .route("/authenticated", post(async |Extension(calls): Extension<ConnectionCalls>| calls.authenticated()))
+        .route("/unread", post(unread))
+        .route("/unauthenticated", post(async || ()))
+        .layer(from_fn(async |request: Request, next: Next| count_call(request, |request| next.run(request)).await));
+    let (client, server) = tokio::io::duplex(1 << 20);
+    tokio::spawn(async move { drop(serve_http2(server, &options, router, CancellationToken::new()).await) });
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(client)).await.unwrap();
+    let opened = Instant::now();
+    let open = tokio::spawn(async move {
+        // How it ended does not matter.
+        let _ = connection.await;
+        opened.elapsed()
+    });
+    Client { sender, open }
+}
+
+/// More responses that were not read at their deadlines than a connection may have.
+async fn unread(Extension(calls): Extension<ConnectionCalls>) {
+    let unread: Vec<_> = (0..30).map(|_| calls.count_unread_response()).collect();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        drop(unread);
+    });
+}
+
+impl Client {
+    async fn call(&mut self, path: &str) {
+        let request = http::Request::post(format!("http://server{path}")).body(Body::empty()).unwrap();
+        assert_eq!(self.sender.send_request(request).await.unwrap().status(), 200, "{path}");
+    }
+
+    /// How long the connection was open, in seconds.
+    async fn open(self) -> u64 {
+        self.open.await.unwrap().as_secs()
+    }
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_call_of_a_caller_ends_after_half_a_minute() {
+    let silent = connect(true, DAY).await;
+    assert!((30..=40).contains(&silent.open().await));
+    let mut anonymous = connect(true, DAY).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    anonymous.call("/unauthenticated").await;
+    assert!((30..=40).contains(&anonymous.open().await), "a call without a caller does not count");
+    let mut probe = connect(false, DAY).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    probe.call("/unauthenticated").await;
+    assert!((50..=60).contains(&probe.open().await), "unless no caller is needed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_of_a_caller_ends_after_a_quarter_of_an_hour_without_a_call() {
+    let mut client = connect(true, DAY).await;
+    client.call("/authenticated").await;
+    tokio::time::sleep(Duration::from_mins(14)).await;
+    client.call("/unauthenticated").await;
+    assert!((29 * 60..=29 * 60 + 5).contains(&client.open().await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_ends_at_its_maximum_age_which_varies() {
+    let mut ages = Vec::new();
+    for _ in 0..20 {
+        let mut client = connect(true, Duration::from_secs(1_000)).await;
+        for _ in 0..3 {
+            client.call("/authenticated").await;
+            tokio::time::sleep(Duration::from_mins(4)).await;
+        }
+        ages.push(client.open().await);
+    }
+    assert!(ages.iter().all(|age| (800..=1_200).contains(age)), "{ages:?}");
+    ages.dedup();
+    assert!(ages.len() > 10, "{ages:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_client_does_not_read_ends() {
+    let mut client = connect(true, DAY).await;
+    client.call("/authenticated").await;
+    client.call("/unread").await;
+    assert!(client.open().await <= 30);
+}
