@@ -207,7 +207,7 @@ impl Attacker {
     async fn expired_responses(&self, duration: Duration) -> String {
         let end = Instant::now() + duration;
         let (path, body) = ("/outflow.v1.ExportService/ListExports", Self::list());
-        let calling = (0..50).map(async |_| {
+        let calling = (0..30).map(async |_| {
             let mut answered = Vec::new();
             while Instant::now() < end {
                 let Some(mut raw) = Raw::open(self.server, 1).await else { continue };
