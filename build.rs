@@ -36,11 +36,9 @@ fn main() -> BuildResult<()> {
     let secret = descriptors::messages_that_reach(&files, descriptors::SECRET_MESSAGE);
     std::fs::write(out.join("methods.rs"), methods(&compiler.descriptor_pool())?)?;
     std::fs::write(out.join("mutation_requests.rs"), mutation_requests(&descriptors::mutation_requests(&files)?))?;
-    std::fs::write(out.join("message_fields.rs"), message_fields(&descriptors::message_fields(&files)))?;
-    std::fs::write(
-        out.join("message_types.rs"),
-        message_types(&descriptors::message_fields(&files), &descriptors::method_inputs(&files)),
-    )?;
+    let messages = descriptors::message_fields(&files);
+    std::fs::write(out.join("message_fields.rs"), message_fields(&messages))?;
+    std::fs::write(out.join("message_types.rs"), message_types(&messages, &descriptors::method_inputs(&files)))?;
     tonic_prost_build::configure()
         .btree_map(".") // one order of keys: equal requests have equal bytes
         .skip_debug(secret)

@@ -16,11 +16,11 @@ const WRITES_PER_SECOND: &str = "writes_per_second";
 /// The quotas of every organization; `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quotas {
-    /// Connections.
+    /// How many connections it may have.
     pub connections: Option<u64>,
-    /// Exports.
+    /// How many exports it may have.
     pub exports: Option<u64>,
-    /// Writing calls per second on this replica.
+    /// How many changing calls per second it may make on this replica.
     pub writes_per_second: Option<u32>,
 }
 

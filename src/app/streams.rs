@@ -11,7 +11,7 @@ const MAX_STREAMS_PER_PRINCIPAL: u64 = 20;
 
 /// The permits of open streams. An organization may have a quarter of them, always: a stream can be open for hours.
 pub fn permits(total: u64) -> FairShare {
-    let organization = (total / 4).max(1);
+    let organization = total.div_ceil(4);
     let (principal, unshared) = (MAX_STREAMS_PER_PRINCIPAL, 0);
     FairShare::with_limits("streams", Limits { total, organization, principal, unshared, unshared_in_organization: 0 })
 }

@@ -66,10 +66,10 @@ fn print_use(used: &KeyUse, sealed: &str) -> Result<bool> {
         print_line(&format!("{count} credentials {sealed} with {key_id}"))?;
     }
     for failure in &used.failures {
-        print_line(&format!("cannot open the credential of {failure}"))?;
+        print_line(&format!("failed: {failure}"))?;
     }
     if used.failed > 0 {
-        print_line(&format!("{} credentials cannot be opened", used.failed))?;
+        print_line(&format!("{} credentials failed", used.failed))?;
     }
     Ok(used.failed == 0)
 }

@@ -67,11 +67,11 @@ pub enum Identity {
 pub struct IssuedIdentity {
     /// The issuer of tokens.
     pub jwt: Option<JwtConfig>,
-    /// Client certificates.
+    /// What identifies callers by client certificates.
     pub mtls: Option<MtlsConfig>,
 }
 
-/// Client certificates.
+/// What identifies callers by client certificates.
 pub struct MtlsConfig {
     /// The authorities that issue them, PEM.
     pub client_ca: PathBuf,
@@ -116,9 +116,9 @@ pub enum IdentityMode {
     Development,
     /// `jwt`
     Jwt,
-    /// `mtls`
+    /// Client certificates: `mtls`.
     Mtls,
-    /// `jwt,mtls`
+    /// Tokens of an issuer, or client certificates: `jwt,mtls`.
     JwtAndMtls,
 }
 

@@ -58,7 +58,7 @@ pub struct LimitsConfig {
     pub connection_age: Duration,
     /// Unary calls at the same time.
     pub unary_calls: u32,
-    /// Open streams.
+    /// How many streams can be open.
     pub streams: u32,
     /// Memory for messages in MiB.
     pub message_memory_mib: u32,

@@ -30,9 +30,9 @@ const MAX_FAILURES: usize = 20;
 pub struct KeyUse {
     /// Number of credentials by the id of the key.
     pub credentials: BTreeMap<String, u64>,
-    /// The first connections whose credential cannot be used, and why.
+    /// The first connections whose credential was not opened, or not sealed again, and why.
     pub failures: Vec<String>,
-    /// Number of credentials that cannot be used.
+    /// Number of those credentials.
     pub failed: u64,
 }
 

@@ -32,7 +32,7 @@ use crate::config::{ApiConfig, LimitsConfig};
 use crate::grpc::health::Health;
 use crate::grpc::methods::Route;
 use crate::grpc::middleware::{
-    Admission, Authenticator, access_log, authenticate, authorize, count_call, drain, health_check,
+    Admission, Authenticator, access_log, authenticate, authorize, count_call, discard_on_drop, drain, health_check,
 };
 use crate::grpc::proto::audit_service_server::AuditServiceServer;
 use crate::grpc::proto::connection_service_server::ConnectionServiceServer;
@@ -153,6 +153,7 @@ async fn handle(State(middleware): State<Arc<Middleware>>, request: Request, nex
     let logged = |request| access_log(app, request, authenticated);
     let drained = |request| drain(app, request, logged);
     let counted = |request| count_call(request, drained);
+    let request = request.map(discard_on_drop);
     if *traces { trace(request, counted).await } else { counted(request).await }
 }
 

@@ -165,14 +165,8 @@ fn shared_uids(scope: &Scope<'_>, caller: &Caller) -> SelectStatement {
 
 /// Whether the organization has at least `count` connections. Reads no more rows than that.
 pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u64) -> Result<bool> {
-    let Some(offset) = count.checked_sub(1) else { return Ok(true) };
-    let row = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::Uid)
-        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-        .offset(offset)
-        .limit(1);
-    Ok(lookup::fetch_scalar::<_, Uuid>(db, row).await?.is_some())
+    let own = connection::Entity::find().filter(connection::Column::Organization.eq(scope.organization.as_str()));
+    lookup::has_at_least(db, own, connection::Column::Uid, count).await
 }
 
 /// Inserts a connection with its members; `ALREADY_EXISTS` if the id is in use.

@@ -167,14 +167,8 @@ pub async fn list(
 
 /// Whether the organization has at least `count` exports. Reads no more rows than that.
 pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u64) -> Result<bool> {
-    let Some(offset) = count.checked_sub(1) else { return Ok(true) };
-    let row = export::Entity::find()
-        .select_only()
-        .column(export::Column::Uid)
-        .filter(export::Column::Organization.eq(scope.organization.as_str()))
-        .offset(offset)
-        .limit(1);
-    Ok(lookup::fetch_scalar::<_, Uuid>(db, row).await?.is_some())
+    let own = export::Entity::find().filter(export::Column::Organization.eq(scope.organization.as_str()));
+    lookup::has_at_least(db, own, export::Column::Uid, count).await
 }
 
 /// Inserts an export; `ALREADY_EXISTS` if the id is in use. The revision of its attachment is reserved before.

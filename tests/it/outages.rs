@@ -34,6 +34,19 @@ struct Seen {
 }
 
 impl Seen {
+    /// Starts callers on a connection.
+    async fn start(server: &TestServer, connection: &str) -> (Arc<Self>, JoinSet<()>) {
+        let seen = Self { succeeded: (0..CALLERS).map(|_| AtomicU64::new(0)).collect(), ..Self::default() };
+        let seen = Arc::new(seen);
+        let mut callers = JoinSet::new();
+        for caller in 0..CALLERS {
+            let client = server.caller("acme", &format!("caller-{caller}"), &[Role::Admin], &[]).await;
+            let (seen, connection) = (Arc::clone(&seen), connection.to_owned());
+            callers.spawn(async move { seen.call(caller, client, connection).await });
+        }
+        (seen, callers)
+    }
+
     async fn call(&self, caller: usize, mut client: Client, connection: String) {
         for number in 0_u64.. {
             if self.stop.load(Ordering::Relaxed) {
@@ -88,13 +101,7 @@ async fn the_service_serves_again_after_postgresql_was_stopped_and_started() {
     let server = TestServer::start_with(Backend::Postgres, vec![("database_url", url)]).await;
     let mut admin = server.admin().await;
     let connection = admin.connection("Partner").await.name;
-    let seen = Arc::new(Seen { succeeded: (0..CALLERS).map(|_| AtomicU64::new(0)).collect(), ..Seen::default() });
-    let mut callers = JoinSet::new();
-    for caller in 0..CALLERS {
-        let client = server.caller("acme", &format!("caller-{caller}"), &[Role::Admin], &[]).await;
-        let (seen, connection) = (Arc::clone(&seen), connection.clone());
-        callers.spawn(async move { seen.call(caller, client, connection).await });
-    }
+    let (seen, mut callers) = Seen::start(&server, &connection).await;
     let gate = Gate::new("FAULTS, PostgreSQL stopped and started under load", STOPS).at_least(2);
     let (mut refused, mut slowest) = (0, Duration::ZERO);
     while gate.next().is_some() {
@@ -149,13 +156,7 @@ async fn the_locks_of_a_replica_that_is_cut_off_are_released() {
     let database = Database::open(&url).await;
     let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
          AND application_name = 'outflow' AND state = 'idle in transaction'";
-    let seen = Arc::new(Seen { succeeded: (0..CALLERS).map(|_| AtomicU64::new(0)).collect(), ..Seen::default() });
-    let mut callers = JoinSet::new();
-    for caller in 0..CALLERS {
-        let client = server.caller("acme", &format!("caller-{caller}"), &[Role::Admin], &[]).await;
-        let (seen, connection) = (Arc::clone(&seen), connection.clone());
-        callers.spawn(async move { seen.call(caller, client, connection).await });
-    }
+    let (seen, _callers) = Seen::start(&server, &connection).await;
     // Until it is cut in the middle of a transaction.
     loop {
         seen.wait_until_all_succeed().await;

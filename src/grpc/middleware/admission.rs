@@ -38,9 +38,6 @@ const RESOURCE_BYTES: u64 = 128 * 1024;
 const PAGE_BYTES: u64 = 3 * limits::MAX_PAGE_BYTES as u64;
 /// Memory of a request, as it was received and with its decoded values, in units of its bytes.
 const REQUEST_FACTOR: u64 = 4;
-/// How much of a message is received, and for how long, before a call is refused that needs another role.
-const MAX_REFUSED_BYTES: usize = 16 * 1024;
-const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(1);
 /// Maximum size of the message of a health check in bytes.
 pub const MAX_HEALTH_BYTES: usize = 1_024;
 /// How long a call whose message has arrived waits until it may begin.
@@ -175,8 +172,6 @@ where
     let (mut parts, body) = request.into_parts();
     let caller = parts.extensions.get::<Arc<Caller>>().cloned().ok_or(Error::Unauthenticated)?;
     if !caller.has(method.role) {
-        // Some clients take a response that comes before the end of their request for a failure of the connection.
-        let _ = receive(body, MAX_REFUSED_BYTES, Instant::now() + MAX_REFUSAL_WAIT, None).await;
         return Err(Error::RoleRequired(method.role));
     }
     let started = parts.extensions.get::<CallInfo>().map_or_else(Instant::now, |call| call.started);

@@ -19,9 +19,9 @@ use crate::model::{Caller, Error};
 pub struct Authenticator {
     /// The application, for its clock.
     pub app: App,
-    /// Verifies tokens.
+    /// Verifies tokens; `None`: they are not accepted.
     pub tokens: Option<Verifier>,
-    /// The clients whose certificates are accepted.
+    /// The clients whose certificates are accepted; `None`: they are not.
     pub clients: Option<Arc<ClientTable>>,
     /// Whether reflection needs no token.
     pub public_reflection: bool,

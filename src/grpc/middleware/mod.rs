@@ -14,3 +14,4 @@ pub use admission::{Admission, AuthorizedCall, CallLimits, MAX_HEALTH_BYTES, aut
 pub use authenticate::{Authenticator, authenticate};
 pub use connection::{ConnectionCalls, count_call};
 pub use drain::drain;
+pub use receive::discard_on_drop;

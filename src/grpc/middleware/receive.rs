@@ -1,13 +1,16 @@
 //! Receives the message of a call before its handler is called, within limits of time and memory.
 
 use std::io::Read;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use bytes::Buf as _;
 use flate2::read::GzDecoder;
 use http::HeaderMap;
+use http_body::Frame;
 use http_body_util::BodyExt as _;
 
 use crate::fair_share::{FairShare, Share};
@@ -26,12 +29,34 @@ const DECOMPRESSED_CHUNK_BYTES: usize = 32 * 1024;
 /// The largest window of a Zstandard frame, which is allocated at once: 8 MiB, which RFC 8878 recommends to accept.
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 
+/// How much of a request is read that was refused, and for how long.
+const MAX_DISCARDED_BYTES: usize = 16 * 1024;
+const MAX_DISCARD_DURATION: Duration = Duration::from_secs(1);
+
+/// A body of which the rest is read, and not kept, once it is dropped.
+struct DiscardOnDrop(Option<Body>);
+
 /// What counts the bytes that arrive for a caller.
 pub struct Budget<'a> {
     /// Bytes of all callers.
     pub bytes: &'a FairShare,
     /// The caller.
     pub caller: &'a Arc<Caller>,
+}
+
+/// Returns a body of which the rest is read if the call is refused before. Otherwise HTTP/2 would reset the stream, and count
+/// it for longer than a client whose request is complete, which could then open one too many.
+pub fn discard_on_drop(body: Body) -> Body {
+    if body.is_end_stream() { body } else { Body::new(DiscardOnDrop(Some(body))) }
+}
+
+async fn discard(mut body: Body) {
+    let mut bytes = 0;
+    while bytes < MAX_DISCARDED_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
 }
 
 /// Receives a body with one message of at most `max_bytes`, and returns it with its prefix. Its length is counted in `budget`,
@@ -135,6 +160,37 @@ fn decoder(message: &Bytes, headers: &HeaderMap) -> Result<Option<Box<dyn Read +
         }
         _ => None,
     })
+}
+
+impl HttpBody for DiscardOnDrop {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = Pin::new(body).poll_frame(context);
+        if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+            self.0 = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+}
+
+impl Drop for DiscardOnDrop {
+    fn drop(&mut self) {
+        if let (Some(body), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
+            && !body.is_end_stream()
+        {
+            runtime.spawn(tokio::time::timeout(MAX_DISCARD_DURATION, discard(body)));
+        }
+    }
 }
 
 fn not_decompressed(error: &std::io::Error) -> Error {

@@ -3,7 +3,8 @@
 //! SeaORM's `one` binds a LIMIT, and SQLite plans a statement with a bound LIMIT again on every execution, which costs
 //! more than the lookup itself.
 
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryTrait as _, Select, TryGetable};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QuerySelect as _, QueryTrait as _, Select, TryGetable};
+use uuid::Uuid;
 
 use crate::model::Result;
 
@@ -23,4 +24,16 @@ pub async fn fetch_scalar<E: EntityTrait, T: TryGetable>(
 ) -> Result<Option<T>> {
     let row = db.query_one(&query.into_query()).await?;
     Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
+}
+
+/// Whether a query has at least `count` rows. Reads no more than that.
+pub async fn has_at_least<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    query: Select<E>,
+    uid: E::Column,
+    count: u64,
+) -> Result<bool> {
+    let Some(offset) = count.checked_sub(1) else { return Ok(true) };
+    let row = query.select_only().column(uid).offset(offset).limit(1);
+    Ok(fetch_scalar::<_, Uuid>(db, row).await?.is_some())
 }

@@ -66,7 +66,7 @@ async fn exports_that_match_are_found_once_on_pages_that_end_early() {
         assert_found(&ann, list, json!({"callerAccess": "CALLER_ACCESS_MANAGE"}), &[], 1).await;
         // An index finds these, whatever the order.
         for order in ["create_time", "display_name desc", "update_time"] {
-            for filter in [json!({"creator": "nobody"}), json!({"state": "STATE_INACTIVE"})] {
+            for filter in [json!({"creator": "stranger"}), json!({"state": "STATE_INACTIVE"})] {
                 let mut request = filter;
                 request["orderBy"] = order.into();
                 assert_found(&admin, list, request, &[], 0).await;

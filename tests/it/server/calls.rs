@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use http_body_util::Full;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http2;
@@ -224,6 +225,23 @@ async fn calls_beyond_the_limit_are_refused_with_a_retry_delay() {
     }
     // The permits are released.
     viewer.connections.list_connection_types(pb::ListConnectionTypesRequest::default()).await.expect("a response");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_open_a_stream_for_each_refused_call() {
+    let server = TestServer::start(Backend::Sqlite).await;
+    let (anonymous, viewer) = (server.anonymous().await, server.viewer().await);
+    for (client, code) in [(anonymous, Code::Unauthenticated), (viewer, Code::PermissionDenied)] {
+        let calls = (0..3_000).map(|_| {
+            let mut client = client.clone();
+            let remove =
+                pb::DeleteConnectionRequest { name: "organizations/acme/connections/c".into(), ..Default::default() };
+            async move { client.connections.delete_connection(remove).await.expect_err("refused") }
+        });
+        // As many at the same time as a connection permits.
+        let refusals: Vec<_> = stream::iter(calls).buffer_unordered(200).collect().await;
+        assert!(refusals.iter().all(|refusal| refusal.code() == code), "{code:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
