@@ -43,8 +43,8 @@ const AUTHENTICATED_IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 const AGE_GRACE: Duration = Duration::from_mins(5);
 /// How long a client has to close a connection on which no caller was authenticated.
 const IDLE_GRACE: Duration = Duration::from_secs(10);
-/// How long calls have to finish on a connection whose client does not read responses: as long as a unary call can take.
-const UNREAD_GRACE: Duration = Duration::from_secs(30);
+/// How long calls have to finish on a connection whose client does not read responses, which take memory until then.
+const UNREAD_GRACE: Duration = Duration::from_secs(5);
 /// How many bytes of a call, and of all calls of a connection, can arrive before they are read. Each frame takes memory of
 /// its own, and frames may be as small as a byte.
 const RECEIVE_WINDOWS: (u32, u32) = (128 * 1024, 256 * 1024);

@@ -1,6 +1,7 @@
 //! One bucket or container, with the prefix of a connection and the folder of an export.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -26,6 +27,10 @@ const MARKER: &str = "outflowattempt";
 
 /// Maximum number of objects that are removed from the folder of a run.
 const MAX_REMOVED_OBJECTS: usize = 10_000;
+
+/// Delays after each time that an upload was aborted.
+const ABORT_DELAYS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
 
 /// Where a delivery writes.
 pub(super) struct Store {
@@ -156,14 +161,19 @@ impl Store {
         Ok(())
     }
 
-    /// Aborts an upload, if it exists.
+    /// Aborts an upload, if it exists. A part that was still being received can outlive that, so the upload is aborted until
+    /// the store does not know it, as the documentation of S3 says.
     pub(super) async fn abort(&self, upload: &OpenUpload) -> Result<(), DeliveryError> {
         let Some(uploads) = &self.uploads else { return Ok(()) };
         let key = Path::parse(&upload.key).map_err(|error| DeliveryError::with(FailureCode::Internal, "key", error))?;
-        match uploads.abort_multipart(&key, &upload.id).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failure(&format!("abort the upload of {key}"), &error)),
+        for delay in ABORT_DELAYS {
+            match uploads.abort_multipart(&key, &upload.id).await {
+                Ok(()) => tokio::time::sleep(delay).await,
+                Err(object_store::Error::NotFound { .. }) => return Ok(()),
+                Err(error) => return Err(failure(&format!("abort the upload of {key}"), &error)),
+            }
         }
+        Ok(())
     }
 }
 

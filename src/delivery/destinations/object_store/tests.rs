@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 
 use super::origin::Origin;
 use super::parts::PART_BYTES;
-use super::state::{SavedState, State};
+use super::state::{OpenUpload, SavedState, State};
 use super::store::Store;
 use super::writer::ObjectWriter;
 use crate::delivery::destinations::{StateLog, Target, Writer as _};
@@ -32,6 +34,8 @@ pub(super) struct LateStore {
     pub(super) open: Mutex<HashSet<MultipartId>>,
     /// A permit for each response.
     pub(super) responses: Semaphore,
+    /// How many parts arrive after their upload was aborted, which is open again then.
+    late_parts: AtomicUsize,
 }
 
 #[async_trait::async_trait]
@@ -72,8 +76,13 @@ impl MultipartStore for LateStore {
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> object_store::Result<()> {
-        self.open.lock().remove(id);
-        self.objects.abort_multipart(path, id).await
+        if !self.open.lock().remove(id) {
+            return Err(object_store::Error::NotFound { path: path.to_string(), source: "no such upload".into() });
+        }
+        if self.late_parts.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            self.open.lock().insert(id.clone());
+        }
+        Ok(())
     }
 }
 
@@ -91,7 +100,12 @@ impl StateLog for Memory {
 
 /// A store whose uploads are those of a late one.
 pub(super) fn late_store() -> (Arc<Store>, Arc<LateStore>) {
-    let late = Arc::new(LateStore { objects: InMemory::new(), open: Mutex::default(), responses: Semaphore::new(0) });
+    let late = Arc::new(LateStore {
+        objects: InMemory::new(),
+        open: Mutex::default(),
+        responses: Semaphore::new(0),
+        late_parts: AtomicUsize::new(0),
+    });
     let organization = OrganizationId::parse("acme").unwrap();
     let network = Dialer::default().network(&organization);
     let target = Target { organization, properties: Object::new(), credential: None, settings: Object::new() };
@@ -122,4 +136,16 @@ async fn an_upload_whose_id_arrives_after_an_interruption_is_aborted() {
     aborting.await;
     assert_eq!(State::read(&log.0.lock()).unwrap().uploads.len(), 1, "a later removal knows the id too");
     assert!(uploads.open.lock().is_empty(), "an upload remains");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_is_aborted_until_the_store_does_not_know_it() {
+    let (store, uploads) = late_store();
+    uploads.responses.add_permits(1);
+    let id = uploads.create_multipart(&Path::from("weekly.csv")).await.unwrap();
+    uploads.late_parts.store(2, Relaxed);
+    let upload = OpenUpload { key: "weekly.csv".to_owned(), id };
+    store.abort(&upload).await.unwrap();
+    assert!(uploads.open.lock().is_empty(), "a part that arrived late keeps it open");
+    store.abort(&upload).await.unwrap();
 }
