@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the Helm chart with helm: lints it, renders it, checks the rendered objects, and checks that invalid values are
-# refused. Requires helm (3.18 or later, whose schema errors the tests match) and python3 (3.11 or later); no cluster and no network.
+# refused. Requires helm (3.18 or later, whose schema errors the tests match), kubeconform, and python3 (3.11 or later) with
+# kubernetes-validate, which tests/install.sh installs; no cluster and no network.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,6 +22,7 @@ find_helm() {
 }
 helm=$(find_helm)
 command -v python3 >/dev/null || { echo 'python3 is missing: apt-get install python3' >&2; exit 1; }
+command -v kubeconform >/dev/null || { echo 'kubeconform is missing: run tests/install.sh' >&2; exit 1; }
 
 passed=0
 failed=0
@@ -130,7 +132,7 @@ def insecure():
             ctx = c.get("securityContext", {})
             if ctx.get("runAsNonRoot", own.get("runAsNonRoot")) is not True:
                 report(f"{c['name']}: runAsNonRoot")
-            if ctx.get("runAsUser", own.get("runAsUser")) in (None, 0):
+            if ctx.get("runAsUser", own.get("runAsUser")) == 0:
                 report(f"{c['name']}: runAsUser")
             if ctx.get("seccompProfile", own.get("seccompProfile", {})).get("type") not in ("RuntimeDefault", "Localhost"):
                 report(f"{c['name']}: seccompProfile")
@@ -227,7 +229,7 @@ for values in "$chart"/ci/*-values.yaml; do
   expect "$values: names have at most 63 characters" 'all(len(d["metadata"]["name"]) <= 63 for d in docs)' -f "$values"
   expect "$values: all objects are in one namespace" '{d["metadata"]["namespace"] for d in docs} == {"outflow"}' -f "$values"
   expect "$values: names are unique" 'len({(d["kind"], d["metadata"]["name"]) for d in docs}) == len(docs)' -f "$values"
-  expect "$values: every mount has a volume" 'all({m["name"] for m in c["volumeMounts"]} == {v["name"] for v in d["spec"]["template"]["spec"]["volumes"]} for d in many("Deployment") for c in d["spec"]["template"]["spec"]["containers"][:1])' -f "$values"
+  expect "$values: every mount has a volume" 'all({m["name"] for m in c["volumeMounts"]} == {v["name"] for v in d["spec"]["template"]["spec"]["volumes"]} for d in many("Deployment") + many("Job") for c in d["spec"]["template"]["spec"]["containers"][:1])' -f "$values"
   expect "$values: selectors match the pods" 'all(selected(s["spec"]["selector"], one("Deployment")["spec"]["template"]["metadata"]["labels"]) for s in many("Service")) and all([o for o in many("Deployment") if selected(o["spec"]["selector"]["matchLabels"], d["spec"]["template"]["metadata"]["labels"])] == [d] for d in many("Deployment"))' -f "$values"
   expect "$values: the metadata address is not reachable" 'not any("169.254.169.254" in str(p) or p.get("ipBlock", {}).get("cidr") == "0.0.0.0/0" and "169.254.0.0/16" not in p["ipBlock"].get("except", []) for n in many("NetworkPolicy") for e in n["spec"]["egress"] for p in e["to"])' -f "$values"
 done
@@ -307,7 +309,7 @@ expect "deliveries: other ports" 'egress()["198.51.100.0/24"] == [8443] and "0.0
 
 ## Probes, ports, termination
 
-expect "grpc probes use the admin port" '[server()[p]["grpc"] for p in ("startupProbe", "livenessProbe", "readinessProbe")] == [{"port": 50052, "service": "liveness"}] * 2 + [{"port": 50052}] and env()["OUTFLOW_ADMIN_LISTEN"] == "0.0.0.0:50052"' "${postgresql[@]}"
+expect "grpc probes use the admin port" '[server()[p]["grpc"] for p in ("startupProbe", "livenessProbe", "readinessProbe")] == [{"port": 50052, "service": "liveness"}] * 2 + [{"port": 50052}] and env()["OUTFLOW_ADMIN_LISTEN"] == "[::]:50052"' "${postgresql[@]}"
 expect "no Service exposes the admin port" 'all(p["targetPort"] == "grpc" for s in many("Service") for p in s["spec"]["ports"])' "${maximal[@]}"
 expect "the headless Service has no cluster IP" 'one("Service", "-headless")["spec"]["clusterIP"] == "None"' "${postgresql[@]}"
 expect "headlessService.enabled=false renders no headless Service" 'len(many("Service")) == 1' "${postgresql[@]}" --set headlessService.enabled=false
@@ -371,7 +373,7 @@ if [ "$(checksum)" != "$(checksum --set config='a = 1')" ]; then ok; else bad "a
 # The binary accepts each identity mode that the chart renders.
 for mode in sqlite mtls maximal; do
   template -f "$chart/ci/$mode-values.yaml" | to_json >"$work/objects"
-  mapfile -t identity < <(python3 "$work/check.py" "$work/objects" '[print(f"{k}={v}") for k, v in env().items() if re.match("OUTFLOW_(LISTEN|IDENTITY|JWT|MTLS|TLS)", k)] != []')
+  mapfile -t identity < <(python3 "$work/check.py" "$work/objects" '[print(f"{k}={v}") for k, v in env().items() if re.match("OUTFLOW_(LISTEN|ADMIN_LISTEN|IDENTITY|JWT|MTLS|TLS)", k)] != []')
   if [ "${#identity[@]}" -ge 7 ] && out=$(env "${identity[@]}" "$binary" config check 2>&1); then ok; else bad "the binary must accept the identity of $mode" "${out:-}"; fi
 done
 # A change of the table of clients reaches running pods, so it does not restart them.
@@ -429,7 +431,7 @@ import sys
 
 # Maps whose keys the operator or Kubernetes defines.
 FREE = {"podSecurityContext", "securityContext", "seccompProfile", "capabilities", "extraVolumes", "extraVolumeMounts",
-        "extraContainers", "extraObjects", "podLabels", "then", "if"}
+        "initContainers", "extraContainers", "extraObjects", "podLabels", "then", "if"}
 
 
 def walk(node, path):
@@ -453,6 +455,8 @@ if [ -z "$uncommented" ]; then ok; else bad "every value must have a comment" "$
 refuse "nothing set" 'keys.existingSecret is required'
 refuse "nothing set: all errors are reported at once" 'tls requires exactly one'
 refuse "an unknown key" "additional properties 'replicaCount' not allowed" "${sqlite[@]}" --set replicaCount=1
+# shellcheck source-path=SCRIPTDIR
+source tests/helm/platforms.sh
 refuse "an unknown key of a section" "at '/image': additional properties 'registry' not allowed" "${sqlite[@]}" --set image.registry=x
 refuse "an unknown nested key" "at '/identity/jwt': additional properties 'secret' not allowed" "${sqlite[@]}" --set identity.jwt.secret=x
 refuse "a password in values" "at '/database': additional properties 'password' not allowed" "${postgresql[@]}" --set database.password=x

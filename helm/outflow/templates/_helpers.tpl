@@ -22,14 +22,6 @@
 {{- .Values.persistence.existingClaim | default (printf "%s-data" (include "outflow.fullname" .)) -}}
 {{- end -}}
 
-{{- define "outflow.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
-{{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
-{{- end -}}
-{{- end -}}
-
 {{/* Arguments: root, component. */}}
 {{- define "outflow.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "outflow.name" .root }}
@@ -37,7 +29,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Metadata of an object. Arguments: root, name, component, annotations (optional). */}}
+{{/* Metadata of an object. Arguments: root, name, component, annotations and labels (both optional). */}}
 {{- define "outflow.metadata" -}}
 {{- $own := include "outflow.selectorLabels" . | fromYaml -}}
 {{- $_ := set $own "app.kubernetes.io/version" (.root.Values.image.tag | default .root.Chart.AppVersion | toString) -}}
@@ -46,43 +38,17 @@ app.kubernetes.io/component: {{ .component }}
 name: {{ .name }}
 namespace: {{ .root.Release.Namespace }}
 labels:
-  {{- merge $own (deepCopy .root.Values.labels) | toYaml | nindent 2 }}
-{{- with merge (deepCopy (.annotations | default dict)) (deepCopy .root.Values.annotations) }}
+  {{- merge $own (include "outflow.texts" .labels | fromYaml) (include "outflow.texts" .root.Values.labels | fromYaml) | toYaml | nindent 2 }}
+{{- with merge (include "outflow.texts" .annotations | fromYaml) (include "outflow.texts" .root.Values.annotations | fromYaml) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels of a pod. Arguments: root, component. */}}
+{{/* Labels of a pod. Arguments: root, component, labels (optional). */}}
 {{- define "outflow.podLabels" -}}
-{{- merge (include "outflow.selectorLabels" . | fromYaml) (deepCopy .root.Values.podLabels) (deepCopy .root.Values.labels) | toYaml -}}
-{{- end -}}
-
-{{/* The part of the spec that all pods share: no service account token, security context, scheduling. */}}
-{{- define "outflow.podSpec" -}}
-automountServiceAccountToken: false
-enableServiceLinks: false
-securityContext:
-  {{- toYaml .Values.podSecurityContext | nindent 2 }}
-{{- with .Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with .Values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- $labels := merge (include "outflow.selectorLabels" . | fromYaml) (include "outflow.texts" .labels | fromYaml) -}}
+{{- merge $labels (include "outflow.texts" .root.Values.podLabels | fromYaml) (include "outflow.texts" .root.Values.labels | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* How callers are identified: jwt, mtls, or both. */}}
@@ -98,16 +64,11 @@ tolerations:
 {{- $jwt := .Values.identity.jwt -}}
 {{- $modes := include "outflow.identityModes" . | fromJsonArray -}}
 {{- $postgresql := eq .Values.database.type "postgresql" -}}
-OUTFLOW_LISTEN: 0.0.0.0:50051
-OUTFLOW_ADMIN_LISTEN: 0.0.0.0:50052
+OUTFLOW_LISTEN: "[::]:50051"
+OUTFLOW_ADMIN_LISTEN: "[::]:50052"
 OUTFLOW_DATA_DIR: /var/lib/outflow
 OUTFLOW_MIGRATE: {{ $postgresql | ternary "check" "auto" }}
-{{- if $postgresql }}
-OUTFLOW_DATABASE_URL_FILE: /etc/outflow/database/url
-{{- if .Values.database.allowUnverified }}
-OUTFLOW_DATABASE_ALLOW_UNVERIFIED: "true"
-{{- end }}
-{{- end }}
+{{- include "outflow.databaseEnv" . }}
 OUTFLOW_KEY_DIR: /etc/outflow/keys
 OUTFLOW_PRIMARY_KEY: {{ .Values.keys.primary | quote }}
 OUTFLOW_IDENTITY_MODE: {{ .Values.identity.mode }}
@@ -202,9 +163,7 @@ OUTFLOW_ENGINE_THREADS: {{ int64 . | quote }}
 - name: keys
   mountPath: /etc/outflow/keys
   source: {secret: {secretName: {{ .Values.keys.existingSecret | quote }}, defaultMode: 288}}
-{{- if eq .Values.database.type "postgresql" }}
-- {{- include "outflow.databaseVolume" . | nindent 2 }}
-{{- end }}
+{{- include "outflow.databaseVolumes" . }}
 {{- with .Values.tls.existingSecret }}
 - name: tls
   mountPath: /etc/outflow/tls
@@ -276,12 +235,6 @@ OUTFLOW_ENGINE_THREADS: {{ int64 . | quote }}
   source: {secret: {secretName: {{ .existingSecret | quote }}, defaultMode: 288, {{ $items }}}}
 {{- end }}
 {{- end }}
-{{- end -}}
-
-{{- define "outflow.databaseVolume" -}}
-name: database
-mountPath: /etc/outflow/database
-source: {secret: {secretName: {{ .Values.database.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ .Values.database.existingSecretKey | quote }}, path: url}]}}
 {{- end -}}
 
 {{/* Maximum number of pods that serve the API outside an update. NOTES.txt computes the number of database connections from it. */}}

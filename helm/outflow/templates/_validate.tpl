@@ -11,12 +11,10 @@
 {{- $e = append $e "keys.primary is required: set it to the id of the key that seals new credentials" -}}
 {{- end -}}
 
-{{- if and $postgresql (not $v.database.existingSecret) -}}
-{{- $e = append $e "database.existingSecret is required with PostgreSQL: set it to the Secret with the database URL" -}}
+{{- if and (hasKey $v "enabled") (not $v.enabled) -}}
+{{- $e = append $e (printf "enabled is false, but the dependency of the parent chart has no condition: add condition: %s.enabled to it in Chart.yaml" .Chart.Name) -}}
 {{- end -}}
-{{- if and (not $postgresql) $v.database.existingSecret -}}
-{{- $e = append $e "database.existingSecret is set, but database.type is sqlite: remove it, or set database.type to postgresql" -}}
-{{- end -}}
+{{- $e = concat $e (include "outflow.validateDatabase" . | fromYamlArray) (include "outflow.validateRoutes" . | fromYamlArray) -}}
 {{- if and $postgresql $v.persistence.existingClaim -}}
 {{- $e = append $e "persistence.existingClaim is set, but database.type is postgresql: remove it, or set database.type to sqlite" -}}
 {{- end -}}
@@ -43,9 +41,14 @@
 {{- end -}}
 {{- end -}}
 
-{{- $config := fromToml $v.config -}}
+{{- $config := fromToml ($v.config | default "") -}}
 {{- if hasKey $config "Error" -}}
 {{- $e = append $e (printf "config is not valid TOML: %s" $config.Error) -}}
+{{- end -}}
+{{- range $key := list "pooler" "ssl_mode" "ca_file" "host" "port" "name" "user" "password" "password_file" "allow_unverified" -}}
+{{- if or (hasKey $config (printf "database_%s" $key)) (and (kindIs "map" $config.database) (hasKey $config.database $key)) -}}
+{{- $e = append $e (printf "config must not set database_%s, because the Job of the migrations needs it too: use the values below database" $key) -}}
+{{- end -}}
 {{- end -}}
 {{- if or (hasKey $config "database_url") (and (kindIs "map" $config.database) (hasKey $config.database "url")) -}}
 {{- $e = append $e "config must not set database_url, because a ConfigMap must not contain secrets: use database.existingSecret" -}}
@@ -60,8 +63,11 @@
 
 {{- $set := include "outflow.env" (dict "root" . "component" "server") | fromYaml | keys -}}
 {{- $e = concat $e (include "outflow.validateConfig" (dict "config" $config "set" $set) | fromYamlArray) -}}
-{{- $reserved := concat $set (list "OUTFLOW_DATABASE_URL" "OUTFLOW_KEYS" "OUTFLOW_DATASET_OPTIONS") -}}
+{{- $reserved := concat $set (list "OUTFLOW_DATABASE_URL" "OUTFLOW_DATABASE_PASSWORD" "OUTFLOW_KEYS" "OUTFLOW_DATASET_OPTIONS") -}}
 {{- range $v.extraEnv -}}
+{{- if regexMatch "^PG(PASSWORD|HOST|PORT|USER|DATABASE)$" .name -}}
+{{- $e = append $e (printf "extraEnv must not set %s: set the values below database, such as database.secretKeys" .name) -}}
+{{- end -}}
 {{- if has .name $reserved -}}
 {{- $e = append $e (printf "extraEnv must not set %s: the chart sets it, or mounts a file for it" .name) -}}
 {{- end -}}
@@ -73,6 +79,11 @@
 {{- range $volumes -}}
 {{- $names = append $names .name -}}
 {{- $paths = append $paths .mountPath -}}
+{{- end -}}
+{{- range concat ($v.initContainers | default list) ($v.extraContainers | default list) -}}
+{{- if has .name (list "outflow" "migrate") -}}
+{{- $e = append $e (printf "initContainers and extraContainers must not use the name %s: the chart has a container of that name" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- range $v.extraVolumes -}}
 {{- if has .name $names -}}
