@@ -137,7 +137,7 @@ impl DatasetsConfig {
         let Sources(sources) = values.get("dataset_sources")?.unwrap_or(Sources(BTreeMap::new()));
         let Options(mut options) = values.get("dataset_options")?.unwrap_or(Options(BTreeMap::new()));
         let default = match (location.as_deref(), &database.location) {
-            (Some("none"), _) | (None, Location::Url(_)) => DefaultSource::None,
+            (Some("none"), _) | (None, Location::Url(_) | Location::Login(_)) => DefaultSource::None,
             (None, Location::Embedded(file)) => {
                 let directory = data_dir.join(EMBEDDED_DIRECTORY);
                 DefaultSource::Embedded { directory, database: file.clone() }

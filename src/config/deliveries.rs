@@ -48,7 +48,7 @@ impl DeliveriesConfig {
         let configured: Option<PathBuf> = values.get("local_directory_root")?;
         let embedded = match &database.location {
             Location::Embedded(_) => Some(LocalDirectoryRoot::Embedded(data_dir.join(EMBEDDED_ROOT))),
-            Location::Url(_) => None,
+            Location::Url(_) | Location::Login(_) => None,
         };
         Ok(Self { local_directory_root: configured.map(LocalDirectoryRoot::Configured).or(embedded) })
     }

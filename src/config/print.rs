@@ -22,7 +22,7 @@ fn line(setting: &Setting, values: &Values) -> String {
     let key = setting.key;
     match (values.text(key), values.source(key)) {
         (Some(text), Some(source)) => {
-            let text = if setting.secret { REDACTED.to_owned() } else { without_query(text) };
+            let text = if setting.is_secret() { REDACTED.to_owned() } else { without_query(text) };
             format!("{key} = {} # {source}", toml::Value::from(text))
         }
         _ => format!("# {key} is not set"),
@@ -45,7 +45,7 @@ pub fn reference() -> String {
         for setting in settings {
             let default = setting.default.map(|default| format!("`{default}`")).unwrap_or_default();
             let flag = if setting.flag { format!(", `--{}`", setting.flag_name()) } else { String::new() };
-            let file = if setting.secret { ", `…_FILE`" } else { "" };
+            let file = if setting.has_file() { ", `…_FILE`" } else { "" };
             let (variable, description) = (setting.variable(), setting.description);
             lines.push(format!("| `{variable}`{file}{flag} | {default} | {description} |"));
         }

@@ -15,16 +15,27 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// Whether it is a flag too.
     pub flag: bool,
-    /// Whether it is a secret. It is never printed, and `<key>_file` names a file that holds it.
-    pub secret: bool,
+    /// Whether a file can hold it, and whether it is a secret.
+    pub holder: Holder,
     /// Whether it is a list of `key=value` pairs, which a file may write as a table.
     pub map: bool,
+}
+
+/// Where the value of a setting can stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// In a source of settings alone.
+    Setting,
+    /// Also in a file that `<key>_file` names.
+    File,
+    /// Also in such a file; it is a secret, which is never printed.
+    SecretFile,
 }
 
 impl Setting {
     /// A setting that is not set by default.
     pub const fn new(key: &'static str, description: &'static str) -> Self {
-        Self { key, description, default: None, flag: false, secret: false, map: false }
+        Self { key, description, default: None, flag: false, holder: Holder::Setting, map: false }
     }
 
     /// The setting with a default.
@@ -39,16 +50,32 @@ impl Setting {
         Self { flag: true, ..self }
     }
 
-    /// The setting as a secret.
+    /// The setting as a secret, which a file may hold.
     #[must_use]
     pub const fn secret(self) -> Self {
-        Self { secret: true, ..self }
+        Self { holder: Holder::SecretFile, ..self }
+    }
+
+    /// The setting in a file too, such as an entry of a mounted Secret.
+    #[must_use]
+    pub const fn file(self) -> Self {
+        Self { holder: Holder::File, ..self }
     }
 
     /// The setting as a list of pairs.
     #[must_use]
     pub const fn map(self) -> Self {
         Self { map: true, ..self }
+    }
+
+    /// Whether it is never printed.
+    pub fn is_secret(&self) -> bool {
+        self.holder == Holder::SecretFile
+    }
+
+    /// Whether `<key>_file` names a file that holds it.
+    pub fn has_file(&self) -> bool {
+        self.holder != Holder::Setting
     }
 
     /// Its environment variable.
@@ -100,6 +127,14 @@ impl SettingValue for u32 {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+impl SettingValue for u16 {
+    const EXPECTED: &'static str = "a number from 1 to 65535";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.trim().parse().ok().filter(|port| *port > 0)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -73,11 +74,13 @@ impl Values {
             loaded.set(key, value.clone(), Source::Flag(format!("--{}", key.replace('_', "-"))))?;
         }
         for (key, path) in secret_files {
-            if loaded.values.contains_key(key) {
+            if loaded.is_set(key) {
                 return Err(ConfigError::Conflict("a secret and the file that holds it are both set; set one of them"));
             }
-            let secret = read(&path)?.trim().to_owned();
-            loaded.set(key, secret, Source::SecretFile(path))?;
+            let text = read(&path)?;
+            // A password may begin or end with spaces; the line break is the editor's.
+            let value = if key.ends_with("password") { text.trim_end_matches(['\r', '\n']) } else { text.trim() };
+            loaded.set(key, value.to_owned(), Source::SecretFile(path))?;
         }
         Ok(loaded)
     }
@@ -162,7 +165,7 @@ impl Values {
         source: Source,
         secret_files: &mut BTreeMap<&'static str, PathBuf>,
     ) -> Result<(), ConfigError> {
-        match key.strip_suffix("_file").and_then(|key| self.find(key)).filter(|setting| setting.secret) {
+        match key.strip_suffix("_file").and_then(|key| self.find(key)).filter(|setting| setting.has_file()) {
             Some(setting) => {
                 secret_files.insert(setting.key, PathBuf::from(value));
                 Ok(())
@@ -202,10 +205,28 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec
     variables.filter(|(key, value)| key != CONFIG && !is_service_link(key, value)).collect()
 }
 
-/// Kubernetes sets variables of this prefix in every container next to a Service named `outflow`.
+/// Kubernetes sets variables in every container next to Services named `outflow` or `outflow-…`: `OUTFLOW_X_SERVICE_HOST`,
+/// `OUTFLOW_X_SERVICE_PORT`, one for each named port, and `OUTFLOW_X_PORT`, `OUTFLOW_X_PORT_5432_TCP`, … of Docker's links.
+/// Their values tell them from settings, such as the port of a Service `outflow-database` from `database_port`.
 fn is_service_link(key: &str, value: &str) -> bool {
-    let address = key == "port" && value.contains("://");
-    address || key.starts_with("port_") || key.starts_with("service_host") || key.starts_with("service_port")
+    let is_url = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_address = || value.parse::<IpAddr>().is_ok();
+    let is_port = || value.parse::<u16>().is_ok();
+    let words: Vec<&str> = key.split('_').collect();
+    let is_link = |port: &str, protocol: &str| port.parse::<u16>().is_ok() && is_protocol(protocol);
+    match words.as_slice() {
+        [.., "service", "host"] => is_address(),
+        [.., "port"] if is_url() => true,
+        [.., "port", port, protocol] if is_link(port, protocol) => is_url(),
+        [.., "port", port, protocol, "addr"] if is_link(port, protocol) => is_address(),
+        [.., "port", port, protocol, "port"] if is_link(port, protocol) => is_port(),
+        [.., "port", port, protocol, "proto"] if is_link(port, protocol) => is_protocol(value),
+        words => words.windows(2).any(|pair| pair == ["service", "port"]) && is_port(),
+    }
+}
+
+fn is_protocol(text: &str) -> bool {
+    ["tcp", "udp", "sctp"].contains(&text)
 }
 
 /// A table of pairs, as the environment writes it.

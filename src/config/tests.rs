@@ -1,5 +1,6 @@
 //! Settings from every source, refused values, and printing.
 
+mod database;
 mod fuzzed;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! `grpc.health.v1`: whether the process is alive, and whether it is ready.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tonic_health::ServingStatus;
@@ -50,6 +50,8 @@ impl Health {
 
 /// Checks whether a running server is ready.
 pub async fn check(address: SocketAddr) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    // A listener on all addresses is reached on this host, by IPv4 even if it has no IPv6.
+    let address = if address.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address };
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?;
     let channel = endpoint.connect_timeout(PROBE_TIMEOUT).timeout(PROBE_TIMEOUT).connect().await?;
     let response = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await?;

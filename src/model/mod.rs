@@ -9,6 +9,7 @@ mod clock;
 mod connection;
 mod context;
 mod cursor;
+mod database;
 mod dataset;
 mod error;
 mod excerpt;
@@ -40,6 +41,7 @@ pub use connection::{
 };
 pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX, TraceParent};
 pub use cursor::Cursor;
+pub use database::{DatabaseLogin, POSTGRES_PORT, Pooler, SslMode};
 pub use dataset::{Dataset, DatasetField, DatasetName, FieldType, is_dataset_name};
 pub use error::{
     Abort, Blocker, Error, Exhausted, Invalid, Precondition, ResourceKind, Result, ShareLimit, Unavailable,

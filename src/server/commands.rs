@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 
 use super::error::StartError;
 use super::startup;
-use crate::config::{Config, TimeZoneData};
+use crate::config::{Config, Location, TimeZoneData};
 use crate::grpc::health;
 use crate::identity::{DevelopmentError, DevelopmentIdentity, TokenClaims};
-use crate::model::{Clock, Role};
-use crate::store::{ConnectError, DatabaseSettings, SchemaState, Store};
+use crate::model::{Clock, DatabaseLogin, Role, Secret};
+use crate::store::{ConnectError, DatabaseSettings, DatabaseSource, SchemaState, Store};
 use crate::vault::{self, KeyError, KeyListing};
 
 /// Applies all pending migrations.
@@ -57,10 +57,25 @@ pub fn mint_token(
 /// How the database is opened.
 pub(super) fn database_settings(config: &Config) -> DatabaseSettings {
     let database = &config.database;
+    let copy = |secret: &Secret| Secret::new(secret.expose().to_owned());
+    let source = match &database.location {
+        Location::Embedded(file) => DatabaseSource::Url(Secret::new(format!("sqlite://{}", file.display()))),
+        Location::Url(url) => DatabaseSource::Url(copy(url)),
+        Location::Login(DatabaseLogin { host, port, name, user, password }) => DatabaseSource::Login(DatabaseLogin {
+            host: host.clone(),
+            port: *port,
+            name: name.clone(),
+            user: user.clone(),
+            password: password.as_ref().map(copy),
+        }),
+    };
     DatabaseSettings {
-        url: database.url(),
+        source,
         max_connections: database.max_connections,
         allow_unverified: database.allow_unverified,
+        ssl_mode: database.ssl_mode,
+        ca_file: database.ca_file.clone(),
+        pooler: database.pooler,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::grpc::middleware::{Admission, CallLimits};
 use crate::model::Clock;
 use crate::model::schedule::ScheduleCompiler;
 use crate::runs::{Runner, RunnerParts};
-use crate::store::{self, Retention, Store};
+use crate::store::{Retention, Store};
 use crate::telemetry::{Metrics, run_span};
 use crate::vault::Vault;
 use lifecycle::Lifecycle;
@@ -83,7 +83,7 @@ pub struct Observability {
 pub fn check(config: &Config) -> Result<(), StartError> {
     Catalog::load(config.catalog_dir.as_deref())?;
     startup::datasets::parse(&config.datasets, &Dialer::default())?;
-    Ok(store::check(&commands::database_settings(config))?)
+    Ok(commands::database_settings(config).check()?)
 }
 
 impl Server {
@@ -220,7 +220,7 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
     let vault = Arc::new(Vault::new(startup::keys::open(&config.keys)?));
     let datasets = startup::datasets::open(&config.datasets, dialer).await?;
     if let Some(root) = &config.deliveries.local_directory_root {
-        let file = store::sqlite_file(&database.url);
+        let file = database.sqlite_file();
         let files = file.as_deref().into_iter().collect();
         let mut directories = config.datasets.directories();
         directories.push(&config.keys.directory);

@@ -2,7 +2,8 @@
 //! admin listener.
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -100,9 +101,21 @@ pub async fn serve_admin(
     listener::serve(listener, options, router, CancellationToken::new()).await;
 }
 
-/// Binds a listener.
+/// Binds a listener. `[::]` accepts IPv4 too; on a host whose kernel has no IPv6, `0.0.0.0` is bound instead.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+    let bound = match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && lacks_ipv6(&error) => {
+            tracing::info!(%address, "this host has no IPv6; listening on IPv4 only");
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|error| StartError::Listen(address, error))
+}
+
+/// Whether sockets of IPv6 are not supported: EAFNOSUPPORT, or EADDRNOTAVAIL for the unspecified address.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(97 | 99))
 }
 
 /// The services wrapped by the middleware.

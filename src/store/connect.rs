@@ -1,27 +1,21 @@
 //! Opens the database: PostgreSQL or SQLite by URL, with bounded pools.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sea_orm::{DatabaseConnection, DbBackend};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
+use super::postgres::{self, PostgresSettings};
+use super::target::{ConnectError, DatabaseSettings, Target};
+use crate::model::Pooler;
 use crate::private_file;
 
 /// Maximum wait for a connection from a pool.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// `lock_timeout` of PostgreSQL, in milliseconds.
-const LOCK_TIMEOUT_MS: &str = "3000";
-/// `statement_timeout` of PostgreSQL, in milliseconds.
-const STATEMENT_TIMEOUT_MS: &str = "5000";
-/// `idle_in_transaction_session_timeout` of PostgreSQL, in milliseconds.
-const IDLE_IN_TRANSACTION_TIMEOUT_MS: &str = "15000";
 /// How often PostgreSQL checks whether the client of a running statement is still connected. Other systems than Linux
 /// cannot check this.
 const CHECK_CLIENT: &str =
@@ -46,17 +40,6 @@ const SQLITE_READER_CACHE_SIZE: &str = "-1024";
 /// Connections to PostgreSQL for background tasks, in addition to those for calls.
 pub const BACKGROUND_CONNECTIONS: u32 = 2;
 
-/// Parameters for opening a database.
-#[derive(Clone)]
-pub struct DatabaseSettings {
-    /// `postgres://…` or `sqlite:…`. It may contain a password, so this type has no Debug.
-    pub url: String,
-    /// Connections to PostgreSQL for calls: half for reads, half for writes.
-    pub max_connections: u32,
-    /// Whether a PostgreSQL server on another host needs no verified certificate.
-    pub allow_unverified: bool,
-}
-
 /// A pool that opens connections on demand.
 pub struct OpenedPool {
     /// The pool.
@@ -75,69 +58,16 @@ pub struct OpenedPools {
     pub background: Option<OpenedPool>,
     /// One connection for readiness checks, which must not wait for calls.
     pub readiness: OpenedPool,
-}
-
-/// An error while opening the database; it never contains the URL.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The scheme of the URL is not supported.
-    #[error("the database URL must begin with `postgres://`, `postgresql://` or `sqlite:`")]
-    UnknownScheme,
-    /// The URL is malformed.
-    #[error("the database URL is malformed")]
-    Malformed,
-    /// A SQLite database in memory would be lost with the process.
-    #[error("a SQLite database must be a file, not in memory")]
-    SqliteInMemory,
-    /// The connection to PostgreSQL on another host could be intercepted.
-    #[error(
-        "the database is on another host; add `sslmode=verify-full` to its URL, with `sslrootcert` if the authority is not \
-         a public one, or set `database_allow_unverified` to `true`"
-    )]
-    Unverified,
-    /// The directory of the SQLite file cannot be created.
-    #[error("cannot create the directory of the SQLite file")]
-    Directory(#[source] std::io::Error),
+    /// The server that the first connection is checked with; `None` for SQLite.
+    pub server: Option<(PostgresSettings, Pooler)>,
 }
 
 /// Creates the pools. Connections are opened on demand, so a server that waits for its schema can also wait for its
 /// database.
 pub fn open(settings: &DatabaseSettings) -> Result<OpenedPools, ConnectError> {
-    if kind(&settings.url)? == DbBackend::Sqlite { sqlite(&settings.url) } else { postgres(settings) }
-}
-
-/// Whether the settings are valid; opens nothing.
-pub fn check(settings: &DatabaseSettings) -> Result<(), ConnectError> {
-    if kind(&settings.url)? == DbBackend::Sqlite {
-        return sqlite_options(&settings.url).map(drop);
-    }
-    postgres_options(settings).map(drop)
-}
-
-fn postgres_options(settings: &DatabaseSettings) -> Result<PgConnectOptions, ConnectError> {
-    let options = PgConnectOptions::from_str(&settings.url).map_err(|_| ConnectError::Malformed)?;
-    let host = options.get_host();
-    let is_local = options.get_socket().is_some()
-        || host.starts_with('/')
-        || host == "localhost"
-        || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    let is_verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
-    if is_local || is_verified || settings.allow_unverified { Ok(options) } else { Err(ConnectError::Unverified) }
-}
-
-/// The file of a SQLite URL; `None`: the database is another one.
-pub fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let is_sqlite = kind(url).ok()? == DbBackend::Sqlite;
-    is_sqlite.then(|| sqlite_options(url).ok()).flatten().map(|options| options.get_filename().to_owned())
-}
-
-fn kind(url: &str) -> Result<DbBackend, ConnectError> {
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        Ok(DbBackend::Postgres)
-    } else if url.starts_with("sqlite:") {
-        Ok(DbBackend::Sqlite)
-    } else {
-        Err(ConnectError::UnknownScheme)
+    match Target::parse(settings)? {
+        Target::Sqlite(options) => sqlite(options),
+        Target::Postgres(target) => Ok(postgres(target, settings)),
     }
 }
 
@@ -153,33 +83,19 @@ pub fn open_and_idle(connections: &DatabaseConnection) -> (u32, u32) {
     (open, u32::try_from(idle).unwrap_or(u32::MAX))
 }
 
-fn postgres(settings: &DatabaseSettings) -> Result<OpenedPools, ConnectError> {
-    let options = postgres_options(settings)?
-        .application_name("outflow")
-        .options([
-            ("lock_timeout", LOCK_TIMEOUT_MS),
-            ("statement_timeout", STATEMENT_TIMEOUT_MS),
-            ("timezone", "UTC"),
-            // The locks of a replica that has vanished are released.
-            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT_MS),
-            ("tcp_keepalives_idle", "10"),
-            ("tcp_keepalives_interval", "5"),
-            ("tcp_keepalives_count", "3"),
-            // Row locks and constraints are designed for this isolation level; the default of a database may differ.
-            ("default_transaction_isolation", "read committed"),
-        ])
-        .disable_statement_logging();
+fn postgres(target: PostgresSettings, settings: &DatabaseSettings) -> OpenedPools {
+    let (options, pooler) = (target.connect_options(settings.pooler), settings.pooler);
     let readers = settings.max_connections.div_ceil(2).max(1);
     let writers = (settings.max_connections / 2).max(1);
     let read = |size: u32| {
         // Reads the rest of a cancelled statement's response; sends nothing if there is none.
-        let pool = postgres_pool(size).after_release(|connection, _| {
+        let pool = postgres_pool(size, pooler).after_release(|connection, _| {
             Box::pin(with_release_timeout(async { connection.flush().await.map(|()| true) }))
         });
         OpenedPool { connections: pool.connect_lazy_with(options.clone()).into(), size }
     };
     let write = |size: u32| {
-        let pool = postgres_pool(size).after_release(|connection, _| {
+        let pool = postgres_pool(size, pooler).after_release(|connection, _| {
             Box::pin(with_release_timeout(async move {
                 // Outside of a transaction the two times are equal; inside, the statement time is later; in a failed
                 // transaction the query fails. The next user of the connection would otherwise continue inside that
@@ -190,22 +106,28 @@ fn postgres(settings: &DatabaseSettings) -> Result<OpenedPools, ConnectError> {
         });
         OpenedPool { connections: pool.connect_lazy_with(options.clone()).into(), size }
     };
-    Ok(OpenedPools {
+    OpenedPools {
         read: read(readers),
         write: write(writers),
         background: Some(write(BACKGROUND_CONNECTIONS)),
         readiness: read(1),
-    })
+        server: Some((target, pooler)),
+    }
 }
 
-fn postgres_pool(size: u32) -> PgPoolOptions {
+fn postgres_pool(size: u32, pooler: Pooler) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .max_lifetime(MAX_LIFETIME)
         .test_before_acquire(false)
-        .after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(CHECK_CLIENT)).await.map(drop) })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if pooler == Pooler::Session {
+                    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(postgres::guard_statement()))).await?;
+                }
+                connection.execute(sqlx::raw_sql(CHECK_CLIENT)).await.map(drop)
+            })
         })
         .before_acquire(|connection, meta| {
             Box::pin(async move {
@@ -227,16 +149,7 @@ async fn with_release_timeout(release: impl Future<Output = Result<bool, sqlx::E
     tokio::time::timeout(RELEASE_TIMEOUT, release).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, ConnectError> {
-    let options = SqliteConnectOptions::from_str(url).map_err(|_| ConnectError::Malformed)?;
-    if url.contains(":memory:") || url.contains("mode=memory") || options.get_filename().as_os_str().is_empty() {
-        return Err(ConnectError::SqliteInMemory);
-    }
-    Ok(options)
-}
-
-fn sqlite(url: &str) -> Result<OpenedPools, ConnectError> {
-    let options = sqlite_options(url)?;
+fn sqlite(options: SqliteConnectOptions) -> Result<OpenedPools, ConnectError> {
     if let Some(directory) = options.get_filename().parent() {
         private_file::make_directory(directory).map_err(ConnectError::Directory)?;
     }
@@ -269,6 +182,7 @@ fn sqlite(url: &str) -> Result<OpenedPools, ConnectError> {
         write: OpenedPool { connections: write.into(), size: 1 },
         background: None,
         readiness: OpenedPool { connections: readiness.into(), size: 1 },
+        server: None,
     })
 }
 

@@ -5,14 +5,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::connect::{self, ACQUIRE_TIMEOUT, ConnectError, DatabaseSettings, OpenedPool};
+use super::connect::{self, ACQUIRE_TIMEOUT, OpenedPool};
+use super::postgres::{CheckError, PostgresSettings, check_connection};
 use super::query::scope::ReadContext;
 use super::statement;
+use super::target::{ConnectError, DatabaseSettings};
 use crate::fair_share::{FairShare, Share};
-use crate::model::{Caller, Clock, Error, Result, Unavailable};
+use crate::model::{Caller, Clock, Error, Pooler, Result, Unavailable};
 
 /// How long a stream waits for a permit to read its next page.
 const STREAM_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,6 +37,10 @@ struct Inner {
     read_context: ReadContext,
     /// Transactions and reads.
     tasks: TaskTracker,
+    /// The server whose first connection is checked, and what is in front of it; `None` for SQLite.
+    server: Option<(PostgresSettings, Pooler)>,
+    /// Set once that check has succeeded.
+    checked: OnceCell<()>,
 }
 
 /// A connection pool with as many permits as connections.
@@ -101,7 +108,20 @@ impl Store {
             readiness: pool("readiness", "readiness_connections", opened.readiness),
             read_context: ReadContext { known_types: known_types.into(), clock },
             tasks,
+            server: opened.server,
+            checked: OnceCell::new(),
         })))
+    }
+
+    /// Checks the first connection to PostgreSQL once; errors say what to do.
+    pub(super) async fn check_connection(&self) -> Result<(), CheckError> {
+        let check = async {
+            match &self.0.server {
+                Some((server, pooler)) => Box::pin(check_connection(server, *pooler)).await,
+                None => Ok(()),
+            }
+        };
+        self.0.checked.get_or_try_init(|| check).await.copied()
     }
 
     /// Acquires a permit to read, for a caller or for the service itself; fails with RESOURCE_EXHAUSTED after 3 s.

@@ -11,6 +11,7 @@ use sea_orm_migration::MigratorTrait as _;
 use super::connect::ACQUIRE_TIMEOUT;
 use super::database::Store;
 use super::migrations::Migrator;
+use super::postgres::CheckError;
 use crate::model::Error;
 
 /// Key of PostgreSQL's advisory lock for migrations.
@@ -50,14 +51,25 @@ pub enum MigrateError {
     /// The database did not accept a connection in time.
     #[error("no database connection within {} s", ACQUIRE_TIMEOUT.as_secs())]
     NoConnection(#[source] DbErr),
+    /// No connection to PostgreSQL can be used.
+    #[error(transparent)]
+    Unusable(#[from] CheckError),
     /// Connecting failed.
     #[error("database unavailable: {0}")]
     Unavailable(Error),
 }
 
+impl MigrateError {
+    /// Whether waiting cannot help.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Newer(_) | Self::Unusable(CheckError::Pooler(_)))
+    }
+}
+
 impl Store {
     /// Applies all pending migrations in one transaction.
     pub async fn migrate(&self) -> Result<SchemaState, MigrateError> {
+        self.check_connection().await?;
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
             match self.migrate_once().await {
@@ -97,6 +109,7 @@ impl Store {
 
     /// The state of the schema; changes nothing.
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
+        self.check_connection().await?;
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
             let reader = self.readiness_reader().await.map_err(MigrateError::Unavailable)?;

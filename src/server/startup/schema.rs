@@ -32,6 +32,7 @@ async fn wait_or_migrate(store: &Store, migrate: Migrate) -> Result<(), StartErr
             Ok(state) if !state.unknown.is_empty() => return Err(MigrateError::Newer(state.unknown).into()),
             Ok(state) if state.pending.is_empty() => return Ok(()),
             Ok(state) => tracing::info!(pending = state.pending.len(), "waiting for the schema to be migrated"),
+            Err(error) if error.is_permanent() => return Err(error.into()),
             Err(error) => tracing::warn!(%error, "waiting for the database"),
         }
         tokio::time::sleep(CHECK_INTERVAL).await;

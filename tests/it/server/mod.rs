@@ -7,6 +7,7 @@ mod calls;
 mod catalog;
 mod client_certificates;
 mod config;
+mod database;
 mod follow;
 mod identity;
 mod keys;

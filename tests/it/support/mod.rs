@@ -29,7 +29,7 @@ pub use postgres::{Cluster, new_database, program, server_log_lines, start_clust
 pub use proxy::Proxy;
 pub use server::{Backend, TestServer, on_both, on_both_with_datasets};
 pub use spans::receive_spans;
-pub use user::{as_root, own_unprivileged, unprivileged};
+pub use user::{as_root, own_unprivileged, run_unprivileged, unprivileged};
 
 /// How long a test waits for something that must happen.
 const TIMEOUT: Duration = Duration::from_mins(1);

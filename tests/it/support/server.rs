@@ -107,7 +107,7 @@ impl TestServer {
         }
         let values = Values::of(all().collect(), values).expect("settings");
         let config = Config::parse(&values).expect("a configuration");
-        let database_url = config.database.url();
+        let database_url = config.database.url().expect("a URL");
         let identity = DevelopmentIdentity::open(&data_dir).expect("an identity");
         let mut server = Server::start(&config, observability).await.expect("the server starts");
         prepare(&mut server);

@@ -22,8 +22,7 @@ use crate::vault::{KeyRing, RequestHasher, Vault};
 /// An application whose database is never opened. It needs a tokio runtime.
 fn app() -> App {
     let clock = Clock::default();
-    let database =
-        DatabaseSettings { url: "sqlite:never-opened.db".to_owned(), max_connections: 2, allow_unverified: false };
+    let database = DatabaseSettings::of_url("sqlite:never-opened.db".to_owned(), 2);
     let key = Secret::new(format!("k={}", "A".repeat(43) + "="));
     let vault = Vault::new(KeyRing::from_setting(&key, None, "keys").unwrap());
     let (hasher, _) = RequestHasher::new_random(&vault).unwrap();
