@@ -104,8 +104,11 @@ impl PostgresSettings {
             .password(self.password.as_ref().map_or("", Secret::expose))
             .database(self.database.as_deref().unwrap_or(&self.user))
             .ssl_mode(self.ssl_mode.map_or(PgSslMode::Prefer, driver_mode))
-            .application_name(self.application_name.as_deref().unwrap_or(APPLICATION_NAME))
-            .options(self.options.iter().map(|(name, value)| (name, value)));
+            .application_name(self.application_name.as_deref().unwrap_or(APPLICATION_NAME));
+        // Even none would be sent, as an empty parameter.
+        if !self.options.is_empty() {
+            options = options.options(self.options.iter().map(|(name, value)| (name, value)));
+        }
         options = match &self.address {
             Address::Tcp(host, port) => options.host(host).port(*port),
             Address::Socket(directory, port) => options.socket(directory).port(*port),

@@ -34,7 +34,7 @@ const NEEDS_DIALER: &[(&str, &str)] = &[
 ];
 
 /// The client of our own database.
-const DATABASE: &str = "store/connect.rs";
+const DATABASE: &str = "store/postgres/settings.rs";
 
 /// Every file of the product with its code, without tests.
 fn code() -> impl Iterator<Item = (String, String)> {
