@@ -10,7 +10,7 @@ use protox::prost_reflect::DescriptorPool;
 #[path = "src/grpc/descriptors.rs"]
 mod descriptors;
 
-const PROTOS: [&str; 9] = [
+const PROTOS: [&str; 10] = [
     "outflow/v1/audit_service.proto",
     "outflow/v1/connection.proto",
     "outflow/v1/connection_service.proto",
@@ -18,6 +18,7 @@ const PROTOS: [&str; 9] = [
     "outflow/v1/error_reason.proto",
     "outflow/v1/export.proto",
     "outflow/v1/export_service.proto",
+    "outflow/v1/identity_service.proto",
     "outflow/v1/options.proto",
     "outflow/v1/run.proto",
 ];
@@ -47,9 +48,11 @@ fn main() -> BuildResult<()> {
     Ok(())
 }
 
-/// The table of methods with their roles, sorted by name. A method without a role fails the build.
+/// The table of methods with their roles, sorted by name. A method that neither requires a role nor permits any fails the
+/// build.
 fn methods(pool: &DescriptorPool) -> BuildResult<String> {
     let option = pool.get_extension_by_name("outflow.v1.required_role").ok_or("no option outflow.v1.required_role")?;
+    let any = pool.get_extension_by_name("outflow.v1.any_role").ok_or("no option outflow.v1.any_role")?;
     let roles = pool.get_enum_by_name("outflow.v1.Role").ok_or("no enum outflow.v1.Role")?;
     let mut methods = Vec::new();
     for service in pool.services().filter(|service| service.package_name() == "outflow.v1") {
@@ -57,9 +60,13 @@ fn methods(pool: &DescriptorPool) -> BuildResult<String> {
             let name = format!("{}/{}", service.full_name(), method.name());
             let options = method.options();
             let role = options.get_extension(&option).as_enum_number().and_then(|number| roles.get_value(number));
-            let role = role.filter(|role| role.number() != 0).ok_or_else(|| format!("{name} has no required_role"))?;
+            let role = role.filter(|role| role.number() != 0).map(|role| role.name().to_owned());
+            let any_role = options.get_extension(&any).as_bool().unwrap_or_default();
+            if role.is_some() == any_role {
+                return Err(format!("{name} needs required_role or any_role").into());
+            }
             let returns_many = method.output().fields().any(|field| field.is_list() || field.is_map());
-            methods.push((name, role.name().to_owned(), method.is_server_streaming(), returns_many));
+            methods.push((name, role, method.is_server_streaming(), returns_many));
         }
     }
     methods.sort();

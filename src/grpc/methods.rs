@@ -7,8 +7,8 @@ use crate::model::Role;
 pub struct Method {
     /// `package.Service/Method`
     pub name: &'static str,
-    /// The required role. The application checks permissions on resources.
-    pub role: Role,
+    /// The required role; `None`: every authenticated caller. The application checks permissions on resources.
+    pub role: Option<Role>,
     /// Whether its response is a stream, which has no maximum duration.
     pub streams: bool,
     /// Whether its response has a field with several values: a repeated one or a map.
@@ -35,15 +35,22 @@ pub const METHODS: &[Method] = include!(concat!(env!("OUT_DIR"), "/methods.rs"))
 const HEALTH: [&str; 3] =
     ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
 
-const fn method(name: &'static str, role: &str, streams: bool, returns_many: bool) -> Method {
-    let role = match role.as_bytes() {
+const fn method(name: &'static str, role: Option<&str>, streams: bool, returns_many: bool) -> Method {
+    let role = match role {
+        Some(role) => Some(role_of(role)),
+        None => None,
+    };
+    Method { name, role, streams, returns_many }
+}
+
+const fn role_of(name: &str) -> Role {
+    match name.as_bytes() {
         b"ROLE_VIEWER" => Role::Viewer,
         b"ROLE_CONTRIBUTOR" => Role::Contributor,
         b"ROLE_ADMIN" => Role::Admin,
         b"ROLE_RUNNER" => Role::Runner,
         _ => panic!("a role of the protos that is not known here"),
-    };
-    Method { name, role, streams, returns_many }
+    }
 }
 
 impl Route {

@@ -33,12 +33,14 @@ use crate::config::{ApiConfig, LimitsConfig};
 use crate::grpc::health::Health;
 use crate::grpc::methods::Route;
 use crate::grpc::middleware::{
-    Admission, Authenticator, access_log, authenticate, authorize, count_call, discard_on_drop, drain, health_check,
+    Admission, Authenticator, access_log, authenticate, authorize, count_call, discard_on_drop, drain,
+    health_check,
 };
 use crate::grpc::proto::audit_service_server::AuditServiceServer;
 use crate::grpc::proto::connection_service_server::ConnectionServiceServer;
 use crate::grpc::proto::export_service_server::ExportServiceServer;
-use crate::grpc::services::{AuditApi, ConnectionApi, ExportApi};
+use crate::grpc::proto::identity_service_server::IdentityServiceServer;
+use crate::grpc::services::{AuditApi, ConnectionApi, ExportApi, IdentityApi};
 use crate::grpc::{caller_context, proto, status};
 use crate::identity::ClientTable;
 use crate::model::limits;
@@ -195,9 +197,15 @@ fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartE
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
+    let identity = IdentityServiceServer::new(IdentityApi(app.clone()))
+        .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_ENCODED_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd);
     let routes = Routes::new(InterceptedService::new(connections, caller_context))
         .add_service(InterceptedService::new(exports, caller_context))
         .add_service(InterceptedService::new(audit, caller_context))
+        .add_service(InterceptedService::new(identity, caller_context))
         .add_service(health.service());
     if !reflection {
         return Ok(routes);

@@ -104,7 +104,10 @@ def step(words):
 
 
 def connects(admin, server, ssh):
-    step("an administrator reads the connection types and creates a connection")
+    step("an administrator reads who it is and the connection types, and creates a connection")
+    caller = admin("IdentityService/GetCaller", {})["caller"]
+    assert (caller["principal"], caller["organization"]) == ("root", ORGANIZATION), caller
+    assert caller["roles"] == ["ROLE_ADMIN"] and caller["expireTime"], caller
     types = admin("ConnectionService/ListConnectionTypes", {})["connectionTypes"]
     (sftp,) = [found for found in types if found["name"] == "connectionTypes/sftp"]
     required = {field["key"] for field in sftp["propertyFields"] if field["required"]}

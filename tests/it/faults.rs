@@ -128,6 +128,7 @@ async fn calls_are_unavailable_while_the_database_is_down_and_succeed_afterwards
     }
     let types = pb::ListConnectionTypesRequest::default();
     admin.connections.list_connection_types(types).await.expect("the catalog needs no database");
+    admin.identity.get_caller(pb::GetCallerRequest {}).await.expect("the caller needs no database");
     wait_for_readiness(&server, false).await;
 
     postgres.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;

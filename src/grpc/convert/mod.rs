@@ -3,6 +3,7 @@
 
 pub mod audit_events;
 pub mod blocking_exports;
+pub mod callers;
 mod checks;
 pub mod connection_tests;
 pub mod connection_types;

@@ -171,8 +171,8 @@ where
 {
     let (mut parts, body) = request.into_parts();
     let caller = parts.extensions.get::<Arc<Caller>>().cloned().ok_or(Error::Unauthenticated)?;
-    if !caller.has(method.role) {
-        return Err(Error::RoleRequired(method.role));
+    if let Some(role) = method.role.filter(|role| !caller.has(*role)) {
+        return Err(Error::RoleRequired(role));
     }
     let started = parts.extensions.get::<CallInfo>().map_or_else(Instant::now, |call| call.started);
     let deadline = deadline::of(started, &parts.headers, method.streams);

@@ -3,7 +3,9 @@
 mod audit;
 mod connections;
 mod exports;
+mod identity;
 
 pub use audit::AuditApi;
 pub use connections::ConnectionApi;
 pub use exports::ExportApi;
+pub use identity::IdentityApi;

@@ -100,7 +100,7 @@ async fn a_run_sends_no_secret_to_an_endpoint_that_it_was_not_stored_for() {
         let (rotations, old) = (AtomicU64::new(0), AtomicU64::new(0));
         let gate = Gate::new(format!("RACES new endpoint ∥ run ∥ new credential, {backend:?}"), ROUNDS);
         gate.run(async |number| {
-            let (rotated_first, to_old) = round(&server, &secrets, &sides, number).await;
+            let (rotated_first, to_old) = Box::pin(round(&server, &secrets, &sides, number)).await;
             rotations.fetch_add(u64::from(rotated_first), Ordering::Relaxed);
             old.fetch_add(u64::from(to_old), Ordering::Relaxed);
         })

@@ -250,7 +250,13 @@ async fn health_checks_need_no_token() {
         let file = server.data_dir.join("outflow.db");
         assert_eq!(file.exists(), server.backend == Backend::Sqlite);
         let mut health = HealthClient::new(channel(&server).await);
-        for service in ["", "outflow.v1.ConnectionService", "outflow.v1.ExportService", "outflow.v1.AuditService"] {
+        for service in [
+            "",
+            "outflow.v1.ConnectionService",
+            "outflow.v1.ExportService",
+            "outflow.v1.AuditService",
+            "outflow.v1.IdentityService",
+        ] {
             let request = HealthCheckRequest { service: service.into() };
             let response = health.check(request).await.expect("a response").into_inner();
             assert_eq!(response.status(), ServingStatus::Serving, "{service}");

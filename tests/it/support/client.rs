@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use outflow::grpc::proto::audit_service_client::AuditServiceClient;
 use outflow::grpc::proto::connection_service_client::ConnectionServiceClient;
 use outflow::grpc::proto::export_service_client::ExportServiceClient;
+use outflow::grpc::proto::identity_service_client::IdentityServiceClient;
 use outflow::identity::{DevelopmentIdentity, TokenClaims};
 use outflow::model::Role;
 use tonic::metadata::MetadataValue;
@@ -36,6 +37,8 @@ pub struct Client {
     pub exports: ExportServiceClient<AuthenticatedChannel>,
     /// Client of AuditService.
     pub audit: AuditServiceClient<AuthenticatedChannel>,
+    /// Client of IdentityService.
+    pub identity: IdentityServiceClient<AuthenticatedChannel>,
     /// Calls the methods of every service by their descriptors.
     pub dynamic: DynamicClient,
 }
@@ -88,6 +91,7 @@ impl Client {
             connections: ConnectionServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             exports: ExportServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             audit: AuditServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            identity: IdentityServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             dynamic: DynamicClient::new(InterceptedService::new(channel, bearer)),
         }
     }

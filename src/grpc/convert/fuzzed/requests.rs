@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::fuzzing;
 use crate::grpc::convert::validator::RequestValidator;
 use crate::grpc::convert::{
-    accept, accept_mutation, accept_owned, audit_events, blocking_exports, connection_tests, connection_types,
+    accept, accept_mutation, accept_owned, audit_events, blocking_exports, callers, connection_tests, connection_types,
     connections, datasets, exports, previews, runs, schedule,
 };
 use crate::grpc::message_size::{self, MessageType};
@@ -70,7 +70,7 @@ impl Call<'_> {
 /// The name of a request, and its conversion.
 type Target = (&'static str, Convert);
 
-const TARGETS: [Target; 39] = [
+const TARGETS: [Target; 40] = [
     ("ListConnectionTypesRequest", |call| call.read(connection_types::list_connection_types)),
     ("GetConnectionTypeRequest", |call| call.read(connection_types::get_connection_type)),
     ("CreateConnectionRequest", |call| call.mutation(connections::create_connection)),
@@ -110,6 +110,7 @@ const TARGETS: [Target; 39] = [
     ("CancelExportRunRequest", |call| call.mutation(runs::cancel_export_run)),
     ("WatchExportRunRequest", |call| call.read(runs::watch_export_run)),
     ("ListAuditEventsRequest", |call| call.read(audit_events::list_audit_events)),
+    ("GetCallerRequest", |call| call.owned(callers::get_caller)),
 ];
 
 /// The requests of the API with the conversion of each.

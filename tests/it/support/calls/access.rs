@@ -53,6 +53,8 @@ const ROLE: &str = "ROLE_REQUIRED";
 /// The reason of a refusal when the caller has the role of the method, but no right on the resource.
 const RIGHT: &str = "NOT_PERMITTED";
 
+/// Permits every caller with a valid token, also one without a role.
+pub const ANYBODY: Access = &[OK, OK, OK, OK, OK, OK, OK];
 /// Permits every role but the runner's, of any organization: the request names no resource of an organization.
 pub const CATALOG: Access = &[OK, OK, OK, OK, OK, ROLE, ROLE];
 /// Permits the roles of the organization but the runner's.

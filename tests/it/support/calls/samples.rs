@@ -5,7 +5,7 @@
 //! [`Sample::call`] sets them in every request that has such a field.
 
 use super::Sample;
-use super::access::{ADMINS, Access, CATALOG, CONTRIBUTORS, USERS, VIEWERS};
+use super::access::{ADMINS, ANYBODY, Access, CATALOG, CONTRIBUTORS, USERS, VIEWERS};
 
 /// Lists every RPC with its access and its request.
 pub const SAMPLES: &[Sample] = &[
@@ -139,6 +139,7 @@ pub const SAMPLES: &[Sample] = &[
     sample("outflow.v1.ExportService/CancelExportRun", USERS, r#"{"name": "{run}"}"#),
     sample("outflow.v1.ExportService/WatchExportRun", VIEWERS, r#"{"name": "{ended_run}"}"#),
     sample("outflow.v1.AuditService/ListAuditEvents", ADMINS, r#"{"parent": "{parent}", "resource": "{export}"}"#),
+    sample("outflow.v1.IdentityService/GetCaller", ANYBODY, "{}"),
 ];
 
 const fn sample(method: &'static str, access: Access, request: &'static str) -> Sample {
