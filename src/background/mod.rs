@@ -13,9 +13,9 @@ mod task;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::identity::KeySet;
 use crate::store::Retention;
 
+pub use key_refresh::IssuerKeys;
 pub use readiness::Readiness;
 pub use retention::RetentionJob;
 pub use supervisor::{Supervisor, TaskStatus};
@@ -23,9 +23,13 @@ pub use task::{Task, TaskError};
 
 /// The tasks of a server.
 ///
-/// `issuer_keys` is the key set that is refreshed, if there is an issuer; `readiness` publishes whether the server is
-/// ready.
-pub fn tasks(app: &App, issuer_keys: Option<KeySet>, retention: Retention, readiness: Readiness) -> Vec<Arc<dyn Task>> {
+/// `issuer_keys` are the key sets that are refreshed; `readiness` publishes whether the server is ready.
+pub fn tasks(
+    app: &App,
+    issuer_keys: Vec<IssuerKeys>,
+    retention: Retention,
+    readiness: Readiness,
+) -> Vec<Arc<dyn Task>> {
     let mut tasks: Vec<Arc<dyn Task>> = vec![
         Arc::new(connection_watch::ConnectionWatch::new(app.clone())),
         Arc::new(denied_attempts::DeniedAttempts::new(app.clone())),
@@ -34,7 +38,7 @@ pub fn tasks(app: &App, issuer_keys: Option<KeySet>, retention: Retention, readi
         Arc::new(run_watch::RunWatch::new(app.clone())),
         Arc::new(retention::RetentionJob::new(app.store().clone(), retention)),
     ];
-    if let Some(keys) = issuer_keys {
+    for keys in issuer_keys {
         tasks.push(Arc::new(key_refresh::KeyRefresh::new(keys)));
     }
     tasks

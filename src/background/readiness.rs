@@ -5,28 +5,28 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::key_refresh::IssuerKeys;
 use super::task::{Task, TaskError};
 use crate::app::App;
-use crate::identity::KeySet;
 
 /// The time between two checks.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Consecutive failures after which the server is not ready any more.
 const MAX_FAILURES: u32 = 2;
 
-/// Publishes whether the server is ready: the database responds and has the schema, and the issuer's keys are
+/// Publishes whether the server is ready: the database responds and has the schema, and the keys of every issuer are
 /// available.
 pub struct Readiness {
     app: App,
-    /// The keys of an issuer; those of the development identity are always available.
-    issuer_keys: Option<KeySet>,
+    /// The keys of issuers; those of the development identity are always available.
+    issuer_keys: Vec<IssuerKeys>,
     failures: AtomicU32,
     ready: watch::Sender<bool>,
 }
 
 impl Readiness {
     /// Not ready until the first check.
-    pub fn new(app: App, issuer_keys: Option<KeySet>) -> Self {
+    pub fn new(app: App, issuer_keys: Vec<IssuerKeys>) -> Self {
         Self { app, issuer_keys, failures: AtomicU32::new(MAX_FAILURES), ready: watch::Sender::new(false) }
     }
 
@@ -37,10 +37,10 @@ impl Readiness {
 
     /// Checks once. One success makes the server ready, two failures in a row make it not ready.
     pub async fn check(&self) {
-        let keys_available = match &self.issuer_keys {
-            Some(keys) => keys.is_available().await,
-            None => true,
-        };
+        let mut keys_available = true;
+        for issuer in &self.issuer_keys {
+            keys_available &= issuer.keys.is_available().await;
+        }
         let failures = if keys_available && self.app.is_ready().await {
             self.failures.store(0, Ordering::Relaxed);
             0

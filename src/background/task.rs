@@ -6,7 +6,7 @@ use std::time::Duration;
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The pause after the first failure of most tasks.
-const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
+pub const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
 
 /// A task that runs again and again until the server stops.
 #[async_trait::async_trait]

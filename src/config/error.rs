@@ -52,6 +52,29 @@ pub enum ConfigError {
         /// The problem and its position.
         message: String,
     },
+    /// A table of settings that cannot be read.
+    #[error("configuration: {problem} (from {location})")]
+    BadTable {
+        /// Where the table was found.
+        location: String,
+        /// The problem.
+        problem: String,
+    },
+    /// Two sources of callers whose principals would be equal.
+    #[error(
+        "configuration: {first} and {second} have the principal prefix `{prefix}`; each must have its own, and one may be empty"
+    )]
+    DuplicatePrefix {
+        /// The first source.
+        first: String,
+        /// The second source.
+        second: String,
+        /// Their prefix.
+        prefix: String,
+    },
+    /// Two entries with the same issuer.
+    #[error("configuration: the issuer `{0}` is set twice")]
+    DuplicateIssuer(String),
     /// Settings that do not go together, or one that is missing.
     #[error("configuration: {0}")]
     Conflict(&'static str),

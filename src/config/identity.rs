@@ -1,12 +1,11 @@
-//! Identity: whose tokens are accepted, and what their claims mean.
+//! Identity: whose tokens and client certificates are accepted.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
+use super::issuers::JwtConfig;
 use super::setting::{Setting, SettingValue};
 use super::source::Values;
-use crate::model::Role;
 
 /// The settings of this concern.
 pub const SETTINGS: &[Setting] = &[
@@ -15,27 +14,68 @@ pub const SETTINGS: &[Setting] = &[
         "`development`: tokens of `outflow token mint`, only on loopback, where it is the default. `jwt`: tokens of an issuer. \
          `mtls`: client certificates. `jwt,mtls`: either.",
     ),
-    Setting::new("jwt_issuer", "The `iss` of accepted tokens."),
-    Setting::new("jwt_audience", "The `aud` of accepted tokens."),
-    Setting::new("jwt_jwks_url", "URL of the issuer's key set."),
+    Setting::new("jwt_issuer", "The `iss` of accepted tokens, compared exactly: a slash at the end counts."),
+    Setting::new(
+        "jwt_issuers",
+        "Several issuers, in TOML: a table per issuer with the settings of this section without `jwt_`, such as \
+         `corp = { issuer = \"…\", audience = \"…\", principal_prefix = \"corp:\" }`; in a file `[jwt.issuers.corp]`. \
+         Instead of the settings of one issuer.",
+    )
+    .table(),
+    Setting::new(
+        "jwt_audience",
+        "The accepted audiences, between commas or as an array. A token must be meant for at least one of them.",
+    )
+    .list(),
+    Setting::new(
+        "jwt_audience_claim",
+        "Claim with the audience. Access tokens of Amazon Cognito have it in `client_id`.",
+    )
+    .default("aud"),
+    Setting::new(
+        "jwt_required_claims",
+        "Claims that must have a value, or contain it: `token_use=access,tenant=t1`. By default none.",
+    )
+    .map(),
+    Setting::new(
+        "jwt_jwks_url",
+        "URL of the issuer's key set. By default the one that the discovery document of the issuer names, \
+         `<issuer>/.well-known/openid-configuration`. Redirects and proxies are not followed.",
+    ),
     Setting::new("jwt_jwks_file", "File with the issuer's key set, instead of a URL."),
     Setting::new(
         "jwt_principal_prefix",
-        "Prefix of principals: a principal is the prefix followed by `sub`. Required in mode `jwt`; may be empty.",
+        "Prefix of principals: a principal is the prefix followed by the principal claim. Required in mode `jwt`; may be \
+         empty.",
     ),
+    Setting::new("jwt_principal_claim", "Claim that identifies a principal, a string that is never given to another.")
+        .default("sub"),
     Setting::new(
         "jwt_organization_claim",
-        "Claim with the organization. A dotted path, such as `realm_access.organization`, selects a nested claim.",
+        "Claim with the organization: a string, or an array or object with one organization. A dotted path, such as \
+         `realm_access.organization`, selects a nested claim, unless a claim has that name; a path that begins with `/` is \
+         a JSON Pointer (RFC 6901).",
     )
     .default("organization"),
-    Setting::new("jwt_roles_claim", "Claim with the roles.").default("roles"),
+    Setting::new(
+        "jwt_organization_values",
+        "Organization of each value of that claim, `8f3c…=acme,9b1d…=globex`; other values are ignored. By default the \
+         values are the organizations.",
+    )
+    .map(),
+    Setting::new(
+        "jwt_roles_claim",
+        "Claim with the roles: a string, an array, or an object of roles with the organizations that grant them. Strings \
+         of `scope` and `scp` are split at spaces.",
+    )
+    .default("roles"),
     Setting::new(
         "jwt_role_values",
         "Role of each value of that claim, `data-owner=admin,reader=viewer`; other values give no role. By default the \
          roles' own names.",
     )
     .map(),
-    Setting::new("jwt_groups_claim", "Claim with the groups; by default no groups."),
+    Setting::new("jwt_groups_claim", "Claim with the groups, a string or an array; by default no groups."),
     Setting::new(
         "mtls_client_ca_file",
         "PEM file with the authorities of client certificates; read again when it changes. Required in mode `mtls`.",
@@ -48,7 +88,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "mtls_principal_prefix",
         "Prefix of principals: a principal is the prefix followed by `subject`. Required in mode `mtls`; may be empty, and \
-         differs from `jwt_principal_prefix`.",
+         differs from those of the issuers.",
     ),
 ];
 
@@ -65,8 +105,8 @@ pub enum Identity {
 
 /// Tokens of an issuer, client certificates, or both.
 pub struct IssuedIdentity {
-    /// The issuer of tokens.
-    pub jwt: Option<JwtConfig>,
+    /// The issuers of tokens.
+    pub jwt: Vec<JwtConfig>,
     /// What identifies callers by client certificates.
     pub mtls: Option<MtlsConfig>,
 }
@@ -79,34 +119,6 @@ pub struct MtlsConfig {
     pub clients: PathBuf,
     /// The prefix of principals.
     pub principal_prefix: String,
-}
-
-/// An issuer of tokens.
-pub struct JwtConfig {
-    /// `iss`
-    pub issuer: String,
-    /// `aud`
-    pub audience: String,
-    /// Where its key set is.
-    pub key_set: KeySetLocation,
-    /// The prefix of principals.
-    pub principal_prefix: String,
-    /// The claim with the organization.
-    pub organization_claim: String,
-    /// The claim with the roles.
-    pub roles_claim: String,
-    /// The role of each value of that claim; `None`: the roles' own names.
-    pub role_values: Option<BTreeMap<String, Role>>,
-    /// The claim with the groups.
-    pub groups_claim: Option<String>,
-}
-
-/// Where a key set is.
-pub enum KeySetLocation {
-    /// At a URL.
-    Url(String),
-    /// In a file.
-    File(PathBuf),
 }
 
 /// The value of `identity_mode`.
@@ -136,25 +148,6 @@ impl SettingValue for IdentityMode {
     }
 }
 
-/// The value of `jwt_role_values`.
-struct RoleValues(BTreeMap<String, Role>);
-
-impl SettingValue for RoleValues {
-    const EXPECTED: &'static str = "`value=role` pairs between commas, each value once";
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut values = BTreeMap::new();
-        for pair in text.split(',') {
-            let (value, role) = pair.split_once('=')?;
-            let (value, role) = (value.trim(), Role::parse(role.trim())?);
-            if value.is_empty() || values.insert(value.to_owned(), role).is_some() {
-                return None;
-            }
-        }
-        Some(Self(values))
-    }
-}
-
 impl Identity {
     pub(super) fn parse(values: &Values, mode: Option<IdentityMode>, data_dir: &Path) -> Result<Self, ConfigError> {
         match mode {
@@ -168,14 +161,16 @@ impl IssuedIdentity {
     pub(super) fn parse(values: &Values, mode: IdentityMode) -> Result<Box<Self>, ConfigError> {
         let jwt = matches!(mode, IdentityMode::Jwt | IdentityMode::JwtAndMtls);
         let mtls = matches!(mode, IdentityMode::Mtls | IdentityMode::JwtAndMtls);
-        let jwt = jwt.then(|| JwtConfig::parse(values)).transpose()?;
+        let jwt = if jwt { JwtConfig::parse_all(values)? } else { Vec::new() };
         let mtls = mtls.then(|| MtlsConfig::parse(values)).transpose()?;
-        if let (Some(jwt), Some(mtls)) = (&jwt, &mtls)
-            && jwt.principal_prefix == mtls.principal_prefix
+        if let Some(mtls) = &mtls
+            && let Some(equal) = jwt.iter().find(|jwt| jwt.principal_prefix == mtls.principal_prefix)
         {
-            return Err(ConfigError::Conflict(
-                "`jwt_principal_prefix` and `mtls_principal_prefix` must differ, so that principals do; one may be empty",
-            ));
+            return Err(ConfigError::DuplicatePrefix {
+                first: format!("the issuer `{}`", equal.issuer),
+                second: "`mtls_principal_prefix`".to_owned(),
+                prefix: equal.principal_prefix.clone(),
+            });
         }
         Ok(Box::new(Self { jwt, mtls }))
     }
@@ -193,35 +188,5 @@ impl MtlsConfig {
             return Err(ConfigError::Conflict("identity mode `mtls` needs `mtls_principal_prefix`; it may be empty"));
         };
         Ok(Self { client_ca, clients, principal_prefix })
-    }
-}
-
-impl JwtConfig {
-    fn parse(values: &Values) -> Result<Self, ConfigError> {
-        let (Some(issuer), Some(audience)) = (values.get("jwt_issuer")?, values.get("jwt_audience")?) else {
-            return Err(ConfigError::Conflict("identity mode `jwt` needs `jwt_issuer` and `jwt_audience`"));
-        };
-        let key_set = match (values.get("jwt_jwks_url")?, values.get("jwt_jwks_file")?) {
-            (Some(url), None) => KeySetLocation::Url(url),
-            (None, Some(file)) => KeySetLocation::File(file),
-            _ => {
-                return Err(ConfigError::Conflict(
-                    "identity mode `jwt` needs exactly one of `jwt_jwks_url` and `jwt_jwks_file`",
-                ));
-            }
-        };
-        let Some(principal_prefix) = values.get("jwt_principal_prefix")? else {
-            return Err(ConfigError::Conflict("identity mode `jwt` needs `jwt_principal_prefix`; it may be empty"));
-        };
-        Ok(Self {
-            issuer,
-            audience,
-            key_set,
-            principal_prefix,
-            organization_claim: values.require("jwt_organization_claim")?,
-            roles_claim: values.require("jwt_roles_claim")?,
-            role_values: values.get::<RoleValues>("jwt_role_values")?.map(|RoleValues(values)| values),
-            groups_claim: values.get("jwt_groups_claim")?,
-        })
     }
 }

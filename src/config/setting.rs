@@ -17,8 +17,21 @@ pub struct Setting {
     pub flag: bool,
     /// Whether a file can hold it, and whether it is a secret.
     pub holder: Holder,
-    /// Whether it is a list of `key=value` pairs, which a file may write as a table.
-    pub map: bool,
+    /// How a file may write it.
+    pub form: Form,
+}
+
+/// How a file may write a setting, besides as the text that the environment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As a string, number or boolean.
+    Scalar,
+    /// As an array: its text is a list between commas.
+    List,
+    /// As a table: its text is a list of `key=value` pairs between commas.
+    Pairs,
+    /// As a table of tables, each with settings of its own: its text is TOML.
+    Entries,
 }
 
 /// Where the value of a setting can stand.
@@ -35,7 +48,7 @@ pub enum Holder {
 impl Setting {
     /// A setting that is not set by default.
     pub const fn new(key: &'static str, description: &'static str) -> Self {
-        Self { key, description, default: None, flag: false, holder: Holder::Setting, map: false }
+        Self { key, description, default: None, flag: false, holder: Holder::Setting, form: Form::Scalar }
     }
 
     /// The setting with a default.
@@ -65,7 +78,19 @@ impl Setting {
     /// The setting as a list of pairs.
     #[must_use]
     pub const fn map(self) -> Self {
-        Self { map: true, ..self }
+        Self { form: Form::Pairs, ..self }
+    }
+
+    /// The setting as a list between commas.
+    #[must_use]
+    pub const fn list(self) -> Self {
+        Self { form: Form::List, ..self }
+    }
+
+    /// The setting as a TOML table of entries.
+    #[must_use]
+    pub const fn table(self) -> Self {
+        Self { form: Form::Entries, ..self }
     }
 
     /// Whether it is never printed.

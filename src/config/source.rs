@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::error::ConfigError;
-use super::setting::{Setting, SettingValue};
+use super::setting::{Form, Setting, SettingValue};
 
 /// The prefix of environment variables, in lower case.
 const PREFIX: &str = "outflow_";
@@ -27,6 +27,8 @@ pub enum Source {
     File(PathBuf),
     /// A file that holds a secret, and what named it.
     SecretFile(PathBuf),
+    /// An entry of a table, and where the table was found.
+    Entry(String, Box<Source>),
     /// The default of the setting.
     Default,
     /// Code, in tests.
@@ -117,6 +119,26 @@ impl Values {
         self.values.get(key).map(|(text, _)| text.as_str())
     }
 
+    /// The entries of a table setting by their names. Those of an entry are the settings that begin with `prefix`, without it.
+    pub(super) fn entries(&self, key: &'static str, prefix: &str) -> Result<Vec<(String, Self)>, ConfigError> {
+        let Some((text, source)) = self.values.get(key) else { return Ok(Vec::new()) };
+        let bad = || ConfigError::BadValue { key, expected: "a TOML table of tables", location: source.to_string() };
+        let table = text.parse::<Table>().map_err(|_| bad())?;
+        let entry = |(name, value): (String, Value)| {
+            let Value::Table(entry) = value else { return Err(bad()) };
+            let source = Source::Entry(name.clone(), Box::new(source.clone()));
+            let settings = self.settings.iter().copied().filter(|setting| setting.form != Form::Entries);
+            let settings = settings.filter(|setting| setting.key.starts_with(prefix)).collect();
+            let mut values = Self::defaults(settings);
+            let malformed = |problem| ConfigError::BadTable { location: source.to_string(), problem };
+            for (key, value) in values.flattened(prefix, entry).map_err(malformed)? {
+                values.set(&key, value, source.clone())?;
+            }
+            Ok((name, values))
+        };
+        table.into_iter().map(entry).collect()
+    }
+
     fn defaults(settings: Vec<&'static Setting>) -> Self {
         let default = |setting: &&'static Setting| Some((setting.key, (setting.default?.to_owned(), Source::Default)));
         Self { values: settings.iter().filter_map(default).collect(), settings }
@@ -131,11 +153,16 @@ impl Values {
         let malformed = |message: String| ConfigError::Malformed { path: path.to_owned(), message };
         let table = read(path)?.parse::<Table>();
         let table = table.map_err(|error| malformed(error.message().to_owned()))?;
+        self.flattened("", table).map_err(malformed)
+    }
+
+    /// The settings of a table, each once.
+    fn flattened(&self, prefix: &str, table: Table) -> Result<Vec<(String, String)>, String> {
         let mut values = Vec::new();
-        self.flatten("", table, &mut values).map_err(malformed)?;
+        self.flatten(prefix, table, &mut values)?;
         let mut keys = BTreeSet::new();
         match values.iter().find(|(key, _)| !keys.insert(key)) {
-            Some((key, _)) => Err(malformed(format!("`{key}` is set twice"))),
+            Some((key, _)) => Err(format!("`{key}` is set twice")),
             None => Ok(values),
         }
     }
@@ -143,16 +170,18 @@ impl Values {
     fn flatten(&self, prefix: &str, table: Table, values: &mut Vec<(String, String)>) -> Result<(), String> {
         for (key, value) in table {
             let key = if prefix.is_empty() { key } else { format!("{prefix}_{key}") };
-            let Value::Table(table) = value else {
-                let text = scalar(&value).ok_or_else(|| format!("`{key}` must be a string, number or boolean"))?;
-                values.push((key, text));
-                continue;
+            let form = self.find(&key).map(|setting| setting.form);
+            let text = match (value, form) {
+                (Value::Table(table), Some(Form::Pairs)) => join(&table)?,
+                (Value::Table(table), Some(Form::Entries)) => table.to_string(),
+                (Value::Table(table), _) => {
+                    self.flatten(&key, table, values)?;
+                    continue;
+                }
+                (Value::Array(list), Some(Form::List)) => join_list(&key, &list)?,
+                (value, _) => scalar(&value).ok_or_else(|| format!("`{key}` must be a string, number or boolean"))?,
             };
-            if self.find(&key).is_some_and(|setting| setting.map) {
-                values.push((key, join(&table)?));
-            } else {
-                self.flatten(&key, table, values)?;
-            }
+            values.push((key, text));
         }
         Ok(())
     }
@@ -189,6 +218,7 @@ impl fmt::Display for Source {
             Self::Flag(name) => write!(formatter, "flag {name}"),
             Self::Environment(name) => write!(formatter, "environment variable {name}"),
             Self::File(path) | Self::SecretFile(path) => write!(formatter, "file {}", path.display()),
+            Self::Entry(name, table) => write!(formatter, "entry {name:?} of {table}"),
             Self::Default => formatter.write_str("default"),
             Self::Code => formatter.write_str("code"),
         }
@@ -237,6 +267,13 @@ fn join(pairs: &Table) -> Result<String, String> {
     };
     let pairs: Option<Vec<String>> = pairs.iter().map(pair).collect();
     Ok(pairs.ok_or("a table of pairs must have keys without `,` and `=`, and values without `,`")?.join(","))
+}
+
+/// A list, as the environment writes it.
+fn join_list(key: &str, list: &[Value]) -> Result<String, String> {
+    let entries: Option<Vec<String>> =
+        list.iter().map(|entry| scalar(entry).filter(|text| !text.contains(','))).collect();
+    Ok(entries.ok_or_else(|| format!("`{key}` must be a list of strings without `,`"))?.join(","))
 }
 
 fn scalar(value: &Value) -> Option<String> {

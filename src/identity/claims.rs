@@ -8,14 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::error::AuthnError;
-use crate::model::{Caller, OrganizationId, Role, SYSTEM_PREFIX};
-
-/// The permitted difference between the clocks of issuer and server, in seconds.
-pub const LEEWAY_SECONDS: i64 = 30;
-
-/// The longest lifetime of a token in seconds: from `iat`, or from now without `iat`, to `exp`.
-pub const MAX_LIFETIME_SECONDS: i64 = 24 * 60 * 60;
+use super::error::{AuthnError, Fault};
+use super::shapes::{describe, names, objects, texts, words};
+use super::times;
+use crate::model::{Caller, ClaimPath, OrganizationId, Role, SYSTEM_PREFIX};
 
 /// The longest principal in bytes, prefix included.
 pub const MAX_PRINCIPAL_BYTES: usize = 256;
@@ -26,29 +22,32 @@ pub const MAX_GROUPS: usize = 200;
 /// The longest name of a group in bytes.
 pub const MAX_GROUP_BYTES: usize = 256;
 
-/// The latest accepted time, in seconds since 1970: the end of the year 9999.
-const MAX_TIME_SECONDS: f64 = 253_402_300_799.0;
-
 /// The configuration of an issuer.
-///
-/// A claim is named by its name or by a dotted path through objects (`realm_access.roles`). A claim whose name contains the
-/// dots is preferred over the path.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
     /// The exact value of `iss`.
     pub issuer: String,
-    /// The accepted audiences. `aud` must contain at least one of them.
+    /// The claim with the audience, a string or an array of strings.
+    pub audience_claim: ClaimPath,
+    /// The accepted audiences. The claim must contain at least one of them.
     pub audiences: Vec<String>,
-    /// The prefix of principals: a principal is this prefix and `sub`. It must be unique among the issuers.
+    /// Claims that must have a value, or contain it.
+    pub required_claims: Vec<(ClaimPath, String)>,
+    /// The prefix of principals: a principal is this prefix and the principal claim. It must be unique among the issuers.
     pub principal_prefix: String,
-    /// The claim with the id of the organization.
-    pub organization_claim: String,
-    /// The claim with the roles, a string or an array of strings.
-    pub roles_claim: String,
-    /// The claim with the groups, a string or an array of strings. `None`: callers have no groups.
-    pub groups_claim: Option<String>,
+    /// The claim that identifies a principal, a string.
+    pub principal_claim: ClaimPath,
+    /// The claim with the organization: a string, an array of one string, or an object with one key.
+    pub organization_claim: ClaimPath,
+    /// The organization of each value of that claim. `None`: the values are the ids. Other values are ignored.
+    pub organization_values: Option<BTreeMap<String, OrganizationId>>,
+    /// The claim with the roles: a string, an array of strings, or an object with the roles as keys, each with an object of
+    /// the organizations that grant it.
+    pub roles_claim: ClaimPath,
     /// The role of each value of the roles claim. `None`: the names of the roles, in lower or upper case.
     pub role_values: Option<BTreeMap<String, Role>>,
+    /// The claim with the groups, a string or an array of strings. `None`: callers have no groups.
+    pub groups_claim: Option<ClaimPath>,
 }
 
 /// Validates the claims of a token whose issuer and signature are verified. Returns its caller.
@@ -56,63 +55,67 @@ pub(super) fn caller(
     settings: &IssuerSettings,
     claims: &Map<String, Value>,
     now: DateTime<Utc>,
-) -> Result<Caller, AuthnError> {
-    let expire_time = check_times(claims, now)?;
+) -> Result<Caller, Fault> {
+    let expire_time = times::check(claims, now)?;
     check_audience(settings, claims)?;
+    check_required(settings, claims)?;
+    let organization = organization(settings, claims)?;
     Ok(Caller {
         principal: principal(settings, claims)?,
-        organization: organization(settings, claims)?,
-        roles: roles(settings, claims)?,
+        roles: roles(settings, claims, &organization)?,
+        organization,
         groups: groups(settings, claims)?,
         expire_time,
     })
 }
 
-/// Whether a token with this expiry is still valid, leeway included.
-pub(super) fn is_live(expire_time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    now.timestamp() < expire_time.timestamp() + LEEWAY_SECONDS
+fn check_audience(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<(), Fault> {
+    let path = &settings.audience_claim;
+    let found = path.find(claims);
+    if found.is_none() && path.as_str() == "aud" && claims.contains_key("client_id") {
+        let detail = "the token has no `aud`; if `client_id` names its audience, as Amazon Cognito does, set \
+                      `jwt_audience_claim`";
+        return Err(Fault::new(AuthnError::Audience, detail));
+    }
+    let Some(audiences) = found.and_then(texts) else {
+        return Err(wrong_shape(AuthnError::Audience, path, found, "a string or an array of strings"));
+    };
+    let accepted = audiences.iter().any(|audience| settings.audiences.iter().any(|own| own == audience));
+    if accepted { Ok(()) } else { Err(AuthnError::Audience.into()) }
 }
 
-fn check_times(claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<DateTime<Utc>, AuthnError> {
-    let seconds = now.timestamp();
-    let expiry = time(claims, "exp")?.ok_or(AuthnError::Expired)?;
-    let expire_time = DateTime::from_timestamp(expiry, 0).ok_or(AuthnError::Malformed)?;
-    if !is_live(expire_time, now) {
-        return Err(AuthnError::Expired);
-    }
-    let issued = time(claims, "iat")?;
-    // With an issue time in the future, any lifetime would look short.
-    for start in [time(claims, "nbf")?, issued].into_iter().flatten() {
-        if start > seconds + LEEWAY_SECONDS {
-            return Err(AuthnError::NotYetValid);
+fn check_required(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<(), Fault> {
+    for (path, required) in &settings.required_claims {
+        let has_value = |found: &Value| match found {
+            Value::Bool(_) | Value::Number(_) => {
+                serde_json::from_str::<Value>(required).is_ok_and(|value| value == *found)
+            }
+            Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                words(path, found).is_some_and(|values| values.contains(&required.as_str()))
+            }
+        };
+        let found = path.find(claims);
+        if !found.is_some_and(has_value) {
+            let detail = format!("claim `{}` is {}, without the required value", path.as_str(), describe(found));
+            return Err(Fault::new(AuthnError::RequiredClaim, detail));
         }
     }
-    if expiry - issued.unwrap_or(seconds) > MAX_LIFETIME_SECONDS {
-        return Err(AuthnError::Lifetime);
-    }
-    Ok(expire_time)
+    Ok(())
 }
 
-/// Reads a `NumericDate` in seconds. A fraction is dropped.
-fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, AuthnError> {
-    let Some(value) = claims.get(name) else { return Ok(None) };
-    let seconds = value.as_f64().ok_or(AuthnError::Malformed)?;
-    if !(0.0..=MAX_TIME_SECONDS).contains(&seconds) {
-        return Err(AuthnError::Malformed);
-    }
-    // Exact: the value is in range, and `floor` leaves an integer.
-    format!("{:.0}", seconds.floor()).parse().map(Some).map_err(|_| AuthnError::Malformed)
-}
-
-fn check_audience(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<(), AuthnError> {
-    let audiences = claims.get("aud").and_then(texts).ok_or(AuthnError::Audience)?;
-    let accepted = audiences.iter().any(|audience| settings.audiences.iter().any(|own| own == audience));
-    if accepted { Ok(()) } else { Err(AuthnError::Audience) }
-}
-
-fn principal(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, AuthnError> {
-    let subject = claims.get("sub").and_then(Value::as_str).ok_or(AuthnError::Subject)?;
-    principal_of(&settings.principal_prefix, subject).ok_or(AuthnError::Subject)
+fn principal(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<String, Fault> {
+    let (path, found) = (&settings.principal_claim, settings.principal_claim.find(claims));
+    let Some(subject) = found.and_then(Value::as_str) else {
+        return Err(wrong_shape(AuthnError::Subject, path, found, "a string"));
+    };
+    principal_of(&settings.principal_prefix, subject).ok_or_else(|| {
+        let detail = format!(
+            "claim `{}` is a string that cannot be a principal: it is blank, has control characters, begins with \
+             `{SYSTEM_PREFIX}`, or has more than {MAX_PRINCIPAL_BYTES} bytes with its prefix",
+            path.as_str()
+        );
+        Fault::new(AuthnError::Subject, detail)
+    })
 }
 
 /// The principal of a subject; `None` if it cannot be one.
@@ -132,27 +135,95 @@ pub(super) fn are_groups<'a>(groups: impl ExactSizeIterator<Item = &'a str>) -> 
     groups.len() <= MAX_GROUPS && { groups }.all(|group| is_name(group, MAX_GROUP_BYTES))
 }
 
-fn organization(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<OrganizationId, AuthnError> {
-    let organization = find(claims, &settings.organization_claim).and_then(Value::as_str);
-    organization.and_then(OrganizationId::parse).ok_or(AuthnError::Organization)
+/// The organization of a token: the only one that its claim names. With configured values, others are ignored.
+fn organization(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<OrganizationId, Fault> {
+    let (path, found) = (&settings.organization_claim, settings.organization_claim.find(claims));
+    let Some(values) = found.and_then(names) else {
+        let expected = "a string, an array of strings, or an object with objects as its values";
+        return Err(wrong_shape(AuthnError::Organization, path, found, expected));
+    };
+    let fault = |problem: &str| {
+        let detail = format!("claim `{}` is {} {problem}", path.as_str(), describe(found));
+        Fault::new(AuthnError::Organization, detail)
+    };
+    if settings.organization_values.is_none() && values.len() > 1 {
+        return Err(fault("and names several organizations; a token must be of one of them"));
+    }
+    let organizations: BTreeSet<_> = values.into_iter().filter_map(|value| organization_of(settings, value)).collect();
+    if organizations.len() > 1 {
+        return Err(fault("and has several values of `jwt_organization_values`; a token must be of one organization"));
+    }
+    organizations.into_iter().next().ok_or_else(|| match settings.organization_values {
+        Some(_) => fault("without a value of `jwt_organization_values`"),
+        None => fault("that is not the id of an organization; `jwt_organization_values` can map it"),
+    })
 }
 
-fn roles(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<Role>, AuthnError> {
-    let Some(value) = find(claims, &settings.roles_claim) else { return Ok(Vec::new()) };
-    let values = texts(value).ok_or(AuthnError::Roles)?;
+/// Returns the organization of a value of the organization claim.
+fn organization_of(settings: &IssuerSettings, value: &str) -> Option<OrganizationId> {
+    match &settings.organization_values {
+        Some(values) => values.get(value).cloned(),
+        None => OrganizationId::parse(value),
+    }
+}
+
+fn roles(
+    settings: &IssuerSettings,
+    claims: &Map<String, Value>,
+    organization: &OrganizationId,
+) -> Result<Vec<Role>, Fault> {
+    let path = &settings.roles_claim;
+    let found = path.find(claims);
+    let Some(value) = found else {
+        check_present(AuthnError::Roles, path, claims)?;
+        return Ok(Vec::new());
+    };
+    let values: Vec<&str> = if let Some(grants) = objects(value) {
+        // Zitadel sends `{"admin": {"<id of the organization>": "<its domain>"}}`.
+        let granted = |grants: &Map<String, Value>| {
+            let granting = grants.iter().flat_map(|(id, domain)| [Some(id.as_str()), domain.as_str()]).flatten();
+            { granting }.any(|granting| organization_of(settings, granting).as_ref() == Some(organization))
+        };
+        grants.filter(|(_, grants)| granted(grants)).map(|(role, _)| role).collect()
+    } else {
+        let expected = "a string, an array of strings, or an object with objects as its values";
+        words(path, value).ok_or_else(|| wrong_shape(AuthnError::Roles, path, found, expected))?
+    };
     let roles: BTreeSet<Role> = values.into_iter().filter_map(|value| role(settings, value)).collect();
     Ok(roles.into_iter().collect())
 }
 
-fn groups(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<String>, AuthnError> {
-    let value = settings.groups_claim.as_ref().and_then(|claim| find(claims, claim));
-    let Some(value) = value else { return Ok(Vec::new()) };
-    let groups = texts(value).ok_or(AuthnError::Groups)?;
+fn groups(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<Vec<String>, Fault> {
+    let Some(path) = &settings.groups_claim else { return Ok(Vec::new()) };
+    let found = path.find(claims);
+    let Some(value) = found else {
+        check_present(AuthnError::Groups, path, claims)?;
+        return Ok(Vec::new());
+    };
+    let expected = "a string or an array of strings";
+    let groups = words(path, value).ok_or_else(|| wrong_shape(AuthnError::Groups, path, found, expected))?;
     if !are_groups(groups.iter().copied()) {
-        return Err(AuthnError::Groups);
+        let expected = format!("at most {MAX_GROUPS} names of 1 to {MAX_GROUP_BYTES} bytes");
+        return Err(wrong_shape(AuthnError::Groups, path, found, &expected));
     }
     let groups: BTreeSet<String> = groups.into_iter().map(str::to_owned).collect();
     Ok(groups.into_iter().collect())
+}
+
+/// Refuses a token whose claim is elsewhere. Beyond 200 groups, Microsoft Entra names their source in `_claim_names` (`OpenID`
+/// Connect Core, section 5.6.2) or sends `hasgroups` instead of them.
+fn check_present(reason: AuthnError, path: &ClaimPath, claims: &Map<String, Value>) -> Result<(), Fault> {
+    let name = path.top_level();
+    let distributed = claims.get("_claim_names").and_then(|names| names.get(&name)).is_some();
+    if distributed || (name == "groups" && claims.contains_key("hasgroups")) {
+        let detail = format!(
+            "claim `{}` is not in the token, because it has too many values (`_claim_names` or `hasgroups`): let the \
+             issuer send fewer, such as only the groups that are assigned to the application",
+            path.as_str()
+        );
+        return Err(Fault::new(reason, detail));
+    }
+    Ok(())
 }
 
 /// Returns the role of a value of the roles claim. Unknown values are ignored.
@@ -163,21 +234,8 @@ fn role(settings: &IssuerSettings, value: &str) -> Option<Role> {
     }
 }
 
-/// Finds the claim with this name, or at this path.
-fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(path) {
-        return Some(value);
-    }
-    let (head, rest) = path.split_once('.')?;
-    find(claims.get(head)?.as_object()?, rest)
-}
-
-/// Reads a string, or an array that contains only strings.
-fn texts(value: &Value) -> Option<Vec<&str>> {
-    if let Some(text) = value.as_str() {
-        return Some(vec![text]);
-    }
-    value.as_array()?.iter().map(Value::as_str).collect()
+fn wrong_shape(reason: AuthnError, path: &ClaimPath, found: Option<&Value>, expected: &str) -> Fault {
+    Fault::new(reason, format!("claim `{}` is {}, not {expected}", path.as_str(), describe(found)))
 }
 
 fn is_name(text: &str, max_bytes: usize) -> bool {

@@ -17,14 +17,15 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::model::Role;
+use crate::model::{ClaimPath, Role};
 use crate::private_file;
 
-use super::claims::{self, IssuerSettings, MAX_LIFETIME_SECONDS};
+use super::claims::{self, IssuerSettings};
 use super::error::AuthnError;
 use super::jwt::{Issuer, IssuersError, Verifier};
 use super::key_source::{KeySetError, KeySource};
 use super::keyset::KeySet;
+use super::times::MAX_LIFETIME_SECONDS;
 
 /// The issuer of development tokens.
 pub const DEVELOPMENT_ISSUER: &str = "outflow-development";
@@ -126,7 +127,7 @@ impl DevelopmentIdentity {
             ("roles".to_owned(), json!(roles)),
             ("groups".to_owned(), json!(token.groups)),
         ]);
-        claims::caller(&settings(), &claims, now).map_err(DevelopmentError::Refused)?;
+        claims::caller(&settings(), &claims, now).map_err(|fault| DevelopmentError::Refused(fault.reason))?;
         let header = Header::new(Algorithm::EdDSA);
         encode(&header, &Value::Object(claims), &self.key).map_err(|_| DevelopmentError::Signing)
     }
@@ -142,12 +143,16 @@ impl DevelopmentIdentity {
 fn settings() -> IssuerSettings {
     IssuerSettings {
         issuer: DEVELOPMENT_ISSUER.to_owned(),
+        audience_claim: ClaimPath::named("aud"),
         audiences: vec![DEVELOPMENT_AUDIENCE.to_owned()],
+        required_claims: Vec::new(),
         principal_prefix: String::new(),
-        organization_claim: "organization".to_owned(),
-        roles_claim: "roles".to_owned(),
-        groups_claim: Some("groups".to_owned()),
+        principal_claim: ClaimPath::named("sub"),
+        organization_claim: ClaimPath::named("organization"),
+        organization_values: None,
+        roles_claim: ClaimPath::named("roles"),
         role_values: None,
+        groups_claim: Some(ClaimPath::named("groups")),
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::str::FromStr;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Maximum number of keys of a set. A larger set is refused.
 pub const MAX_KEYS: usize = 100;
@@ -34,21 +34,40 @@ pub(super) fn parse_set(bytes: &[u8]) -> Option<Vec<VerificationKey>> {
     Some(keys.iter().filter_map(verification_key).collect())
 }
 
+/// The members that describe a public key. Others, such as certificates, do not matter, whatever their form is.
+const KEY_MEMBERS: [&str; 7] = ["kty", "crv", "x", "y", "n", "e", "k"];
+
 fn verification_key(value: &Value) -> Option<VerificationKey> {
-    let jwk: Jwk = serde_json::from_value(value.clone()).ok()?;
-    if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+    let members = value.as_object()?;
+    let has = |name: &str, wanted: &str| {
+        members.get(name).and_then(Value::as_array).is_none_or(|values| values.iter().any(|value| value == wanted))
+    };
+    // RFC 7517, sections 4.2 and 4.3.
+    if members.get("use").is_some_and(|purpose| purpose != "sig") || !has("key_ops", "verify") {
         return None;
     }
+    let kid = match members.get("kid") {
+        None => None,
+        Some(kid) => Some(kid.as_str()?.to_owned()),
+    };
+    let key = members.iter().filter(|(name, _)| KEY_MEMBERS.contains(&name.as_str()));
+    let key: Map<String, Value> = key.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let jwk: Jwk = serde_json::from_value(Value::Object(key)).ok()?;
     let mut algorithms = algorithms_of(&jwk.algorithm);
     // A key with `alg` may verify that algorithm only, or none if the algorithm is unknown.
-    if let Some(named) = value.get("alg") {
-        let named = Algorithm::from_str(named.as_str()?).ok()?;
+    if let Some(named) = members.get("alg") {
+        let named = parse_algorithm(named.as_str()?)?;
         algorithms.retain(|algorithm| *algorithm == named);
     }
     if algorithms.is_empty() {
         return None;
     }
-    Some(VerificationKey { kid: jwk.common.key_id.clone(), algorithms, key: DecodingKey::from_jwk(&jwk).ok()? })
+    Some(VerificationKey { kid, algorithms, key: DecodingKey::from_jwk(&jwk).ok()? })
+}
+
+/// Parses the name of an algorithm. `Ed25519` (RFC 9864) is `EdDSA` with the only curve that is supported.
+pub(super) fn parse_algorithm(name: &str) -> Option<Algorithm> {
+    if name == "Ed25519" { Some(Algorithm::EdDSA) } else { Algorithm::from_str(name).ok() }
 }
 
 /// Returns the algorithms that a key of this type can verify. There are none for symmetric and unknown keys, nor for P-521,

@@ -3,22 +3,20 @@
 //! Only asymmetric algorithms are accepted, and of these only those that the key permits. The clock is a parameter.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{AlgorithmFamily, crypto, decode_header};
+use jsonwebtoken::{Algorithm, crypto};
 use moka::sync::Cache;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::claims::{self, IssuerSettings, is_live};
-use super::error::AuthnError;
+use super::claims::{self, IssuerSettings};
+use super::error::{AuthnError, Compared, Fault, Rejection, shown, shown_list};
 use super::keyset::KeySet;
-use crate::model::Caller;
+use super::parsed_token::{MAX_SHOWN_HEADER_CHARS, ParsedToken};
+use super::times::is_live;
+use crate::model::{Caller, excerpt};
 
 /// The longest token in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -98,18 +96,20 @@ impl Verifier {
     }
 
     /// Verifies a token and returns its caller. It may wait for a refresh of the issuer's keys, 2.5 s at most.
-    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Caller>, AuthnError> {
+    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Caller>, Rejection> {
         if token.is_empty() {
-            return Err(AuthnError::Missing);
+            return Err(AuthnError::Missing.into());
         }
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(AuthnError::TooLong);
+            return Err(AuthnError::TooLong.into());
         }
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         if let Some(caller) = self.cached(&digest, now).await {
             return Ok(caller);
         }
-        let verified = self.verify_uncached(token, now).await?;
+        let parsed = ParsedToken::parse(token)?;
+        let verified =
+            self.verify_uncached(&parsed, now).await.map_err(|fault| self.rejection(fault, &parsed.claims))?;
         let caller = Arc::clone(&verified.caller);
         self.cache.insert(digest, verified);
         Ok(caller)
@@ -129,43 +129,65 @@ impl Verifier {
         (generation == verified.generation).then_some(verified.caller)
     }
 
-    async fn verify_uncached(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, AuthnError> {
-        let parts: Vec<&str> = token.split('.').collect();
-        let [_, payload, signature] = parts.as_slice() else { return Err(AuthnError::Malformed) };
-        let header = decode_header(token).map_err(|_| AuthnError::Malformed)?;
-        // RFC 7515, section 4.1.11: extensions in `crit` must be understood, and none is supported.
-        if header.crit.is_some() {
-            return Err(AuthnError::Malformed);
-        }
-        if header.alg.family() == AlgorithmFamily::Hmac {
-            return Err(AuthnError::Algorithm);
-        }
-        let Claims(claims) = decode_part(payload)?;
-        let (index, issuer) = self.issuer_of(&claims)?;
-        let found = issuer.keys.find(header.kid.as_deref(), header.alg).await?;
-        let message = token.strip_suffix(signature).and_then(|rest| rest.strip_suffix('.'));
-        let message = message.ok_or(AuthnError::Malformed)?;
-        let valid = crypto::verify(signature, message.as_bytes(), &found.key.key, header.alg);
+    async fn verify_uncached(&self, token: &ParsedToken<'_>, now: DateTime<Utc>) -> Result<Verified, Fault> {
+        let (index, issuer) = self.issuer_of(&token.claims)?;
+        let algorithm = token.header.algorithm;
+        let kid = token.header.kid.as_deref();
+        let found = issuer.keys.find(kid, algorithm).await.map_err(|reason| key_fault(reason, kid, algorithm))?;
+        let valid = crypto::verify(token.signature, token.message.as_bytes(), &found.key.key, algorithm);
         if !valid.unwrap_or(false) {
-            return Err(AuthnError::Signature);
+            return Err(AuthnError::Signature.into());
         }
-        let caller = claims::caller(&issuer.settings, &claims, now)?;
+        let caller = claims::caller(&issuer.settings, &token.claims, now)?;
         self.check_prefix(&issuer.settings, &caller.principal)?;
         Ok(Verified { caller: Arc::new(caller), issuer: index, generation: found.generation })
     }
 
     /// Finds the issuer that a token names. Whether it issued the token is unknown until the signature is verified.
-    fn issuer_of(&self, claims: &Map<String, Value>) -> Result<(usize, &Issuer), AuthnError> {
-        let name = claims.get("iss").and_then(Value::as_str).ok_or(AuthnError::Issuer)?;
-        self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == name).ok_or(AuthnError::Issuer)
+    fn issuer_of(&self, claims: &Map<String, Value>) -> Result<(usize, &Issuer), Fault> {
+        let name = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let found = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == name);
+        found.ok_or_else(|| {
+            let bare = |name: &str| name.trim_end_matches('/').to_owned();
+            if self.issuers.iter().any(|issuer| bare(&issuer.settings.issuer) == bare(name)) {
+                return Fault::new(AuthnError::Issuer, "the issuer differs from a configured one in a trailing slash");
+            }
+            AuthnError::Issuer.into()
+        })
+    }
+
+    /// What the log shows about a token that failed a check.
+    fn rejection(&self, Fault { reason, detail }: Fault, claims: &Map<String, Value>) -> Rejection {
+        let known = self.issuer_of(claims).ok().map(|(_, issuer)| &issuer.settings);
+        let names = self.issuers.iter().map(|issuer| issuer.settings.issuer.as_str());
+        let audience = known.map_or_else(|| claims.get("aud"), |known| known.audience_claim.find(claims));
+        let compared = Compared {
+            expected_issuer: known
+                .map_or_else(|| shown_list(names), |known| shown_list(std::iter::once(known.issuer.as_str()))),
+            seen_issuer: shown(claims.get("iss")),
+            expected_audience: known.map(|known| shown_list(known.audiences.iter().map(String::as_str))),
+            seen_audience: shown(audience),
+        };
+        Rejection { reason, detail, compared: Some(Box::new(compared)) }
     }
 
     /// Refuses a subject that would make the principal look like one of an issuer with a longer prefix.
-    fn check_prefix(&self, own: &IssuerSettings, principal: &str) -> Result<(), AuthnError> {
+    fn check_prefix(&self, own: &IssuerSettings, principal: &str) -> Result<(), Fault> {
         let prefixes = self.issuers.iter().map(|issuer| &issuer.settings.principal_prefix).chain(&self.reserved_prefix);
         let foreign = claims::is_foreign(principal, &own.principal_prefix, prefixes.map(String::as_str));
-        if foreign { Err(AuthnError::Subject) } else { Ok(()) }
+        if foreign {
+            return Err(Fault::new(AuthnError::Subject, "the principal begins with the prefix of another issuer"));
+        }
+        Ok(())
     }
+}
+
+/// Explains why there is no key for a token.
+fn key_fault(reason: AuthnError, kid: Option<&str>, algorithm: Algorithm) -> Fault {
+    let kid = kid
+        .map_or_else(|| "no key id".to_owned(), |kid| format!("the key id `{}`", excerpt(kid, MAX_SHOWN_HEADER_CHARS)));
+    let detail = format!("{}; it has {kid} and the algorithm {algorithm:?}", reason.description());
+    Fault::new(reason, detail)
 }
 
 /// Returns the token of an `authorization` header: `Bearer <token>`, the scheme in any case.
@@ -182,39 +204,4 @@ pub fn bearer_token(value: Option<&str>) -> Result<&str, AuthnError> {
     }
     let token = token.trim_start();
     if token.is_empty() { Err(AuthnError::Missing) } else { Ok(token) }
-}
-
-fn decode_part(part: &str) -> Result<Claims, AuthnError> {
-    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| AuthnError::Malformed)?;
-    serde_json::from_slice(&json).map_err(|_| AuthnError::Malformed)
-}
-
-/// The claims of a token. A duplicate claim is an error, because two parsers could read different values (RFC 7519,
-/// section 4).
-struct Claims(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Claims {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ClaimsVisitor)
-    }
-}
-
-struct ClaimsVisitor;
-
-impl<'de> Visitor<'de> for ClaimsVisitor {
-    type Value = Claims;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object without duplicate claims")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Claims, A::Error> {
-        let mut claims = Map::new();
-        while let Some((name, value)) = access.next_entry()? {
-            if claims.insert(name, value).is_some() {
-                return Err(A::Error::custom("duplicate claim"));
-            }
-        }
-        Ok(Claims(claims))
-    }
 }

@@ -1,6 +1,7 @@
 //! Reads key sets from a file, a URL or a fixed text.
 //!
-//! The operator sets the URL, so it may have a private address. Redirects and proxies are not followed.
+//! The operator sets the URL, or the issuer that publishes it, so it may have a private address. Redirects and proxies are
+//! not followed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,8 +11,10 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use reqwest::{Method, Request, StatusCode, Url};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::discovery;
 use super::jwk::{self, VerificationKey};
 use crate::dialer::{DialError, Dialer, HttpClient, HttpOptions};
 
@@ -30,6 +33,15 @@ pub enum KeySource {
     Url {
         /// The URL.
         url: String,
+        /// Adds headers with the trace context to each request.
+        headers: fn(&mut HeaderMap),
+        /// Opens the connections.
+        dialer: Dialer,
+    },
+    /// The URL that the discovery document of an issuer names.
+    Issuer {
+        /// The issuer, a URL as that of a key set.
+        issuer: String,
         /// Adds headers with the trace context to each request.
         headers: fn(&mut HeaderMap),
         /// Opens the connections.
@@ -57,7 +69,7 @@ pub enum KeySetError {
     #[error("cannot fetch the key set: {0}")]
     Fetch(DialError),
     /// The response did not have status 200.
-    #[error("cannot fetch the key set from {host}: HTTP status {status}")]
+    #[error("cannot fetch the key set from {host}: HTTP status {status}{}", status_hint(*status))]
     Status {
         /// The host of the URL.
         host: String,
@@ -68,8 +80,27 @@ pub enum KeySetError {
     #[error("the key set is larger than {MAX_KEY_SET_BYTES} bytes")]
     TooLarge,
     /// The bytes are not a JSON Web Key Set, or it has too many keys.
-    #[error("the key set is not a JSON Web Key Set of at most {} keys", jwk::MAX_KEYS)]
-    Malformed,
+    #[error("the key set is {found}, not a JSON Web Key Set of at most {} keys", jwk::MAX_KEYS)]
+    Malformed {
+        /// What the bytes seem to be.
+        found: &'static str,
+    },
+    /// The document of the issuer is not a discovery document.
+    #[error("the discovery document of the issuer is not a JSON object with `issuer` and the URL `jwks_uri`")]
+    NotDiscovery,
+    /// The discovery document is that of another issuer.
+    #[error(
+        "the discovery document names the issuer `{seen}`, not `{expected}`; they must be equal, a slash at the end included"
+    )]
+    OtherIssuer {
+        /// The configured issuer.
+        expected: String,
+        /// The issuer of the document, escaped.
+        seen: String,
+    },
+    /// The discovery document of an issuer with https names a key set without it.
+    #[error("the discovery document names a key set whose URL does not start with https://")]
+    Insecure,
     /// No key of the set can verify a signature.
     #[error("the key set has no key for a permitted signature algorithm")]
     NoUsableKey,
@@ -78,8 +109,16 @@ pub enum KeySetError {
 /// A validated source, with its HTTP client.
 pub(super) enum Source {
     File(PathBuf),
-    Url { client: HttpClient, url: Url, headers: fn(&mut HeaderMap) },
+    Url(Download),
+    Issuer { issuer: String, document: Download, dialer: Dialer },
     Fixed(String),
+}
+
+/// A URL and the client that fetches it.
+pub(super) struct Download {
+    client: HttpClient,
+    url: Url,
+    headers: fn(&mut HeaderMap),
 }
 
 /// A key set that was read.
@@ -95,7 +134,13 @@ impl Source {
     pub(super) fn new(source: KeySource) -> Result<Self, KeySetError> {
         match source {
             KeySource::File(path) => Ok(Self::File(path)),
-            KeySource::Url { url, headers, dialer } => open_client(&dialer, &url, headers),
+            KeySource::Url { url, headers, dialer } => {
+                Download::open(&dialer, parse_url(&url)?, headers).map(Self::Url)
+            }
+            KeySource::Issuer { issuer, headers, dialer } => {
+                let document = Download::open(&dialer, parse_url(&discovery::url(&issuer))?, headers)?;
+                Ok(Self::Issuer { issuer, document, dialer })
+            }
             KeySource::Fixed(json) => Ok(Self::Fixed(json)),
         }
     }
@@ -105,17 +150,30 @@ impl Source {
         matches!(self, Self::Fixed(_))
     }
 
+    /// Whether the set comes from another host, which can be unavailable.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self, Self::Url(_) | Self::Issuer { .. })
+    }
+
     /// Reads the set. A set without a usable key is an error.
     pub(super) async fn read(&self) -> Result<Loaded, KeySetError> {
         let bytes = match self {
             Self::File(path) => read_file(path)?,
-            Self::Url { client, url, headers } => download(client, url, *headers).await?,
+            Self::Url(download) => download.fetch().await?,
+            Self::Issuer { issuer, document, dialer } => {
+                let url = discovery::key_set_url(issuer, &document.fetch().await?)?;
+                Download::open(dialer, url, document.headers)?.fetch().await?
+            }
             Self::Fixed(json) => json.as_bytes().to_vec(),
         };
         if bytes.len() > MAX_KEY_SET_BYTES {
             return Err(KeySetError::TooLarge);
         }
-        let keys: Vec<_> = jwk::parse_set(&bytes).ok_or(KeySetError::Malformed)?.into_iter().map(Arc::new).collect();
+        let keys: Vec<_> = jwk::parse_set(&bytes)
+            .ok_or_else(|| KeySetError::Malformed { found: describe(&bytes) })?
+            .into_iter()
+            .map(Arc::new)
+            .collect();
         if keys.is_empty() {
             return Err(KeySetError::NoUsableKey);
         }
@@ -123,15 +181,39 @@ impl Source {
     }
 }
 
-fn open_client(dialer: &Dialer, url: &str, headers: fn(&mut HeaderMap)) -> Result<Source, KeySetError> {
-    let url = Url::parse(url).map_err(|_| KeySetError::Url)?;
+fn parse_url(text: &str) -> Result<Url, KeySetError> {
+    let url = Url::parse(text).map_err(|_| KeySetError::Url)?;
     let anonymous = url.username().is_empty() && url.password().is_none();
     if !matches!(url.scheme(), "https" | "http") || !url.has_host() || !anonymous {
         return Err(KeySetError::Url);
     }
-    let options = HttpOptions { timeout: Some(FETCH_TIMEOUT), ..HttpOptions::default() };
-    let client = dialer.operator_client(&url, options).map_err(KeySetError::Fetch)?;
-    Ok(Source::Url { client, url, headers })
+    Ok(url)
+}
+
+fn status_hint(status: StatusCode) -> &'static str {
+    if status.is_redirection() {
+        "; redirects are not followed"
+    } else if status == StatusCode::NOT_FOUND {
+        "; check `jwt_jwks_url`, or without it `jwt_issuer`"
+    } else {
+        ""
+    }
+}
+
+/// Describes what was found instead of a key set, without any of its content.
+fn describe(bytes: &[u8]) -> &'static str {
+    if bytes.trim_ascii_start().starts_with(b"<") {
+        return "HTML or XML";
+    }
+    match serde_json::from_slice::<Value>(bytes) {
+        Err(_) => "not JSON",
+        Ok(document) if document.get("jwks_uri").is_some() => {
+            "a discovery document, whose `jwks_uri` is the URL of the key set"
+        }
+        Ok(document) if document.get("kty").is_some() => "a single key",
+        Ok(document) if document.get("keys").is_some() => "an object whose `keys` is no array of that size",
+        Ok(_) => "JSON without `keys`",
+    }
 }
 
 /// Reads at most one byte more than [`MAX_KEY_SET_BYTES`]. It blocks: the file is small and local, and read at most twice a
@@ -144,22 +226,30 @@ fn read_file(path: &Path) -> Result<Vec<u8>, KeySetError> {
     Ok(bytes)
 }
 
-/// Downloads a key set. Stops when the body exceeds [`MAX_KEY_SET_BYTES`].
-async fn download(client: &HttpClient, url: &Url, headers: fn(&mut HeaderMap)) -> Result<Vec<u8>, KeySetError> {
-    let mut request = Request::new(Method::GET, url.clone());
-    headers(request.headers_mut());
-    let mut response = client.execute(request).await.map_err(KeySetError::Fetch)?;
-    if response.status() != StatusCode::OK {
-        return Err(KeySetError::Status { host: host(url), status: response.status() });
+impl Download {
+    fn open(dialer: &Dialer, url: Url, headers: fn(&mut HeaderMap)) -> Result<Self, KeySetError> {
+        let options = HttpOptions { timeout: Some(FETCH_TIMEOUT), ..HttpOptions::default() };
+        let client = dialer.operator_client(&url, options).map_err(KeySetError::Fetch)?;
+        Ok(Self { client, url, headers })
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|cause| fetch_error(url, &cause))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_KEY_SET_BYTES {
-            return Err(KeySetError::TooLarge);
+
+    /// Downloads a document. Stops when the body exceeds [`MAX_KEY_SET_BYTES`].
+    async fn fetch(&self) -> Result<Vec<u8>, KeySetError> {
+        let mut request = Request::new(Method::GET, self.url.clone());
+        (self.headers)(request.headers_mut());
+        let mut response = self.client.execute(request).await.map_err(KeySetError::Fetch)?;
+        if response.status() != StatusCode::OK {
+            return Err(KeySetError::Status { host: host(&self.url), status: response.status() });
         }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|cause| fetch_error(&self.url, &cause))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_KEY_SET_BYTES {
+                return Err(KeySetError::TooLarge);
+            }
+        }
+        Ok(body)
     }
-    Ok(body)
 }
 
 /// The error without the URL, because its query may contain what must not be logged.

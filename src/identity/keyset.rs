@@ -3,6 +3,7 @@
 //! A token with an unknown key id requests a refresh. Anyone can send such tokens, so they cause at most one fetch per 30 s.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
@@ -26,7 +27,9 @@ pub struct KeySet(Arc<Shared>);
 struct Shared {
     source: Source,
     max_stale: Duration,
-    current: RwLock<Current>,
+    /// `None` until the set was loaded.
+    current: RwLock<Option<Current>>,
+    loaded: AtomicBool,
     request: Mutex<Request>,
     /// Wakes the background task.
     requested: Notify,
@@ -55,17 +58,41 @@ pub(super) struct Found {
 }
 
 impl KeySet {
-    /// Loads the set for the first time. A set without a usable key is an error.
+    /// Opens a set without loading it. Fails if its source cannot be that of a key set.
     ///
     /// `max_stale` is how long the set may be used after it was last loaded. A fixed set may be used without limit.
+    pub fn open(source: KeySource, max_stale: Duration) -> Result<Self, KeySetError> {
+        Ok(Self(Arc::new(Shared {
+            source: Source::new(source)?,
+            max_stale,
+            current: RwLock::new(None),
+            loaded: AtomicBool::new(false),
+            request: Mutex::default(),
+            requested: Notify::new(),
+            finished: watch::Sender::new(0),
+        })))
+    }
+
+    /// Opens and loads a set. A set without a usable key is an error.
     pub async fn load(source: KeySource, max_stale: Duration) -> Result<Self, KeySetError> {
-        let source = Source::new(source)?;
-        let loaded = Instant::now();
-        let Loaded { keys, digest } = source.read().await?;
-        let current = RwLock::new(Current { keys, digest, generation: 0, loaded });
-        let finished = watch::Sender::new(0);
-        let (request, requested) = (Mutex::default(), Notify::new());
-        Ok(Self(Arc::new(Shared { source, max_stale, current, request, requested, finished })))
+        let set = Self::open(source, max_stale)?;
+        set.0.fetch(Instant::now()).await?;
+        Ok(set)
+    }
+
+    /// Whether the set comes from another host, which can be unavailable.
+    pub fn is_remote(&self) -> bool {
+        self.0.source.is_remote()
+    }
+
+    /// Whether the set was ever loaded.
+    pub fn was_loaded(&self) -> bool {
+        self.0.loaded.load(Ordering::Acquire)
+    }
+
+    /// Wakes the background task that refreshes the set.
+    pub fn request_refresh(&self) {
+        self.0.requested.notify_one();
     }
 
     /// Loads the set again. A failure leaves the keys as they are.
@@ -89,7 +116,7 @@ impl KeySet {
     /// Returns the generation of the current keys, which changes with their content. Returns `None` if they are stale.
     pub(super) async fn generation(&self) -> Option<u64> {
         let current = self.0.current.read().await;
-        self.0.is_fresh(&current, Instant::now()).then_some(current.generation)
+        current.as_ref().filter(|current| self.0.is_fresh(current, Instant::now())).map(|current| current.generation)
     }
 
     /// Finds the key with an id for an algorithm. Waits for a refresh if the set does not have the key.
@@ -134,9 +161,8 @@ impl Shared {
 
     async fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, now: Instant) -> Result<Found, AuthnError> {
         let current = self.current.read().await;
-        if !self.is_fresh(&current, now) {
-            return Err(AuthnError::KeysUnavailable);
-        }
+        let current = current.as_ref().filter(|current| self.is_fresh(current, now));
+        let current = current.ok_or(AuthnError::KeysUnavailable)?;
         let named: Vec<_> = match (kid, current.keys.as_slice()) {
             (None, [only]) => vec![only],
             (None, _) => return Err(AuthnError::NoKeyId),
@@ -156,12 +182,14 @@ impl Shared {
     async fn fetch(&self, now: Instant) -> Result<(), KeySetError> {
         let Loaded { keys, digest } = self.source.read().await?;
         let mut current = self.current.write().await;
-        current.loaded = now;
-        if current.digest != digest {
-            current.generation += 1;
-            current.digest = digest;
-            current.keys = keys;
-        }
+        let last = current.take();
+        let generation = match &last {
+            Some(last) if last.digest == digest => last.generation,
+            Some(last) => last.generation + 1,
+            None => 0,
+        };
+        *current = Some(Current { keys, digest, generation, loaded: now });
+        self.loaded.store(true, Ordering::Release);
         Ok(())
     }
 }

@@ -4,22 +4,25 @@
 
 mod claims;
 mod development;
+mod discovery;
 mod error;
 mod jwk;
 mod jwt;
 mod key_source;
 mod keyset;
 mod mtls;
+mod parsed_token;
+mod shapes;
 #[cfg(test)]
 mod tests;
+mod times;
 
-pub use claims::{
-    IssuerSettings, LEEWAY_SECONDS, MAX_GROUP_BYTES, MAX_GROUPS, MAX_LIFETIME_SECONDS, MAX_PRINCIPAL_BYTES,
-};
+pub use claims::{IssuerSettings, MAX_GROUP_BYTES, MAX_GROUPS, MAX_PRINCIPAL_BYTES};
 pub use development::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentError, DevelopmentIdentity, TokenClaims};
-pub use error::AuthnError;
+pub use error::{AuthnError, Compared, Rejection};
 pub use jwk::MAX_KEYS;
 pub use jwt::{Issuer, IssuersError, MAX_TOKEN_BYTES, Verifier, bearer_token};
 pub use key_source::{FETCH_TIMEOUT, KeySetError, KeySource, MAX_KEY_SET_BYTES};
 pub use keyset::{FETCH_INTERVAL, KeySet};
 pub use mtls::{ClientCertificate, ClientTable, ClientTableError};
+pub use times::{LEEWAY_SECONDS, MAX_LIFETIME_SECONDS};

@@ -16,8 +16,9 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-use super::claims::{self, is_live};
+use super::claims;
 use super::error::AuthnError;
+use super::times::is_live;
 use crate::model::{Caller, OrganizationId, Role};
 
 /// Maximum size of the table in bytes.
@@ -82,8 +83,8 @@ struct Client {
 pub struct ClientTable {
     path: PathBuf,
     principal_prefix: String,
-    /// The prefix of principals of the issuer of tokens.
-    issuer_prefix: Option<String>,
+    /// The prefixes of principals of the issuers of tokens.
+    issuer_prefixes: Vec<String>,
     state: Mutex<State>,
 }
 
@@ -112,14 +113,15 @@ impl ClientCertificate {
 }
 
 impl ClientTable {
-    /// Reads the table. Principals start with `principal_prefix`, which differs from that of the issuer.
-    pub fn open(path: &Path, principal_prefix: &str, issuer_prefix: Option<&str>) -> Result<Self, ClientTableError> {
+    /// Reads the table. Principals start with `principal_prefix`, which differs from those of the
+    /// issuers.
+    pub fn open(path: &Path, principal_prefix: &str, issuer_prefixes: &[String]) -> Result<Self, ClientTableError> {
         let read = read(path)?;
-        let clients = parse(path, &read, principal_prefix, issuer_prefix)?;
+        let clients = parse(path, &read, principal_prefix, issuer_prefixes)?;
         Ok(Self {
             path: path.to_owned(),
             principal_prefix: principal_prefix.to_owned(),
-            issuer_prefix: issuer_prefix.map(ToOwned::to_owned),
+            issuer_prefixes: issuer_prefixes.to_vec(),
             state: Mutex::new(State { read, clients: Arc::new(clients) }),
         })
     }
@@ -152,7 +154,7 @@ impl ClientTable {
         if read == self.state.lock().read {
             return;
         }
-        let clients = parse(&self.path, &read, &self.principal_prefix, self.issuer_prefix.as_deref());
+        let clients = parse(&self.path, &read, &self.principal_prefix, &self.issuer_prefixes);
         let mut state = self.state.lock();
         state.read = read;
         match clients {
@@ -189,23 +191,24 @@ fn parse(
     path: &Path,
     content: &[u8],
     prefix: &str,
-    issuer_prefix: Option<&str>,
+    issuer_prefixes: &[String],
 ) -> Result<HashMap<String, Client>, ClientTableError> {
     let entries: BTreeMap<String, Entry> =
         toml::from_slice(content).map_err(|error| ClientTableError::Format(path.to_owned(), error))?;
-    let client = |(id, entry): (String, Entry)| match client(&id, entry, prefix, issuer_prefix) {
+    let client = |(id, entry): (String, Entry)| match client(&id, entry, prefix, issuer_prefixes) {
         Ok(client) => Ok((id, client)),
         Err(reason) => Err(ClientTableError::Entry { path: path.to_owned(), id, reason }),
     };
     entries.into_iter().map(client).collect()
 }
 
-fn client(id: &str, entry: Entry, prefix: &str, issuer_prefix: Option<&str>) -> Result<Client, &'static str> {
+fn client(id: &str, entry: Entry, prefix: &str, issuer_prefixes: &[String]) -> Result<Client, &'static str> {
     let is_id = id.strip_prefix(SCHEME).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     if !is_id || id.len() > MAX_ID_BYTES {
         return Err("is not a SPIFFE id, such as \"spiffe://example.org/ns/data/sa/loader\"");
     }
-    let is_own = |principal: &String| !claims::is_foreign(principal, prefix, issuer_prefix);
+    let others = || issuer_prefixes.iter().map(String::as_str);
+    let is_own = |principal: &String| !claims::is_foreign(principal, prefix, others());
     let principal = claims::principal_of(prefix, &entry.subject).filter(is_own);
     let roles: Option<BTreeSet<Role>> = entry.roles.iter().map(|role| Role::parse(role)).collect();
     let groups: BTreeSet<String> = entry.groups.into_iter().collect();

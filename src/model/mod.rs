@@ -5,6 +5,7 @@
 pub mod audit;
 mod caller;
 mod cannot_run;
+mod claim_path;
 mod clock;
 mod connection;
 mod context;
@@ -34,6 +35,7 @@ mod violations;
 
 pub use caller::{Caller, Role};
 pub use cannot_run::CannotRun;
+pub use claim_path::ClaimPath;
 pub use clock::Clock;
 pub use connection::{
     Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, LastTest, Member, Sharing,

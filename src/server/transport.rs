@@ -33,7 +33,7 @@ use crate::config::{ApiConfig, LimitsConfig};
 use crate::grpc::health::Health;
 use crate::grpc::methods::Route;
 use crate::grpc::middleware::{
-    Admission, Authenticator, access_log, authenticate, authorize, count_call, discard_on_drop, drain,
+    Admission, Authenticator, RejectionLog, access_log, authenticate, authorize, count_call, discard_on_drop, drain,
     health_check,
 };
 use crate::grpc::proto::audit_service_server::AuditServiceServer;
@@ -139,6 +139,7 @@ pub fn api(
         tokens: callers.tokens,
         clients: callers.clients,
         public_reflection: config.exposure.is_development(),
+        rejections: RejectionLog::default(),
     };
     let middleware = Middleware { app: app.clone(), authenticator, admission, traces };
     let layers = ServiceBuilder::new()

@@ -10,9 +10,10 @@ use tonic::Status;
 
 use super::access_log::CallInfo;
 use super::connection::ConnectionCalls;
+use super::rejections::RejectionLog;
 use crate::app::App;
 use crate::grpc::methods::Route;
-use crate::identity::{AuthnError, ClientCertificate, ClientTable, Verifier, bearer_token};
+use crate::identity::{AuthnError, ClientCertificate, ClientTable, Rejection, Verifier, bearer_token};
 use crate::model::{Caller, Error};
 
 /// What the authentication of a caller needs.
@@ -25,16 +26,18 @@ pub struct Authenticator {
     pub clients: Option<Arc<ClientTable>>,
     /// Whether reflection needs no token.
     pub public_reflection: bool,
+    /// Logs refused callers.
+    pub rejections: RejectionLog,
 }
 
 impl Authenticator {
     /// A token decides, if there is one.
-    async fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Arc<Caller>, AuthnError> {
+    async fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Arc<Caller>, Rejection> {
         let header = headers.get(header::AUTHORIZATION);
         if let (Some(clients), None) = (&self.clients, header) {
             let certificate = extensions.get::<Result<Arc<ClientCertificate>, AuthnError>>();
             let certificate = certificate.ok_or(AuthnError::Missing)?.as_ref().map_err(|error| *error)?;
-            return clients.caller(certificate, self.app.now());
+            return Ok(clients.caller(certificate, self.app.now())?);
         }
         let header = header.map(|value| value.to_str().map_err(|_| AuthnError::Malformed)).transpose()?;
         let token = bearer_token(header)?;
@@ -61,10 +64,10 @@ where
     }
     let caller = match authenticator.caller(request.headers(), request.extensions()).await {
         Ok(caller) => caller,
-        Err(error) => {
-            metrics::counter!("auth.rejected", "reason" => error.reason()).increment(1);
-            tracing::debug!(reason = error.reason(), "rejected a caller");
-            return Status::from(Error::from(error)).into_http();
+        Err(rejection) => {
+            let request_id = request.extensions().get::<CallInfo>().map(|call| call.call_id.as_str());
+            authenticator.rejections.record(&rejection, request_id);
+            return Status::from(Error::from(rejection.reason)).into_http();
         }
     };
     if let Some(call) = request.extensions().get::<CallInfo>() {

@@ -7,6 +7,7 @@ mod authenticate;
 mod connection;
 mod drain;
 mod receive;
+mod rejections;
 mod respond;
 
 pub use access_log::{CallInfo, access_log};
@@ -15,3 +16,4 @@ pub use authenticate::{Authenticator, authenticate};
 pub use connection::{ConnectionCalls, count_call};
 pub use drain::drain;
 pub use receive::discard_on_drop;
+pub use rejections::RejectionLog;

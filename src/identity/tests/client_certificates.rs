@@ -25,7 +25,7 @@ fn uri(text: &str) -> SanType {
 fn table(content: &str) -> Result<ClientTable, ClientTableError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();
-    ClientTable::open(file.path(), "workload:", Some("workload:people:"))
+    ClientTable::open(file.path(), "workload:", &["workload:people:".to_owned()])
 }
 
 fn entry(values: &str) -> String {
@@ -87,7 +87,7 @@ fn an_entry_with_a_mistake_is_named() {
         assert!(matches!(table(&content), Err(ClientTableError::Format(..))), "{content}");
     }
     assert!(matches!(table(&"#".repeat(5 << 20)), Err(ClientTableError::TooLarge(_))));
-    let missing = ClientTable::open(std::path::Path::new("/nonexistent"), "", None);
+    let missing = ClientTable::open(std::path::Path::new("/nonexistent"), "", &[]);
     assert!(matches!(missing, Err(ClientTableError::Read(..))));
 }
 
@@ -95,7 +95,7 @@ fn an_entry_with_a_mistake_is_named() {
 fn the_table_is_read_again_and_a_mistake_keeps_the_old_one() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), entry("roles = [\"viewer\"]")).unwrap();
-    let table = ClientTable::open(file.path(), "", None).unwrap();
+    let table = ClientTable::open(file.path(), "", &[]).unwrap();
     let loader = certificate(&[uri(LOADER)], |_| {}).unwrap();
     let roles = || table.caller(&loader, at(0)).map(|caller| caller.roles.clone());
     std::fs::write(file.path(), entry("roles = [\"emperor\"]")).unwrap();

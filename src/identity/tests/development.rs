@@ -44,7 +44,7 @@ async fn a_minted_token_is_accepted() {
     let identity = DevelopmentIdentity::open(&directory.path()).ok().unwrap();
     let token = identity.mint(&ann(), at(0)).unwrap();
     let again = DevelopmentIdentity::open(&directory.path()).ok().unwrap();
-    let verified = again.verifier().await.ok().unwrap().verify(&token, at(0)).await.unwrap();
+    let verified = again.verifier().await.ok().unwrap().check(&token, at(0)).await.unwrap();
     assert_eq!(verified.principal, "ann");
     assert_eq!(verified.organization.as_str(), "acme");
     assert_eq!(verified.roles, [Role::Admin, Role::Runner]);
@@ -83,12 +83,12 @@ async fn an_existing_key_file_is_loaded_and_left_as_it_is() {
         issuer: DEVELOPMENT_ISSUER.to_owned(),
         audiences: vec![DEVELOPMENT_AUDIENCE.to_owned()],
         principal_prefix: String::new(),
-        organization_claim: "organization".to_owned(),
-        roles_claim: "roles".to_owned(),
+        organization_claim: path("organization"),
+        roles_claim: path("roles"),
         ..settings()
     };
     let verifier = Verifier::new(vec![Issuer { settings, keys }]).ok().unwrap();
-    assert_eq!(verifier.verify(&token, at(0)).await.unwrap().principal, "ann");
+    assert_eq!(verifier.check(&token, at(0)).await.unwrap().principal, "ann");
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn the_token_of_another_server_is_refused() {
     let (here, there) = (Directory::new(), Directory::new());
     let verifier = DevelopmentIdentity::open(&here.path()).ok().unwrap().verifier().await.ok().unwrap();
     let token = DevelopmentIdentity::open(&there.path()).ok().unwrap().mint(&ann(), at(0)).unwrap();
-    assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::Signature));
-    assert_eq!(verifier.verify(&super::token(&claims()), at(0)).await, Err(AuthnError::Issuer));
+    assert_eq!(verifier.check(&token, at(0)).await, Err(AuthnError::Signature));
+    assert_eq!(verifier.check(&super::token(&claims()), at(0)).await, Err(AuthnError::Issuer));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_mutated_token_is_refused() {
     ];
     let tokens = [&valid[..], &invalid[..]].concat();
     fuzzing::check("tokens", 1_000, &fuzzing::text(&tokens), |text| {
-        assert_eq!(runtime.block_on(verifier.verify(&text, at(0))).is_ok(), valid.contains(&text));
+        assert_eq!(runtime.block_on(verifier.check(&text, at(0))).is_ok(), valid.contains(&text));
     });
 }
 
@@ -46,7 +46,7 @@ fn any_signed_claims_are_a_caller_or_refused() {
     let shorter = json!({"iss": ISSUER, "aud": ["outflow"], "exp": NOW + 60, "sub": "ann", "org": "acme"}).to_string();
     fuzzing::check("claims", 1_500, &fuzzing::text(&[payload, shorter]), |payload| {
         let token = signed(&header, &payload, Algorithm::EdDSA, &keys().ed25519);
-        if let Ok(caller) = runtime.block_on(verifier.verify(&token, at(0))) {
+        if let Ok(caller) = runtime.block_on(verifier.check(&token, at(0))) {
             assert!(caller.principal.starts_with("corp:") && !caller.principal.contains(char::is_control));
             assert!(caller.principal.len() <= MAX_PRINCIPAL_BYTES && caller.groups.len() <= MAX_GROUPS);
             assert!(OrganizationId::parse(caller.organization.as_str()).is_some());
@@ -109,7 +109,7 @@ fn any_certificate_has_a_spiffe_id_or_is_refused() {
 fn table(content: &str) -> Result<ClientTable, ClientTableError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();
-    ClientTable::open(file.path(), "workload:", Some("workload:people:"))
+    ClientTable::open(file.path(), "workload:", &["workload:people:".to_owned()])
 }
 
 #[test]

@@ -15,13 +15,13 @@ use crate::identity::jwk::parse_set;
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// An HTTP server that counts its requests. The response depends on the number of the request only.
-struct Server {
-    address: SocketAddr,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
     requests: Arc<AtomicUsize>,
 }
 
 impl Server {
-    fn start(response: impl Fn(usize) -> String + Send + 'static) -> Self {
+    pub(super) fn start(response: impl Fn(usize) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
         let requests = Arc::clone(&server.requests);
@@ -35,11 +35,11 @@ impl Server {
         server
     }
 
-    fn url(&self) -> KeySource {
+    pub(super) fn url(&self) -> KeySource {
         KeySource::Url { url: format!("http://{}/keys", self.address), headers: |_| {}, dialer: Dialer::default() }
     }
 
-    fn requests(&self) -> usize {
+    pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 }
@@ -58,13 +58,13 @@ async fn refreshed_set(source: KeySource, max_stale: Duration) -> KeySet {
     set
 }
 
-fn ok(body: &str) -> String {
+pub(super) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+pub(super) const DOWN: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-fn one_key(kid: &str) -> String {
+pub(super) fn one_key(kid: &str) -> String {
     json!({"keys": [public(kid, &keys().ed25519, Algorithm::EdDSA)]}).to_string()
 }
 
@@ -82,7 +82,7 @@ async fn ten_thousand_unknown_key_ids_cause_one_fetch() {
     for number in 0..10_000 {
         let header = json!({"alg": "EdDSA", "kid": format!("unknown-{number}")});
         let token = format!("{}.{}.c2ln", encode(&header.to_string()), encode(&claims().to_string()));
-        assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::UnknownKey));
+        assert_eq!(verifier.check(&token, at(0)).await, Err(AuthnError::UnknownKey));
     }
     let intervals = start.elapsed().as_secs() / FETCH_INTERVAL.as_secs() + 1;
     let fetches = server.requests() - 1;
@@ -165,9 +165,9 @@ async fn a_cached_token_is_refused_after_its_key_is_removed() {
     let set = refreshed_set(server.url(), 10 * MINUTE).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
     let token = token(&claims());
-    assert!(verifier.verify(&token, at(0)).await.is_ok());
+    assert!(verifier.check(&token, at(0)).await.is_ok());
     set.refresh().await.unwrap();
-    assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::UnknownKey));
+    assert_eq!(verifier.check(&token, at(0)).await, Err(AuthnError::UnknownKey));
 }
 
 #[tokio::test]
@@ -176,11 +176,11 @@ async fn a_cached_token_is_refused_when_the_keys_are_stale() {
     let set = refreshed_set(server.url(), Duration::from_secs(1)).await;
     let verifier = Verifier::new(vec![Issuer { settings: settings(), keys: set.clone() }]).ok().unwrap();
     let token = token(&claims());
-    assert!(verifier.verify(&token, at(0)).await.is_ok());
+    assert!(verifier.check(&token, at(0)).await.is_ok());
     while set.is_available().await {
         tokio::task::yield_now().await;
     }
-    assert_eq!(verifier.verify(&token, at(0)).await, Err(AuthnError::KeysUnavailable));
+    assert_eq!(verifier.check(&token, at(0)).await, Err(AuthnError::KeysUnavailable));
 }
 
 #[tokio::test]

@@ -4,12 +4,16 @@
 
 mod client_certificates;
 mod development;
+mod discovery;
 mod fuzzed;
 mod invalid_tokens;
+mod key_set_errors;
 mod key_sets;
+mod rejections;
+mod shapes;
 mod valid_tokens;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -26,7 +30,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Caller, OrganizationId, Role, Unavailable};
+use crate::model::{Caller, ClaimPath, OrganizationId, Role, Unavailable};
 
 /// The time of these tests, in seconds since 1970.
 const NOW: i64 = 1_800_000_000;
@@ -91,12 +95,27 @@ fn key_set() -> Value {
 fn settings() -> IssuerSettings {
     IssuerSettings {
         issuer: ISSUER.to_owned(),
+        audience_claim: path("aud"),
         audiences: vec!["outflow".to_owned(), "https://outflow.example".to_owned()],
+        required_claims: Vec::new(),
         principal_prefix: "corp:".to_owned(),
-        organization_claim: "org".to_owned(),
-        roles_claim: "realm_access.roles".to_owned(),
-        groups_claim: Some("https://issuer.example/groups".to_owned()),
+        principal_claim: path("sub"),
+        organization_claim: path("org"),
+        organization_values: None,
+        roles_claim: path("realm_access.roles"),
         role_values: None,
+        groups_claim: Some(path("https://issuer.example/groups")),
+    }
+}
+
+fn path(text: &str) -> ClaimPath {
+    ClaimPath::parse(text).unwrap()
+}
+
+impl Verifier {
+    /// Verifies a token; returns the reason alone if it is refused.
+    async fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Caller>, AuthnError> {
+        self.verify(token, now).await.map_err(|rejection| rejection.reason)
     }
 }
 

@@ -15,7 +15,7 @@ async fn every_supported_algorithm_is_verified() {
     ] {
         for name in algorithms {
             let token = signed(&json!({"alg": name, "kid": kid}), &claims().to_string(), name.parse().unwrap(), key);
-            let identity = verifier.verify(&token, at(0)).await.unwrap();
+            let identity = verifier.check(&token, at(0)).await.unwrap();
             assert_eq!(identity.principal, "corp:ann", "{name}");
             count += 1;
         }
@@ -25,7 +25,7 @@ async fn every_supported_algorithm_is_verified() {
 
 #[tokio::test]
 async fn the_claims_of_a_token_become_its_caller() {
-    let identity = verifier().await.verify(&token(&claims()), at(0)).await.unwrap();
+    let identity = verifier().await.check(&token(&claims()), at(0)).await.unwrap();
     assert_eq!(
         *identity,
         Caller {
@@ -64,7 +64,7 @@ async fn optional_claims_and_limit_values_are_accepted() {
         ),
     ];
     for (name, value) in valid {
-        let result = verifier.verify(&token(&with(name, value.clone())), at(0)).await;
+        let result = verifier.check(&token(&with(name, value.clone())), at(0)).await;
         assert!(result.is_ok(), "{name} = {value}: {result:?}");
     }
 }
@@ -80,20 +80,20 @@ async fn unknown_roles_are_ignored() {
         (json!({}), vec![]),
         (Value::Null, vec![]),
     ] {
-        let identity = verifier.verify(&token(&with("realm_access", value.clone())), at(0)).await.unwrap();
+        let identity = verifier.check(&token(&with("realm_access", value.clone())), at(0)).await.unwrap();
         assert_eq!(identity.roles, roles, "{value}");
     }
     let role_values = Some([("data-owner".to_owned(), Role::Admin)].into());
     let mapped = verifier_of(IssuerSettings { role_values, ..settings() }, &key_set()).await;
     let claims = with("realm_access", json!({"roles": ["data-owner", "viewer", "admin"]}));
-    assert_eq!(mapped.verify(&token(&claims), at(0)).await.unwrap().roles, [Role::Admin]);
-    assert_eq!(mapped.verify(&token(&super::claims()), at(0)).await.unwrap().roles, []);
+    assert_eq!(mapped.check(&token(&claims), at(0)).await.unwrap().roles, [Role::Admin]);
+    assert_eq!(mapped.check(&token(&super::claims()), at(0)).await.unwrap().roles, []);
 }
 
 #[tokio::test]
 async fn without_a_groups_claim_a_caller_has_no_groups() {
     let verifier = verifier_of(IssuerSettings { groups_claim: None, ..settings() }, &key_set()).await;
-    assert!(verifier.verify(&token(&claims()), at(0)).await.unwrap().groups.is_empty());
+    assert!(verifier.check(&token(&claims()), at(0)).await.unwrap().groups.is_empty());
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn with_a_key_set_of_one_key_a_token_needs_no_key_id() {
     let verifier = verifier_of(settings(), &set).await;
     for header in [json!({"alg": "EdDSA"}), json!({"alg": "EdDSA", "typ": "at+jwt"})] {
         let token = signed(&header, &claims().to_string(), Algorithm::EdDSA, &keys().ed25519);
-        assert!(verifier.verify(&token, at(0)).await.is_ok(), "{header}");
+        assert!(verifier.check(&token, at(0)).await.is_ok(), "{header}");
     }
 }
 
@@ -110,11 +110,11 @@ async fn with_a_key_set_of_one_key_a_token_needs_no_key_id() {
 async fn a_cached_token_is_refused_after_it_expires() {
     let (verifier, token) = (verifier().await, token(&claims()));
     for offset in [0, 1, 3600, 3600 + LEEWAY_SECONDS - 1] {
-        assert!(verifier.verify(&token, at(offset)).await.is_ok(), "{offset}");
+        assert!(verifier.check(&token, at(offset)).await.is_ok(), "{offset}");
         assert_eq!(verifier.cached_tokens(), 1);
     }
     for offset in [3600 + LEEWAY_SECONDS, 100_000] {
-        assert_eq!(verifier.verify(&token, at(offset)).await, Err(AuthnError::Expired));
+        assert_eq!(verifier.check(&token, at(offset)).await, Err(AuthnError::Expired));
     }
 }
 
@@ -123,7 +123,7 @@ async fn the_cache_of_tokens_is_bounded() {
     let verifier = verifier().await;
     for number in 0..MAX_CACHED_TOKENS + 10 {
         let token = token(&with("sub", json!(number.to_string())));
-        assert!(verifier.verify(&token, at(0)).await.is_ok());
+        assert!(verifier.check(&token, at(0)).await.is_ok());
         assert!(verifier.cached_tokens() <= MAX_CACHED_TOKENS);
     }
 }
@@ -132,9 +132,9 @@ async fn the_cache_of_tokens_is_bounded() {
 async fn refused_tokens_are_not_cached() {
     let verifier = verifier().await;
     let early = token(&with("nbf", json!(NOW + 60)));
-    assert_eq!(verifier.verify(&early, at(0)).await, Err(AuthnError::NotYetValid));
+    assert_eq!(verifier.check(&early, at(0)).await, Err(AuthnError::NotYetValid));
     assert_eq!(verifier.cached_tokens(), 0);
-    assert!(verifier.verify(&early, at(60)).await.is_ok());
+    assert!(verifier.check(&early, at(60)).await.is_ok());
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! Opens what identifies callers: the keys of the issuer of tokens, and the table of clients.
+//! Opens what identifies callers: the keys of the issuers of tokens, and the table of clients.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+
+use crate::background::IssuerKeys;
 use crate::config::{Exposure, Identity, IssuedIdentity, JwtConfig, KeySetLocation};
 use crate::dialer::Dialer;
 use crate::identity::{ClientTable, DevelopmentIdentity, Issuer, IssuerSettings, KeySet, KeySource, Verifier};
@@ -17,8 +21,8 @@ const MAX_STALE: Duration = Duration::from_hours(24);
 pub struct Callers {
     /// Verifies tokens.
     pub tokens: Option<Verifier>,
-    /// The keys of the issuer of tokens, which a background task refreshes.
-    pub issuer_keys: Option<KeySet>,
+    /// The keys of the issuers of tokens, which background tasks refresh.
+    pub issuer_keys: Vec<IssuerKeys>,
     /// The clients whose certificates are accepted.
     pub clients: Option<Arc<ClientTable>>,
 }
@@ -39,36 +43,60 @@ pub async fn open(exposure: &Exposure, dialer: &Dialer) -> Result<Callers, Start
 async fn issued(identity: &IssuedIdentity, dialer: &Dialer) -> Result<Callers, StartError> {
     let mut callers = Callers::default();
     if let Some(mtls) = &identity.mtls {
-        let issuer_prefix = identity.jwt.as_ref().map(|jwt| jwt.principal_prefix.as_str());
-        let clients = ClientTable::open(&mtls.clients, &mtls.principal_prefix, issuer_prefix)?;
+        let issuer_prefixes: Vec<_> = identity.jwt.iter().map(|jwt| jwt.principal_prefix.clone()).collect();
+        let clients = ClientTable::open(&mtls.clients, &mtls.principal_prefix, &issuer_prefixes)?;
         callers.clients = Some(Arc::new(clients));
     }
-    if let Some(jwt) = &identity.jwt {
-        let (mut tokens, keys) = issuer(jwt, dialer).await?;
+    if !identity.jwt.is_empty() {
+        let issuers = try_join_all(identity.jwt.iter().map(|jwt| issuer(jwt, dialer))).await?;
+        let keys = |issuer: &Issuer| IssuerKeys { issuer: issuer.settings.issuer.clone(), keys: issuer.keys.clone() };
+        callers.issuer_keys = issuers.iter().map(keys).collect();
+        let mut tokens = Verifier::new(issuers)?;
         if let Some(mtls) = &identity.mtls {
             tokens.reserve_prefix(&mtls.principal_prefix);
         }
-        (callers.tokens, callers.issuer_keys) = (Some(tokens), Some(keys));
+        callers.tokens = Some(tokens);
     }
     Ok(callers)
 }
 
-async fn issuer(jwt: &JwtConfig, dialer: &Dialer) -> Result<(Verifier, KeySet), StartError> {
-    let source = match &jwt.key_set {
-        KeySetLocation::Url(url) => {
-            KeySource::Url { url: url.clone(), headers: inject_trace_context, dialer: dialer.clone() }
+/// Opens an issuer and loads its keys. If another host does not send them, the server starts without them, is not ready,
+/// and tries again.
+async fn issuer(jwt: &JwtConfig, dialer: &Dialer) -> Result<Issuer, StartError> {
+    let keys = KeySet::open(source(jwt, dialer), MAX_STALE)?;
+    if let Err(error) = keys.refresh().await {
+        if !keys.is_remote() {
+            return Err(error.into());
         }
-        KeySetLocation::File(path) => KeySource::File(path.clone()),
-    };
-    let keys = KeySet::load(source, MAX_STALE).await?;
+        let (issuer, error) = (jwt.issuer.as_str(), &error as &dyn Error);
+        tracing::warn!(
+            issuer,
+            error,
+            "cannot load the keys of an issuer; the server is not ready until they are loaded"
+        );
+        keys.request_refresh();
+    }
     let settings = IssuerSettings {
         issuer: jwt.issuer.clone(),
-        audiences: vec![jwt.audience.clone()],
+        audience_claim: jwt.audience_claim.clone(),
+        audiences: jwt.audiences.clone(),
+        required_claims: jwt.required_claims.clone(),
         principal_prefix: jwt.principal_prefix.clone(),
+        principal_claim: jwt.principal_claim.clone(),
         organization_claim: jwt.organization_claim.clone(),
+        organization_values: jwt.organization_values.clone(),
         roles_claim: jwt.roles_claim.clone(),
-        groups_claim: jwt.groups_claim.clone(),
         role_values: jwt.role_values.clone(),
+        groups_claim: jwt.groups_claim.clone(),
     };
-    Ok((Verifier::new(vec![Issuer { settings, keys: keys.clone() }])?, keys))
+    Ok(Issuer { settings, keys })
+}
+
+fn source(jwt: &JwtConfig, dialer: &Dialer) -> KeySource {
+    let (headers, dialer) = (inject_trace_context as fn(&mut _), dialer.clone());
+    match &jwt.key_set {
+        KeySetLocation::Url(url) => KeySource::Url { url: url.clone(), headers, dialer },
+        KeySetLocation::Discovery => KeySource::Issuer { issuer: jwt.issuer.clone(), headers, dialer },
+        KeySetLocation::File(path) => KeySource::File(path.clone()),
+    }
 }

@@ -1,6 +1,10 @@
 //! An issuer of tokens, for servers that verify tokens against a key set.
 
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{Ed25519KeyPair, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
@@ -8,6 +12,7 @@ use serde_json::{Value, json};
 /// An issuer of tokens with one signing key.
 pub struct Issuer {
     key: EncodingKey,
+    algorithm: Algorithm,
     public: Jwk,
 }
 
@@ -17,8 +22,27 @@ impl Issuer {
         let pair = Ed25519KeyPair::generate().expect("a key pair");
         let pkcs8 = pair.to_pkcs8v1().expect("a PKCS #8 document");
         let key = EncodingKey::from_ed_der(pkcs8.as_ref());
-        let public = Jwk::from_encoding_key(&key, Algorithm::EdDSA).expect("a public key");
-        Self { key, public }
+        Self::with_key(key, Algorithm::EdDSA)
+    }
+
+    /// Generates an RSA key for RS256, as most providers have.
+    pub fn generate_rsa() -> Self {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key pair");
+        let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).expect("a PKCS #8 document");
+        let body = STANDARD.encode(pkcs8.as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        Self::with_key(EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a key"), Algorithm::RS256)
+    }
+
+    fn with_key(key: EncodingKey, algorithm: Algorithm) -> Self {
+        let public = Jwk::from_encoding_key(&key, algorithm).expect("a public key");
+        Self { key, algorithm, public }
+    }
+
+    /// Signs claims. The header has this type, or none.
+    pub fn sign(&self, token_type: Option<&str>, claims: &Value) -> String {
+        let header = Header { typ: token_type.map(ToOwned::to_owned), ..Header::new(self.algorithm) };
+        jsonwebtoken::encode(&header, claims, &self.key).expect("a token")
     }
 
     /// The key set with the public key, as JSON.
