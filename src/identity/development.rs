@@ -23,7 +23,8 @@ use crate::private_file;
 use super::claims::{self, IssuerSettings};
 use super::error::AuthnError;
 use super::jwt::{Issuer, IssuersError, Verifier};
-use super::key_source::{KeySetError, KeySource};
+use super::key_set_error::KeySetError;
+use super::key_source::KeySource;
 use super::keyset::KeySet;
 use super::times::MAX_LIFETIME_SECONDS;
 

@@ -3,7 +3,7 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::key_source::KeySetError;
+use super::key_set_error::KeySetError;
 use crate::model::excerpt;
 
 /// Below the URL of an issuer (section 4).

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::claims::{self, IssuerSettings};
 use super::error::{AuthnError, Compared, Fault, Rejection, shown, shown_list};
 use super::keyset::KeySet;
-use super::parsed_token::{MAX_SHOWN_HEADER_CHARS, ParsedToken};
+use super::parsed_token::{Header, MAX_SHOWN_HEADER_CHARS, ParsedToken};
 use super::times::is_live;
 use crate::model::{Caller, excerpt};
 
@@ -130,9 +130,9 @@ impl Verifier {
     }
 
     async fn verify_uncached(&self, token: &ParsedToken<'_>, now: DateTime<Utc>) -> Result<Verified, Fault> {
+        let Header { algorithm, kid } = token.header()?;
         let (index, issuer) = self.issuer_of(&token.claims)?;
-        let algorithm = token.header.algorithm;
-        let kid = token.header.kid.as_deref();
+        let kid = kid.as_deref();
         let found = issuer.keys.find(kid, algorithm).await.map_err(|reason| key_fault(reason, kid, algorithm))?;
         let valid = crypto::verify(token.signature, token.message.as_bytes(), &found.key.key, algorithm);
         if !valid.unwrap_or(false) {

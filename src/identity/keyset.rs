@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::error::AuthnError;
 use super::jwk::VerificationKey;
-use super::key_source::{FETCH_TIMEOUT, KeySetError, KeySource, Loaded, Source};
+use super::key_set_error::KeySetError;
+use super::key_source::{FETCH_TIMEOUT, KeySource, Loaded, Source};
 
 /// The shortest interval between two fetches that unknown key ids cause.
 pub const FETCH_INTERVAL: Duration = Duration::from_secs(30);

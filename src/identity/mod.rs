@@ -8,6 +8,7 @@ mod discovery;
 mod error;
 mod jwk;
 mod jwt;
+mod key_set_error;
 mod key_source;
 mod keyset;
 mod mtls;
@@ -22,7 +23,8 @@ pub use development::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentError
 pub use error::{AuthnError, Compared, Rejection};
 pub use jwk::MAX_KEYS;
 pub use jwt::{Issuer, IssuersError, MAX_TOKEN_BYTES, Verifier, bearer_token};
-pub use key_source::{FETCH_TIMEOUT, KeySetError, KeySource, MAX_KEY_SET_BYTES};
+pub use key_set_error::{KeySetError, MAX_KEY_SET_BYTES};
+pub use key_source::{FETCH_TIMEOUT, KeySource};
 pub use keyset::{FETCH_INTERVAL, KeySet};
 pub use mtls::{ClientCertificate, ClientTable, ClientTableError};
 pub use times::{LEEWAY_SECONDS, MAX_LIFETIME_SECONDS};

@@ -19,8 +19,8 @@ const TOKEN_TYPES: [&str; 4] = ["jwt", "at+jwt", "application/jwt", "application
 
 /// A token that is decoded, and not verified.
 pub(super) struct ParsedToken<'a> {
-    /// The header.
-    pub(super) header: Header,
+    /// The members of the header.
+    header: Map<String, Value>,
     /// The claims.
     pub(super) claims: Map<String, Value>,
     /// The part that is signed.
@@ -51,11 +51,15 @@ impl<'a> ParsedToken<'a> {
             let detail = "the token does not have the three parts of a JWT; the issuer may send opaque tokens";
             return Err(Fault::new(AuthnError::Malformed, detail));
         };
-        let Claims(members) = decode_part(header, "header")?;
-        let header = Header::parse(&members)?;
+        let Claims(header) = decode_part(header, "header")?;
         let Claims(claims) = decode_part(payload, "payload")?;
         let message = token.strip_suffix(signature).and_then(|rest| rest.strip_suffix('.'));
         Ok(Self { header, claims, message: message.ok_or(AuthnError::Malformed)?, signature })
+    }
+
+    /// Reads the header. Fails if the token is of another type, or its algorithm is symmetric or unknown.
+    pub(super) fn header(&self) -> Result<Header, Fault> {
+        Header::parse(&self.header)
     }
 }
 

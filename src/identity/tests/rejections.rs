@@ -78,6 +78,12 @@ async fn issuer_and_audience_are_shown_as_expected_and_seen() {
     assert_eq!((compared.expected_issuer.as_str(), compared.seen_issuer.as_str()), (ISSUER, "absent"));
     assert_eq!(compared.expected_audience, None);
 
+    let header = json!({"alg": "ES512", "kid": "ed", "typ": "JWT"});
+    let other = signed(&header, &claims().to_string(), Algorithm::EdDSA, &keys().ed25519);
+    let other = rejection(settings(), &other).await;
+    assert_eq!(other.detail, "the algorithm `ES512` is not one of RS, PS, ES256, ES384, EdDSA");
+    assert_eq!(other.compared.unwrap().seen_issuer, "\"https://issuer.example\"");
+
     // The claim that is compared, and no other.
     let cognito = IssuerSettings { audience_claim: path("client_id"), ..settings() };
     let compared = rejection(cognito, &token(&with("client_id", json!("other")))).await.compared.unwrap();
