@@ -10,7 +10,7 @@ use crate::identity::{AuthnError, Rejection};
 /// The time between two log lines with the same reason. Anyone can cause them.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Counts refused callers, and logs at most one of each reason in [`LOG_INTERVAL`].
+/// Counts refused callers, and logs at most one of each reason in 10 seconds.
 #[derive(Default)]
 pub struct RejectionLog(Mutex<BTreeMap<AuthnError, LastLine>>);
 
