@@ -4,6 +4,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use url::Host;
+
 /// The longest host name in bytes, as DNS permits.
 const MAX_HOST_BYTES: usize = 253;
 /// The longest label of a host name in bytes, as DNS permits.
@@ -15,6 +17,35 @@ const MAX_URI_BYTES: usize = 2048;
 const MAX_PATH_BYTES: usize = 400;
 /// The longest segment of a path in characters. Two-byte letters stay below the 255 bytes of file systems.
 const MAX_SEGMENT_CHARS: usize = 120;
+
+/// Returns a host in the spelling that is looked up: an internationalized name in ASCII, an IPv6 address without brackets, and
+/// without the period that may end an absolute name.
+pub(super) fn ascii_host(text: &str) -> Result<String, &'static str> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
+    if bare.is_ascii() {
+        return Ok(bare.to_owned());
+    }
+    match Host::parse(bare) {
+        Ok(Host::Domain(ascii)) => Ok(ascii),
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) | Err(_) => Err("must be a host name or an IP address"),
+    }
+}
+
+/// Returns a URI with an internationalized host name in ASCII, and its scheme in lower case.
+pub(super) fn ascii_uri(text: &str) -> Result<String, &'static str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok(text.to_owned()) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let authority = if authority.is_ascii() {
+        authority.to_owned()
+    } else {
+        let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+        let host = ascii_host(host)?;
+        port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+    };
+    Ok(format!("{}://{authority}{path}", scheme.to_ascii_lowercase()))
+}
 
 /// Checks a host name or the literal of an IP address. The error states what is wrong.
 pub(super) fn check_host(text: &str) -> Result<(), &'static str> {

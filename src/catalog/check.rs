@@ -2,19 +2,23 @@
 //!
 //! Each check collects all violations, so that a caller can fix them in one attempt.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::format::{Context, Format};
 use super::spec::{ConnectionType, FieldSpec};
-use super::value::{check_secret, check_value, is_blank, same_value};
-use crate::model::{Violations, excerpt, limits};
+use super::value::{check_value, is_blank, read_secret, same_value, trim};
+use crate::model::{CredentialSecret, Secret, Violations, excerpt, limits};
 
 /// Maximum number of characters of a caller's key that a violation shows.
 const MAX_SHOWN_KEY_CHARS: usize = 64;
 
 impl ConnectionType {
-    /// Checks the properties of a connection. Returns them with defaults filled in and numbers in canonical form.
+    /// Checks the properties of a connection. Returns them in their normal form, with defaults
+    /// filled in.
     ///
     /// # Errors
     /// Returns all violations, each at `<path>.<key>`.
@@ -22,7 +26,8 @@ impl ConnectionType {
         check_fields(&self.property_fields, props, path)
     }
 
-    /// Checks the destination settings of an export. Returns them with defaults filled in and numbers in canonical form.
+    /// Checks the destination settings of an export. Returns them in their normal form, with defaults
+    /// filled in.
     ///
     /// # Errors
     /// Returns all violations, each at `<path>.<key>`.
@@ -34,47 +39,44 @@ impl ConnectionType {
         check_fields(&self.export_fields, settings, path)
     }
 
-    /// Checks the values of an inline credential. No description repeats a value.
+    /// Checks the values of an inline credential for a connection with these properties. Returns them in their normal form,
+    /// without those that are empty. No description repeats a value.
     ///
     /// # Errors
-    /// Returns all violations, at `<path>.auth_method` or `<path>.inline.values.<key>`.
-    pub fn check_credential<'a>(
+    /// Returns all violations, at `<path>.auth_method`, `<path>.inline.values.<key>` or `<properties_path>.<key>`.
+    pub fn check_credential(
         &self,
-        auth_method: &str,
-        values: impl Iterator<Item = (&'a str, &'a str)>,
+        credential: &CredentialSecret,
         path: &str,
-    ) -> Result<(), Violations> {
+        (properties, properties_path): (&Map<String, Value>, &str),
+        now: DateTime<Utc>,
+    ) -> Result<CredentialSecret, Violations> {
         let mut violations = Violations::new();
-        let Some(method) = self.auth_methods.iter().find(|method| method.id == auth_method) else {
+        let Some(method) = self.auth_methods.iter().find(|method| method.id == credential.auth_method) else {
             violations.add(format!("{path}.auth_method"), self.allowed_methods());
             return Err(violations);
         };
-        let mut given = BTreeSet::new();
-        let mut bytes = 0;
-        for (key, value) in values {
-            bytes += key.len() + value.len();
-            let at = field_path(&format!("{path}.inline.values"), key);
-            match method.credential_fields.iter().find(|field| field.key == key) {
-                None => violations.add(at, unknown_field(&method.credential_fields)),
-                Some(field) if field.required && value.trim().is_empty() => violations.add(at, "must not be empty"),
-                Some(field) => {
-                    if let Err(reason) = check_secret(field, value) {
-                        violations.add(at, reason);
-                    }
-                }
-            }
-            given.insert(key);
-        }
+        let given = GivenValues { fields: &credential.fields, path: &format!("{path}.inline.values") };
+        given.check_keys(&method.credential_fields, &mut violations);
+        let mut fields = BTreeMap::new();
         for field in &method.credential_fields {
-            if field.required && !given.contains(field.key.as_str()) {
-                violations.add(format!("{path}.inline.values.{}", field.key), "is required");
+            let at = format!("{}.{}", given.path, field.key);
+            let is_required = field.required || field.required_if.as_ref().is_some_and(|when| when.holds(properties));
+            match given.read(field, now) {
+                Some(Ok(value)) => {
+                    fields.insert(field.key.clone(), value);
+                }
+                Some(Err(reason)) => violations.add(at, reason),
+                None if is_required => violations.add(at, given.absent(field)),
+                None => {}
             }
         }
-        if bytes > limits::MAX_CREDENTIAL_BYTES {
-            let reason = format!("must not exceed {} bytes, keys and values together", limits::MAX_CREDENTIAL_BYTES);
-            violations.add(format!("{path}.inline.values"), reason);
+        for key in method.required_properties.iter().filter(|key| !properties.contains_key(*key)) {
+            let reason = format!("is required for the auth method {}", method.id);
+            violations.add(format!("{properties_path}.{key}"), reason);
         }
-        if violations.is_empty() { Ok(()) } else { Err(violations) }
+        given.check_size(&method.credential_fields, &mut violations);
+        violations.into_checked(CredentialSecret { auth_method: credential.auth_method.clone(), fields })
     }
 
     /// Returns the paths of the binding fields that differ between two sets of properties. With other values in them the
@@ -116,6 +118,63 @@ impl ConnectionType {
     }
 }
 
+impl FieldSpec {
+    /// Whether an object has no value for the field: none at all, null, or an empty one.
+    pub fn is_absent(&self, given: &Map<String, Value>) -> bool {
+        given.get(&self.key).is_none_or(is_blank)
+    }
+}
+
+/// The values of a credential as a caller gives them.
+struct GivenValues<'a> {
+    fields: &'a BTreeMap<String, Secret>,
+    /// Path of the values in the request.
+    path: &'a str,
+}
+
+impl GivenValues<'_> {
+    fn check_keys(&self, known: &[FieldSpec], violations: &mut Violations) {
+        for key in self.fields.keys().filter(|key| !known.iter().any(|field| &field.key == *key)) {
+            violations.add(field_path(self.path, key), unknown_field(known));
+        }
+    }
+
+    /// Returns a value, unless it is empty, which means that it is not given.
+    fn get(&self, key: &str) -> Option<&str> {
+        self.fields.get(key).map(Secret::expose).filter(|text| !trim(text).is_empty())
+    }
+
+    fn read(&self, field: &FieldSpec, now: DateTime<Utc>) -> Option<Result<Secret, Cow<'static, str>>> {
+        let companion = field.companion.as_deref();
+        let context =
+            Context { now, has_companion: companion.is_some(), companion: companion.and_then(|key| self.get(key)) };
+        let read = read_secret(field, self.get(&field.key)?, &context);
+        Some(read.map(|value| Secret::new(value.into_owned())))
+    }
+
+    fn absent(&self, field: &FieldSpec) -> &'static str {
+        if self.fields.contains_key(&field.key) { "must not be empty" } else { "is required" }
+    }
+
+    fn check_size(&self, known: &[FieldSpec], violations: &mut Violations) {
+        let is_certificates =
+            |key: &str| known.iter().any(|field| field.key == key && field.format == Some(Format::PemCertificates));
+        let (mut bytes, mut certificate_bytes) = (0, 0);
+        for (key, value) in self.fields {
+            let size = key.len() + value.expose().len();
+            if is_certificates(key) { certificate_bytes += size } else { bytes += size }
+        }
+        if bytes > limits::MAX_CREDENTIAL_BYTES {
+            let limit = limits::MAX_CREDENTIAL_BYTES;
+            violations.add(self.path, format!("must not exceed {limit} bytes, keys and values without certificates"));
+        }
+        if certificate_bytes > limits::MAX_CERTIFICATE_BYTES {
+            let limit = limits::MAX_CERTIFICATE_BYTES;
+            violations.add(self.path, format!("must not have more than {limit} bytes of certificates"));
+        }
+    }
+}
+
 fn check_fields(
     fields: &[FieldSpec],
     given: &Map<String, Value>,
@@ -131,22 +190,31 @@ fn check_fields(
     for field in fields {
         let at = format!("{path}.{}", field.key);
         let value = match given.get(&field.key) {
-            Some(value) if field.required && is_blank(value) => {
+            Some(value) if !is_blank(value) => check_value(field, value, &at, &mut violations),
+            Some(_) if field.required => {
                 violations.add(at, "must not be empty");
                 None
             }
-            Some(value) => check_value(field, value, &at, &mut violations),
             None if field.required => {
                 violations.add(at, "is required");
                 None
             }
-            None => field.default_value.clone(),
+            Some(_) | None => field.default_value.clone(),
         };
         if let Some(value) = value {
             completed.insert(field.key.clone(), value);
         }
     }
-    if violations.is_empty() { Ok(completed) } else { Err(violations) }
+    for field in fields {
+        if let Some((condition, pattern)) = &field.pattern_if
+            && condition.holds(&completed)
+            && let Some(text) = completed.get(&field.key).and_then(Value::as_str)
+            && !pattern.matches(text)
+        {
+            violations.add(format!("{path}.{}", field.key), format!("must be {}", pattern.hint()));
+        }
+    }
+    violations.into_checked(completed)
 }
 
 fn unknown_field(fields: &[FieldSpec]) -> String {

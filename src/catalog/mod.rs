@@ -7,6 +7,7 @@ mod address;
 mod check;
 mod error;
 mod file;
+mod format;
 mod load;
 mod spec;
 mod value;
@@ -18,8 +19,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use error::CatalogError;
+pub use format::{Format, read_ssh_private_key};
 pub use spec::{
-    AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, FieldSpec, LaunchStage, Pattern, ValueType,
+    AllowedValue, AuthMethod, Condition, ConnectionType, DeliveredBy, DeliveryGuarantee, FieldSpec, LaunchStage,
+    Pattern, ValueType,
 };
 
 /// All connection types, by id.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use regex::Regex;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::format::Format;
 
 /// A type of external service that connections can be made to.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct AuthMethod {
     pub display_name: String,
     /// Fields of a credential. All values are secret strings.
     pub credential_fields: Vec<FieldSpec>,
+    /// Keys of optional properties that a connection with this auth method must have.
+    pub required_properties: Vec<String>,
 }
 
 /// A field of a connection, a credential or an export.
@@ -68,12 +72,16 @@ pub struct FieldSpec {
     pub required: bool,
     /// Whether it decides where or as whom the service connects. Always `false` for fields of credentials and exports.
     pub binding: bool,
+    /// Format that the string, or each string of a list, must have.
+    pub format: Option<Format>,
     /// Pattern that the whole string, or each string of a list, must match.
     pub pattern: Option<Pattern>,
+    /// Another pattern that applies while a condition holds.
+    pub pattern_if: Option<(Condition, Pattern)>,
     /// Whether the string is a path below the directory or prefix of the connection.
     pub relative_path: bool,
     /// Permitted values of the string, or of each string of a list. Empty: any.
-    pub allowed_values: Vec<String>,
+    pub allowed_values: Vec<AllowedValue>,
     /// Value that is stored if none is set.
     pub default_value: Option<Value>,
     /// Value of a required property with which a draft is tested that has none, because the test finds the right one.
@@ -82,6 +90,42 @@ pub struct FieldSpec {
     pub minimum: Option<f64>,
     /// Largest permitted number.
     pub maximum: Option<f64>,
+    /// Heading under which user interfaces show the field. Empty: none.
+    pub group: String,
+    /// A value as an example.
+    pub example: Option<Value>,
+    /// When user interfaces show the field, by another field of the same list. `None`: always.
+    pub shown_if: Option<Condition>,
+    /// When a field of a credential is required that is otherwise optional, by a property.
+    pub required_if: Option<Condition>,
+    /// Key of the field of the same credential that the format of this one refers to, such as the passphrase of a key.
+    pub companion: Option<String>,
+}
+
+/// A permitted value.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedValue {
+    /// The value.
+    pub value: String,
+    /// Display name.
+    pub display_name: String,
+}
+
+/// Whether a field has one of some values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Key of the field.
+    pub key: String,
+    /// The values.
+    pub values: Vec<Value>,
+}
+
+impl Condition {
+    /// Whether the field has one of the values.
+    pub fn holds(&self, values: &Map<String, Value>) -> bool {
+        values.get(&self.key).is_some_and(|value| self.values.contains(value))
+    }
 }
 
 /// The type of a field's value.
@@ -141,19 +185,26 @@ pub enum DeliveryGuarantee {
     AtLeastOnce,
 }
 
-/// A compiled regular expression that must match a whole string.
+/// A compiled regular expression that must match a whole string, and what it permits in words.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
     anchored: Regex,
+    hint: String,
 }
 
 impl Pattern {
-    /// Compiles `source`. Fails if it is not a regular expression.
-    pub fn new(source: &str) -> Result<Self, regex::Error> {
+    /// Compiles `source`. Fails if it is not a regular expression. The hint follows the words "must be".
+    pub fn new(source: &str, hint: &str) -> Result<Self, regex::Error> {
         // Compiled alone first: the group below would make `a)(b` valid.
         Regex::new(source)?;
-        Ok(Self { source: source.to_owned(), anchored: Regex::new(&format!(r"\A(?:{source})\z"))? })
+        let anchored = Regex::new(&format!(r"\A(?:{source})\z"))?;
+        Ok(Self { source: source.to_owned(), anchored, hint: hint.to_owned() })
+    }
+
+    /// Returns what the expression permits in words.
+    pub fn hint(&self) -> &str {
+        &self.hint
     }
 
     /// Returns the expression without anchors.

@@ -2,10 +2,13 @@
 //!
 //! The loader checks default values with the same code, so that no default is refused later.
 
+use std::borrow::Cow;
+
 use serde_json::{Number, Value};
 
-use super::address::{check_host, check_relative_path, check_uri};
-use super::spec::{FieldSpec, ValueType};
+use super::address::{ascii_host, ascii_uri, check_host, check_relative_path, check_uri};
+use super::format::Context;
+use super::spec::{AllowedValue, FieldSpec, ValueType};
 use crate::model::Violations;
 
 /// The largest integer in a `Struct`, whose numbers are doubles: above it, neighbouring integers become equal.
@@ -18,9 +21,12 @@ pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violatio
     let checked = match field.value_type {
         ValueType::String | ValueType::Enum | ValueType::Uri | ValueType::Host => {
             let text = value.as_str().ok_or_else(|| "must be a string".to_owned());
-            text.and_then(|text| check_text(field, text)).map(|()| value.clone())
+            text.and_then(|text| read_text(field, text)).map(Value::String)
         }
-        ValueType::Bool => value.as_bool().map(Value::Bool).ok_or_else(|| "must be true or false".to_owned()),
+        ValueType::Bool => value.as_bool().map(Value::Bool).ok_or_else(|| {
+            let quotes = if value.is_string() { ", without quotes" } else { "" };
+            format!("must be true or false{quotes}")
+        }),
         ValueType::Integer | ValueType::Port => check_integer(field, value),
         ValueType::Double => check_double(field, value),
         ValueType::StringList => return check_list(field, value, path, violations),
@@ -28,20 +34,35 @@ pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violatio
     checked.map_err(|reason| violations.add(path, reason)).ok()
 }
 
-/// Checks one value of a credential, which may contain line breaks and tabs.
-pub(super) fn check_secret(field: &FieldSpec, text: &str) -> Result<(), String> {
+/// Reads one value of a credential, which may contain line breaks and tabs.
+///
+/// White space around a value with a format is dropped. A password keeps its spaces, and loses the final line breaks that
+/// files and terminals add.
+pub(super) fn read_secret<'a>(
+    field: &FieldSpec,
+    text: &'a str,
+    context: &Context<'_>,
+) -> Result<Cow<'a, str>, Cow<'static, str>> {
+    let text = if field.format.is_some() { trim(text) } else { text.trim_end_matches(['\r', '\n']) };
     if text.contains(|c: char| c.is_control() && !"\n\r\t".contains(c)) {
-        return Err("must not contain control characters other than line breaks and tabs".to_owned());
+        return Err("must not contain control characters other than line breaks and tabs".into());
     }
-    check_rules(field, text)
+    check_rules(field, text)?;
+    field.format.map_or(Ok(Cow::Borrowed(text)), |format| format.read(text, context))
 }
 
-/// Whether a value counts as empty: a string of white space, or a list without items.
+/// Drops white space around a text, and the invisible characters that editors and web pages leave there.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
+}
+
+/// Whether a value means that none is given: null, a string of white space, or a list without items.
 pub(super) fn is_blank(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.trim().is_empty(),
+        Value::Null => true,
+        Value::String(text) => trim(text).is_empty(),
         Value::Array(items) => items.is_empty(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
     }
 }
 
@@ -68,36 +89,53 @@ fn integer(number: &Number) -> Option<i64> {
     (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&integer).then_some(integer)
 }
 
-fn check_text(field: &FieldSpec, text: &str) -> Result<(), String> {
+/// Reads a text and returns it in its normal form.
+fn read_text(field: &FieldSpec, text: &str) -> Result<String, String> {
+    let text = trim(text);
+    let text = match field.format {
+        Some(format) => format.read(text, &Context::default())?,
+        None => Cow::Borrowed(text),
+    };
     if text.contains(char::is_control) {
         return Err("must not contain control characters".to_owned());
     }
-    if field.value_type == ValueType::Host {
-        check_host(text)?;
-    }
-    if field.value_type == ValueType::Uri {
-        check_uri(text, field.pattern.is_some())?;
-    }
-    check_rules(field, text)
+    let text = if field.value_type == ValueType::Host {
+        let host = ascii_host(&text)?;
+        check_host(&host)?;
+        host
+    } else if field.value_type == ValueType::Uri {
+        let uri = ascii_uri(&text)?;
+        check_uri(&uri, field.pattern.is_some())?;
+        uri
+    } else {
+        text.into_owned()
+    };
+    check_rules(field, &text)?;
+    Ok(text)
 }
 
 /// Checks the rules that the field sets: relative path, allowed values and pattern.
-fn check_rules(field: &FieldSpec, text: &str) -> Result<(), String> {
+fn check_rules(field: &FieldSpec, text: &str) -> Result<(), Cow<'static, str>> {
     if field.relative_path {
         check_relative_path(text)?;
     }
-    if !field.allowed_values.is_empty() && !field.allowed_values.iter().any(|allowed| allowed == text) {
-        return Err(format!("must be one of: {}", field.allowed_values.join(", ")));
+    if !field.allowed_values.is_empty() && !field.allowed_values.iter().any(|allowed| allowed.value == text) {
+        return Err(format!("must be one of: {}", names(&field.allowed_values)).into());
     }
     match &field.pattern {
-        Some(pattern) if !pattern.matches(text) => Err(format!("must match {}", pattern.as_str())),
+        Some(pattern) if !pattern.matches(text) => Err(format!("must be {}", pattern.hint()).into()),
         _ => Ok(()),
     }
 }
 
+fn names(allowed: &[AllowedValue]) -> String {
+    let values: Vec<&str> = allowed.iter().map(|allowed| allowed.value.as_str()).collect();
+    values.join(", ")
+}
+
 fn check_integer(field: &FieldSpec, value: &Value) -> Result<Value, String> {
     let Some(number) = value.as_number().and_then(integer) else {
-        return Err("must be an integer".to_owned());
+        return Err(not_a_number(value, "an integer"));
     };
     if field.value_type == ValueType::Port && !(1..=65_535).contains(&number) {
         return Err("must be a port from 1 to 65535".to_owned());
@@ -109,10 +147,15 @@ fn check_integer(field: &FieldSpec, value: &Value) -> Result<Value, String> {
 
 fn check_double(field: &FieldSpec, value: &Value) -> Result<Value, String> {
     let Some(number) = value.as_f64().filter(|number| number.is_finite()) else {
-        return Err("must be a number".to_owned());
+        return Err(not_a_number(value, "a number"));
     };
     check_bounds(field, number)?;
     Ok(Value::from(number))
+}
+
+fn not_a_number(value: &Value, expected: &str) -> String {
+    let is_quoted = value.as_str().is_some_and(|text| trim(text).parse::<f64>().is_ok());
+    if is_quoted { format!("must be {expected}, without quotes") } else { format!("must be {expected}") }
 }
 
 fn check_bounds(field: &FieldSpec, number: f64) -> Result<(), String> {
@@ -126,20 +169,29 @@ fn check_bounds(field: &FieldSpec, number: f64) -> Result<(), String> {
 }
 
 fn check_list(field: &FieldSpec, value: &Value, path: &str, violations: &mut Violations) -> Option<Value> {
-    let Some(items) = value.as_array() else {
+    // Lists with a format are comma-separated texts in the files that people copy them from.
+    let is_text = value.is_string() && field.format.is_some();
+    let items = value.as_array().map(Vec::as_slice).or(is_text.then_some(std::slice::from_ref(value)));
+    let Some(given) = items else {
         violations.add(path, "must be a list of strings");
         return None;
     };
-    let mut valid = true;
-    for (index, item) in items.iter().enumerate() {
-        let text = item.as_str().ok_or_else(|| "must be a string".to_owned());
-        let checked = text.and_then(|text| {
-            if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { check_text(field, text) }
-        });
-        if let Err(reason) = checked {
-            violations.add(format!("{path}[{index}]"), reason);
-            valid = false;
+    let mut items = Vec::new();
+    let before = violations.len();
+    for (index, item) in given.iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(text) = item.as_str() else {
+            violations.add(path, "must be a string");
+            continue;
+        };
+        let parts: Vec<&str> = if field.format.is_some() { text.split(',').collect() } else { vec![text] };
+        for part in parts {
+            let read = if trim(part).is_empty() { Err("must not be empty".to_owned()) } else { read_text(field, part) };
+            match read {
+                Ok(text) => items.push(Value::String(text)),
+                Err(reason) => violations.add(path.clone(), reason),
+            }
         }
     }
-    valid.then(|| value.clone())
+    (violations.len() == before).then_some(Value::Array(items))
 }

@@ -20,15 +20,6 @@ pub struct CredentialSecret {
     pub fields: BTreeMap<String, Secret>,
 }
 
-impl CredentialSecret {
-    /// Copies the secret. The one use is a test of a credential before it is stored.
-    #[must_use]
-    pub fn copy(&self) -> Self {
-        let copy = |(key, value): (&String, &Secret)| (key.clone(), Secret::new(value.expose().to_owned()));
-        Self { auth_method: self.auth_method.clone(), fields: self.fields.iter().map(copy).collect() }
-    }
-}
-
 /// A sealed secret, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSecret {

@@ -44,6 +44,11 @@ impl Violations {
         self.count == 0
     }
 
+    /// Returns a checked value, or the violations if there are any.
+    pub fn into_checked<T>(self, checked: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(checked) } else { Err(self) }
+    }
+
     /// Adds the violations found by another check.
     pub fn extend(&mut self, other: Violations) {
         let free = limits::MAX_VIOLATIONS - self.kept.len();

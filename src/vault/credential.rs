@@ -9,7 +9,7 @@ use super::error::VaultError;
 use crate::model::{CredentialSecret, Secret};
 
 /// Maximum size of a credential in its encoded form in bytes. It is more than callers may send.
-pub const MAX_ENCODED_CREDENTIAL_BYTES: usize = 64 * 1024;
+pub const MAX_ENCODED_CREDENTIAL_BYTES: usize = 320 * 1024;
 
 /// Encodes the credential into a buffer that is wiped and never reallocated: a reallocation would leave a copy in
 /// memory.

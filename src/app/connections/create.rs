@@ -48,7 +48,8 @@ impl Mutation for CreateConnection {
             violations.extend(found);
             Object::new()
         });
-        credential::check(&mut violations, connection_type, self.credential.as_ref(), tx.now);
+        let given = self.credential.as_ref();
+        let credential = credential::check(&mut violations, connection_type, &properties, given, tx.now);
         if connection_type.needs_credential() && self.credential.is_none() {
             violations.add("credential", format!("is required for connections of type {}", connection_type.id));
         }
@@ -58,7 +59,7 @@ impl Mutation for CreateConnection {
         let mut connection = self.new_connection(tx, properties, version, connection_type.needs_credential());
         store::connections::insert(tx.db, &connection).await?;
         let mut diff = audit::diff(None, Some(&connection));
-        if let Some(input) = &self.credential {
+        if let Some(input) = &credential {
             credential::store(tx, connection_type, &mut connection, input).await?;
             diff = diff.redacted("credential");
         }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::app::MutationTx;
 use crate::catalog::ConnectionType;
+use crate::model::json::Object;
 use crate::model::{Connection, CredentialSecret, CredentialStatus, Error, Result, Violations};
 use crate::store::credentials;
 use crate::vault::SealContext;
@@ -16,25 +17,30 @@ pub struct CredentialInput {
     pub expire_time: Option<DateTime<Utc>>,
 }
 
-/// Checks a credential against the type of its connection.
+/// Checks a credential against the type of its connection, whose properties are checked. Returns it in its normal form;
+/// `None` if there is none, or if it is invalid.
 pub fn check(
     violations: &mut Violations,
     connection_type: &ConnectionType,
+    properties: &Object,
     credential: Option<&CredentialInput>,
     now: DateTime<Utc>,
-) {
-    let Some(credential) = credential else { return };
+) -> Option<CredentialInput> {
+    let credential = credential?;
     if !connection_type.needs_credential() {
         violations.add("credential", format!("must be absent; connections of type {} take none", connection_type.id));
-        return;
-    }
-    let secret = &credential.secret;
-    let values = secret.fields.iter().map(|(key, value)| (key.as_str(), value.expose()));
-    if let Err(found) = connection_type.check_credential(&secret.auth_method, values, "credential") {
-        violations.extend(found);
+        return None;
     }
     if credential.expire_time.is_some_and(|time| time <= now) {
         violations.add("credential.expire_time", "must be in the future");
+    }
+    let properties = (properties, "connection.properties");
+    match connection_type.check_credential(&credential.secret, "credential", properties, now) {
+        Ok(secret) => Some(CredentialInput { secret, expire_time: credential.expire_time }),
+        Err(found) => {
+            violations.extend(found);
+            None
+        }
     }
 }
 
@@ -46,10 +52,9 @@ pub async fn store(
     connection: &mut Connection,
     input: &CredentialInput,
 ) -> Result<()> {
-    let fields = input.secret.fields.iter();
     connection.credential = CredentialStatus {
         auth_method: Some(input.secret.auth_method.clone()),
-        set_fields: fields.filter(|(_, value)| !value.expose().trim().is_empty()).map(|(key, _)| key.clone()).collect(),
+        set_fields: input.secret.fields.keys().cloned().collect(),
         revision: connection.credential.revision + 1,
         set_time: Some(tx.now),
         expire_time: input.expire_time,

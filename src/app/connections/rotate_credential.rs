@@ -1,9 +1,14 @@
 //! Implements RotateConnectionCredential.
 
+use chrono::{DateTime, Utc};
+
 use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, App, Mutation, MutationTx};
+use crate::catalog::ConnectionType;
 use crate::model::audit::AuditDiff;
-use crate::model::{Abort, Connection, ConnectionName, LastTest, OpContext, ResourceId, Result, Violations};
+use crate::model::{
+    Abort, Connection, ConnectionName, Error, Invalid, LastTest, OpContext, ResourceId, Result, Violations,
+};
 use crate::store;
 use crate::store::locks::LockMode;
 
@@ -32,19 +37,33 @@ impl App {
             let name = ConnectionName { organization: context.organization.clone(), id: rotation.id.clone() };
             let connection = self.get_connection(context, &name).await?;
             let connection_type = stored::known_type(self, "name", &connection.connection_type)?;
-            let mut violations = Violations::new();
-            credential::check(&mut violations, connection_type, Some(&rotation.credential), self.now());
-            violations.into_result()?;
+            let checked = rotation.checked(connection_type, &connection, self.now())?;
             let etag = connection.etag();
             if !rotation.etag.is_empty() && rotation.etag != etag {
                 return Err(Abort::EtagMismatch { name: name.to_string() }.into());
             }
-            let secret = rotation.credential.secret.copy();
-            rotation.last_test = Some(self.test_credential(context, connection, secret).await?);
+            rotation.last_test = Some(self.test_credential(context, connection, checked.secret).await?);
             // What was tested is what is stored.
             rotation.etag = etag;
         }
         self.execute(context, rotation).await
+    }
+}
+
+impl RotateConnectionCredential {
+    /// The new credential in its normal form.
+    fn checked(
+        &self,
+        connection_type: &ConnectionType,
+        connection: &Connection,
+        now: DateTime<Utc>,
+    ) -> Result<CredentialInput> {
+        let mut violations = Violations::new();
+        let (given, properties) = (Some(&self.credential), &connection.properties);
+        match credential::check(&mut violations, connection_type, properties, given, now) {
+            Some(checked) if violations.is_empty() => Ok(checked),
+            Some(_) | None => Err(Error::Invalid(Invalid::Field, violations)),
+        }
     }
 }
 
@@ -54,13 +73,11 @@ impl Mutation for RotateConnectionCredential {
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let mut connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
         let connection_type = stored::known_type(tx.app, "name", &connection.connection_type)?;
-        let mut violations = Violations::new();
-        credential::check(&mut violations, connection_type, Some(&self.credential), tx.now);
-        violations.into_result()?;
+        let checked = self.checked(connection_type, &connection, tx.now)?;
         connection.last_test.clone_from(&self.last_test);
         stored::touch(tx, &mut connection);
         store::connections::update(tx.db, &connection).await?;
-        credential::store(tx, connection_type, &mut connection, &self.credential).await?;
+        credential::store(tx, connection_type, &mut connection, &checked).await?;
         tx.audit(audit::resource(&connection), AuditDiff::new().redacted("credential"), None, "");
         Ok(stored::affected(&connection))
     }

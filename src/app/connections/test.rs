@@ -57,8 +57,8 @@ impl App {
             }
             TestConnection::Draft { connection_type, properties, credential } => {
                 let known = stored::known_type(self, "connection.connection_type", &connection_type)?;
-                let properties = self.check_draft(known, &properties, credential.as_ref())?;
-                let target = target(context, properties, credential.map(|input| input.secret));
+                let (properties, credential) = self.check_draft(known, &properties, credential.as_ref())?;
+                let target = target(context, properties, credential);
                 self.run_test(&connection_type, target, permit).await
             }
         }
@@ -117,11 +117,11 @@ impl App {
         known: &ConnectionType,
         properties: &Object,
         credential: Option<&CredentialInput>,
-    ) -> Result<Object> {
+    ) -> Result<(Object, Option<CredentialSecret>)> {
         let mut violations = Violations::new();
         let mut properties = properties.clone();
         for field in &known.property_fields {
-            if let Some(value) = field.draft_value.as_ref().filter(|_| !properties.contains_key(&field.key)) {
+            if let Some(value) = field.draft_value.as_ref().filter(|_| field.is_absent(&properties)) {
                 properties.insert(field.key.clone(), value.clone());
             }
         }
@@ -129,12 +129,12 @@ impl App {
             violations.extend(found);
             Object::new()
         });
-        credential::check(&mut violations, known, credential, self.now());
+        let given = credential::check(&mut violations, known, &checked, credential, self.now());
         if known.needs_credential() && credential.is_none() {
             violations.add("credential", format!("is required for connections of type {}", known.id));
         }
         violations.into_result()?;
-        Ok(checked)
+        Ok((checked, given.map(|input| input.secret)))
     }
 
     /// Tests a destination in a task of its own: a test removes what it wrote, also if the caller no longer waits.

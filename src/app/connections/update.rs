@@ -43,15 +43,14 @@ impl Mutation for UpdateConnection {
             let description = "is immutable; create another connection and move its exports there with AttachExport";
             return Err(Error::invalid_as(Invalid::Immutable, "connection.connection_type", description));
         }
-        let after = self.updated(tx, &before)?;
-        if after == before && self.credential.is_none() {
+        let (mut after, credential) = self.updated(tx, &before)?;
+        if after == before && credential.is_none() {
             return Ok(stored::affected(&before));
         }
-        let mut after = after;
         stored::touch(tx, &mut after);
         store::connections::update(tx.db, &after).await?;
         let mut diff = audit::diff(Some(&before), Some(&after));
-        if let Some(input) = &self.credential {
+        if let Some(input) = &credential {
             let connection_type = stored::known_type(tx.app, "connection.connection_type", &after.connection_type)?;
             credential::store(tx, connection_type, &mut after, input).await?;
             diff = diff.redacted("credential");
@@ -62,7 +61,8 @@ impl Mutation for UpdateConnection {
 }
 
 impl UpdateConnection {
-    fn updated(&self, tx: &MutationTx<'_>, before: &Connection) -> Result<Connection> {
+    /// The connection after the update, and the new credential in its normal form.
+    fn updated(&self, tx: &MutationTx<'_>, before: &Connection) -> Result<(Connection, Option<CredentialInput>)> {
         let mut after = before.clone();
         if let Some(display_name) = &self.update.display_name {
             after.display_name.clone_from(display_name);
@@ -73,15 +73,21 @@ impl UpdateConnection {
         if let Some(labels) = &self.update.labels {
             after.labels.clone_from(labels);
         }
+        let mut credential = None;
         if self.update.properties.is_some() || self.credential.is_some() {
-            self.update_properties(tx, before, &mut after)?;
+            credential = self.update_properties(tx, before, &mut after)?;
         }
-        Ok(after)
+        Ok((after, credential))
     }
 
     /// Checks new properties and a new credential against the type. If a binding field changed without a new
     /// credential, the stored secret could be sent to another destination.
-    fn update_properties(&self, tx: &MutationTx<'_>, before: &Connection, after: &mut Connection) -> Result<()> {
+    fn update_properties(
+        &self,
+        tx: &MutationTx<'_>,
+        before: &Connection,
+        after: &mut Connection,
+    ) -> Result<Option<CredentialInput>> {
         let connection_type = stored::known_type(tx.app, "connection.connection_type", &before.connection_type)?;
         let mut violations = Violations::new();
         if let Some(properties) = &self.update.properties {
@@ -92,7 +98,8 @@ impl UpdateConnection {
             after.schema_version = connection_type.schema_version;
             after.needs_credential = connection_type.needs_credential();
         }
-        credential::check(&mut violations, connection_type, self.credential.as_ref(), tx.now);
+        let given = self.credential.as_ref();
+        let credential = credential::check(&mut violations, connection_type, &after.properties, given, tx.now);
         violations.into_result()?;
         if after.properties != before.properties || self.credential.is_some() {
             after.last_test = None;
@@ -103,6 +110,6 @@ impl UpdateConnection {
         if stored && self.credential.is_none() && !changed_binding_fields.is_empty() {
             return Err(Precondition::CredentialReentryRequired { changed_binding_fields }.into());
         }
-        Ok(())
+        Ok(credential)
     }
 }

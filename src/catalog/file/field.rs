@@ -9,9 +9,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
+use super::references::{ConditionFile, PatternIfFile, References};
 use super::text::{check_display_name, check_id, check_prose};
 use crate::catalog::error::SpannedError;
-use crate::catalog::spec::{FieldSpec, Pattern, ValueType};
+use crate::catalog::format::Format;
+use crate::catalog::spec::{AllowedValue, FieldSpec, Pattern, ValueType};
 use crate::catalog::value::check_value;
 use crate::model::Violations;
 
@@ -32,36 +34,72 @@ pub(in crate::catalog) struct FieldFile {
     value_type: Spanned<ValueType>,
     required: Option<Spanned<bool>>,
     binding: Option<Spanned<bool>>,
+    format: Option<Spanned<Format>>,
     pattern: Option<Spanned<String>>,
+    hint: Option<Spanned<String>>,
+    pattern_if: Option<Spanned<PatternIfFile>>,
     relative_path: Option<Spanned<bool>>,
-    allowed_values: Option<Spanned<Vec<String>>>,
+    allowed_values: Option<Spanned<Vec<AllowedValue>>>,
     default_value: Option<Spanned<Value>>,
     draft_value: Option<Spanned<Value>>,
     minimum: Option<Spanned<f64>>,
     maximum: Option<Spanned<f64>>,
+    group: Option<Spanned<String>>,
+    example: Option<Spanned<Value>>,
+    shown_if: Option<Spanned<ConditionFile>>,
+    required_if: Option<Spanned<ConditionFile>>,
+    companion: Option<Spanned<String>>,
 }
 
-pub(in crate::catalog) fn read_fields(files: Vec<FieldFile>, section: Section) -> Result<Vec<FieldSpec>, SpannedError> {
+/// Reads a list of fields. `properties` are those of the connection, which fields of credentials can refer to.
+pub(in crate::catalog) fn read_fields(
+    files: Vec<FieldFile>,
+    section: Section,
+    properties: &[FieldSpec],
+) -> Result<Vec<FieldSpec>, SpannedError> {
     let mut keys = BTreeSet::new();
-    let mut fields = Vec::new();
+    let (mut fields, mut references) = (Vec::new(), Vec::new());
     for file in files {
         if !keys.insert(file.key.get_ref().clone()) {
             return Err(SpannedError::new(&file.key, format!("field {} is a duplicate", file.key.get_ref())));
         }
-        fields.push(read_field(file, section)?);
+        let (field, refers_to) = read_field(file, section)?;
+        fields.push(field);
+        references.push(refers_to);
+    }
+    let all = fields.clone();
+    for (field, references) in fields.iter_mut().zip(references) {
+        references.resolve(field, &all, properties)?;
     }
     Ok(fields)
 }
 
-fn read_field(file: FieldFile, section: Section) -> Result<FieldSpec, SpannedError> {
+fn read_field(file: FieldFile, section: Section) -> Result<(FieldSpec, References), SpannedError> {
     check_id(&file.key)?;
     check_display_name(&file.display_name)?;
     check_prose(&file.description)?;
+    file.group.as_ref().map(check_display_name).transpose()?;
+    file.hint.as_ref().map(check_prose).transpose()?;
     let binding = read_binding(&file, section)?;
     check_allowed_values(&file)?;
+    check_format(&file, section)?;
     check_text_rules(&file)?;
     check_bounds(&file)?;
-    let pattern = file.pattern.as_ref().map(read_pattern).transpose()?;
+    check_section(&file, section)?;
+    let pattern = match (&file.pattern, &file.hint) {
+        (Some(pattern), Some(hint)) => Some(read_pattern(pattern, hint.get_ref())?),
+        (Some(at), None) | (None, Some(at)) => {
+            let key = file.key.get_ref();
+            return Err(SpannedError::new(at, format!("field {key} must set both pattern and hint, or neither")));
+        }
+        (None, None) => None,
+    };
+    let references = References {
+        shown_if: file.shown_if,
+        pattern_if: file.pattern_if,
+        required_if: file.required_if,
+        companion: file.companion,
+    };
     let mut field = FieldSpec {
         key: file.key.into_inner(),
         display_name: file.display_name.into_inner(),
@@ -69,17 +107,25 @@ fn read_field(file: FieldFile, section: Section) -> Result<FieldSpec, SpannedErr
         value_type: file.value_type.into_inner(),
         required: file.required.is_some_and(Spanned::into_inner),
         binding,
+        format: file.format.map(Spanned::into_inner),
         pattern,
+        pattern_if: None,
         relative_path: file.relative_path.is_some_and(Spanned::into_inner),
         allowed_values: file.allowed_values.map(Spanned::into_inner).unwrap_or_default(),
         default_value: None,
         draft_value: None,
         minimum: file.minimum.map(Spanned::into_inner),
         maximum: file.maximum.map(Spanned::into_inner),
+        group: file.group.map(Spanned::into_inner).unwrap_or_default(),
+        example: None,
+        shown_if: None,
+        required_if: None,
+        companion: None,
     };
     field.default_value = file.default_value.map(|value| read_default(&field, section, &value)).transpose()?;
     field.draft_value = file.draft_value.map(|value| read_draft(&field, section, &value)).transpose()?;
-    Ok(field)
+    field.example = file.example.map(|value| read_value(&field, &value, "example")).transpose()?;
+    Ok((field, references))
 }
 
 fn read_binding(file: &FieldFile, section: Section) -> Result<bool, SpannedError> {
@@ -121,20 +167,53 @@ fn check_allowed_values(file: &FieldFile) -> Result<(), SpannedError> {
             format!("field {key} must not set allowed_values; only an ENUM or STRING_LIST can"),
         ));
     }
-    let values = allowed.get_ref();
-    if values.is_empty() {
+    let values = || allowed.get_ref().iter().map(|allowed| &allowed.value);
+    let names = allowed.get_ref().iter().map(|allowed| &allowed.display_name);
+    if allowed.get_ref().is_empty() {
         return Err(SpannedError::new(allowed, format!("allowed_values of {key} must not be empty")));
     }
-    if values.iter().any(|value| value.trim().is_empty() || value.contains(char::is_control)) {
+    if values().chain(names).any(|text| text.trim().is_empty() || text.contains(char::is_control)) {
         return Err(SpannedError::new(
             allowed,
             format!("allowed_values of {key} must not be blank or contain control characters"),
         ));
     }
-    if values.iter().collect::<BTreeSet<_>>().len() < values.len() {
+    if values().collect::<BTreeSet<_>>().len() < allowed.get_ref().len() {
         return Err(SpannedError::new(allowed, format!("allowed_values of {key} contains a duplicate")));
     }
     Ok(())
+}
+
+fn check_format(file: &FieldFile, section: Section) -> Result<(), SpannedError> {
+    let Some(format) = &file.format else { return Ok(()) };
+    let key = file.key.get_ref();
+    if !matches!(file.value_type.get_ref(), ValueType::String | ValueType::StringList) {
+        let reason = format!("field {key} must not set format; only a STRING or STRING_LIST can");
+        return Err(SpannedError::new(format, reason));
+    }
+    if format.get_ref().is_secret() && section != Section::Credential {
+        let reason = format!("field {key} must not have a secret format; only fields of credentials can");
+        return Err(SpannedError::new(format, reason));
+    }
+    Ok(())
+}
+
+/// Checks the keys that only some sections permit.
+fn check_section(file: &FieldFile, section: Section) -> Result<(), SpannedError> {
+    let key = file.key.get_ref();
+    let only_credentials = |at: usize, name: &str| {
+        let reason = format!("field {key} must not set {name}; only fields of credentials can");
+        Err(SpannedError { offset: at, reason })
+    };
+    match (section, &file.companion, &file.required_if, &file.example) {
+        (Section::Property | Section::Export, Some(at), ..) => only_credentials(at.span().start, "companion"),
+        (Section::Property | Section::Export, _, Some(at), _) => only_credentials(at.span().start, "required_if"),
+        (Section::Credential, .., Some(example)) => {
+            let reason = format!("credential field {key} must not have an example; people would use it");
+            Err(SpannedError::new(example, reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_text_rules(file: &FieldFile) -> Result<(), SpannedError> {
@@ -177,8 +256,8 @@ fn check_bounds(file: &FieldFile) -> Result<(), SpannedError> {
     }
 }
 
-fn read_pattern(source: &Spanned<String>) -> Result<Pattern, SpannedError> {
-    Pattern::new(source.get_ref()).map_err(|error| {
+pub(super) fn read_pattern(source: &Spanned<String>, hint: &str) -> Result<Pattern, SpannedError> {
+    Pattern::new(source.get_ref(), hint).map_err(|error| {
         // The last line of the error of `regex` states the cause.
         let reason = error.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();

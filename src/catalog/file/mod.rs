@@ -2,6 +2,7 @@
 
 mod connection_type;
 mod field;
+mod references;
 mod text;
 
 pub use connection_type::read_type;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::FieldSpec;
 use super::super::file::read_type;
-use super::{SAMPLE, sample};
+use super::{SAMPLE, check_credential, sample};
 use crate::fuzzing;
 use crate::model::{Violations, is_identifier, is_unsafe};
 
@@ -26,7 +26,7 @@ fn any_file_of_a_connection_type_is_read_or_refused() {
             // Whatever the file says, checks of callers' values do not panic.
             let given = [("host".to_owned(), Value::from("a")), ("x".to_owned(), Value::Null)];
             let _ = connection_type.check_properties(&Map::from_iter(given), "p");
-            let _ = connection_type.check_credential("password", [("password", "x")].into_iter(), "c");
+            let _ = check_credential(&connection_type, "password", &[("password", "x")], &Map::new());
         }
         Err(error) => {
             let error = error.in_file("own.toml", text.as_bytes()).to_string();
@@ -51,7 +51,7 @@ fn any_properties_are_completed_or_refused_with_safe_paths() {
             assert!(!path.contains(is_unsafe), "{path:?}");
         }
         let texts = given.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
-        let _ = sample.check_credential("password", texts, "credential");
+        let _ = check_credential(&sample, "password", &texts.collect::<Vec<_>>(), &Map::new());
         given.insert("host".to_owned(), Value::from("a.example"));
         check_twice(&given, |given| sample.check_properties(given, "p"));
     });

@@ -3,14 +3,17 @@
 mod addresses;
 mod checks;
 mod embedded;
+mod fields;
 mod fuzzed;
+mod keys;
 mod refusals;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::ConnectionType;
 use super::file::read_type;
-use crate::model::Violations;
+use crate::model::{CredentialSecret, Secret, Violations};
 
 /// A type with a field of every value type.
 const SAMPLE: &str = include_str!("sample.toml");
@@ -25,4 +28,22 @@ fn map(value: Value) -> Map<String, Value> {
 
 fn fields_of(violations: &Violations) -> Vec<&str> {
     violations.iter().map(|violation| violation.field.as_str()).collect()
+}
+
+/// The time of all checks of credentials.
+fn now() -> DateTime<Utc> {
+    "2026-11-24T06:00:00Z".parse().unwrap()
+}
+
+/// Checks a credential for a connection with these properties, and returns its values in their normal form.
+fn check_credential(
+    connection_type: &ConnectionType,
+    auth_method: &str,
+    values: &[(&str, &str)],
+    properties: &Map<String, Value>,
+) -> Result<Vec<(String, String)>, Violations> {
+    let field = |(key, value): &(&str, &str)| ((*key).to_owned(), Secret::new((*value).to_owned()));
+    let secret = CredentialSecret { auth_method: auth_method.to_owned(), fields: values.iter().map(field).collect() };
+    let checked = connection_type.check_credential(&secret, "credential", (properties, "properties"), now())?;
+    Ok(checked.fields.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())).collect())
 }

@@ -245,6 +245,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::catalog::Catalog;
 
     fn parse(settings: &Value) -> Result<EncodingSettings, InvalidSetting> {
         EncodingSettings::new(OutputFormat::Files, settings.as_object().unwrap())
@@ -252,16 +253,14 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_catalog() {
-        let text = include_str!("../../catalog/types/local_directory.toml");
-        let catalog: toml::Table = text.parse().unwrap();
+        let catalog = Catalog::load(None).unwrap();
         let mut defaults = Object::new();
-        for field in catalog["export_fields"].as_array().unwrap() {
-            if let Some(value) = field.get("default_value") {
-                let key = field["key"].as_str().unwrap().to_owned();
-                defaults.insert(key, serde_json::to_value(value).unwrap());
+        for field in &catalog.get("local_directory").unwrap().export_fields {
+            if let Some(value) = &field.default_value {
+                defaults.insert(field.key.clone(), value.clone());
             }
-            for choice in field.get("allowed_values").and_then(toml::Value::as_array).into_iter().flatten() {
-                parse(&json!({ field["key"].as_str().unwrap(): choice.as_str().unwrap() })).unwrap();
+            for choice in &field.allowed_values {
+                parse(&json!({ field.key.as_str(): choice.value.as_str() })).unwrap();
             }
         }
         assert_eq!(parse(&Value::Object(defaults)), parse(&json!({})));

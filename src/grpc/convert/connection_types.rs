@@ -1,8 +1,9 @@
 //! Requests about the catalog, and connection types as messages.
 
+use super::field_spec::field;
 use super::validator::RequestValidator;
-use super::values::{duration_to_proto, json_to_proto};
-use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, FieldSpec, LaunchStage, ValueType};
+use super::values::duration_to_proto;
+use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, LaunchStage};
 use crate::grpc::proto as pb;
 use crate::model::token::{self, TokenKind};
 use crate::model::{ConnectionTypeId, Error, Invalid};
@@ -69,12 +70,13 @@ pub fn to_proto(found: &ConnectionType) -> pb::ConnectionType {
 
 fn capabilities(found: &ConnectionType) -> pb::connection_type::Capabilities {
     let format = found.export_fields.iter().find(|field| field.key == "file_format");
+    let formats = format.iter().flat_map(|field| &field.allowed_values);
     let delivery = match found.delivery {
         DeliveryGuarantee::Atomic => pb::connection_type::Delivery::Atomic,
         DeliveryGuarantee::AtLeastOnce => pb::connection_type::Delivery::AtLeastOnce,
     };
     pb::connection_type::Capabilities {
-        file_formats: format.map(|field| field.allowed_values.clone()).unwrap_or_default(),
+        file_formats: formats.map(|allowed| allowed.value.clone()).collect(),
         delivery: delivery.into(),
         test: found.delivered_by == DeliveredBy::BuiltIn,
     }
@@ -85,33 +87,6 @@ fn auth_method(method: &AuthMethod) -> pb::AuthMethod {
         id: method.id.clone(),
         display_name: method.display_name.clone(),
         credential_fields: method.credential_fields.iter().map(field).collect(),
-    }
-}
-
-fn field(spec: &FieldSpec) -> pb::FieldSpec {
-    use pb::field_spec::ValueType as Wire;
-    let value_type = match spec.value_type {
-        ValueType::String => Wire::String,
-        ValueType::Integer => Wire::Integer,
-        ValueType::Double => Wire::Double,
-        ValueType::Bool => Wire::Bool,
-        ValueType::Enum => Wire::Enum,
-        ValueType::StringList => Wire::StringList,
-        ValueType::Uri => Wire::Uri,
-        ValueType::Host => Wire::Host,
-        ValueType::Port => Wire::Port,
-    };
-    pb::FieldSpec {
-        key: spec.key.clone(),
-        display_name: spec.display_name.clone(),
-        description: spec.description.clone(),
-        value_type: value_type.into(),
-        required: spec.required,
-        binding: spec.binding,
-        pattern: spec.pattern.as_ref().map(|pattern| pattern.as_str().to_owned()).unwrap_or_default(),
-        allowed_values: spec.allowed_values.clone(),
-        default_value: spec.default_value.as_ref().map(json_to_proto),
-        minimum: spec.minimum,
-        maximum: spec.maximum,
+        required_properties: method.required_properties.clone(),
     }
 }

@@ -235,10 +235,11 @@ pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::Credent
         validator.add("credential.inline", "is required");
         return None;
     };
+    // The type, which is not known here, decides how much of it may be certificates.
+    let limit = limits::MAX_CREDENTIAL_BYTES + limits::MAX_CERTIFICATE_BYTES;
     let bytes: usize = inline.values.iter().map(|(key, value)| key.len() + value.len()).sum();
-    if bytes > limits::MAX_CREDENTIAL_BYTES {
-        let reason = format!("must not exceed {} bytes, keys and values together", limits::MAX_CREDENTIAL_BYTES);
-        validator.add("credential.inline.values", reason);
+    if bytes > limit {
+        validator.add("credential.inline.values", format!("must not exceed {limit} bytes, keys and values together"));
         return None;
     }
     let fields = inline.values.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();

@@ -11,6 +11,7 @@ pub mod connections;
 pub mod datasets;
 pub mod exports;
 mod field_mask;
+mod field_spec;
 #[cfg(test)]
 mod fuzzed;
 mod lists;

@@ -186,6 +186,8 @@ fn other_value(connection_type: &str, field: &str, new: &FarSide) -> Json {
         (_, "addressing_style") => json!("virtual"),
         (_, "sslmode") => json!("verify-full"),
         (_, "region") => json!("eu-west-1"),
+        (_, "tenant_id") => json!("other.example"),
+        ("azure_blob" | "dynamics_365_marketing", "client_id") => json!("0f0c7a4e-3f0b-4c39-8a53-62a9f7ad4d0b"),
         _ => json!("other"),
     }
 }

@@ -30,6 +30,9 @@ pub struct Secrets {
     client: (String, String),
 }
 
+/// The app registration of connections that use Microsoft Entra.
+const CLIENT_ID: &str = "6731de76-14a6-49ae-97bc-6eba6914391e";
+
 /// A connection to a far side.
 #[derive(Clone)]
 pub struct FarConnection {
@@ -91,7 +94,6 @@ impl Secrets {
     fn credential(&self, connection_type: &str, auth_method: &str) -> BTreeMap<String, String> {
         let (text, token) = (self.text.as_str(), self.token.as_str());
         let signing_secret = self.signing_secret();
-        let entra = [("tenant_id", "partner.example"), ("client_id", "6731de76-14a6-49ae-97bc-6eba6914391e")];
         let fields: Vec<(&str, &str)> = match (connection_type, auth_method) {
             ("azure_blob", "account_key") => {
                 return BTreeMap::from([("account_key".to_owned(), self.account_key())]);
@@ -100,12 +102,10 @@ impl Secrets {
                 let token = format!("sv=2024-11-04&sr=c&sp=racwdl&se=2030-01-01T00:00:00Z&sig={token}");
                 return BTreeMap::from([("sas_token".to_owned(), token)]);
             }
-            (_, "client_secret") => [&entra[..], &[("client_secret", token)]].concat(),
+            (_, "client_secret") => vec![("client_secret", token)],
             (_, "service_account_key") => vec![("service_account_key", &self.service_account)],
             ("postgresql", "client_certificate") => vec![("sslcert", &self.client.0), ("sslkey", &self.client.1)],
-            ("dynamics_365_marketing", _) => {
-                [&entra[..], &[("certificate", &self.client.0), ("private_key", &self.client.1)]].concat()
-            }
+            ("dynamics_365_marketing", _) => vec![("certificate", &self.client.0), ("private_key", &self.client.1)],
             ("s3", _) => {
                 vec![("access_key_id", "AKIAEXAMPLE"), ("secret_access_key", text), ("session_token", token)]
             }
@@ -130,7 +130,7 @@ impl FarConnection {
         let files = json!({ "folder": "weekly" });
         let azure = json!({
             "account_name": "partner", "container": "exports", "prefix": "in", "endpoint": format!("{https}/partner"),
-            "authority_host": https,
+            "authority_host": https, "tenant_id": "partner.example", "client_id": CLIENT_ID,
         });
         let gcs = json!({ "bucket": "exports", "prefix": "in", "endpoint": https });
         let s3 = json!({
@@ -148,7 +148,9 @@ impl FarConnection {
             "bootstrap_servers": [format!("127.0.0.1:{}", far.http1)],
             "sasl_oauthbearer_token_endpoint_url": format!("{https}/oauth2/v2.0/token"),
         });
-        let dynamics = json!({ "organization_url": https, "authority_host": https });
+        let dynamics = json!({
+            "organization_url": https, "authority_host": https, "tenant_id": "partner.example", "client_id": CLIENT_ID,
+        });
         let segment = json!({ "segment_name": "Customers", "member_id_field": "email" });
         let types = [
             ("azure_blob", &["account_key", "sas_token", "client_secret"][..], azure, files.clone()),

@@ -50,8 +50,16 @@ fn authorize(builder: MicrosoftAzureBuilder, target: &Target) -> Result<Microsof
         "client_secret" => {
             let authority = text(&target.properties, "authority_host").unwrap_or(AUTHORITY_HOST).trim_end_matches('/');
             Origin::of(authority)?;
+            let property = |key| {
+                let missing = || unusable(&format!("the connection has no {key}"));
+                text(&target.properties, key).ok_or_else(missing)
+            };
             builder
-                .with_client_secret_authorization(field("client_id")?, field("client_secret")?, field("tenant_id")?)
+                .with_client_secret_authorization(
+                    property("client_id")?,
+                    field("client_secret")?,
+                    property("tenant_id")?,
+                )
                 .with_authority_host(authority)
                 .with_credential_type("client_secret")
         }

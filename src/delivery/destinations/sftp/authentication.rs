@@ -9,8 +9,9 @@ use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 use russh::{MethodKind, MethodSet};
 
 use super::connection::Connection;
+use super::errors;
 use super::rsa::{RsaSigner, SignError};
-use super::{errors, private_key};
+use crate::catalog::read_ssh_private_key;
 use crate::delivery::DeliveryError;
 use crate::model::{CredentialSecret, FailureCode, Secret};
 
@@ -107,7 +108,8 @@ async fn by_prompts(connection: &mut Connection, username: &str, password: &Secr
 async fn read_private_key(credential: Arc<Credential>) -> Result<PrivateKey, DeliveryError> {
     let read = move || match credential.as_ref() {
         Credential::PrivateKey { key, passphrase } => {
-            private_key::read(key.expose(), passphrase.as_ref().map(Secret::expose)).map_err(refused)
+            read_ssh_private_key(key.expose(), passphrase.as_ref().map(Secret::expose))
+                .map_err(|reason| refused(&format!("the private key {reason}")))
         }
         Credential::Password(_) => Err(refused("there is no private key")),
     };

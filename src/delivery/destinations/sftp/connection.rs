@@ -32,7 +32,7 @@ pub struct Server {
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// Fingerprint of the host key: `SHA256:` and base64.
+    /// Fingerprints of the accepted host keys, `SHA256:` and base64 each, separated by commas.
     pub host_key: String,
 }
 
@@ -92,7 +92,7 @@ impl Handler for Client {
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, HandshakeError> {
         let key = key.public_key();
         let found = key.fingerprint(HashAlg::Sha256).to_string();
-        if found == self.host_key {
+        if self.host_key.split(',').any(|accepted| accepted == found) {
             return Ok(true);
         }
         Err(HandshakeError::HostKey { found, algorithm: key.algorithm() })
@@ -111,7 +111,7 @@ impl Handler for Client {
 
 /// Connects and verifies the host key.
 ///
-/// A server can have several host keys, and the configured fingerprint does not tell the algorithm of its key. After a key
+/// A server can have several host keys, and the configured fingerprints do not tell the algorithms of their keys. After a key
 /// that differs, the server is asked for a key of another algorithm, until there is none.
 pub async fn connect(network: &Network, server: &Server, progress: &mut Progress) -> Result<Connection, DeliveryError> {
     let mut algorithms = host_key_algorithms();

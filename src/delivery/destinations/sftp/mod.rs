@@ -4,7 +4,6 @@ mod authentication;
 mod connection;
 mod errors;
 mod files;
-mod private_key;
 mod rsa;
 mod session;
 mod stream;

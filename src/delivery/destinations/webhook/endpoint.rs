@@ -152,7 +152,8 @@ fn authorization(credential: &CredentialSecret) -> Result<Option<HeaderValue>, D
         "signature" => return Ok(None),
         "bearer_token" => zeroize::Zeroizing::new(format!("Bearer {}", field("token")?)),
         "basic" => {
-            let pair = zeroize::Zeroizing::new(format!("{}:{}", field("username")?, field("password")?));
+            let pair =
+                zeroize::Zeroizing::new(format!("{}:{}", field("username")?, field("password").unwrap_or_default()));
             zeroize::Zeroizing::new(format!("Basic {}", BASE64.encode(pair.as_bytes())))
         }
         other => {

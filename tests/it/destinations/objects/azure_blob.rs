@@ -99,8 +99,9 @@ async fn a_client_secret_is_exchanged_for_a_token() {
     });
     let authority = authority.await;
     let build = |client_id: &str, client_secret: &str| {
-        let fields = [("tenant_id", "tenant.example"), ("client_id", client_id), ("client_secret", client_secret)];
-        let mut target = server.target_with("container", "client_secret", &fields, "entra");
+        let mut target = server.target_with("container", "client_secret", &[("client_secret", client_secret)], "entra");
+        target.properties.insert("tenant_id".into(), "tenant.example".into());
+        target.properties.insert("client_id".into(), client_id.into());
         target.properties.insert("authority_host".into(), format!("https://{authority}/").into());
         azure_blob::destination(&target, server.network()).expect("a destination")
     };
@@ -129,6 +130,6 @@ async fn credentials_of_azure_come_from_the_connection_alone() {
     assert_eq!(build("account_key", &[]), required);
     assert_eq!(build("account_key", &[("account_key", "no base64")]), required);
     assert_eq!(build("sas_token", &[("account_key", &server.key)]), required);
-    assert_eq!(build("client_secret", &[("client_id", "a"), ("tenant_id", "b")]), required);
-    assert_eq!(build("managed_identity", &[("client_id", "a")]), required);
+    assert_eq!(build("client_secret", &[("client_secret", "a")]), required);
+    assert_eq!(build("managed_identity", &[("client_secret", "a")]), required);
 }

@@ -1,0 +1,92 @@
+//! Names and keys of Google Cloud.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{Read, certificate, is_file_path};
+
+/// The parts of a key file that decide whether it can be used.
+#[derive(Deserialize, Zeroize, ZeroizeOnDrop)]
+struct KeyFile {
+    #[serde(rename = "type", default)]
+    account_type: String,
+    #[serde(default)]
+    client_email: String,
+    #[serde(default)]
+    private_key_id: String,
+    #[serde(default)]
+    private_key: String,
+}
+
+/// Checks the name of a bucket by the rules of Google Cloud Storage.
+pub(super) fn check_bucket(text: &str) -> Result<(), &'static str> {
+    if text.contains("://") || text.contains('/') {
+        return Err("must be the name of the bucket alone; a path in the bucket is the prefix");
+    }
+    let edge = |character: Option<char>| character.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    let is_name = (3..=222).contains(&text.len())
+        && text.bytes().all(allowed)
+        && text.split('.').all(|part| (1..=63).contains(&part.len()));
+    if !is_name || !edge(text.chars().next()) || !edge(text.chars().last()) {
+        return Err(
+            "must be the name of a bucket: 3 to 63 lower-case letters, digits, hyphens, underscores and periods, \
+                    which starts and ends with a letter or digit; with periods up to 222",
+        );
+    }
+    Ok(())
+}
+
+/// Checks the key file of a service account. A file in base64, as the API and Terraform return it, is decoded.
+pub(super) fn service_account_key(text: &str) -> Read<'_> {
+    if is_file_path(text) {
+        return Err("is the path of a file; enter the content of the file".into());
+    }
+    if text.starts_with("-----BEGIN") {
+        return Err("is the private key alone; enter the complete JSON file of the service account".into());
+    }
+    let decoded = if text.starts_with('{') { None } else { decode(text) };
+    check_key_file(decoded.as_deref().map_or(text, String::as_str))?;
+    Ok(decoded.map_or(Cow::Borrowed(text), |mut json| Cow::Owned(std::mem::take(&mut *json))))
+}
+
+fn decode(text: &str) -> Option<Zeroizing<String>> {
+    let compact: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
+    let bytes = STANDARD.decode(compact.as_bytes()).ok()?;
+    String::from_utf8(bytes).ok().map(Zeroizing::new)
+}
+
+fn check_key_file(json: &str) -> Result<(), &'static str> {
+    let expected = "must be the complete JSON file of a key that Google issued for a service account";
+    let file: KeyFile = serde_json::from_str(json).map_err(|_| expected)?;
+    match file.account_type.as_str() {
+        "service_account" => {}
+        "authorized_user" => {
+            return Err("is the credential of a person (authorized_user); create a key for a service account");
+        }
+        "external_account" | "external_account_authorized_user" => {
+            return Err(
+                "is a configuration of workload identity federation, which is not supported; create a key for a \
+                        service account",
+            );
+        }
+        "impersonated_service_account" => {
+            return Err(
+                "is a configuration of impersonation, which is not supported; create a key for a service account",
+            );
+        }
+        _ if json.contains("\"client_secret\"") => {
+            return Err("is an OAuth client; create a key for a service account");
+        }
+        _ => return Err(expected),
+    }
+    if file.client_email.is_empty() || file.private_key_id.is_empty() || file.private_key.is_empty() {
+        return Err("lacks client_email, private_key_id or private_key; enter the complete file");
+    }
+    certificate::check_private_key(&file.private_key, None)
+        .map_err(|_| "has a private_key that is damaged; enter the file as Google issued it, with its \\n")
+}

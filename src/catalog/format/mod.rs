@@ -1,0 +1,166 @@
+//! Formats of values that have a parser of their own: keys, certificates, tokens, names of external services.
+//!
+//! A value is accepted as people have it at hand and returned in its normal form. A value that cannot work is refused with a
+//! sentence that says what it is and what is expected; it never repeats the value.
+
+mod aws;
+mod azure;
+mod certificate;
+mod google;
+mod kafka;
+mod pem;
+mod ssh_host_key;
+mod ssh_private_key;
+mod webhook;
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+pub use ssh_private_key::read as read_ssh_private_key;
+
+/// A value in its normal form, or a description of what is wrong that follows the name of the field: "is a path; …".
+type Read<'a> = Result<Cow<'a, str>, Cow<'static, str>>;
+
+/// A format that the value of a field must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Format {
+    /// Fingerprints or public keys of an SSH server.
+    SshHostKey,
+    /// A private key for SSH. The companion is its passphrase.
+    SshPrivateKey,
+    /// Certificates in PEM. With a companion, which is their private key, they are a client's own; else authorities.
+    PemCertificates,
+    /// A private key in PEM. The companion is its password.
+    PemPrivateKey,
+    /// A globally unique identifier.
+    Guid,
+    /// Name of an S3 bucket.
+    S3Bucket,
+    /// Code of an S3 region.
+    S3Region,
+    /// ID of an access key of AWS, or of another store with the S3 API. The companion is the session token.
+    AwsAccessKeyId,
+    /// Secret access key that belongs to an access key ID.
+    AwsSecretAccessKey,
+    /// Name of an Azure storage account.
+    AzureStorageAccount,
+    /// Name of a container of Azure Blob Storage.
+    AzureContainer,
+    /// Access key of an Azure storage account.
+    AzureStorageAccountKey,
+    /// Shared access signature for Azure Blob Storage, as a query string.
+    AzureSasToken,
+    /// A Microsoft Entra tenant: its ID or a domain.
+    EntraTenant,
+    /// Value of a client secret of a Microsoft Entra app registration.
+    EntraClientSecret,
+    /// Name of a bucket of Google Cloud Storage.
+    GcsBucket,
+    /// Key file of a Google Cloud service account.
+    GcsServiceAccountKey,
+    /// Address of a Kafka broker.
+    KafkaBootstrapServer,
+    /// Name of a Kafka topic.
+    KafkaTopic,
+    /// A bearer token (RFC 6750), without scheme.
+    BearerToken,
+    /// Signing secret of Standard Webhooks.
+    WebhookSigningSecret,
+}
+
+/// What the check of a value depends on, beside the value. The default has no companion and a time at which nothing is
+/// expired.
+#[derive(Clone, Copy, Default)]
+pub(in crate::catalog) struct Context<'a> {
+    /// The current time.
+    pub(in crate::catalog) now: DateTime<Utc>,
+    /// Whether the format has a companion field in this auth method.
+    pub(in crate::catalog) has_companion: bool,
+    /// The value of that field, if it is given.
+    pub(in crate::catalog) companion: Option<&'a str>,
+}
+
+impl Format {
+    /// Whether values are secret, so that only fields of credentials can have the format.
+    pub(in crate::catalog) fn is_secret(self) -> bool {
+        match self {
+            Self::SshPrivateKey
+            | Self::PemCertificates
+            | Self::PemPrivateKey
+            | Self::AwsAccessKeyId
+            | Self::AwsSecretAccessKey
+            | Self::AzureStorageAccountKey
+            | Self::AzureSasToken
+            | Self::EntraClientSecret
+            | Self::GcsServiceAccountKey
+            | Self::BearerToken
+            | Self::WebhookSigningSecret => true,
+            Self::SshHostKey
+            | Self::Guid
+            | Self::S3Bucket
+            | Self::S3Region
+            | Self::AzureStorageAccount
+            | Self::AzureContainer
+            | Self::EntraTenant
+            | Self::GcsBucket
+            | Self::KafkaBootstrapServer
+            | Self::KafkaTopic => false,
+        }
+    }
+
+    /// Reads a value, which has no white space around it.
+    pub(in crate::catalog) fn read<'a>(self, text: &'a str, context: &Context<'_>) -> Read<'a> {
+        match self {
+            Self::SshHostKey => ssh_host_key::read(text).map(Cow::Owned).map_err(Cow::Borrowed),
+            Self::SshPrivateKey => unchanged(text, ssh_private_key::check(text, context.companion)),
+            Self::PemCertificates => certificate::read_certificates(text, context),
+            Self::PemPrivateKey => unchanged(text, certificate::check_private_key(text, context.companion)),
+            Self::Guid => guid(text).map(Cow::Owned),
+            Self::S3Bucket => unchanged(text, aws::check_bucket(text)),
+            Self::S3Region => unchanged(text, aws::check_region(text)),
+            Self::AwsAccessKeyId => unchanged(text, aws::check_access_key_id(text, context)),
+            Self::AwsSecretAccessKey => unchanged(text, aws::check_secret_access_key(text)),
+            Self::AzureStorageAccount => unchanged(text, azure::check_storage_account(text)),
+            Self::AzureContainer => unchanged(text, azure::check_container(text)),
+            Self::AzureStorageAccountKey => unchanged(text, azure::check_account_key(text)),
+            Self::AzureSasToken => azure::sas_token(text, context.now),
+            Self::EntraTenant => azure::tenant(text),
+            Self::EntraClientSecret => unchanged(text, azure::check_client_secret(text)),
+            Self::GcsBucket => unchanged(text, google::check_bucket(text)),
+            Self::GcsServiceAccountKey => google::service_account_key(text),
+            Self::KafkaBootstrapServer => kafka::bootstrap_server(text),
+            Self::KafkaTopic => unchanged(text, kafka::check_topic(text)),
+            Self::BearerToken => unchanged(text, webhook::check_bearer_token(text)),
+            Self::WebhookSigningSecret => unchanged(text, webhook::check_signing_secret(text)),
+        }
+    }
+}
+
+fn unchanged<'a>(text: &'a str, checked: Result<(), &'static str>) -> Read<'a> {
+    checked.map(|()| Cow::Borrowed(text)).map_err(Cow::Borrowed)
+}
+
+/// Reads a GUID in any of the spellings of .NET: with or without braces and hyphens.
+fn guid(text: &str) -> Result<String, Cow<'static, str>> {
+    let parsed = Uuid::parse_str(text).map_err(|_| {
+        Cow::Borrowed("must be a GUID: 32 hexadecimal digits in groups, such as 6731de76-14a6-49ae-97bc-6eba6914391e")
+    })?;
+    Ok(parsed.hyphenated().to_string())
+}
+
+/// Whether a text is the path of a file: people paste it where its content is expected.
+fn is_file_path(text: &str) -> bool {
+    let is_windows = matches!(text.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
+    text.lines().count() == 1
+        && text.len() < 1024
+        && (is_windows || ["/", "~/", "./", "../", "file:", "@"].iter().any(|prefix| text.starts_with(prefix)))
+}
+
+/// Whether a text has only printable ASCII characters without spaces.
+fn is_graphic(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
