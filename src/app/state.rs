@@ -19,7 +19,7 @@ use crate::delivery::DeliveryParts;
 use crate::delivery::datasets::Datasets;
 use crate::fair_share::FairShare;
 use crate::model::schedule::ScheduleCompiler;
-use crate::model::{Clock, ConnectionTypeId, OpContext, Result};
+use crate::model::{Clock, ConnectionTypeId, EntraTenants, OpContext, Result};
 use crate::store::{Reader, Scope, Store, credentials};
 use crate::vault::{PageTokens, RequestHasher, Vault};
 
@@ -63,6 +63,8 @@ pub struct Parts {
     pub run_retention: Duration,
     /// What an organization may have.
     pub quotas: Quotas,
+    /// The Microsoft Entra tenants of organizations.
+    pub entra_tenants: EntraTenants,
     /// How many streams can be open.
     pub max_streams: u64,
     /// Tracks the tasks of streams and of flushes.
@@ -123,6 +125,11 @@ impl App {
     /// What an organization may have.
     pub fn quotas(&self) -> &Quotas {
         &self.0.parts.quotas
+    }
+
+    /// The Microsoft Entra tenants of organizations.
+    pub fn entra_tenants(&self) -> &EntraTenants {
+        &self.0.parts.entra_tenants
     }
 
     /// How long runs are kept after their end.

@@ -104,6 +104,12 @@ impl ConnectionType {
         binding.map(|field| format!("properties.{}", field.key)).collect()
     }
 
+    /// Iterates over the properties that name a Microsoft Entra tenant, by key.
+    pub fn entra_tenants<'a>(&'a self, properties: &'a Map<String, Value>) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let fields = self.property_fields.iter().filter(|field| field.format == Some(Format::EntraTenant));
+        fields.filter_map(|field| Some((field.key.as_str(), properties.get(&field.key)?.as_str()?)))
+    }
+
     /// Whether a connection of this type needs a credential. If it needs none, it accepts none.
     pub fn needs_credential(&self) -> bool {
         !self.auth_methods.is_empty()

@@ -1,11 +1,12 @@
-//! Outbound connections: which addresses are permitted besides public ones, and which certificate authorities are trusted.
+//! Outbound connections: which addresses are permitted besides public ones, which certificate authorities are trusted, and
+//! as which tenants organizations may connect.
 
 use std::path::PathBuf;
 
 use super::error::ConfigError;
-use super::setting::Setting;
+use super::setting::{Setting, SettingValue};
 use super::source::Values;
-use crate::model::OutboundAllowance;
+use crate::model::{EntraTenants, OutboundAllowance};
 
 /// The settings of this concern.
 pub const SETTINGS: &[Setting] = &[
@@ -19,8 +20,16 @@ pub const SETTINGS: &[Setting] = &[
         "outbound_ca_file",
         "PEM file of certificate authorities that are trusted for outbound TLS in addition to the public ones; read at start.",
     ),
+    Setting::new(
+        ENTRA_TENANTS,
+        "Microsoft Entra tenants that organizations may use: `organization=tenant` pairs between commas, with the ID or a \
+         domain of the tenant, such as `acme=contoso.com,acme=6731de76-14a6-49ae-97bc-6eba6914391e`. Connections with another \
+         tenant are refused when they are saved or tested. By default, and for organizations that are not listed: every \
+         tenant.",
+    ),
 ];
 
+const ENTRA_TENANTS: &str = "entra_tenants";
 const ALLOWED: &str = "outbound_allowed";
 /// Maximum number of entries: each new connection compares its addresses with them.
 const MAX_ALLOWANCES: usize = 1000;
@@ -32,6 +41,16 @@ pub struct OutboundConfig {
     pub allowed: Vec<OutboundAllowance>,
     /// The file of additional certificate authorities.
     pub ca_file: Option<PathBuf>,
+    /// The Microsoft Entra tenants of organizations.
+    pub entra_tenants: EntraTenants,
+}
+
+impl SettingValue for EntraTenants {
+    const EXPECTED: &'static str = "`organization=tenant` pairs between commas, with the ID or a domain of the tenant";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
 }
 
 impl OutboundConfig {
@@ -49,6 +68,10 @@ impl OutboundConfig {
             location: values.source(ALLOWED).map(ToString::to_string).unwrap_or_default(),
         };
         let allowed = entries.iter().map(|entry| OutboundAllowance::parse(entry).ok_or_else(|| bad(entry)));
-        Ok(Self { allowed: allowed.collect::<Result<_, _>>()?, ca_file: values.get("outbound_ca_file")? })
+        Ok(Self {
+            allowed: allowed.collect::<Result<_, _>>()?,
+            ca_file: values.get("outbound_ca_file")?,
+            entra_tenants: values.get(ENTRA_TENANTS)?.unwrap_or_default(),
+        })
     }
 }

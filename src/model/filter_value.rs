@@ -4,12 +4,11 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde_json::{Number, Value};
 
 use super::dataset::FieldType;
+use super::json::is_inexact;
 use super::payload::{Comparison, PayloadFilter};
 
 /// Maximum number of digits of a decimal value.
 pub const MAX_DECIMAL_DIGITS: usize = 38;
-/// 2^53: below it a double holds every integer exactly.
-const MAX_EXACT_INTEGER: i64 = 1 << 53;
 
 /// A value that a field is compared with, of the type of the field.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,16 +136,10 @@ fn integer(value: &Value) -> Result<i128, String> {
 /// A whole number that arrived as a double and is certain to be the one that was meant.
 fn exact(number: &Number) -> Result<i128, String> {
     match number.as_i64() {
-        Some(whole) if whole.unsigned_abs() < MAX_EXACT_INTEGER.unsigned_abs() => Ok(whole.into()),
-        Some(_) => Err(send_as_string()),
-        // Larger numbers arrive as doubles without a fraction.
-        None if number.as_f64().is_some_and(|double| double.fract() == 0.0) => Err(send_as_string()),
+        _ if is_inexact(number) => Err("is too large to arrive exactly as a number; send it as a string".to_owned()),
+        Some(whole) => Ok(whole.into()),
         None => Err("must be a whole number".to_owned()),
     }
-}
-
-fn send_as_string() -> String {
-    "is too large to arrive exactly as a number; send it as a string".to_owned()
 }
 
 fn double(value: &Value) -> Result<f64, String> {
@@ -230,8 +223,9 @@ mod tests {
     fn numbers_that_a_double_cannot_hold_exactly_must_be_strings() {
         let edge = 9_007_199_254_740_992_i64;
         for field_type in [FieldType::Integer, FieldType::Double, FieldType::Decimal { precision: 38, scale: 2 }] {
+            let too_large = "is too large to arrive exactly as a number; send it as a string".to_owned();
             for value in [json!(edge), json!(-edge), json!(1e300)] {
-                assert_eq!(parse(field_type, &value), Err(send_as_string()), "{field_type:?} {value}");
+                assert_eq!(parse(field_type, &value), Err(too_large.clone()), "{field_type:?} {value}");
             }
         }
         assert_eq!(parse(FieldType::Integer, &json!(edge - 1)), Ok(FilterValue::Integer(i128::from(edge - 1))));

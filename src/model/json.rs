@@ -2,13 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// A JSON object.
 pub type Object = Map<String, Value>;
 
 /// Labels of a resource.
 pub type Labels = BTreeMap<String, String>;
+
+/// 2^53: below it a double holds every integer exactly.
+const MAX_EXACT_INTEGER: u64 = 1 << 53;
+
+/// Whether a number is so large that the one which was meant may be another one: numbers of messages arrive as doubles.
+pub fn is_inexact(number: &Number) -> bool {
+    match number.as_i64() {
+        Some(whole) => whole.unsigned_abs() >= MAX_EXACT_INTEGER,
+        // Larger numbers arrive as doubles without a fraction.
+        None => number.as_f64().is_some_and(|double| double.fract() == 0.0),
+    }
+}
 
 /// Number of numbers in a value.
 pub fn count_numbers(value: &Value) -> usize {
@@ -20,11 +32,16 @@ pub fn count_numbers(value: &Value) -> usize {
     }
 }
 
-/// Whether a string or key in a value contains a control character.
+/// Whether a character is a control character other than a line break or tab.
+pub fn is_forbidden(character: char) -> bool {
+    character.is_control() && !matches!(character, '\n' | '\r' | '\t')
+}
+
+/// Whether a key in a value contains a control character, or a string one other than line breaks and tabs.
 pub fn has_control(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
-        Value::String(text) => text.chars().any(char::is_control),
+        Value::String(text) => text.chars().any(is_forbidden),
         Value::Array(values) => values.iter().any(has_control),
         Value::Object(object) => {
             object.iter().any(|(key, value)| key.chars().any(char::is_control) || has_control(value))

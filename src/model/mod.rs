@@ -12,6 +12,7 @@ mod context;
 mod cursor;
 mod database;
 mod dataset;
+mod entra;
 mod error;
 mod excerpt;
 mod export;
@@ -45,6 +46,7 @@ pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX, TraceParent};
 pub use cursor::Cursor;
 pub use database::{DatabaseLogin, POSTGRES_PORT, Pooler, SslMode};
 pub use dataset::{Dataset, DatasetField, DatasetName, FieldType, is_dataset_name};
+pub use entra::EntraTenants;
 pub use error::{
     Abort, Blocker, Error, Exhausted, Invalid, Precondition, ResourceKind, Result, ShareLimit, Unavailable,
 };

@@ -1,6 +1,6 @@
 //! Checks of texts, labels and objects in requests.
 
-use super::json::{Labels, Object, depth, has_control};
+use super::json::{Labels, Object, depth, has_control, is_forbidden};
 use super::{Violations, limits};
 
 /// Checks the length and the characters of a text; a blank text becomes empty.
@@ -12,6 +12,19 @@ pub fn text(violations: &mut Violations, field: &str, text: String, max_chars: u
     }
     if text.chars().any(char::is_control) {
         violations.add(field, "must not contain control characters");
+    }
+    if text.trim().is_empty() { String::new() } else { text }
+}
+
+/// Like [`text`], for descriptions and reasons, which can have several lines. A line break is one character: `\r\n` becomes
+/// `\n`.
+pub fn multiline_text(violations: &mut Violations, field: &str, text: String, max_chars: usize) -> String {
+    let text = if text.contains('\r') { text.replace("\r\n", "\n") } else { text };
+    if text.chars().count() > max_chars {
+        violations.add(field, format!("must have at most {max_chars} characters"));
+    }
+    if text.chars().any(is_forbidden) {
+        violations.add(field, "must not contain control characters other than line breaks and tabs");
     }
     if text.trim().is_empty() { String::new() } else { text }
 }
@@ -40,8 +53,8 @@ pub fn labels(violations: &mut Violations, field: &str, labels: Labels) -> Label
     labels
 }
 
-/// Checks that an object has no control characters in keys and strings and does not exceed the limits of depth and
-/// size.
+/// Checks that an object has no control characters in keys and strings, except line breaks and tabs in strings, and does not
+/// exceed the limits of depth and size.
 ///
 /// Returns its size in bytes as JSON.
 pub fn object(violations: &mut Violations, field: &str, object: &Object, max_bytes: usize) -> usize {

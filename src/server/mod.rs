@@ -254,6 +254,7 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
             exports: config.limits.organization_exports.map(u64::from),
             writes_per_second: config.limits.organization_writes_per_second,
         },
+        entra_tenants: config.outbound.entra_tenants.clone(),
         max_streams: config.limits.streams.into(),
         tasks,
         stop,

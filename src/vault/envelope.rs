@@ -26,7 +26,7 @@ use super::key_ring::{KEY_BYTES, KeyRing, MAX_KEY_ID_BYTES};
 use crate::model::SealedSecret;
 
 /// The largest envelope in bytes. Larger ones are not parsed.
-pub const MAX_ENVELOPE_BYTES: usize = 128 * 1024;
+pub const MAX_ENVELOPE_BYTES: usize = 384 * 1024;
 
 const MAGIC: &[u8; 3] = b"OFE";
 const VERSION: u8 = 1;

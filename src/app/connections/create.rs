@@ -1,6 +1,6 @@
 //! Implements CreateConnection.
 
-use super::{CredentialInput, audit, credential, stored};
+use super::{CredentialInput, audit, credential, properties, stored};
 use crate::app::{Affected, Mutation, MutationTx, quotas};
 use crate::model::json::{Labels, Object};
 use crate::model::{
@@ -43,11 +43,8 @@ impl Mutation for CreateConnection {
         quotas::check_connections(tx.app.quotas(), tx.db, &tx.scope).await?;
         let connection_type = stored::known_type(tx.app, "connection.connection_type", &self.draft.connection_type)?;
         let mut violations = Violations::new();
-        let properties = connection_type.check_properties(&self.draft.properties, "connection.properties");
-        let properties = properties.unwrap_or_else(|found| {
-            violations.extend(found);
-            Object::new()
-        });
+        let (organization, given) = (&tx.scope.organization, &self.draft.properties);
+        let properties = properties::check(&mut violations, tx.app, organization, connection_type, given);
         let given = self.credential.as_ref();
         let credential = credential::check(&mut violations, connection_type, &properties, given, tx.now);
         if connection_type.needs_credential() && self.credential.is_none() {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::properties;
 use crate::app::MutationTx;
 use crate::catalog::ConnectionType;
 use crate::model::json::Object;
@@ -34,7 +35,7 @@ pub fn check(
     if credential.expire_time.is_some_and(|time| time <= now) {
         violations.add("credential.expire_time", "must be in the future");
     }
-    let properties = (properties, "connection.properties");
+    let properties = (properties, properties::PATH);
     match connection_type.check_credential(&credential.secret, "credential", properties, now) {
         Ok(secret) => Some(CredentialInput { secret, expire_time: credential.expire_time }),
         Err(found) => {

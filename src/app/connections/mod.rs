@@ -7,6 +7,7 @@ mod credential;
 mod delete;
 mod get;
 mod list;
+mod properties;
 mod resume;
 mod revoke_credential;
 mod rotate_credential;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{Instrument as _, Span};
 
-use super::{CredentialInput, audit, credential, stored};
+use super::{CredentialInput, audit, credential, properties, stored};
 use crate::app::rate_limit::RatePermit;
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::catalog::{ConnectionType, DeliveredBy};
@@ -14,7 +14,7 @@ use crate::model::audit::AuditDiff;
 use crate::model::json::Object;
 use crate::model::{
     Abort, CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, ConnectionUid,
-    CredentialSecret, Error, LastTest, OpContext, Precondition, ResourceKind, Result, Violations,
+    CredentialSecret, Error, LastTest, OpContext, OrganizationId, Precondition, ResourceKind, Result, Violations,
 };
 use crate::store::{self, credentials};
 use crate::vault::SealContext;
@@ -57,7 +57,9 @@ impl App {
             }
             TestConnection::Draft { connection_type, properties, credential } => {
                 let known = stored::known_type(self, "connection.connection_type", &connection_type)?;
-                let (properties, credential) = self.check_draft(known, &properties, credential.as_ref())?;
+                let organization = &context.organization;
+                let (properties, credential) =
+                    self.check_draft(organization, known, &properties, credential.as_ref())?;
                 let target = target(context, properties, credential);
                 self.run_test(&connection_type, target, permit).await
             }
@@ -114,6 +116,7 @@ impl App {
 
     fn check_draft(
         &self,
+        organization: &OrganizationId,
         known: &ConnectionType,
         properties: &Object,
         credential: Option<&CredentialInput>,
@@ -125,10 +128,7 @@ impl App {
                 properties.insert(field.key.clone(), value.clone());
             }
         }
-        let checked = known.check_properties(&properties, "connection.properties").unwrap_or_else(|found| {
-            violations.extend(found);
-            Object::new()
-        });
+        let checked = properties::check(&mut violations, self, organization, known, &properties);
         let given = credential::check(&mut violations, known, &checked, credential, self.now());
         if known.needs_credential() && credential.is_none() {
             violations.add("credential", format!("is required for connections of type {}", known.id));

@@ -1,6 +1,6 @@
 //! Implements UpdateConnection.
 
-use super::{CredentialInput, audit, credential, stored};
+use super::{CredentialInput, audit, credential, properties, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
 use crate::model::{Connection, ConnectionTypeId, Error, Invalid, Precondition, ResourceId, Result, Violations};
@@ -91,10 +91,8 @@ impl UpdateConnection {
         let connection_type = stored::known_type(tx.app, "connection.connection_type", &before.connection_type)?;
         let mut violations = Violations::new();
         if let Some(properties) = &self.update.properties {
-            match connection_type.check_properties(properties, "connection.properties") {
-                Ok(properties) => after.properties = properties,
-                Err(found) => violations.extend(found),
-            }
+            let organization = &tx.scope.organization;
+            after.properties = properties::check(&mut violations, tx.app, organization, connection_type, properties);
             after.schema_version = connection_type.schema_version;
             after.needs_credential = connection_type.needs_credential();
         }
@@ -105,7 +103,7 @@ impl UpdateConnection {
             after.last_test = None;
         }
         let changed_binding_fields =
-            connection_type.changed_binding_fields(&before.properties, &after.properties, "connection.properties");
+            connection_type.changed_binding_fields(&before.properties, &after.properties, properties::PATH);
         let stored = before.credential.auth_method.is_some();
         if stored && self.credential.is_none() && !changed_binding_fields.is_empty() {
             return Err(Precondition::CredentialReentryRequired { changed_binding_fields }.into());

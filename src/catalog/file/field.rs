@@ -10,10 +10,10 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::references::{ConditionFile, PatternIfFile, References};
-use super::text::{check_display_name, check_id, check_prose};
+use super::text::{check_display_name, check_id, check_prose, read_pattern};
 use crate::catalog::error::SpannedError;
 use crate::catalog::format::Format;
-use crate::catalog::spec::{AllowedValue, FieldSpec, Pattern, ValueType};
+use crate::catalog::spec::{AllowedValue, FieldSpec, ValueType};
 use crate::catalog::value::check_value;
 use crate::model::Violations;
 
@@ -254,15 +254,6 @@ fn check_bounds(file: &FieldFile) -> Result<(), SpannedError> {
         }
         _ => Ok(()),
     }
-}
-
-pub(super) fn read_pattern(source: &Spanned<String>, hint: &str) -> Result<Pattern, SpannedError> {
-    Pattern::new(source.get_ref(), hint).map_err(|error| {
-        // The last line of the error of `regex` states the cause.
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        SpannedError::new(source, format!("pattern is not a valid regular expression: {reason}"))
-    })
 }
 
 fn read_default(field: &FieldSpec, section: Section, value: &Spanned<Value>) -> Result<Value, SpannedError> {

@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
-use super::field::read_pattern;
-use super::text::check_prose;
+use super::text::{check_prose, read_pattern};
 use crate::catalog::error::SpannedError;
 use crate::catalog::spec::{Condition, FieldSpec, Pattern};
 use crate::catalog::value::check_value;

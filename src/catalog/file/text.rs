@@ -1,8 +1,9 @@
-//! Checks ids and texts in the files of connection types.
+//! Checks ids, texts and patterns in the files of connection types.
 
 use toml::Spanned;
 
 use crate::catalog::error::SpannedError;
+use crate::catalog::spec::Pattern;
 use crate::model::{is_identifier, limits};
 
 /// Bytes of an article.
@@ -56,4 +57,14 @@ pub fn check_article(article: &Spanned<String>) -> Result<(), SpannedError> {
         return Err(SpannedError::new(article, "must not contain control characters except line breaks and tabs"));
     }
     Ok(())
+}
+
+/// Compiles a pattern. The hint says in words what it permits.
+pub fn read_pattern(source: &Spanned<String>, hint: &str) -> Result<Pattern, SpannedError> {
+    Pattern::new(source.get_ref(), hint).map_err(|error| {
+        // The last line of the error of `regex` states the cause.
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        SpannedError::new(source, format!("pattern is not a valid regular expression: {reason}"))
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Context, is_graphic};
+use super::text::{Context, is_graphic};
 
 /// Prefixes of ids of AWS that are not access keys: users, roles, groups and others.
 const OTHER_IDS: [&str; 8] = ["AIDA", "AROA", "AGPA", "AIPA", "ANPA", "ANVA", "APKA", "ASCA"];

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use super::{Read, is_graphic};
+use super::text::{Read, is_graphic};
 
 /// Bytes of an access key of a storage account.
 const ACCOUNT_KEY_BYTES: usize = 64;

@@ -9,7 +9,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
 
-use super::{Context, Read, pem};
+use super::pem;
+use super::text::{Context, Read};
 
 /// Maximum number of certificates of one field; the bundles of public authorities have about 150.
 const MAX_CERTIFICATES: usize = 512;

@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{Read, certificate, is_file_path};
+use super::certificate;
+use super::text::{Read, is_file_path};
 
 /// The parts of a key file that decide whether it can be used.
 #[derive(Deserialize, Zeroize, ZeroizeOnDrop)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use super::Read;
+use super::text::Read;
 use crate::catalog::address::check_host;
 
 /// Maximum number of characters of a topic.

@@ -11,18 +11,17 @@ mod kafka;
 mod pem;
 mod ssh_host_key;
 mod ssh_private_key;
+mod text;
 mod webhook;
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 pub use ssh_private_key::read as read_ssh_private_key;
-
-/// A value in its normal form, or a description of what is wrong that follows the name of the field: "is a path; …".
-type Read<'a> = Result<Cow<'a, str>, Cow<'static, str>>;
+pub(in crate::catalog) use text::Context;
+use text::Read;
 
 /// A format that the value of a field must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -70,18 +69,6 @@ pub enum Format {
     BearerToken,
     /// Signing secret of Standard Webhooks.
     WebhookSigningSecret,
-}
-
-/// What the check of a value depends on, beside the value. The default has no companion and a time at which nothing is
-/// expired.
-#[derive(Clone, Copy, Default)]
-pub(in crate::catalog) struct Context<'a> {
-    /// The current time.
-    pub(in crate::catalog) now: DateTime<Utc>,
-    /// Whether the format has a companion field in this auth method.
-    pub(in crate::catalog) has_companion: bool,
-    /// The value of that field, if it is given.
-    pub(in crate::catalog) companion: Option<&'a str>,
 }
 
 impl Format {
@@ -150,17 +137,4 @@ fn guid(text: &str) -> Result<String, Cow<'static, str>> {
         Cow::Borrowed("must be a GUID: 32 hexadecimal digits in groups, such as 6731de76-14a6-49ae-97bc-6eba6914391e")
     })?;
     Ok(parsed.hyphenated().to_string())
-}
-
-/// Whether a text is the path of a file: people paste it where its content is expected.
-fn is_file_path(text: &str) -> bool {
-    let is_windows = matches!(text.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
-    text.lines().count() == 1
-        && text.len() < 1024
-        && (is_windows || ["/", "~/", "./", "../", "file:", "@"].iter().any(|prefix| text.starts_with(prefix)))
-}
-
-/// Whether a text has only printable ASCII characters without spaces.
-fn is_graphic(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic())
 }

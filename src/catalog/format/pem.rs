@@ -1,6 +1,6 @@
 //! What can be wrong with a text in PEM (RFC 7468) before its content is read.
 
-use super::is_file_path;
+use super::text::is_file_path;
 
 /// Finds what is wrong with the lines of a text that must contain a PEM block.
 pub(super) fn check_lines(text: &str) -> Result<(), &'static str> {

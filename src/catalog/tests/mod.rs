@@ -3,8 +3,10 @@
 mod addresses;
 mod checks;
 mod embedded;
+mod field_cases;
 mod fields;
 mod fuzzed;
+mod key_material;
 mod keys;
 mod refusals;
 

@@ -45,7 +45,8 @@ pub fn create_connection(
         return None;
     };
     let display_name = validator.display_name("connection.display_name", connection.display_name);
-    let description = validator.text("connection.description", connection.description, limits::MAX_DESCRIPTION_CHARS);
+    let description =
+        validator.multiline_text("connection.description", connection.description, limits::MAX_DESCRIPTION_CHARS);
     let connection_type = validator.connection_type("connection.connection_type", &connection.connection_type);
     let properties = properties(&mut validator.violations, "connection.properties", connection.properties);
     let labels = validate::labels(&mut validator.violations, "connection.labels", connection.labels);
@@ -125,7 +126,8 @@ pub fn update_connection(
     }
     if mask.takes("description", !connection.description.is_empty()) {
         let max_chars = limits::MAX_DESCRIPTION_CHARS;
-        update.description = Some(validator.text("connection.description", connection.description, max_chars));
+        update.description =
+            Some(validator.multiline_text("connection.description", connection.description, max_chars));
     }
     if mask.takes("properties", connection.properties.is_some()) {
         let given = properties(&mut validator.violations, "connection.properties", connection.properties);
@@ -203,7 +205,7 @@ pub fn suspend_connection(
     request: pb::SuspendConnectionRequest,
 ) -> Option<SuspendConnection> {
     let id = connection_id(validator, &request.name);
-    let reason = validator.text("reason", request.reason, limits::MAX_REASON_CHARS);
+    let reason = validator.multiline_text("reason", request.reason, limits::MAX_REASON_CHARS);
     Some(SuspendConnection { id: id?, etag: request.etag, reason })
 }
 

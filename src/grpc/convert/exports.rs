@@ -54,7 +54,7 @@ pub fn draft(validator: &mut RequestValidator<'_>, export: pb::Export, id: Optio
     deny_foreign_names(validator, &export);
     let connection = validator.connection("export.connection", &export.connection);
     let display_name = validator.display_name("export.display_name", export.display_name);
-    let description = validator.text("export.description", export.description, limits::MAX_DESCRIPTION_CHARS);
+    let description = validator.multiline_text("export.description", export.description, limits::MAX_DESCRIPTION_CHARS);
     let payload = payload(validator, "export.payload", export.payload);
     let schedule = export.schedule.and_then(|given| schedule(validator, "export.schedule", given));
     let path = "export.destination_settings";
@@ -137,7 +137,7 @@ pub fn update_export(validator: &mut RequestValidator<'_>, request: pb::UpdateEx
     }
     if mask.takes("description", !export.description.is_empty()) {
         let max_chars = limits::MAX_DESCRIPTION_CHARS;
-        update.description = Some(validator.text("export.description", export.description, max_chars));
+        update.description = Some(validator.multiline_text("export.description", export.description, max_chars));
     }
     if mask.takes("payload", export.payload.is_some()) {
         update.payload = Some(payload(validator, "export.payload", export.payload));
@@ -206,7 +206,7 @@ pub fn batch_attach_exports(
 /// Converts a request of DetachExport.
 pub fn detach_export(validator: &mut RequestValidator<'_>, request: pb::DetachExportRequest) -> Option<DetachExport> {
     let name = export_name(validator, &request.name);
-    let reason = validator.text("reason", request.reason, limits::MAX_REASON_CHARS);
+    let reason = validator.multiline_text("reason", request.reason, limits::MAX_REASON_CHARS);
     Some(DetachExport { id: name?.id, etag: request.etag, reason })
 }
 
@@ -215,7 +215,7 @@ pub fn batch_detach_exports(
     validator: &mut RequestValidator<'_>,
     request: pb::BatchDetachExportsRequest,
 ) -> Option<BatchDetachExports> {
-    let reason = validator.text("reason", request.reason, limits::MAX_REASON_CHARS);
+    let reason = validator.multiline_text("reason", request.reason, limits::MAX_REASON_CHARS);
     let Some(set) = request.attached_set else {
         let ids = batch(validator, &request.parent, &request.names, "");
         return Some(BatchDetachExports { target: DetachTarget::Names(ids), reason });

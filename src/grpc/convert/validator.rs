@@ -208,6 +208,11 @@ impl<'a> RequestValidator<'a> {
         validate::text(&mut self.violations, field, text, max_chars)
     }
 
+    /// A description or reason, which may be empty and have several lines.
+    pub fn multiline_text(&mut self, field: &str, text: String, max_chars: usize) -> String {
+        validate::multiline_text(&mut self.violations, field, text, max_chars)
+    }
+
     /// A text to filter by; blank: no filter.
     pub fn filter(&mut self, field: &str, text: &str, max_chars: usize) -> Option<String> {
         Some(self.text(field, text.to_owned(), max_chars)).filter(|text| !text.is_empty())

@@ -4,6 +4,7 @@ mod connection_types;
 mod create;
 mod credential;
 mod delete;
+mod formats;
 mod list;
 mod retarget;
 mod share;

@@ -15,7 +15,7 @@ use crate::delivery::destinations::Destinations;
 use crate::delivery::engine::Engine;
 use crate::dialer::Dialer;
 use crate::model::schedule::{ScheduleCompiler, TimeZones};
-use crate::model::{Actor, Caller, Clock, OpContext, OrganizationId, Role, Secret};
+use crate::model::{Actor, Caller, Clock, EntraTenants, OpContext, OrganizationId, Role, Secret};
 use crate::store::{DatabaseSettings, Store};
 use crate::vault::{KeyRing, RequestHasher, Vault};
 
@@ -40,6 +40,7 @@ fn app() -> App {
         clock,
         run_retention: Duration::from_hours(1),
         quotas: Quotas { connections: None, exports: None, writes_per_second: None },
+        entra_tenants: EntraTenants::default(),
         max_streams: 1,
         tasks: tokio_util::task::TaskTracker::new(),
         stop: tokio_util::sync::CancellationToken::new(),
