@@ -18,7 +18,7 @@ mod vault;
 use std::time::Duration;
 
 pub use binary::{Process, admin_address, outflow, signal};
-pub use calls::{CALLERS, CallOptions, Names, OK, SAMPLES, Sample, Slot};
+pub use calls::{ANYBODY, CALLERS, CallOptions, Names, OK, SAMPLES, Sample, Slot};
 pub use client::{Client, Clients, ErrorExt, ORGANIZATION};
 pub use database::{Database, lock_connections};
 pub use dynamic::{declared_methods, method};

@@ -10,7 +10,7 @@ mod names;
 mod samples;
 
 use access::Access;
-pub use access::{CALLERS, OK};
+pub use access::{ANYBODY, CALLERS, OK};
 pub use names::{Names, Slot};
 pub use samples::SAMPLES;
 
