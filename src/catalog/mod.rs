@@ -22,7 +22,7 @@ pub use error::CatalogError;
 pub use format::{Format, read_ssh_private_key};
 pub use spec::{
     AllowedValue, AuthMethod, Condition, ConnectionType, DeliveredBy, DeliveryGuarantee, FieldSpec, LaunchStage,
-    Pattern, ValueType,
+    Pattern, TypeFilter, ValueType,
 };
 
 /// All connection types, by id.

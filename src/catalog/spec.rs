@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use regex::Regex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::format::Format;
@@ -42,6 +42,30 @@ pub struct ConnectionType {
     pub min_schedule_interval: Duration,
     /// Maximum number of concurrent runs on one connection.
     pub max_concurrent_runs: u32,
+}
+
+/// Filter for listing connection types; unset fields match everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeFilter {
+    /// Has this category.
+    pub category: Option<String>,
+    /// Has this stability.
+    pub launch_stage: Option<LaunchStage>,
+    /// Its display name or description contains this text, ignoring case.
+    pub search: Option<String>,
+}
+
+impl TypeFilter {
+    /// Whether a type matches.
+    pub fn matches(&self, found: &ConnectionType) -> bool {
+        let contains = |search: &String| {
+            let search = search.to_lowercase();
+            [&found.display_name, &found.description].iter().any(|text| text.to_lowercase().contains(&search))
+        };
+        self.category.as_ref().is_none_or(|category| *category == found.category)
+            && self.launch_stage.is_none_or(|stage| stage == found.launch_stage)
+            && self.search.as_ref().is_none_or(contains)
+    }
 }
 
 /// A way to authenticate.
@@ -153,7 +177,7 @@ pub enum ValueType {
 }
 
 /// The stability of a connection type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LaunchStage {
     /// May still change.

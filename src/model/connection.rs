@@ -196,6 +196,8 @@ pub struct UsableConnection {
     pub display_name: String,
     /// Connection type.
     pub connection_type: ConnectionTypeId,
+    /// Whether another connection that the caller may use has the same display name.
+    pub display_name_ambiguous: bool,
 }
 
 /// Filter for listing connections; unset fields match everything.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
+use super::query::lookup;
 use crate::model::{
     AttachmentState, Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid,
     ReleaseCause, ResourceId, Result,
@@ -204,4 +205,22 @@ pub async fn first_blockers(
         display_name: released.display_name,
     };
     Ok(attached.into_iter().map(blocker).collect())
+}
+
+/// Returns the earliest time at which an export that is attached to a connection is due.
+pub async fn next_due_time(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    connection: ConnectionUid,
+) -> Result<Option<DateTime<Utc>>> {
+    use export::Column::{ConnectionUid as Connection, NextDueTime, Organization};
+    let query = export::Entity::find()
+        .select_only()
+        .column(NextDueTime)
+        .filter(Organization.eq(scope.organization.as_str()))
+        .filter(Connection.eq(connection.0))
+        .filter(NextDueTime.is_not_null())
+        .order_by_asc(NextDueTime)
+        .limit(1);
+    lookup::fetch_scalar(db, query).await
 }

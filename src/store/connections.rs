@@ -14,7 +14,7 @@ use super::query::expressions::{self, availability, in_state, limited_to_shared,
 use super::query::list::{Keys, List, MAX_ROWS_SORTED};
 use super::query::lookup;
 use super::query::paging;
-use super::{Scope, error};
+use super::{Scope, display_names, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, Availability, Caller, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid,
@@ -123,8 +123,11 @@ pub async fn search_usable(
     list.filters.extend(filters(filter));
     let position = |row: &UsableRow| paging::position(page.order, row.uid, &row.display_name, row.update_time);
     let rows = paging::page(db, list, page, Ok, position, |row: &UsableRow| 128 + row.display_name.len()).await?;
+    let names = rows.items.iter().map(|row| row.display_name.as_str());
+    let ambiguous = display_names::ambiguous(db, scope, actor, names).await?;
     let usable = |row: UsableRow| UsableConnection {
         name: ConnectionName { organization: scope.organization.clone(), id: ResourceId::stored(row.id) },
+        display_name_ambiguous: ambiguous.contains(&row.display_name),
         display_name: row.display_name,
         connection_type: ConnectionTypeId::new(row.connection_type),
     };

@@ -10,6 +10,7 @@ mod connect;
 pub mod connections;
 pub mod credentials;
 mod database;
+mod display_names;
 mod entities;
 mod error;
 mod export_rows;

@@ -18,30 +18,32 @@ pub enum Cause<'a> {
 }
 
 /// Makes a locked connection unavailable. Its exports stay attached and are blocked. Nothing changes if it is already
-/// suspended with the same reason, or has no credential.
-pub async fn make_unavailable(tx: &mut MutationTx<'_>, before: &Connection, cause: Cause<'_>) -> Result<()> {
+/// suspended with the same reason, or has no credential. Returns whether it changed.
+pub async fn make_unavailable(tx: &mut MutationTx<'_>, before: &Connection, cause: Cause<'_>) -> Result<bool> {
     let mut after = before.clone();
     match cause {
         Cause::Suspend { reason } => {
             after.suspended = true;
             reason.clone_into(&mut after.suspend_reason);
-            if after != *before {
-                stored::save(tx, before, &mut after, reason).await?;
-                block_runs(tx, &after, SkipReason::ConnectionSuspended).await?;
+            if after == *before {
+                return Ok(false);
             }
+            stored::save(tx, before, &mut after, reason).await?;
+            block_runs(tx, &after, SkipReason::ConnectionSuspended).await?;
         }
         Cause::RevokeCredential => {
-            if before.credential.auth_method.is_some() {
-                after.last_test = None;
-                stored::touch(tx, &mut after);
-                store::connections::update(tx.db, &after).await?;
-                credential::erase(tx, &mut after).await?;
-                tx.audit(audit::resource(&after), AuditDiff::new().redacted("credential"), None, "");
-                block_runs(tx, &after, SkipReason::CredentialRequired).await?;
+            if before.credential.auth_method.is_none() {
+                return Ok(false);
             }
+            after.last_test = None;
+            stored::touch(tx, &mut after);
+            store::connections::update(tx.db, &after).await?;
+            credential::erase(tx, &mut after).await?;
+            tx.audit(audit::resource(&after), AuditDiff::new().redacted("credential"), None, "");
+            block_runs(tx, &after, SkipReason::CredentialRequired).await?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Skips the queued runs on a connection, and cancels those that a runner delivers.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod availability;
+mod change;
 mod create;
 mod credential;
 mod delete;
@@ -21,6 +22,7 @@ mod unshare;
 mod update;
 mod watch;
 
+pub use change::ConnectionChange;
 pub use create::{ConnectionDraft, CreateConnection};
 pub use credential::CredentialInput;
 pub use delete::DeleteConnection;
@@ -31,6 +33,6 @@ pub use share::ShareConnection;
 pub use stream_blocking_exports::{BlockingEvent, BlockingMessage};
 pub use suspend::SuspendConnection;
 pub use test::TestConnection;
-pub use unshare::{UnshareConnection, Unshared};
+pub use unshare::UnshareConnection;
 pub use update::{ConnectionUpdate, UpdateConnection};
 pub use watch::{ConnectionWatcher, TASK as WATCH_TASK};

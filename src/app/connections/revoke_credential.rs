@@ -1,9 +1,10 @@
 //! Implements RevokeConnectionCredential.
 
 use super::availability::{Cause, make_unavailable};
+use super::change::{ConnectionChange, affecting_exports};
 use super::stored;
 use crate::app::{Affected, Mutation, MutationTx};
-use crate::model::{Connection, ResourceId, Result};
+use crate::model::{ResourceId, Result};
 use crate::store::locks::LockMode;
 
 /// Erases the credential of a connection. Its exports are blocked, not detached.
@@ -15,11 +16,11 @@ pub struct RevokeConnectionCredential {
 }
 
 impl Mutation for RevokeConnectionCredential {
-    type Response = Connection;
+    type Response = ConnectionChange;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
-        make_unavailable(tx, &connection, Cause::RevokeCredential).await?;
-        Ok(stored::affected(&connection))
+        let has_changed = make_unavailable(tx, &connection, Cause::RevokeCredential).await?;
+        Ok(if has_changed { affecting_exports(&connection) } else { stored::affected(&connection) })
     }
 }

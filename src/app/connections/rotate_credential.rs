@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::change::{ConnectionChange, affecting_exports};
 use super::{CredentialInput, audit, credential, stored};
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::catalog::ConnectionType;
@@ -32,7 +33,7 @@ impl App {
         &self,
         context: &OpContext,
         mut rotation: RotateConnectionCredential,
-    ) -> Result<Connection> {
+    ) -> Result<ConnectionChange> {
         if rotation.test && !context.validate_only {
             let name = ConnectionName { organization: context.organization.clone(), id: rotation.id.clone() };
             let connection = self.get_connection(context, &name).await?;
@@ -68,7 +69,7 @@ impl RotateConnectionCredential {
 }
 
 impl Mutation for RotateConnectionCredential {
-    type Response = Connection;
+    type Response = ConnectionChange;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let mut connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
@@ -79,6 +80,6 @@ impl Mutation for RotateConnectionCredential {
         store::connections::update(tx.db, &connection).await?;
         credential::store(tx, connection_type, &mut connection, &checked).await?;
         tx.audit(audit::resource(&connection), AuditDiff::new().redacted("credential"), None, "");
-        Ok(stored::affected(&connection))
+        Ok(affecting_exports(&connection))
     }
 }

@@ -1,9 +1,10 @@
 //! Implements SuspendConnection.
 
 use super::availability::{Cause, make_unavailable};
+use super::change::{ConnectionChange, affecting_exports};
 use super::stored;
 use crate::app::{Affected, Mutation, MutationTx};
-use crate::model::{Connection, ResourceId, Result};
+use crate::model::{ResourceId, Result};
 use crate::store::locks::LockMode;
 
 /// Suspends a connection, which blocks its exports without changing their schedules.
@@ -17,11 +18,11 @@ pub struct SuspendConnection {
 }
 
 impl Mutation for SuspendConnection {
-    type Response = Connection;
+    type Response = ConnectionChange;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
-        make_unavailable(tx, &connection, Cause::Suspend { reason: &self.reason }).await?;
-        Ok(stored::affected(&connection))
+        let has_changed = make_unavailable(tx, &connection, Cause::Suspend { reason: &self.reason }).await?;
+        Ok(if has_changed { affecting_exports(&connection) } else { stored::affected(&connection) })
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::change::{ConnectionChange, affecting_exports};
 use super::stored;
-use crate::app::{Affected, Mutation, MutationTx, ReadBack};
-use crate::model::{Connection, Member, ResourceId, Result};
+use crate::app::{Affected, Mutation, MutationTx};
+use crate::model::{Member, ResourceId, Result};
 use crate::store;
 use crate::store::locks::LockMode;
 
@@ -21,17 +22,8 @@ pub struct UnshareConnection {
     pub members: BTreeSet<Member>,
 }
 
-/// Result of an unshare.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unshared {
-    /// The connection after the change.
-    pub connection: Connection,
-    /// Number of attached exports, if a share was removed.
-    pub affected_export_count: u64,
-}
-
 impl Mutation for UnshareConnection {
-    type Response = Unshared;
+    type Response = ConnectionChange;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let before = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
@@ -44,13 +36,6 @@ impl Mutation for UnshareConnection {
         let removed = before.sharing.members.difference(&after.sharing.members);
         store::connections::remove_members(tx.db, &before, removed).await?;
         stored::save(tx, &before, &mut after, "").await?;
-        Ok(Affected { count: after.attached_export_count, ..stored::affected(&after) })
-    }
-}
-
-impl ReadBack for Unshared {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
-        let connection = Connection::read_back(tx, affected).await?;
-        Ok(Self { connection, affected_export_count: affected.count })
+        Ok(affecting_exports(&after))
     }
 }

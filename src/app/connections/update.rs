@@ -1,5 +1,6 @@
 //! Implements UpdateConnection.
 
+use super::change::{ConnectionChange, affecting_exports};
 use super::{CredentialInput, audit, credential, properties, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
@@ -35,7 +36,7 @@ pub struct ConnectionUpdate {
 }
 
 impl Mutation for UpdateConnection {
-    type Response = Connection;
+    type Response = ConnectionChange;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let before = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
@@ -56,7 +57,8 @@ impl Mutation for UpdateConnection {
             diff = diff.redacted("credential");
         }
         tx.audit(audit::resource(&after), diff, None, "");
-        Ok(stored::affected(&after))
+        let concerns_exports = after.properties != before.properties || credential.is_some();
+        Ok(if concerns_exports { affecting_exports(&after) } else { stored::affected(&after) })
     }
 }
 

@@ -3,31 +3,67 @@
 use super::field_spec::field;
 use super::validator::RequestValidator;
 use super::values::duration_to_proto;
-use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, LaunchStage};
+use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, LaunchStage, TypeFilter};
 use crate::grpc::proto as pb;
 use crate::model::token::{self, TokenKind};
-use crate::model::{ConnectionTypeId, Error, Invalid};
+use crate::model::{ConnectionTypeId, Error, Invalid, limits};
 
-/// ListConnectionTypes: the id after which the page starts, and its size.
+/// A page of the catalog.
+pub struct TypeList {
+    /// Which types.
+    pub filter: TypeFilter,
+    /// The id after which the page starts.
+    pub after: Option<String>,
+    /// Maximum number of types.
+    pub size: usize,
+}
+
+impl TypeList {
+    /// The token of the page after this id.
+    pub fn next_page_token(&self, last: &str) -> String {
+        // Serializing strings does not fail.
+        token::encode(TokenKind::Catalog, &serde_json::to_vec(&(last, &self.filter)).unwrap_or_default())
+    }
+}
+
+/// Converts a request of ListConnectionTypes.
 pub fn list_connection_types(
     validator: &mut RequestValidator<'_>,
     request: &pb::ListConnectionTypesRequest,
-) -> Option<(Option<String>, usize)> {
+) -> Option<TypeList> {
+    let filter = TypeFilter {
+        category: validator.filter("category", &request.category, limits::MAX_DISPLAY_NAME_CHARS),
+        launch_stage: launch_stage(validator, request.launch_stage),
+        search: validator.search(&request.search),
+    };
     let size = validator.page_size(request.page_size)? as usize;
-    if request.page_token.is_empty() {
-        return Some((None, size));
-    }
-    let after = token::decode(TokenKind::Catalog, &request.page_token).and_then(|id| String::from_utf8(id).ok());
-    if after.is_none() {
+    let after = position(&request.page_token, &filter);
+    if after.is_none() && !request.page_token.is_empty() {
         let description = "does not belong to this list; restart from the first page";
         validator.fail(Error::invalid_as(Invalid::PageToken, "page_token", description));
     }
-    Some((Some(after?), size))
+    Some(TypeList { filter, after, size })
 }
 
-/// The token of the page of the catalog after this id.
-pub fn types_page_token(last: &str) -> String {
-    token::encode(TokenKind::Catalog, last.as_bytes())
+fn launch_stage(validator: &mut RequestValidator<'_>, value: i32) -> Option<LaunchStage> {
+    use pb::connection_type::LaunchStage as Wire;
+    match Wire::try_from(value) {
+        Ok(Wire::Unspecified) => None,
+        Ok(Wire::Preview) => Some(LaunchStage::Preview),
+        Ok(Wire::Ga) => Some(LaunchStage::Ga),
+        Ok(Wire::Deprecated) => Some(LaunchStage::Deprecated),
+        Err(_) => {
+            validator.add("launch_stage", "is not a known launch stage");
+            None
+        }
+    }
+}
+
+/// The id in a page token of a list with this filter.
+fn position(page_token: &str, filter: &TypeFilter) -> Option<String> {
+    let payload = token::decode(TokenKind::Catalog, page_token)?;
+    let (last, of_filter): (String, TypeFilter) = serde_json::from_slice(&payload).ok()?;
+    (of_filter == *filter).then_some(last)
 }
 
 /// Converts a request of GetConnectionType.

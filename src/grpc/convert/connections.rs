@@ -8,9 +8,9 @@ use super::lists::{List, Paging, RESOURCE_KEYS, USABLE_KEYS};
 use super::validator::RequestValidator;
 use super::values::{object_to_proto, properties, time, time_to_proto};
 use crate::app::connections::{
-    ConnectionDraft, ConnectionUpdate, CreateConnection, CredentialInput, DeleteConnection, ResumeConnection,
-    RevokeConnectionCredential, RotateConnectionCredential, ShareConnection, SuspendConnection, UnshareConnection,
-    UpdateConnection,
+    ConnectionChange, ConnectionDraft, ConnectionUpdate, CreateConnection, CredentialInput, DeleteConnection,
+    ResumeConnection, RevokeConnectionCredential, RotateConnectionCredential, ShareConnection, SuspendConnection,
+    UnshareConnection, UpdateConnection,
 };
 use crate::grpc::proto as pb;
 use crate::model::{
@@ -310,6 +310,15 @@ pub fn to_proto(connection: Connection, validate_only: bool) -> pb::Connection {
     }
 }
 
+/// A changed connection, how many exports the change affects, and when the first of them is due.
+pub fn change_to_proto(
+    change: ConnectionChange,
+    validate_only: bool,
+) -> (Option<pb::Connection>, i64, Option<prost_types::Timestamp>) {
+    let count = i64::try_from(change.affected_export_count).unwrap_or(i64::MAX);
+    (Some(to_proto(change.connection, validate_only)), count, change.next_run_time.map(time_to_proto))
+}
+
 fn state_to_proto(state: ConnectionState) -> pb::connection::State {
     match state {
         ConnectionState::Active => pb::connection::State::Active,
@@ -334,5 +343,6 @@ pub fn usable_to_proto(connection: UsableConnection) -> pb::UsableConnection {
         name: connection.name.to_string(),
         display_name: connection.display_name,
         connection_type: connection.connection_type.name(),
+        display_name_ambiguous: connection.display_name_ambiguous,
     }
 }

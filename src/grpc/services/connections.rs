@@ -24,10 +24,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ListConnectionTypesRequest>,
     ) -> Result<Response<pb::ListConnectionTypesResponse>, Status> {
-        let (_, (after, size)) = accept(&self.0, request, connection_types::list_connection_types)?;
-        let (types, more) = self.0.list_connection_types(after.as_deref(), size);
-        let last = types.last().filter(|_| more);
-        let next_page_token = last.map(|last| connection_types::types_page_token(&last.id)).unwrap_or_default();
+        let (_, list) = accept(&self.0, request, connection_types::list_connection_types)?;
+        let (types, more) = self.0.list_connection_types(&list.filter, list.after.as_deref(), list.size);
+        let next = types.last().filter(|_| more).map(|found| list.next_page_token(&found.id));
+        let next_page_token = next.unwrap_or_default();
         let connection_types = types.into_iter().map(connection_types::to_proto).collect();
         Ok(Response::new(pb::ListConnectionTypesResponse { connection_types, next_page_token }))
     }
@@ -76,9 +76,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         request: Request<pb::UpdateConnectionRequest>,
     ) -> Result<Response<pb::UpdateConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::update_connection)?;
-        let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::to_proto(connection, context.validate_only));
-        Ok(Response::new(pb::UpdateConnectionResponse { connection }))
+        let change = self.0.execute(&context, mutation).await?;
+        let (connection, affected_export_count, next_run_time) =
+            connections::change_to_proto(change, context.validate_only);
+        Ok(Response::new(pb::UpdateConnectionResponse { connection, affected_export_count, next_run_time }))
     }
 
     async fn delete_connection(
@@ -125,10 +126,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         request: Request<pb::UnshareConnectionRequest>,
     ) -> Result<Response<pb::UnshareConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::unshare_connection)?;
-        let unshared = self.0.execute(&context, mutation).await?;
-        let affected_export_count = i64::try_from(unshared.affected_export_count).unwrap_or(i64::MAX);
-        let connection = Some(connections::to_proto(unshared.connection, context.validate_only));
-        Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count }))
+        let change = self.0.execute(&context, mutation).await?;
+        let (connection, affected_export_count, next_run_time) =
+            connections::change_to_proto(change, context.validate_only);
+        Ok(Response::new(pb::UnshareConnectionResponse { connection, affected_export_count, next_run_time }))
     }
 
     async fn test_connection(
@@ -145,9 +146,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         request: Request<pb::RotateConnectionCredentialRequest>,
     ) -> Result<Response<pb::RotateConnectionCredentialResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::rotate_connection_credential)?;
-        let connection = self.0.rotate_connection_credential(&context, mutation).await?;
-        let connection = Some(connections::to_proto(connection, context.validate_only));
-        Ok(Response::new(pb::RotateConnectionCredentialResponse { connection }))
+        let change = self.0.rotate_connection_credential(&context, mutation).await?;
+        let (connection, affected_export_count, next_run_time) =
+            connections::change_to_proto(change, context.validate_only);
+        Ok(Response::new(pb::RotateConnectionCredentialResponse { connection, affected_export_count, next_run_time }))
     }
 
     async fn revoke_connection_credential(
@@ -155,9 +157,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         request: Request<pb::RevokeConnectionCredentialRequest>,
     ) -> Result<Response<pb::RevokeConnectionCredentialResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::revoke_connection_credential)?;
-        let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::to_proto(connection, context.validate_only));
-        Ok(Response::new(pb::RevokeConnectionCredentialResponse { connection }))
+        let change = self.0.execute(&context, mutation).await?;
+        let (connection, affected_export_count, next_run_time) =
+            connections::change_to_proto(change, context.validate_only);
+        Ok(Response::new(pb::RevokeConnectionCredentialResponse { connection, affected_export_count, next_run_time }))
     }
 
     async fn suspend_connection(
@@ -165,9 +168,10 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         request: Request<pb::SuspendConnectionRequest>,
     ) -> Result<Response<pb::SuspendConnectionResponse>, Status> {
         let (context, mutation) = accept_mutation(&self.0, request, connections::suspend_connection)?;
-        let connection = self.0.execute(&context, mutation).await?;
-        let connection = Some(connections::to_proto(connection, context.validate_only));
-        Ok(Response::new(pb::SuspendConnectionResponse { connection }))
+        let change = self.0.execute(&context, mutation).await?;
+        let (connection, affected_export_count, next_run_time) =
+            connections::change_to_proto(change, context.validate_only);
+        Ok(Response::new(pb::SuspendConnectionResponse { connection, affected_export_count, next_run_time }))
     }
 
     async fn resume_connection(

@@ -17,6 +17,7 @@ mod m20261127_000011_run_formats;
 mod m20261127_000012_credentials_by_key;
 mod m20261127_000013_audit_feed;
 mod m20261127_000014_shared_connections;
+mod m20261127_000015_due_by_connection;
 
 use column::{run_state_is, text};
 
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000012_credentials_by_key::Migration),
             Box::new(m20261127_000013_audit_feed::Migration),
             Box::new(m20261127_000014_shared_connections::Migration),
+            Box::new(m20261127_000015_due_by_connection::Migration),
         ]
     }
 }

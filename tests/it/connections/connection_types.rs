@@ -3,7 +3,7 @@
 use outflow::grpc::proto as pb;
 use tonic::Code;
 
-use crate::support::{Clients as _, ErrorExt as _, on_both};
+use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, on_both};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_catalog_is_paged_and_every_type_has_a_binding_field() {
@@ -12,7 +12,7 @@ async fn the_catalog_is_paged_and_every_type_has_a_binding_field() {
         let mut types = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = pb::ListConnectionTypesRequest { page_size: 2, page_token };
+            let request = pb::ListConnectionTypesRequest { page_size: 2, page_token, ..Default::default() };
             let page = viewer.connections.list_connection_types(request).await.expect("listed").into_inner();
             types.extend(page.connection_types);
             page_token = page.next_page_token;
@@ -44,4 +44,34 @@ async fn the_catalog_is_paged_and_every_type_has_a_binding_field() {
         assert_eq!((absent.code(), absent.reason().as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_is_filtered() {
+    use pb::connection_type::LaunchStage;
+    let server = TestServer::start(Backend::Sqlite).await;
+    let mut viewer = server.viewer().await;
+    let base = pb::ListConnectionTypesRequest { page_size: 100, ..Default::default() };
+    for (filter, expected) in [
+        (pb::ListConnectionTypesRequest { category: "Object storage".into(), ..base.clone() }, "azure_blob gcs s3"),
+        (
+            pb::ListConnectionTypesRequest { launch_stage: LaunchStage::Preview.into(), ..base.clone() },
+            "dynamics_365_marketing kafka",
+        ),
+        (pb::ListConnectionTypesRequest { search: "SSH server".into(), ..base.clone() }, "sftp"),
+        (pb::ListConnectionTypesRequest { search: "azure".into(), category: "Database".into(), ..base.clone() }, ""),
+    ] {
+        let page = viewer.connections.list_connection_types(filter).await.expect("listed").into_inner();
+        let ids: Vec<_> =
+            page.connection_types.iter().map(|found| found.name.trim_start_matches("connectionTypes/")).collect();
+        assert_eq!(ids.join(" "), expected);
+    }
+    let first = pb::ListConnectionTypesRequest { page_size: 1, category: "Object storage".into(), ..base.clone() };
+    let page = viewer.connections.list_connection_types(first.clone()).await.expect("listed").into_inner();
+    let next = pb::ListConnectionTypesRequest { page_token: page.next_page_token.clone(), ..first };
+    let second = viewer.connections.list_connection_types(next).await.expect("listed").into_inner();
+    assert_eq!(second.connection_types[0].name, "connectionTypes/gcs");
+    let other = pb::ListConnectionTypesRequest { page_token: page.next_page_token, ..base };
+    let refusal = viewer.connections.list_connection_types(other).await.expect_err("the token of another list");
+    assert_eq!(refusal.reason(), "PAGE_TOKEN_INVALID");
 }

@@ -1,5 +1,6 @@
 //! Tests of ConnectionService, one file per RPC or group of RPCs.
 
+mod affected_exports;
 mod connection_types;
 mod create;
 mod credential;

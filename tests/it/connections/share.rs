@@ -38,6 +38,7 @@ async fn a_share_makes_a_connection_usable_but_not_readable() {
             name: connection.name.clone(),
             display_name: "Partner".into(),
             connection_type: "connectionTypes/sftp".into(),
+            display_name_ambiguous: false,
         };
         assert_eq!(usable(&mut ann).await, std::slice::from_ref(&expected));
         assert_eq!(usable(&mut group).await, std::slice::from_ref(&expected));
@@ -50,6 +51,34 @@ async fn a_share_makes_a_connection_usable_but_not_readable() {
         // Repeating the share changes nothing.
         let again = admin.connections.share_connection(share).await.expect("shared").into_inner();
         assert_eq!(again.connection.expect("a connection"), shared);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn display_names_of_several_usable_connections_are_marked() {
+    on_both(async |server| {
+        let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
+        let (first, second) = (admin.connection("Partner").await, admin.connection("Partner").await);
+        let other = admin.connection("Other").await;
+        let marked = async |client: &mut Client| {
+            let found = usable(client).await.into_iter();
+            found.map(|found| (found.name, found.display_name_ambiguous)).collect::<Vec<_>>()
+        };
+        let all = [(first.name.clone(), true), (second.name.clone(), true), (other.name.clone(), false)];
+        assert_eq!(marked(&mut admin).await, all);
+        for (name, expected) in [
+            (&first.name, vec![(first.name.clone(), false)]),
+            (&second.name, vec![(first.name.clone(), true), (second.name.clone(), true)]),
+        ] {
+            let share = pb::ShareConnectionRequest {
+                name: name.clone(),
+                members: members(&["user:ann"]),
+                ..Default::default()
+            };
+            admin.connections.share_connection(share).await.expect("shared");
+            assert_eq!(marked(&mut ann).await, expected, "only those that the caller may use count");
+        }
     })
     .await;
 }

@@ -299,6 +299,7 @@ impl Reference {
                     name: organization.connection(id),
                     display_name: format!("Connection {id}"),
                     connection_type: "connectionTypes/sftp".to_owned(),
+                    display_name_ambiguous: false,
                 };
                 ResponseView::Usable(usable.into_iter().map(view).collect())
             }

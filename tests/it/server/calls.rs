@@ -36,7 +36,7 @@ async fn channel(server: &TestServer) -> Channel {
 async fn send(server: &TestServer, path: &'static str, token: &str) -> Status {
     let mut client = tonic::client::Grpc::new(channel(server).await);
     client.ready().await.expect("connected");
-    let mut request = Request::new(pb::ListConnectionTypesRequest { page_size: 5, page_token: String::new() });
+    let mut request = Request::new(pb::ListConnectionTypesRequest { page_size: 5, ..Default::default() });
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("ASCII"));
     let codec = tonic_prost::ProstCodec::<_, pb::GetConnectionResponse>::default();
     client.unary(request, PathAndQuery::from_static(path), codec).await.expect_err("refused")
