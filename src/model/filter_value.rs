@@ -10,6 +10,9 @@ use super::payload::{Comparison, PayloadFilter};
 /// Maximum number of digits of a decimal value.
 pub const MAX_DECIMAL_DIGITS: usize = 38;
 
+/// What is wrong with a number that a double cannot hold exactly.
+pub const TOO_LARGE: &str = "is too large to arrive exactly as a number; send it as a string";
+
 /// A value that a field is compared with, of the type of the field.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterValue {
@@ -136,7 +139,7 @@ fn integer(value: &Value) -> Result<i128, String> {
 /// A whole number that arrived as a double and is certain to be the one that was meant.
 fn exact(number: &Number) -> Result<i128, String> {
     match number.as_i64() {
-        _ if is_inexact(number) => Err("is too large to arrive exactly as a number; send it as a string".to_owned()),
+        _ if is_inexact(number) => Err(TOO_LARGE.to_owned()),
         Some(whole) => Ok(whole.into()),
         None => Err("must be a whole number".to_owned()),
     }
@@ -223,9 +226,8 @@ mod tests {
     fn numbers_that_a_double_cannot_hold_exactly_must_be_strings() {
         let edge = 9_007_199_254_740_992_i64;
         for field_type in [FieldType::Integer, FieldType::Double, FieldType::Decimal { precision: 38, scale: 2 }] {
-            let too_large = "is too large to arrive exactly as a number; send it as a string".to_owned();
             for value in [json!(edge), json!(-edge), json!(1e300)] {
-                assert_eq!(parse(field_type, &value), Err(too_large.clone()), "{field_type:?} {value}");
+                assert_eq!(parse(field_type, &value), Err(TOO_LARGE.to_owned()), "{field_type:?} {value}");
             }
         }
         assert_eq!(parse(FieldType::Integer, &json!(edge - 1)), Ok(FilterValue::Integer(i128::from(edge - 1))));

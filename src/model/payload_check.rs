@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::dataset::{Dataset, DatasetField, FieldType};
-use super::filter_value::FilterMismatch;
+use super::filter_value::{FilterMismatch, TOO_LARGE};
+use super::json::is_inexact;
 use super::payload::{Payload, PayloadField, PayloadFilter, PayloadTable, Transform};
 use super::{Violations, limits};
 
@@ -43,6 +46,18 @@ impl Payload {
                 let problem =
                     format!("must list the fields to export: the table has {count}, and a payload at most {max}");
                 violations.add(format!("{path}.tables[{index}].fields"), problem);
+            }
+        }
+    }
+
+    /// Checks what can be checked without datasets: that numbers arrived as they were sent.
+    pub fn check_numbers(&self, violations: &mut Violations, path: &str) {
+        for (table, of_table) in self.tables.iter().enumerate() {
+            for (filter, of_filter) in of_table.filters.iter().enumerate() {
+                let inexact = |value: &&Value| value.as_number().is_some_and(is_inexact);
+                for (value, _) in of_filter.values.iter().enumerate().filter(|(_, value)| inexact(value)) {
+                    violations.add(format!("{path}.tables[{table}].filters[{filter}].values[{value}]"), TOO_LARGE);
+                }
             }
         }
     }
@@ -196,6 +211,21 @@ mod tests {
 
     use super::*;
     use crate::model::{Comparison, OrganizationId};
+
+    #[test]
+    fn numbers_are_checked_without_datasets() {
+        let filter = |values: Vec<Value>| PayloadFilter { field: "id".into(), comparison: Comparison::In, values };
+        let edge = 9_007_199_254_740_992_i64;
+        let filters = vec![
+            filter(vec![json!(edge - 1), json!(-edge), json!(0.5), json!(edge.to_string())]),
+            filter(vec![json!(1e300), json!(true)]),
+        ];
+        let payload = Payload { tables: vec![PayloadTable { table: "t".into(), fields: Vec::new(), filters }] };
+        let mut violations = Violations::new();
+        payload.check_numbers(&mut violations, "p");
+        let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["p.tables[0].filters[0].values[1]", "p.tables[0].filters[1].values[0]"]);
+    }
 
     fn known() -> KnownDatasets {
         let types = [

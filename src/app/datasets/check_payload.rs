@@ -47,8 +47,10 @@ impl App {
     /// Reads the schemas of the tables of a payload, within the deadline of the call, and checks the payload against them.
     pub async fn check_payload(&self, context: &OpContext, payload: &Payload, path: &str) -> PayloadCheck {
         let organization = &context.organization;
+        let mut violations = Violations::new();
         if !self.datasets().is_configured(organization) {
-            return PayloadCheck::NotChecked;
+            payload.check_numbers(&mut violations, path);
+            return if violations.is_empty() { PayloadCheck::NotChecked } else { PayloadCheck::Unsuitable(violations) };
         }
         let deadline = context.deadline.min(Instant::now() + SCHEMA_TIMEOUT);
         let read = tokio::time::timeout_at(deadline.into(), self.read_schemas(organization, payload)).await;
@@ -61,7 +63,6 @@ impl App {
                 return PayloadCheck::Unavailable;
             }
         };
-        let mut violations = Violations::new();
         payload.check_against(&known, &mut violations, path);
         if violations.is_empty() {
             PayloadCheck::Suitable(payload.clone().pinned(&known))

@@ -20,7 +20,7 @@ async fn exports(admin: &mut Client, connection: &str) -> Timestamp {
 async fn changes_tell_which_exports_they_affect() {
     on_both(async |server| {
         let mut admin = server.admin().await;
-        let connection = admin.connection("Partner").await;
+        let connection = pb::Connection { etag: String::new(), ..admin.connection("Partner").await };
         let name = connection.name.clone();
         let share = pb::ShareConnectionRequest { name: name.clone(), all_contributors: true, ..Default::default() };
         admin.connections.share_connection(share).await.expect("shared");

@@ -1,6 +1,7 @@
 //! CreateExport and GetExport: validation against the connection type, access to the connection, and views.
 
 use outflow::grpc::proto as pb;
+use prost_types::Value;
 use prost_types::value::Kind;
 use tonic::Code;
 
@@ -169,6 +170,32 @@ async fn an_export_over_64_kib_is_refused() {
         assert_eq!(admin.read_export(&created.name).await.payload, created.payload);
         let refusal = admin.exports.create_export(sized(1_000)).await.expect_err("over 64 KiB");
         assert_eq!(refusal.fields(), ["export"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_may_not_be_the_one_that_was_meant_is_refused() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let connection = admin.connection("Partner").await.name;
+        let create = |kind: Kind| {
+            let mut request = create_export(&connection, "Segment");
+            let payload = request.export.as_mut().and_then(|export| export.payload.as_mut()).expect("a payload");
+            payload.tables[0].filters = vec![pb::PayloadFilter {
+                field: "customer_id".to_owned(),
+                comparison: pb::payload_filter::Comparison::Equals.into(),
+                values: vec![Value { kind: Some(kind) }],
+            }];
+            request
+        };
+        let refusal = admin.exports.create_export(create(Kind::NumberValue(9_007_199_254_740_993.0))).await;
+        let refusal = refusal.expect_err("a double cannot hold it");
+        assert_eq!(refusal.fields(), ["export.payload.tables[0].filters[0].values[0]"]);
+        assert!(refusal.message().contains("send it as a string"), "{}", refusal.message());
+        for kind in [Kind::NumberValue(9_007_199_254_740_991.0), text("9007199254740993")] {
+            admin.exports.create_export(create(kind)).await.expect("created");
+        }
     })
     .await;
 }

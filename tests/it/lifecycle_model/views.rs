@@ -163,7 +163,7 @@ impl Reference {
         pb::Connection {
             name: organization.connection(id),
             description: connection.description.clone(),
-            schema_version: 2,
+            schema_version: 3,
             properties: Some(object([("host", text(&connection.host))])),
             credential_status: Some(pb::CredentialStatus {
                 auth_method: if stored { "password".to_owned() } else { String::new() },
