@@ -26,6 +26,8 @@ pub const MAX_EXPORT_BYTES: usize = 64 * 1024;
 pub const MAX_PROPERTIES_BYTES: usize = 32 * 1024;
 /// Bytes of a credential: its keys and values without certificates. A private key or a service account has a few KiB.
 pub const MAX_CREDENTIAL_BYTES: usize = 48 * 1024;
+/// Values of a credential.
+pub const MAX_CREDENTIAL_VALUES: usize = 64;
 /// Bytes of the certificates of a credential, which count apart: bundles of authorities, such as the one of Amazon RDS.
 pub const MAX_CERTIFICATE_BYTES: usize = 256 * 1024;
 /// Nesting depth of a Struct.

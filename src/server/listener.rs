@@ -46,8 +46,9 @@ const IDLE_GRACE: Duration = Duration::from_secs(10);
 /// How long calls have to finish on a connection whose client does not read responses, which take memory until then.
 const UNREAD_GRACE: Duration = Duration::from_secs(5);
 /// How many bytes of a call, and of all calls of a connection, can arrive before they are read. Each frame takes memory of
-/// its own, and frames may be as small as a byte.
-const RECEIVE_WINDOWS: (u32, u32) = (128 * 1024, 256 * 1024);
+/// its own, and frames may be as small as a byte. Calls that wait for memory are not read, so the window of a connection is
+/// that of several calls.
+const RECEIVE_WINDOWS: (u32, u32) = (32 * 1024, 256 * 1024);
 /// The pause after a failed accept, for example while no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// `accept` fails with these if the socket itself is unusable: EBADF, EINVAL (not listening), ENOTSOCK.

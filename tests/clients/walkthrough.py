@@ -121,7 +121,11 @@ def connects(admin, server, ssh):
     read = admin("ConnectionService/GetConnection", {"name": PARTNER})
     assert read == {"connection": created} and secret(ssh) not in json.dumps(read)
     assert sealed_secrets(server, created["uid"]) == 1
-    return created
+    changes = {"name": PARTNER, "displayName": DISPLAY_NAME, "description": "Weekly\nsegments"}
+    update = {"connection": changes, "updateMask": "displayName,description"}
+    updated = admin("ConnectionService/UpdateConnection", update)
+    assert updated["connection"]["description"] == "Weekly\nsegments" and "affectedExportCount" in updated, updated
+    return updated["connection"]
 
 
 def new_connection(connection_id, display_name, ssh):

@@ -237,6 +237,11 @@ pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::Credent
         validator.add("credential.inline", "is required");
         return None;
     };
+    if inline.values.len() > limits::MAX_CREDENTIAL_VALUES {
+        let reason = format!("must have at most {} values", limits::MAX_CREDENTIAL_VALUES);
+        validator.add("credential.inline.values", reason);
+        return None;
+    }
     // The type, which is not known here, decides how much of it may be certificates.
     let limit = limits::MAX_CREDENTIAL_BYTES + limits::MAX_CERTIFICATE_BYTES;
     let bytes: usize = inline.values.iter().map(|(key, value)| key.len() + value.len()).sum();
