@@ -168,6 +168,7 @@ def shares(admin, ann):
     shared = admin("ConnectionService/ShareConnection", {"name": PARTNER, "allContributors": True})["connection"]
     assert shared["sharing"] == {"allContributors": True, "members": []}
     usable = {"name": PARTNER, "displayName": DISPLAY_NAME, "connectionType": "connectionTypes/sftp"}
+    usable["displayNameAmbiguous"] = False
     assert ann(*search)["usableConnections"] == [usable]
     ann.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "permission_denied", "ROLE_REQUIRED")
 
@@ -387,7 +388,7 @@ def is_on_the_audit_log(admin):
     told = [event["method"].split("/")[1] for event in succeeded if event not in system]
     opened = [(event["principal"], event["resource"].split("/")[3], event["reason"].split("/")[3]) for event in system]
     assert opened == [("system:runner", "partner", "buyers"), ("system:runner", "other", "kept")], system
-    changes = ["CreateConnection", "TestConnection", "ShareConnection"]
+    changes = ["CreateConnection", "UpdateConnection", "TestConnection", "ShareConnection"]
     changes += ["CreateExport", "CreateExport", "CreateExport", "PreviewExport", "RunExport", "UnshareConnection"]
     changes += ["DeleteExport", "DetachExport", "BatchDetachExports", "DeleteConnection", "CreateConnection", "AttachExport"]
     changes += ["CreateExport", "CreateExport", "DetachExport"]
