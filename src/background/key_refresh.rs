@@ -13,7 +13,7 @@ const INTERVAL: Duration = Duration::from_mins(5);
 pub struct IssuerKeys {
     /// The name of the issuer.
     pub issuer: String,
-    /// Its keys.
+    /// The key set that is loaded again.
     pub keys: KeySet,
 }
 

@@ -43,12 +43,13 @@ impl ConnectionType {
     /// without those that are empty. No description repeats a value.
     ///
     /// # Errors
-    /// Returns all violations, at `<path>.auth_method`, `<path>.inline.values.<key>` or `<properties_path>.<key>`.
+    /// Returns all violations, at `<path>.auth_method`, `<path>.inline.values.<key>` or `<properties_path>.<key>`. Without
+    /// a path of properties, because the request has none, missing ones are reported at the auth method.
     pub fn check_credential(
         &self,
         credential: &CredentialSecret,
         path: &str,
-        (properties, properties_path): (&Map<String, Value>, &str),
+        (properties, properties_path): (&Map<String, Value>, Option<&str>),
         now: DateTime<Utc>,
     ) -> Result<CredentialSecret, Violations> {
         let mut violations = Violations::new();
@@ -72,8 +73,13 @@ impl ConnectionType {
             }
         }
         for key in method.required_properties.iter().filter(|key| !properties.contains_key(*key)) {
-            let reason = format!("is required for the auth method {}", method.id);
-            violations.add(format!("{properties_path}.{key}"), reason);
+            let (at, reason) = if let Some(path) = properties_path {
+                (format!("{path}.{key}"), format!("is required for the auth method {}", method.id))
+            } else {
+                let reason = format!("needs the property {key}; set it and the credential with UpdateConnection");
+                (format!("{path}.auth_method"), reason)
+            };
+            violations.add(at, reason);
         }
         given.check_size(&method.credential_fields, &mut violations);
         violations.into_checked(CredentialSecret { auth_method: credential.auth_method.clone(), fields })

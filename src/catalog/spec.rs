@@ -130,9 +130,9 @@ pub struct FieldSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllowedValue {
-    /// The value.
+    /// The text that callers send and that is stored.
     pub value: String,
-    /// Display name.
+    /// The name that user interfaces show instead.
     pub display_name: String,
 }
 
@@ -141,7 +141,7 @@ pub struct AllowedValue {
 pub struct Condition {
     /// Key of the field.
     pub key: String,
-    /// The values.
+    /// The values for which the condition holds; at least one.
     pub values: Vec<Value>,
 }
 

@@ -57,7 +57,7 @@ pub enum ConfigError {
     BadTable {
         /// Where the table was found.
         location: String,
-        /// The problem.
+        /// Says what is wrong with it, without a value.
         problem: String,
     },
     /// Two sources of callers whose principals would be equal.
@@ -69,7 +69,7 @@ pub enum ConfigError {
         first: String,
         /// The second source.
         second: String,
-        /// Their prefix.
+        /// The prefix that both have.
         prefix: String,
     },
     /// Two entries with the same issuer.

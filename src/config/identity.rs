@@ -164,12 +164,12 @@ impl IssuedIdentity {
         let jwt = if jwt { JwtConfig::parse_all(values)? } else { Vec::new() };
         let mtls = mtls.then(|| MtlsConfig::parse(values)).transpose()?;
         if let Some(mtls) = &mtls
-            && let Some(equal) = jwt.iter().find(|jwt| jwt.principal_prefix == mtls.principal_prefix)
+            && let Some(equal) = jwt.iter().find(|jwt| jwt.settings.principal_prefix == mtls.principal_prefix)
         {
             return Err(ConfigError::DuplicatePrefix {
-                first: format!("the issuer `{}`", equal.issuer),
+                first: format!("the issuer `{}`", equal.settings.issuer),
                 second: "`mtls_principal_prefix`".to_owned(),
-                prefix: equal.principal_prefix.clone(),
+                prefix: equal.settings.principal_prefix.clone(),
             });
         }
         Ok(Box::new(Self { jwt, mtls }))

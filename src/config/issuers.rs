@@ -6,37 +6,17 @@ use std::path::PathBuf;
 use super::error::ConfigError;
 use super::setting::SettingValue;
 use super::source::Values;
-use crate::model::{ClaimPath, OrganizationId, Role};
+use crate::model::{ClaimPath, IssuerSettings, OrganizationId, Role};
 
 /// The prefix of the settings of an issuer.
 const PREFIX: &str = "jwt";
 
 /// An issuer of tokens.
 pub struct JwtConfig {
-    /// `iss`
-    pub issuer: String,
-    /// The claim with the audience.
-    pub audience_claim: ClaimPath,
-    /// The accepted audiences.
-    pub audiences: Vec<String>,
-    /// Claims that must have a value.
-    pub required_claims: Vec<(ClaimPath, String)>,
+    /// Its name, and what its claims mean.
+    pub settings: IssuerSettings,
     /// Where its key set is.
     pub key_set: KeySetLocation,
-    /// The prefix of principals.
-    pub principal_prefix: String,
-    /// The claim that identifies a principal.
-    pub principal_claim: ClaimPath,
-    /// The claim with the organization.
-    pub organization_claim: ClaimPath,
-    /// The organization of each value of that claim; `None`: the values are ids.
-    pub organization_values: Option<BTreeMap<String, OrganizationId>>,
-    /// The claim with the roles.
-    pub roles_claim: ClaimPath,
-    /// The role of each value of that claim; `None`: the roles' own names.
-    pub role_values: Option<BTreeMap<String, Role>>,
-    /// The claim with the groups.
-    pub groups_claim: Option<ClaimPath>,
 }
 
 /// Where a key set is.
@@ -131,18 +111,19 @@ impl JwtConfig {
         let (mut issuers, mut prefixes) = (BTreeSet::new(), BTreeMap::new());
         let mut parsed = Vec::new();
         for (name, entry) in &entries {
-            let issuer = Self::parse(entry)?;
-            if !issuers.insert(issuer.issuer.clone()) {
-                return Err(ConfigError::DuplicateIssuer(issuer.issuer));
+            let config = Self::parse(entry)?;
+            let IssuerSettings { issuer, principal_prefix, .. } = &config.settings;
+            if !issuers.insert(issuer.clone()) {
+                return Err(ConfigError::DuplicateIssuer(issuer.clone()));
             }
-            if let Some(first) = prefixes.insert(issuer.principal_prefix.clone(), name) {
+            if let Some(first) = prefixes.insert(principal_prefix.clone(), name) {
                 return Err(ConfigError::DuplicatePrefix {
                     first: format!("the entry `{first}` of `jwt_issuers`"),
                     second: format!("the entry `{name}`"),
-                    prefix: issuer.principal_prefix,
+                    prefix: principal_prefix.clone(),
                 });
             }
-            parsed.push(issuer);
+            parsed.push(config);
         }
         Ok(parsed)
     }
@@ -175,12 +156,11 @@ impl JwtConfig {
                 "identity mode `jwt` needs `jwt_principal_prefix` of each issuer; it may be empty",
             ));
         };
-        Ok(Self {
+        let settings = IssuerSettings {
             issuer,
             audience_claim: values.require("jwt_audience_claim")?,
             audiences,
             required_claims: values.get("jwt_required_claims")?.map_or_else(Vec::new, |RequiredClaims(pairs)| pairs),
-            key_set,
             principal_prefix,
             principal_claim: values.require("jwt_principal_claim")?,
             organization_claim: values.require("jwt_organization_claim")?,
@@ -188,6 +168,7 @@ impl JwtConfig {
             roles_claim: values.require("jwt_roles_claim")?,
             role_values: values.get("jwt_role_values")?.map(|RoleValues(values)| values),
             groups_claim: values.get("jwt_groups_claim")?,
-        })
+        };
+        Ok(Self { settings, key_set })
     }
 }

@@ -80,7 +80,10 @@ fn a_file_may_nest_its_settings() {
     assert_eq!(config.database.max_connections, 7);
     let jwt = config.api.exposure.issued().and_then(|identity| identity.jwt.first()).expect("an issuer");
     let roles = BTreeMap::from([("Outflow.Admin".to_owned(), Role::Admin), ("reader".to_owned(), Role::Viewer)]);
-    assert_eq!((jwt.issuer.as_str(), jwt.role_values.clone()), ("https://issuer.example", Some(roles)));
+    assert_eq!(
+        (jwt.settings.issuer.as_str(), jwt.settings.role_values.clone()),
+        ("https://issuer.example", Some(roles))
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The token library does not validate them: by default it omits most checks, and it has a clock of its own. Registered
 //! claims are those of RFC 7519, section 4.1.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::error::{AuthnError, Fault};
 use super::shapes::{describe, names, objects, texts, words};
 use super::times;
-use crate::model::{Caller, ClaimPath, OrganizationId, Role, SYSTEM_PREFIX};
+use crate::model::{Caller, ClaimPath, IssuerSettings, OrganizationId, Role, SYSTEM_PREFIX};
 
 /// The longest principal in bytes, prefix included.
 pub const MAX_PRINCIPAL_BYTES: usize = 256;
@@ -21,34 +21,6 @@ pub const MAX_GROUPS: usize = 200;
 
 /// The longest name of a group in bytes.
 pub const MAX_GROUP_BYTES: usize = 256;
-
-/// The configuration of an issuer.
-#[derive(Clone, Debug)]
-pub struct IssuerSettings {
-    /// The exact value of `iss`.
-    pub issuer: String,
-    /// The claim with the audience, a string or an array of strings.
-    pub audience_claim: ClaimPath,
-    /// The accepted audiences. The claim must contain at least one of them.
-    pub audiences: Vec<String>,
-    /// Claims that must have a value, or contain it.
-    pub required_claims: Vec<(ClaimPath, String)>,
-    /// The prefix of principals: a principal is this prefix and the principal claim. It must be unique among the issuers.
-    pub principal_prefix: String,
-    /// The claim that identifies a principal, a string.
-    pub principal_claim: ClaimPath,
-    /// The claim with the organization: a string, an array of one string, or an object with one key.
-    pub organization_claim: ClaimPath,
-    /// The organization of each value of that claim. `None`: the values are the ids. Other values are ignored.
-    pub organization_values: Option<BTreeMap<String, OrganizationId>>,
-    /// The claim with the roles: a string, an array of strings, or an object with the roles as keys, each with an object of
-    /// the organizations that grant it.
-    pub roles_claim: ClaimPath,
-    /// The role of each value of the roles claim. `None`: the names of the roles, in lower or upper case.
-    pub role_values: Option<BTreeMap<String, Role>>,
-    /// The claim with the groups, a string or an array of strings. `None`: callers have no groups.
-    pub groups_claim: Option<ClaimPath>,
-}
 
 /// Validates the claims of a token whose issuer and signature are verified. Returns its caller.
 pub(super) fn caller(

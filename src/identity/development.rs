@@ -17,10 +17,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::model::{ClaimPath, Role};
+use crate::model::{ClaimPath, IssuerSettings, Role};
 use crate::private_file;
 
-use super::claims::{self, IssuerSettings};
+use super::claims;
 use super::error::AuthnError;
 use super::jwt::{Issuer, IssuersError, Verifier};
 use super::key_set_error::KeySetError;

@@ -11,12 +11,12 @@ use moka::sync::Cache;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::claims::{self, IssuerSettings};
+use super::claims;
 use super::error::{AuthnError, Compared, Fault, Rejection, shown, shown_list};
 use super::keyset::KeySet;
 use super::parsed_token::{Header, MAX_SHOWN_HEADER_CHARS, ParsedToken};
 use super::times::is_live;
-use crate::model::{Caller, excerpt};
+use crate::model::{Caller, IssuerSettings, excerpt};
 
 /// The longest token in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;

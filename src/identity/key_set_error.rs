@@ -17,7 +17,7 @@ pub enum KeySetError {
     /// The file could not be read.
     #[error("cannot read key set {}: {cause}", path.display())]
     File {
-        /// Its path.
+        /// The file that was read.
         path: PathBuf,
         /// The error of the operating system.
         cause: io::Error,

@@ -18,7 +18,7 @@ mod shapes;
 mod tests;
 mod times;
 
-pub use claims::{IssuerSettings, MAX_GROUP_BYTES, MAX_GROUPS, MAX_PRINCIPAL_BYTES};
+pub use claims::{MAX_GROUP_BYTES, MAX_GROUPS, MAX_PRINCIPAL_BYTES};
 pub use development::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DevelopmentError, DevelopmentIdentity, TokenClaims};
 pub use error::{AuthnError, Compared, Rejection};
 pub use jwk::MAX_KEYS;

@@ -50,7 +50,7 @@ pub enum ClientTableError {
     /// An entry has an invalid value.
     #[error("{path}: {id:?}: {reason}")]
     Entry {
-        /// The file.
+        /// The file with the entry.
         path: PathBuf,
         /// The key of the entry.
         id: String,

@@ -21,7 +21,7 @@ const TOKEN_TYPES: [&str; 4] = ["jwt", "at+jwt", "application/jwt", "application
 pub(super) struct ParsedToken<'a> {
     /// The members of the header.
     header: Map<String, Value>,
-    /// The claims.
+    /// The claims, which are not verified yet.
     pub(super) claims: Map<String, Value>,
     /// The part that is signed.
     pub(super) message: &'a str,

@@ -8,7 +8,7 @@ pub const POSTGRES_PORT: u16 = 5432;
 /// What TLS protects a connection from; the values are those of `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
-    /// No TLS.
+    /// Connections are not encrypted.
     Disable,
     /// TLS if the server has it, without verification.
     Prefer,
@@ -34,11 +34,11 @@ pub enum Pooler {
 pub struct DatabaseLogin {
     /// Host name, address, or directory of a Unix socket.
     pub host: String,
-    /// Port.
+    /// TCP port of the server.
     pub port: u16,
     /// Name of the database.
     pub name: String,
-    /// Role.
+    /// Role that logs in.
     pub user: String,
     /// Password; `None`: the server asks for none.
     pub password: Option<Secret>,

@@ -164,14 +164,14 @@ pub enum Exhausted {
     Share {
         /// Name of the resource.
         resource: &'static str,
-        /// The limit.
+        /// Whose limit was reached.
         limit: ShareLimit,
     },
     /// The organization has as many resources, or writes as often, as its quota allows.
     Quota {
         /// Name of the quota.
         quota: &'static str,
-        /// The quota.
+        /// How many it permits.
         limit: u64,
         /// When the next call can succeed; `None`: not by itself.
         retry_delay: Option<Duration>,

@@ -21,6 +21,7 @@ mod filter_value;
 #[cfg(test)]
 mod fuzzed;
 mod id;
+mod issuer;
 pub mod json;
 pub mod limits;
 mod outbound;
@@ -60,6 +61,7 @@ pub use filter_value::{FilterMismatch, FilterValue, TypedFilter, parse_decimal};
 pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
+pub use issuer::IssuerSettings;
 pub use outbound::{AddressRange, OutboundAllowance};
 pub use payload::{Comparison, Payload, PayloadCounts, PayloadField, PayloadFilter, PayloadTable, Transform};
 pub use payload_check::{KnownDatasets, close_matches};

@@ -72,15 +72,15 @@ pub async fn key_ids(db: &impl ConnectionTrait) -> Result<Vec<String>> {
 
 /// A sealed credential of any organization, with what it is bound to.
 pub struct StoredCredential {
-    /// The connection.
+    /// Name of the connection that it belongs to.
     pub connection: ConnectionName,
-    /// Its uid.
+    /// Uid of that connection, to which it is bound.
     pub connection_uid: ConnectionUid,
-    /// Its properties.
+    /// Properties of that connection, to some of which it is bound.
     pub properties: Map<String, Value>,
     /// The revision of the credential.
     pub revision: i64,
-    /// The credential.
+    /// The sealed credential.
     pub sealed: SealedSecret,
 }
 

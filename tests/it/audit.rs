@@ -241,7 +241,7 @@ async fn a_cancelled_list_writes_denied_attempts_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rpc_that_changes_or_shows_data_and_every_denied_call_is_recorded() {
     on_both_with_datasets(&[("acme/customers.csv", "email\n")], async |server: TestServer, _| {
-        let (mut admin, nobody) = (server.admin().await, server.caller("acme", "nobody", &[], &[]).await);
+        let (mut admin, without_role) = (server.admin().await, server.caller("acme", "nemo", &[], &[]).await);
         let root = server.caller("acme", "caller", &[Role::Admin], &[]).await;
         for (number, sample) in (0..).zip(SAMPLES) {
             let method = sample.method;
@@ -267,11 +267,11 @@ async fn every_rpc_that_changes_or_shows_data_and_every_denied_call_is_recorded(
             assert_eq!(!found.is_empty(), is_recorded, "{method}: {found:?}");
 
             if sample.access == ANYBODY {
-                sample.call(&nobody, &names, &options).await.expect(method);
+                sample.call(&without_role, &names, &options).await.expect(method);
                 continue;
             }
-            sample.call(&nobody, &names, &options).await.expect_err(method);
-            let denied = events(&mut admin, by("nobody")).await;
+            sample.call(&without_role, &names, &options).await.expect_err(method);
+            let denied = events(&mut admin, by("nemo")).await;
             let outcomes: Vec<_> = denied.iter().map(|event| (event.outcome(), event.count)).collect();
             assert_eq!(outcomes, [(pb::audit_event::Outcome::Denied, 1)], "{method}");
         }

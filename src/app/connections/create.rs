@@ -46,7 +46,8 @@ impl Mutation for CreateConnection {
         let (organization, given) = (&tx.scope.organization, &self.draft.properties);
         let properties = properties::check(&mut violations, tx.app, organization, connection_type, given);
         let given = self.credential.as_ref();
-        let credential = credential::check(&mut violations, connection_type, &properties, given, tx.now);
+        let credential =
+            credential::check(&mut violations, connection_type, (&properties, Some(properties::PATH)), given, tx.now);
         if connection_type.needs_credential() && self.credential.is_none() {
             violations.add("credential", format!("is required for connections of type {}", connection_type.id));
         }

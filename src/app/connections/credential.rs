@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use super::properties;
 use crate::app::MutationTx;
 use crate::catalog::ConnectionType;
 use crate::model::json::Object;
@@ -19,11 +18,11 @@ pub struct CredentialInput {
 }
 
 /// Checks a credential against the type of its connection, whose properties are checked. Returns it in its normal form;
-/// `None` if there is none, or if it is invalid.
+/// `None` if there is none, or if it is invalid. `properties_path` is that of the properties in the request, if it has them.
 pub fn check(
     violations: &mut Violations,
     connection_type: &ConnectionType,
-    properties: &Object,
+    properties: (&Object, Option<&str>),
     credential: Option<&CredentialInput>,
     now: DateTime<Utc>,
 ) -> Option<CredentialInput> {
@@ -35,7 +34,6 @@ pub fn check(
     if credential.expire_time.is_some_and(|time| time <= now) {
         violations.add("credential.expire_time", "must be in the future");
     }
-    let properties = (properties, properties::PATH);
     match connection_type.check_credential(&credential.secret, "credential", properties, now) {
         Ok(secret) => Some(CredentialInput { secret, expire_time: credential.expire_time }),
         Err(found) => {

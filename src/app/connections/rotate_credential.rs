@@ -60,7 +60,7 @@ impl RotateConnectionCredential {
         now: DateTime<Utc>,
     ) -> Result<CredentialInput> {
         let mut violations = Violations::new();
-        let (given, properties) = (Some(&self.credential), &connection.properties);
+        let (given, properties) = (Some(&self.credential), (&connection.properties, None));
         match credential::check(&mut violations, connection_type, properties, given, now) {
             Some(checked) if violations.is_empty() => Ok(checked),
             Some(_) | None => Err(Error::Invalid(Invalid::Field, violations)),

@@ -129,7 +129,8 @@ impl App {
             }
         }
         let checked = properties::check(&mut violations, self, organization, known, &properties);
-        let given = credential::check(&mut violations, known, &checked, credential, self.now());
+        let given =
+            credential::check(&mut violations, known, (&checked, Some(properties::PATH)), credential, self.now());
         if known.needs_credential() && credential.is_none() {
             violations.add("credential", format!("is required for connections of type {}", known.id));
         }

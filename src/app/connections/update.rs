@@ -99,7 +99,13 @@ impl UpdateConnection {
             after.needs_credential = connection_type.needs_credential();
         }
         let given = self.credential.as_ref();
-        let credential = credential::check(&mut violations, connection_type, &after.properties, given, tx.now);
+        let credential = credential::check(
+            &mut violations,
+            connection_type,
+            (&after.properties, Some(properties::PATH)),
+            given,
+            tx.now,
+        );
         violations.into_result()?;
         if after.properties != before.properties || self.credential.is_some() {
             after.last_test = None;

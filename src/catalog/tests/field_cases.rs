@@ -325,7 +325,7 @@ fn file_settings() -> Vec<Case> {
     ]
 }
 
-/// All cases.
+/// Returns the cases of all types.
 pub(super) fn all() -> Vec<Case> {
     let all = [
         sftp(),

@@ -46,6 +46,6 @@ fn check_credential(
 ) -> Result<Vec<(String, String)>, Violations> {
     let field = |(key, value): &(&str, &str)| ((*key).to_owned(), Secret::new((*value).to_owned()));
     let secret = CredentialSecret { auth_method: auth_method.to_owned(), fields: values.iter().map(field).collect() };
-    let checked = connection_type.check_credential(&secret, "credential", (properties, "properties"), now())?;
+    let checked = connection_type.check_credential(&secret, "credential", (properties, Some("properties")), now())?;
     Ok(checked.fields.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())).collect())
 }

@@ -1,6 +1,7 @@
 //! Issuers of tokens: one by the settings `jwt_…`, or several by `jwt_issuers`.
 
 use super::*;
+use crate::model::IssuerSettings;
 
 /// Parses a file as the server does.
 fn parse_file(content: &str) -> Result<Vec<JwtConfig>, ConfigError> {
@@ -36,15 +37,16 @@ roles_claim = '/resource_access/app.example.com/roles'
 fn several_issuers_have_settings_of_their_own() {
     let issuers = parse_file(TWO).unwrap();
     let [people, robots] = issuers.as_slice() else { panic!("{}", issuers.len()) };
-    assert_eq!((people.issuer.as_str(), robots.issuer.as_str()), ("https://login.example/", "robots"));
-    assert_eq!(people.audiences, ["outflow", "https://outflow.example"]);
     assert!(matches!(people.key_set, KeySetLocation::Discovery));
     assert!(matches!(&robots.key_set, KeySetLocation::File(path) if path == Path::new("robots.json")));
+    let (people, robots) = (&people.settings, &robots.settings);
+    assert_eq!((people.issuer.as_str(), robots.issuer.as_str()), ("https://login.example/", "robots"));
+    assert_eq!(people.audiences, ["outflow", "https://outflow.example"]);
     let required: Vec<_> = people.required_claims.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
     assert_eq!(required, [("token_use", "access"), ("ver", "2.0")]);
     assert_eq!(people.organization_values.as_ref().unwrap()["8f3c"].as_str(), "acme");
     assert_eq!(people.role_values.as_ref().unwrap()["Outflow.Admin"], Role::Admin);
-    let claims = |issuer: &JwtConfig| {
+    let claims = |issuer: &IssuerSettings| {
         [&issuer.audience_claim, &issuer.principal_claim, &issuer.organization_claim, &issuer.roles_claim]
             .map(|path| path.as_str().to_owned())
     };

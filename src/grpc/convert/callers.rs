@@ -12,7 +12,7 @@ pub fn get_caller(validator: &mut RequestValidator<'_>, _: pb::GetCallerRequest)
     validator.context.actor.caller().cloned()
 }
 
-/// A caller.
+/// Converts a caller to its message.
 pub fn to_proto(caller: &Caller) -> pb::Caller {
     pb::Caller {
         principal: caller.principal.clone(),

@@ -10,7 +10,7 @@ use crate::model::{ConnectionTypeId, Error, Invalid, limits};
 
 /// A page of the catalog.
 pub struct TypeList {
-    /// Which types.
+    /// The types that are listed.
     pub filter: TypeFilter,
     /// The id after which the page starts.
     pub after: Option<String>,

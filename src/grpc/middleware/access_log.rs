@@ -42,7 +42,7 @@ pub struct CallInfo {
 /// A call, logged when it is dropped.
 struct CallRecord {
     info: CallInfo,
-    /// `package.Service/Method`
+    /// The method, as `package.Service/Method`.
     path: String,
     route: Route,
     /// Cancelled until the call has ended.

@@ -40,7 +40,7 @@ struct DiscardOnDrop(Option<Body>);
 pub struct Budget<'a> {
     /// Bytes of all callers.
     pub bytes: &'a FairShare,
-    /// The caller.
+    /// The caller whose share the message takes.
     pub caller: &'a Arc<Caller>,
 }
 

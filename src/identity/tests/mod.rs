@@ -30,7 +30,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Caller, ClaimPath, OrganizationId, Role, Unavailable};
+use crate::model::{Caller, ClaimPath, IssuerSettings, OrganizationId, Role, Unavailable};
 
 /// The time of these tests, in seconds since 1970.
 const NOW: i64 = 1_800_000_000;

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use crate::background::IssuerKeys;
 use crate::config::{Exposure, Identity, IssuedIdentity, JwtConfig, KeySetLocation};
 use crate::dialer::Dialer;
-use crate::identity::{ClientTable, DevelopmentIdentity, Issuer, IssuerSettings, KeySet, KeySource, Verifier};
+use crate::identity::{ClientTable, DevelopmentIdentity, Issuer, KeySet, KeySource, Verifier};
 use crate::server::error::StartError;
 use crate::telemetry::inject_trace_context;
 
@@ -19,7 +19,7 @@ const MAX_STALE: Duration = Duration::from_hours(24);
 /// What identifies callers.
 #[derive(Default)]
 pub struct Callers {
-    /// Verifies tokens.
+    /// Verifies tokens of the configured issuers; `None`: callers have client certificates alone.
     pub tokens: Option<Verifier>,
     /// The keys of the issuers of tokens, which background tasks refresh.
     pub issuer_keys: Vec<IssuerKeys>,
@@ -43,7 +43,7 @@ pub async fn open(exposure: &Exposure, dialer: &Dialer) -> Result<Callers, Start
 async fn issued(identity: &IssuedIdentity, dialer: &Dialer) -> Result<Callers, StartError> {
     let mut callers = Callers::default();
     if let Some(mtls) = &identity.mtls {
-        let issuer_prefixes: Vec<_> = identity.jwt.iter().map(|jwt| jwt.principal_prefix.clone()).collect();
+        let issuer_prefixes: Vec<_> = identity.jwt.iter().map(|jwt| jwt.settings.principal_prefix.clone()).collect();
         let clients = ClientTable::open(&mtls.clients, &mtls.principal_prefix, &issuer_prefixes)?;
         callers.clients = Some(Arc::new(clients));
     }
@@ -68,7 +68,7 @@ async fn issuer(jwt: &JwtConfig, dialer: &Dialer) -> Result<Issuer, StartError> 
         if !keys.is_remote() {
             return Err(error.into());
         }
-        let (issuer, error) = (jwt.issuer.as_str(), &error as &dyn Error);
+        let (issuer, error) = (jwt.settings.issuer.as_str(), &error as &dyn Error);
         tracing::warn!(
             issuer,
             error,
@@ -76,27 +76,14 @@ async fn issuer(jwt: &JwtConfig, dialer: &Dialer) -> Result<Issuer, StartError> 
         );
         keys.request_refresh();
     }
-    let settings = IssuerSettings {
-        issuer: jwt.issuer.clone(),
-        audience_claim: jwt.audience_claim.clone(),
-        audiences: jwt.audiences.clone(),
-        required_claims: jwt.required_claims.clone(),
-        principal_prefix: jwt.principal_prefix.clone(),
-        principal_claim: jwt.principal_claim.clone(),
-        organization_claim: jwt.organization_claim.clone(),
-        organization_values: jwt.organization_values.clone(),
-        roles_claim: jwt.roles_claim.clone(),
-        role_values: jwt.role_values.clone(),
-        groups_claim: jwt.groups_claim.clone(),
-    };
-    Ok(Issuer { settings, keys })
+    Ok(Issuer { settings: jwt.settings.clone(), keys })
 }
 
 fn source(jwt: &JwtConfig, dialer: &Dialer) -> KeySource {
     let (headers, dialer) = (inject_trace_context as fn(&mut _), dialer.clone());
     match &jwt.key_set {
         KeySetLocation::Url(url) => KeySource::Url { url: url.clone(), headers, dialer },
-        KeySetLocation::Discovery => KeySource::Issuer { issuer: jwt.issuer.clone(), headers, dialer },
+        KeySetLocation::Discovery => KeySource::Issuer { issuer: jwt.settings.issuer.clone(), headers, dialer },
         KeySetLocation::File(path) => KeySource::File(path.clone()),
     }
 }

@@ -15,19 +15,19 @@ pub enum PostgresUrlError {
     /// A placeholder of a template or of a provider's console.
     #[error("the {0} is a placeholder; replace it by the value")]
     Placeholder(&'static str),
-    /// No host.
+    /// The URL names no host.
     #[error("there is no host; a Unix socket is written `postgres://user@/database?host=/var/run/postgresql`")]
     NoHost,
     /// A malformed host.
     #[error("the host must be a name, an address, or an IPv6 address in brackets such as `[::1]`")]
     Host,
-    /// Several hosts.
+    /// The URL names several hosts, as libpq permits.
     #[error("there are several hosts; give one, such as a name that leads to the primary")]
     SeveralHosts,
     /// A malformed port.
     #[error("the port must be a number from 1 to 65535; `:`, `/`, `?` and `#` in a password must be percent-encoded")]
     Port,
-    /// No user.
+    /// The URL names no user.
     #[error("there is no user; write `postgres://user:password@host:5432/database`")]
     NoUser,
     /// The path has more than a name.

@@ -86,7 +86,7 @@ impl From<&DatabaseLogin> for PostgresSettings {
 }
 
 impl PostgresSettings {
-    /// Whether nobody between this process and the server can read or change what is sent.
+    /// Whether the connection is local, or encrypted to a server whose certificate and name are verified.
     pub fn is_protected(&self) -> bool {
         self.address.is_local() || self.ssl_mode == Some(SslMode::VerifyFull)
     }

@@ -13,7 +13,7 @@ use crate::model::{DatabaseLogin, Pooler, Secret, SslMode};
 
 /// Parameters for opening a database.
 pub struct DatabaseSettings {
-    /// The database.
+    /// Where the database is.
     pub source: DatabaseSource,
     /// Connections to PostgreSQL for calls: half for reads, half for writes.
     pub max_connections: u32,
@@ -37,9 +37,9 @@ pub enum DatabaseSource {
 
 /// A parsed source.
 pub enum Target {
-    /// A file.
+    /// A file of SQLite.
     Sqlite(SqliteConnectOptions),
-    /// A server.
+    /// A server of PostgreSQL.
     Postgres(PostgresSettings),
 }
 

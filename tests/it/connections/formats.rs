@@ -160,3 +160,36 @@ async fn an_organization_uses_the_tenants_that_the_operator_permits() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_auth_method_needs_its_properties() {
+    on_both(async |server| {
+        let mut admin = server.admin().await;
+        let account_key = format!("{}==", "A".repeat(86));
+        let create = pb::CreateConnectionRequest {
+            parent: parent(),
+            connection: Some(pb::Connection {
+                display_name: "Lake".to_owned(),
+                connection_type: "connectionTypes/azure_blob".to_owned(),
+                properties: Some(object([("account_name", text("acmeexports")), ("container", text("segments"))])),
+                ..Default::default()
+            }),
+            credential: Some(credential("account_key", &[("account_key", &account_key)])),
+            ..Default::default()
+        };
+        let with_secret = Some(credential("client_secret", &[("client_secret", "abc8Q~dEfGhI")]));
+        let missing = pb::CreateConnectionRequest { credential: with_secret.clone(), ..create.clone() };
+        let refusal = admin.connections.create_connection(missing).await.expect_err("no tenant");
+        assert_eq!(refusal.fields(), ["connection.properties.tenant_id", "connection.properties.client_id"]);
+        let created = admin.connections.create_connection(create).await.expect("created").into_inner();
+        let rotate = pb::RotateConnectionCredentialRequest {
+            name: created.connection.expect("a connection").name,
+            credential: with_secret,
+            ..Default::default()
+        };
+        let refusal = admin.connections.rotate_connection_credential(rotate).await.expect_err("no tenant");
+        assert_eq!(refusal.fields(), ["credential.auth_method", "credential.auth_method"]);
+        assert!(refusal.message().contains("UpdateConnection"), "{}", refusal.message());
+    })
+    .await;
+}

@@ -16,11 +16,11 @@ const OLDEST_DAYS: i64 = 514;
 /// How many rows there are.
 #[derive(Clone, Copy)]
 pub struct Rows {
-    /// Connections.
+    /// Number of connections.
     pub connections: u64,
-    /// Exports.
+    /// Number of exports.
     pub exports: u64,
-    /// Runs.
+    /// Number of runs.
     pub runs: u64,
     /// Audit events. A tenth of them is older than their retention.
     pub events: u64,

@@ -14,7 +14,7 @@ const ORDERS: [&str; 6] =
 /// Who calls a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// An administrator.
+    /// An administrator, who sees all rows.
     Admin,
     /// A contributor with whom two connections are shared, besides one that is shared with all.
     Few,
@@ -29,9 +29,9 @@ pub enum Caller {
 pub struct List {
     /// The method, without its package.
     pub method: &'static str,
-    /// The caller.
+    /// Who calls the method.
     pub caller: Caller,
-    /// The request.
+    /// The request as JSON, without page fields.
     pub request: Map<String, Json>,
     /// How many entries match, if they are few.
     pub matches: Option<usize>,

@@ -14,7 +14,7 @@ use crate::support::{Backend, Clients as _, Gate, Process, create_connection, ne
 const CREDENTIALS: (usize, usize) = (2_000, 150);
 /// How often `rewrap` is killed.
 const KILLS: u64 = 5;
-/// Concurrent calls.
+/// Number of callers that make changes meanwhile.
 const CALLERS: usize = 16;
 
 struct Installation {

@@ -28,9 +28,9 @@ const MARKER: &str = "outflowattempt";
 /// Maximum number of objects that are removed from the folder of a run.
 const MAX_REMOVED_OBJECTS: usize = 10_000;
 
-/// Delays after each time that an upload was aborted.
+/// Delays before each time that an upload is aborted.
 const ABORT_DELAYS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
+    [Duration::ZERO, Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
 
 /// Where a delivery writes.
 pub(super) struct Store {
@@ -167,8 +167,9 @@ impl Store {
         let Some(uploads) = &self.uploads else { return Ok(()) };
         let key = Path::parse(&upload.key).map_err(|error| DeliveryError::with(FailureCode::Internal, "key", error))?;
         for delay in ABORT_DELAYS {
+            tokio::time::sleep(delay).await;
             match uploads.abort_multipart(&key, &upload.id).await {
-                Ok(()) => tokio::time::sleep(delay).await,
+                Ok(()) => {}
                 Err(object_store::Error::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(failure(&format!("abort the upload of {key}"), &error)),
             }

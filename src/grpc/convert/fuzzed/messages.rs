@@ -74,7 +74,7 @@ const TEXTS: [&str; 60] = [
     "a.example",
 ];
 const UUID: &str = "01931f6e-7c4b-7000-8000-000000000000";
-/// Resource names.
+/// Resource names, valid ones and others, for the fields that hold names.
 const NAMES: [&str; 16] = [
     "organizations/acme",
     "organizations/acme/connections/warehouse",
