@@ -16,6 +16,9 @@ use crate::private_file;
 
 /// Maximum wait for a connection from a pool.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same for SQLite, as long as the longest call. Permits guarantee a free slot, and a file responds: only a process without
+/// enough CPU time has to wait.
+const SQLITE_ACQUIRE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often PostgreSQL checks whether the client of a running statement is still connected. Other systems than Linux
 /// cannot check this.
 const CHECK_CLIENT: &str =
@@ -161,7 +164,7 @@ fn sqlite(options: SqliteConnectOptions) -> Result<OpenedPools, ConnectError> {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("secure_delete", "ON") // deleted content is overwritten
         .disable_statement_logging();
-    let pool = |size: u32| SqlitePoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = |size: u32| SqlitePoolOptions::new().max_connections(size).acquire_timeout(SQLITE_ACQUIRE_TIMEOUT);
     let write: SqlitePool = pool(1)
         .after_release(|connection, _| {
             Box::pin(async move {

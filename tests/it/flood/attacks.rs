@@ -205,13 +205,14 @@ impl Attacker {
         format!("1,500 lists that are not read, {answered} answered")
     }
 
-    /// Lists that time out while the client accepts a byte of each.
+    /// Lists that time out while the client accepts a byte of each: 1,500 every second, on new connections.
     async fn expired_responses(&self, duration: Duration) -> String {
         let end = Instant::now() + duration;
         let (path, body) = ("/outflow.v1.ExportService/ListExports", Self::list());
-        let calling = (0..30).map(async |_| {
+        let calling = (0..10).map(async |_| {
             let mut answered = Vec::new();
             while Instant::now() < end {
+                let next = Instant::now() + Duration::from_secs(1);
                 let Some(mut raw) = Raw::open(self.server, 1).await else { continue };
                 raw.timeout = "1S";
                 let calls = (0..150).map(|_| {
@@ -220,6 +221,7 @@ impl Attacker {
                     async move { timeout_at(end, raw.call(path, Some(&self.token), "identity", body)).await }
                 });
                 answered.extend(join_all(calls).await.into_iter().flatten().flatten());
+                tokio::time::sleep_until(next).await;
             }
             answered.len()
         });
