@@ -17,6 +17,7 @@ pub mod runs;
 mod state;
 mod streams;
 
+pub use connection_types::CatalogEntry;
 pub use denied_attempts::{DeniedAttempt, TASK as DENIED_ATTEMPTS_TASK};
 pub use mutation::{Affected, Mutation, MutationTx, ReadBack};
 pub use quotas::Quotas;

@@ -28,7 +28,7 @@ pub struct Quotas {
 pub async fn check_connections(quotas: &Quotas, db: &Transaction, scope: &Scope<'_>) -> Result<()> {
     let Some(limit) = quotas.connections else { return Ok(()) };
     organizations::lock(db, scope).await?;
-    check(CONNECTIONS, limit, store::connections::has_at_least(db, scope, limit).await?)
+    check(CONNECTIONS, limit, store::connection_counts::has_at_least(db, scope, limit).await?)
 }
 
 /// Checks that the organization may have one more export. To be called before any row is locked.

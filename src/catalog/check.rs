@@ -11,10 +11,12 @@ use serde_json::{Map, Value};
 use super::format::{Context, Format};
 use super::spec::{ConnectionType, FieldSpec};
 use super::value::{check_value, is_blank, read_secret, same_value, trim};
-use crate::model::{CredentialSecret, Secret, Violations, excerpt, limits};
+use crate::model::{CredentialSecret, Payload, PayloadField, PayloadTable, Secret, Violations, excerpt, limits};
 
 /// Maximum number of characters of a caller's key that a violation shows.
 const MAX_SHOWN_KEY_CHARS: usize = 64;
+/// Maximum number of fields of a table that a violation lists.
+const MAX_LISTED_FIELDS: usize = 10;
 
 impl ConnectionType {
     /// Checks the properties of a connection. Returns them in their normal form, with defaults
@@ -37,6 +39,32 @@ impl ConnectionType {
         path: &str,
     ) -> Result<Map<String, Value>, Violations> {
         check_fields(&self.export_fields, settings, path)
+    }
+
+    /// Checks the settings of an export that name fields of its payload. A table without a list of fields is not checked.
+    pub fn check_payload_fields(
+        &self,
+        settings: &Map<String, Value>,
+        payload: &Payload,
+        path: &str,
+        violations: &mut Violations,
+    ) {
+        for spec in self.export_fields.iter().filter(|spec| spec.format == Some(Format::PayloadField)) {
+            let Some(name) = settings.get(&spec.key).and_then(Value::as_str) else { continue };
+            let lacks = |table: &&PayloadTable| {
+                !table.fields.is_empty() && table.fields.iter().all(|field| field.output() != name)
+            };
+            if let Some(table) = payload.tables.iter().find(lacks) {
+                let exported: Vec<_> = table.fields.iter().take(MAX_LISTED_FIELDS).map(PayloadField::output).collect();
+                let and_more = if table.fields.len() > exported.len() { ", …" } else { "" };
+                let (table, exported) = (&table.table, exported.join(", "));
+                let description = format!(
+                    "must be the output name of a field in every table of the payload; the table {table} exports \
+                     {exported}{and_more}"
+                );
+                violations.add(format!("{path}.{}", spec.key), description);
+            }
+        }
     }
 
     /// Checks the values of an inline credential for a connection with these properties. Returns them in their normal form,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::OrganizationId;
+use super::{Member, OrganizationId};
 
 /// A role of a caller in its organization; `ADMIN` includes `CONTRIBUTOR`, which includes `VIEWER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,10 +70,10 @@ impl Caller {
         self.roles.iter().any(|role| role.includes(needed))
     }
 
-    /// The members that identify this caller in a share: `user:<principal>` and `group:<name>` for each group.
-    pub fn members(&self) -> Vec<String> {
-        let groups = self.groups.iter().map(|group| format!("group:{group}"));
-        std::iter::once(format!("user:{}", self.principal)).chain(groups).collect()
+    /// The members that identify this caller in a share or as an owner: `user:<principal>` and `group:<name>` for each group.
+    pub fn members(&self) -> Vec<Member> {
+        let groups = self.groups.iter().map(|group| Member::group(group));
+        std::iter::once(Member::user(&self.principal)).chain(groups).collect()
     }
 }
 

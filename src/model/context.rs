@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::{Caller, OrganizationId, Role};
+use super::{Caller, Member, OrganizationId, Role};
 
 /// The originator of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,11 @@ impl Actor {
             Self::Caller(caller) => &caller.roles,
             Self::System(_) => &[],
         }
+    }
+
+    /// Whether the actor is this user or in this group.
+    pub fn is(&self, member: &Member) -> bool {
+        self.caller().is_some_and(|caller| caller.members().contains(member))
     }
 
     /// Whether the actor has the role or one that includes it. A system actor has all permissions.

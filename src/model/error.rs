@@ -217,6 +217,13 @@ pub enum Error {
     RoleRequired(Role),
     /// The caller has no permission on the resource, or it does not exist; the two are not distinguished.
     NotPermitted(String),
+    /// Only administrators and the owner can change the owner of an export.
+    OwnerRequired {
+        /// Name of the export.
+        name: String,
+        /// Its owner.
+        owner: String,
+    },
     /// The resource does not exist; returned only to callers who may know that.
     NotFound(ResourceKind, String),
     /// The chosen id is in use.
@@ -279,6 +286,7 @@ impl fmt::Display for Error {
             Self::Unauthenticated => formatter.write_str("unauthenticated"),
             Self::RoleRequired(role) => write!(formatter, "the role {} is required", role.as_str()),
             Self::NotPermitted(name) => write!(formatter, "not permitted on {name}"),
+            Self::OwnerRequired { name, .. } => write!(formatter, "not permitted to change the owner of {name}"),
             Self::NotFound(_, name) => write!(formatter, "{name} not found"),
             Self::AlreadyExists(_, name) => write!(formatter, "{name} already exists"),
             Self::Invalid(_, violations) => write!(formatter, "invalid request: {violations}"),

@@ -7,7 +7,7 @@ use super::json::{self, Labels, Object};
 use super::schedule::{Evaluator, Schedule, ScheduleCompiler};
 use super::token::{Etag, TokenKind};
 use super::{
-    Availability, ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, FailureCode, Payload,
+    Availability, ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, FailureCode, Member, Payload,
     ResourceId, RunState,
 };
 
@@ -116,6 +116,8 @@ pub struct Export {
     pub labels: Labels,
     /// Principal that created it.
     pub creator: String,
+    /// Manages it while it is detached.
+    pub owner: Member,
     /// Creation time.
     pub create_time: DateTime<Utc>,
     /// Principal that last changed it.

@@ -24,6 +24,7 @@ mod id;
 mod issuer;
 pub mod json;
 pub mod limits;
+mod member;
 mod outbound;
 pub mod page;
 mod payload;
@@ -40,8 +41,8 @@ pub use cannot_run::CannotRun;
 pub use claim_path::ClaimPath;
 pub use clock::Clock;
 pub use connection::{
-    Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, LastTest, Member, Sharing,
-    UsableConnection, check_member_count,
+    Availability, Connection, ConnectionFilter, ConnectionState, CredentialStatus, LastTest, Sharing, UsableConnection,
+    check_member_count,
 };
 pub use context::{Actor, IdempotencyKey, OpContext, SYSTEM_PREFIX, TraceParent};
 pub use cursor::Cursor;
@@ -62,6 +63,7 @@ pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
 pub use issuer::IssuerSettings;
+pub use member::Member;
 pub use outbound::{AddressRange, OutboundAllowance};
 pub use payload::{Comparison, Payload, PayloadCounts, PayloadField, PayloadFilter, PayloadTable, Transform};
 pub use payload_check::{KnownDatasets, close_matches};

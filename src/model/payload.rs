@@ -42,7 +42,8 @@ pub struct PayloadField {
 }
 
 impl PayloadField {
-    fn output(&self) -> &str {
+    /// Name at the destination.
+    pub fn output(&self) -> &str {
         if self.output_name.is_empty() { &self.field } else { &self.output_name }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::entities::{connection, connection_member};
-use super::query::expressions::{self, availability, in_state, limited_to_shared, members, usable};
+use super::query::expressions::{self, availability, in_state, limited_to_shared, member_texts, members, usable};
 use super::query::list::{Keys, List, MAX_ROWS_SORTED};
 use super::query::lookup;
 use super::query::paging;
@@ -160,16 +160,10 @@ fn shared_uids(scope: &Scope<'_>, caller: &Caller) -> SelectStatement {
         .select_only()
         .column(ConnectionUid)
         .filter(Organization.eq(scope.organization.as_str()))
-        .filter(Member.is_in(caller.members()));
+        .filter(Member.is_in(member_texts(caller)));
     limited(with_all.into_query(), "uid")
         .union(UnionType::All, limited(with_caller.into_query(), "connection_uid"))
         .take()
-}
-
-/// Whether the organization has at least `count` connections. Reads no more rows than that.
-pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u64) -> Result<bool> {
-    let own = connection::Entity::find().filter(connection::Column::Organization.eq(scope.organization.as_str()));
-    lookup::has_at_least(db, own, connection::Column::Uid, count).await
 }
 
 /// Inserts a connection with its members; `ALREADY_EXISTS` if the id is in use.

@@ -7,7 +7,7 @@ use super::Scope;
 use super::entities::export;
 use crate::model::{
     Attachment, AttachmentState, Availability, CallerAccess, ConnectionName, ConnectionTypeId, ConnectionUid,
-    Detachment, Error, Export, ExportName, ExportUid, ResourceId, Result, SchedulePause,
+    Detachment, Error, Export, ExportName, ExportUid, Member, ResourceId, Result, SchedulePause,
 };
 
 pub struct Row {
@@ -55,6 +55,7 @@ impl Row {
             next_due_time: row.next_due_time,
             caller_access: if self.managed { CallerAccess::Manage } else { CallerAccess::View },
             labels: serde_json::from_value(row.labels).map_err(Error::internal)?,
+            owner: row.owner.map_or_else(|| Member::user(&row.creator), |owner| Member::stored(&owner)),
             creator: row.creator,
             create_time: row.create_time,
             updater: row.updater,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::entities::{connection, export};
 use super::export_rows::Row;
-use super::query::expressions::{self, availability, in_state, usable};
+use super::query::expressions::{self, availability, in_state, member_texts, usable};
 use super::query::list::{Keys, List};
 use super::query::lookup;
 use super::query::paging;
@@ -199,6 +199,7 @@ pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
         next_due_time: Set(row.next_due_time),
         schedule_pause_time: Set(export.schedule_pause.map(|pause| pause.time)),
         labels: Set(row.labels),
+        owner: Set(row.owner),
         updater: Set(row.updater),
         update_time: Set(row.update_time),
         revision: Set(row.revision),
@@ -231,7 +232,7 @@ fn select(db: &impl ConnectionTrait, scope: &Scope<'_>, actor: &Actor) -> Select
 }
 
 /// Whether the actor manages an export: an administrator every export; a contributor those on a connection that it may
-/// use, and the detached ones that it created.
+/// use, and the detached ones that it owns.
 fn managed(actor: &Actor) -> SimpleExpr {
     if actor.has(Role::Admin) {
         return Expr::val(true);
@@ -240,8 +241,12 @@ fn managed(actor: &Actor) -> SimpleExpr {
         return Expr::val(false);
     }
     let detached = || Expr::col((export::Entity, export::Column::ConnectionUid)).is_null();
-    let created = Expr::col((export::Entity, export::Column::Creator)).eq(actor.principal());
-    detached().and(created).or(detached().not().and(usable(actor)))
+    let column = |column| Expr::col((export::Entity, column));
+    let owner = || column(export::Column::Owner);
+    let created = owner().is_null().and(column(export::Column::Creator).eq(actor.principal()));
+    let members = actor.caller().map(|caller| member_texts(caller)).unwrap_or_default();
+    let is_owner = owner().is_not_null().and(owner().is_in(members)).or(created);
+    detached().and(is_owner).or(detached().not().and(usable(actor)))
 }
 
 fn add_filters(
@@ -302,7 +307,7 @@ fn size(export: &Export) -> usize {
             detachment.reason.len() + detachment.connection_display_name.len() + detachment.principal.len()
         }
     };
-    512 + export.bytes() + export.creator.len() + export.updater.len() + detachment
+    512 + export.bytes() + export.creator.len() + export.owner.as_str().len() + export.updater.len() + detachment
 }
 
 fn row_of(export: &Export) -> Result<export::Model> {
@@ -333,6 +338,7 @@ fn row_of(export: &Export) -> Result<export::Model> {
         next_due_time: export.next_due_time,
         labels: serde_json::to_value(&export.labels).map_err(Error::internal)?,
         creator: export.creator.clone(),
+        owner: Some(export.owner.as_str().to_owned()),
         create_time: export.create_time,
         updater: export.updater.clone(),
         update_time: export.update_time,

@@ -7,6 +7,7 @@ pub mod attachments;
 pub mod audit_events;
 pub mod blocking_exports;
 mod connect;
+pub mod connection_counts;
 pub mod connections;
 pub mod credentials;
 mod database;

@@ -15,7 +15,8 @@ pub fn diff(before: Option<&Export>, after: Option<&Export>) -> AuditDiff {
         .compare("schedule", before, after, |export| json!(export.schedule))
         .compare("schedule_pause", before, after, |export| json!(export.schedule_pause.map(|pause| pause.time)))
         .compare("destination_settings", before, after, |export| json!(export.destination_settings))
-        .compare("labels", before, after, |export| json!(export.labels));
+        .compare("labels", before, after, |export| json!(export.labels))
+        .compare("owner", before, after, |export| json!(export.owner.as_str()));
     if filters(before) == filters(after) { diff } else { diff.redacted("payload.filters") }
 }
 

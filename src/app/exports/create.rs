@@ -6,7 +6,8 @@ use crate::app::{Affected, App, Mutation, MutationTx, quotas};
 use crate::model::json::{Labels, Object};
 use crate::model::schedule::Schedule;
 use crate::model::{
-    CallerAccess, Connection, ConnectionName, Export, ExportName, ExportUid, OpContext, Payload, ResourceId, Result,
+    CallerAccess, Connection, ConnectionName, Export, ExportName, ExportUid, Member, OpContext, Payload, ResourceId,
+    Result,
 };
 
 /// Creates an export on a connection that the caller may use.
@@ -39,6 +40,8 @@ pub struct ExportDraft {
     pub destination_settings: Object,
     /// Labels by key.
     pub labels: Labels,
+    /// The owner; `None`: the creator.
+    pub owner: Option<Member>,
 }
 
 impl Mutation for CreateExport {
@@ -96,6 +99,7 @@ impl CreateExport {
             next_due_time: None,
             caller_access: CallerAccess::Manage,
             labels: draft.labels.clone(),
+            owner: draft.owner.clone().unwrap_or_else(|| Member::user(&principal)),
             creator: principal.clone(),
             create_time: tx.now,
             updater: principal,

@@ -2,7 +2,7 @@
 
 use super::{attachment, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
-use crate::model::{AttachmentState, Export, ExportUid, ResourceId, Result, limits};
+use crate::model::{AttachmentState, Export, ExportUid, Member, ResourceId, Result, limits};
 
 /// Copies an export. The schedule of the copy is off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ impl Mutation for DuplicateExport {
             display_name: display_name(&self.display_name, &source.display_name),
             schedule_pause: None,
             next_due_time: None,
+            owner: Member::user(&principal),
             creator: principal.clone(),
             create_time: tx.now,
             updater: principal,

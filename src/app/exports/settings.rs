@@ -45,13 +45,15 @@ pub fn type_mismatch(export: &Export, target: &ConnectionTypeId, violations: Vio
 /// Checks the settings and the payload of an export against what its destination takes, and names its file. Paths of
 /// violations start with `prefix`.
 pub fn check_delivery(app: &App, export: &mut Export, prefix: &str) -> Result<()> {
-    let known = app.connection_type(&export.connection_type);
     export.file_name = None;
-    if known.is_none_or(|known| known.delivered_by != DeliveredBy::BuiltIn) {
-        return Ok(());
+    let Some(known) = app.connection_type(&export.connection_type) else { return Ok(()) };
+    let mut violations = Violations::new();
+    let path = format!("{prefix}destination_settings");
+    known.check_payload_fields(&export.destination_settings, &export.payload, &path, &mut violations);
+    if known.delivered_by != DeliveredBy::BuiltIn {
+        return violations.into_result();
     }
     let format = app.delivery().destinations.format(&export.connection_type);
-    let mut violations = Violations::new();
     for refusal in export_check::check(format, &export.destination_settings, &export.payload) {
         violations.add(format!("{prefix}{}", refusal.field), refusal.message);
     }

@@ -5,7 +5,7 @@ use crate::app::datasets::PayloadCheck;
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
 use crate::model::schedule::Schedule;
-use crate::model::{ConnectionName, Error, Export, Invalid, OpContext, Payload, ResourceId, Result};
+use crate::model::{ConnectionName, Error, Export, Invalid, Member, OpContext, Payload, ResourceId, Result, Role};
 
 /// Changes everything of an export but its connection and its state.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub struct ExportUpdate {
     pub destination_settings: Option<Object>,
     /// Labels, all of them.
     pub labels: Option<Labels>,
+    /// The owner; `Some(None)`: the creator.
+    pub owner: Option<Option<Member>>,
 }
 
 impl Mutation for UpdateExport {
@@ -84,6 +86,16 @@ impl UpdateExport {
         }
         if let Some(labels) = &update.labels {
             after.labels.clone_from(labels);
+        }
+        if let Some(owner) = &update.owner {
+            after.owner = owner.clone().unwrap_or_else(|| Member::user(&before.creator));
+        }
+        if after.owner != before.owner {
+            let actor = &tx.context.actor;
+            if !actor.has(Role::Admin) && !actor.is(&before.owner) {
+                let (name, owner) = (before.name.to_string(), before.owner.as_str().to_owned());
+                return Err(Error::OwnerRequired { name, owner });
+            }
         }
         if let Some(given) = &update.destination_settings {
             let path = "export.destination_settings";

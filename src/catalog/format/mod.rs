@@ -69,6 +69,8 @@ pub enum Format {
     BearerToken,
     /// Signing secret of Standard Webhooks.
     WebhookSigningSecret,
+    /// Output name of a field of the payload. Only settings of exports can have the format; it is checked with the payload.
+    PayloadField,
 }
 
 impl Format {
@@ -95,7 +97,8 @@ impl Format {
             | Self::EntraTenant
             | Self::GcsBucket
             | Self::KafkaBootstrapServer
-            | Self::KafkaTopic => false,
+            | Self::KafkaTopic
+            | Self::PayloadField => false,
         }
     }
 
@@ -123,6 +126,7 @@ impl Format {
             Self::KafkaTopic => unchanged(text, kafka::check_topic(text)),
             Self::BearerToken => unchanged(text, webhook::check_bearer_token(text)),
             Self::WebhookSigningSecret => unchanged(text, webhook::check_signing_secret(text)),
+            Self::PayloadField => Ok(Cow::Borrowed(text)),
         }
     }
 }

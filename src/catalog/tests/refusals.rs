@@ -132,6 +132,11 @@ const FIELDS: &[Case] = &[
         "default_value of folder must be a rel",
     ),
     ("relative_path = true", "format = \"BEARER_TOKEN\"", "field folder must not have a secret format"),
+    (
+        "pattern = \"[a-z]+|[0-9]+\"",
+        "format = \"PAYLOAD_FIELD\" # <<",
+        "field code must not name a field of the payload",
+    ),
     ("maximum = 10", "format = \"GUID\"", "field count must not set format; only a STRING or STRING_LIST can"),
     ("maximum = 10", "group = \" \"", "must not be empty"),
     ("maximum = 10", "maximum = 10\nexample = 11 # <<", "example of count must be at most 10"),

@@ -235,9 +235,8 @@ impl Planner<'_> {
     fn columns(&mut self, payload: &PayloadTable) -> Vec<OutputColumn> {
         let mut columns = Vec::new();
         for field in &payload.fields {
-            let name = if field.output_name.is_empty() { &field.field } else { &field.output_name };
             self.check_type(field);
-            columns.extend(self.column(&field.field, name, field.transform));
+            columns.extend(self.column(&field.field, field.output(), field.transform));
         }
         if payload.fields.is_empty() {
             let is_supported = |field: &&DatasetField| field.field_type != FieldType::Unsupported;

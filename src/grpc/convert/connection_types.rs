@@ -3,6 +3,7 @@
 use super::field_spec::field;
 use super::validator::RequestValidator;
 use super::values::duration_to_proto;
+use crate::app::CatalogEntry;
 use crate::catalog::{AuthMethod, ConnectionType, DeliveredBy, DeliveryGuarantee, LaunchStage, TypeFilter};
 use crate::grpc::proto as pb;
 use crate::model::token::{self, TokenKind};
@@ -75,7 +76,8 @@ pub fn get_connection_type(
 }
 
 /// A connection type.
-pub fn to_proto(found: &ConnectionType) -> pb::ConnectionType {
+pub fn to_proto(entry: &CatalogEntry<'_>) -> pb::ConnectionType {
+    let found = entry.connection_type;
     let stage = match found.launch_stage {
         LaunchStage::Preview => pb::connection_type::LaunchStage::Preview,
         LaunchStage::Ga => pb::connection_type::LaunchStage::Ga,
@@ -101,6 +103,7 @@ pub fn to_proto(found: &ConnectionType) -> pb::ConnectionType {
         max_concurrent_runs: i32::try_from(found.max_concurrent_runs).unwrap_or(i32::MAX),
         article: found.article.clone(),
         capabilities: Some(capabilities(found)),
+        connection_count: entry.connection_count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
     }
 }
 

@@ -20,11 +20,12 @@ use crate::app::exports::{
 use crate::grpc::proto as pb;
 use crate::model::{
     Attachment, AttachmentState, Availability, CallerAccess, Detachment, Export, ExportFilter, ExportName, ExportState,
-    LastRun, ResourceId, RunName, RunState, limits, validate,
+    LastRun, Member, ResourceId, RunName, RunState, limits, validate,
 };
 
 /// The fields of an export that UpdateExport changes.
-const MUTABLE: [&str; 6] = ["display_name", "description", "payload", "schedule", "destination_settings", "labels"];
+const MUTABLE: [&str; 7] =
+    ["display_name", "description", "payload", "schedule", "destination_settings", "labels", "owner"];
 /// The fields that UpdateExport refuses as immutable, each with what to do instead.
 const IMMUTABLE: [(&str, &str); 4] = [
     ("connection", "use AttachExport or DetachExport"),
@@ -60,8 +61,17 @@ pub fn draft(validator: &mut RequestValidator<'_>, export: pb::Export, id: Optio
     let path = "export.destination_settings";
     let destination_settings = settings(&mut validator.violations, path, export.destination_settings);
     let labels = validate::labels(&mut validator.violations, "export.labels", export.labels);
-    let connection = connection?;
-    let draft = ExportDraft { display_name, description, connection, payload, schedule, destination_settings, labels };
+    let owner = owner(validator, &export.owner);
+    let draft = ExportDraft {
+        display_name,
+        description,
+        connection: connection?,
+        payload,
+        schedule,
+        destination_settings,
+        labels,
+        owner,
+    };
     Some(CreateExport { id, draft, payload_check: PayloadCheck::default(), is_preview: false })
 }
 
@@ -152,10 +162,21 @@ pub fn update_export(validator: &mut RequestValidator<'_>, request: pb::UpdateEx
     if mask.takes("labels", !export.labels.is_empty()) {
         update.labels = Some(validate::labels(&mut validator.violations, "export.labels", export.labels));
     }
+    if mask.takes("owner", !export.owner.is_empty()) {
+        update.owner = Some(owner(validator, &export.owner));
+    }
     if !mask.is_explicit() {
         update.connection = validator.optional_connection("export.connection", &export.connection);
     }
     Some(UpdateExport { id: name?.id, etag: export.etag, update, payload_check: PayloadCheck::default() })
+}
+
+/// An owner; `None` if it is empty.
+fn owner(validator: &mut RequestValidator<'_>, owner: &str) -> Option<Member> {
+    if owner.is_empty() {
+        return None;
+    }
+    Member::parse(&mut validator.violations, "export.owner", owner)
 }
 
 /// Converts a request of DeleteExport.
@@ -304,6 +325,7 @@ pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
         description: export.description,
         labels: export.labels,
         creator: export.creator,
+        owner: export.owner.as_str().to_owned(),
         updater: export.updater,
     }
 }

@@ -24,11 +24,12 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::ListConnectionTypesRequest>,
     ) -> Result<Response<pb::ListConnectionTypesResponse>, Status> {
-        let (_, list) = accept(&self.0, request, connection_types::list_connection_types)?;
-        let (types, more) = self.0.list_connection_types(&list.filter, list.after.as_deref(), list.size);
-        let next = types.last().filter(|_| more).map(|found| list.next_page_token(&found.id));
+        let (context, list) = accept(&self.0, request, connection_types::list_connection_types)?;
+        let page = self.0.list_connection_types(&context, &list.filter, list.after.as_deref(), list.size);
+        let (types, more) = page.await?;
+        let next = types.last().filter(|_| more).map(|found| list.next_page_token(&found.connection_type.id));
         let next_page_token = next.unwrap_or_default();
-        let connection_types = types.into_iter().map(connection_types::to_proto).collect();
+        let connection_types = types.iter().map(connection_types::to_proto).collect();
         Ok(Response::new(pb::ListConnectionTypesResponse { connection_types, next_page_token }))
     }
 
@@ -36,8 +37,9 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::GetConnectionTypeRequest>,
     ) -> Result<Response<pb::GetConnectionTypeResponse>, Status> {
-        let (_, id) = accept(&self.0, request, connection_types::get_connection_type)?;
-        let connection_type = Some(connection_types::to_proto(self.0.get_connection_type(&id)?));
+        let (context, id) = accept(&self.0, request, connection_types::get_connection_type)?;
+        let found = self.0.get_connection_type(&context, &id).await?;
+        let connection_type = Some(connection_types::to_proto(&found));
         Ok(Response::new(pb::GetConnectionTypeResponse { connection_type }))
     }
 

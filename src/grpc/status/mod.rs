@@ -44,6 +44,10 @@ fn to_status(error: Error) -> StatusBuilder {
             let message = format!("permission denied on {name} (or it might not exist)");
             StatusBuilder::new(Code::PermissionDenied, Reason::NotPermitted, message).resource("", &name)
         }
+        Error::OwnerRequired { name, owner } => {
+            let message = format!("only administrators and the owner, {owner}, can change the owner of {name}");
+            StatusBuilder::new(Code::PermissionDenied, Reason::NotPermitted, message).resource("", &name)
+        }
         Error::NotFound(kind, name) => {
             StatusBuilder::new(Code::NotFound, Reason::ResourceNotFound, format!("{name} not found"))
                 .resource(kind_name(kind), &name)

@@ -47,6 +47,8 @@ pub struct Model {
     pub schedule_pause_time: Option<DateTimeUtc>,
     /// The path of its file in all runs, with the same text for each date and time; unique on its connection.
     pub file_name: Option<String>,
+    /// `user:<principal>` or `group:<name>`; null: the creator.
+    pub owner: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

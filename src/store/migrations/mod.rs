@@ -18,6 +18,8 @@ mod m20261127_000012_credentials_by_key;
 mod m20261127_000013_audit_feed;
 mod m20261127_000014_shared_connections;
 mod m20261127_000015_due_by_connection;
+mod m20261127_000016_export_owners;
+mod m20261127_000017_connections_by_type;
 
 use column::{run_state_is, text};
 
@@ -43,6 +45,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000013_audit_feed::Migration),
             Box::new(m20261127_000014_shared_connections::Migration),
             Box::new(m20261127_000015_due_by_connection::Migration),
+            Box::new(m20261127_000016_export_owners::Migration),
+            Box::new(m20261127_000017_connections_by_type::Migration),
         ]
     }
 }

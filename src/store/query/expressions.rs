@@ -78,6 +78,11 @@ pub fn limited_to_shared(actor: &Actor) -> Option<&Caller> {
     }
 }
 
+/// The members that identify a caller, as columns hold them.
+pub fn member_texts(caller: &Caller) -> Vec<String> {
+    caller.members().iter().map(|member| member.as_str().to_owned()).collect()
+}
+
 /// Whether the actor may use a connection: an administrator every one; others those shared with all contributors, with
 /// themselves or with one of their groups.
 pub fn usable(actor: &Actor) -> SimpleExpr {
@@ -89,7 +94,7 @@ pub fn usable(actor: &Actor) -> SimpleExpr {
         .from(connection_member::Entity)
         .and_where(member(Organization).equals((connection::Entity, connection::Column::Organization)))
         .and_where(member(ConnectionUid).equals((connection::Entity, connection::Column::Uid)))
-        .and_where(member(Member).is_in(caller.members()))
+        .and_where(member(Member).is_in(member_texts(caller)))
         // Without an offset, PostgreSQL may look all members up at once, which can be many more than the connections.
         .limit(1)
         .offset(0)

@@ -1,6 +1,7 @@
 //! ListConnectionTypes and GetConnectionType: the catalog.
 
 use outflow::grpc::proto as pb;
+use outflow::model::Role;
 use tonic::Code;
 
 use crate::support::{Backend, Clients as _, ErrorExt as _, TestServer, on_both};
@@ -74,4 +75,27 @@ async fn the_catalog_is_filtered() {
     let other = pb::ListConnectionTypesRequest { page_token: page.next_page_token, ..base };
     let refusal = viewer.connections.list_connection_types(other).await.expect_err("the token of another list");
     assert_eq!(refusal.reason(), "PAGE_TOKEN_INVALID");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_see_how_many_connections_a_type_has() {
+    on_both(async |server| {
+        let (mut admin, mut viewer) = (server.admin().await, server.viewer().await);
+        let mut other = server.caller("zeta", "zoe", &[Role::Admin], &[]).await;
+        admin.connection("One").await;
+        admin.connection("Two").await;
+        let get = || pb::GetConnectionTypeRequest { name: "connectionTypes/sftp".into() };
+        for (client, expected) in [(&mut admin, Some(2)), (&mut other, Some(0)), (&mut viewer, None)] {
+            let found = client.connections.get_connection_type(get()).await.expect("found").into_inner();
+            assert_eq!(found.connection_type.expect("a type").connection_count, expected);
+            let list = pb::ListConnectionTypesRequest { search: "sftp".into(), ..Default::default() };
+            let listed = client.connections.list_connection_types(list).await.expect("listed").into_inner();
+            let counts: Vec<_> = listed.connection_types.iter().map(|found| found.connection_count).collect();
+            assert_eq!(counts, [expected]);
+        }
+        let types = pb::ListConnectionTypesRequest { page_size: 100, ..Default::default() };
+        let listed = admin.connections.list_connection_types(types).await.expect("listed").into_inner();
+        assert_eq!(listed.connection_types.iter().filter_map(|found| found.connection_count).sum::<i64>(), 2);
+    })
+    .await;
 }

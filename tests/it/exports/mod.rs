@@ -9,5 +9,7 @@ mod duplicate;
 mod file_names;
 mod largest_batch;
 mod list;
+mod owner;
+mod payload_settings;
 mod schedules;
 mod update;

@@ -219,8 +219,9 @@ async fn change_export(
             let request = pb::CreateExportRequest { parent: org.parent(), export_id: id, request_id, ..request };
             export_view(exports.create_export(request).await?, |response| response.export)
         }
-        Op::DescribeExport { id, description, etag } => {
-            let changed = pb::Export { name: org.export(&id), description, etag: etag.text, ..Default::default() };
+        Op::UpdateExport { id, description, owner, etag } => {
+            let (name, owner) = (org.export(&id), owner.unwrap_or_default());
+            let changed = pb::Export { name, description, owner, etag: etag.text, ..Default::default() };
             let request = pb::UpdateExportRequest { export: Some(changed), request_id, ..Default::default() };
             export_view(exports.update_export(request).await?, |response| response.export)
         }

@@ -33,7 +33,7 @@ impl Chooser<'_> {
             Op::SearchUsable
             | Op::ListExports { .. }
             | Op::CreateExport { .. }
-            | Op::DescribeExport { .. }
+            | Op::UpdateExport { .. }
             | Op::DeleteExport { .. }
             | Op::BatchDelete { .. }
             | Op::Duplicate { .. }
@@ -93,7 +93,10 @@ impl Chooser<'_> {
                 let (enabled, timing) = (self.random.random_bool(0.7), self.timing());
                 Op::CreateExport { id, connection, enabled, timing }
             }
-            22 => Op::DescribeExport { description: self.text(), etag: self.etag(&id), id },
+            22 => {
+                let owner = self.random.random_bool(0.5).then(|| self.owner());
+                Op::UpdateExport { description: self.text(), owner, etag: self.etag(&id), id }
+            }
             23 => Op::DeleteExport { etag: self.etag(&id), id },
             24 => Op::BatchDelete { ids: self.exports() },
             25 => Op::Duplicate { id, copy: self.new_export() },
@@ -117,6 +120,11 @@ impl Chooser<'_> {
             37 | 38 => Op::AdvanceClock { hours: self.random.random_range(1..=2) },
             roll => self.run_op(roll - 39, id),
         }
+    }
+
+    fn owner(&mut self) -> String {
+        const OWNERS: [&str; 4] = ["user:ann", "user:bob", "user:vera", "group:team"];
+        OWNERS[self.random.random_range(0..OWNERS.len())].to_owned()
     }
 
     /// An operation on runs, or a step of the scheduler or of a runner. `id` is an export.

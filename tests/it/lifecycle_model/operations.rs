@@ -17,6 +17,25 @@ pub enum Caller {
     Scheduler,
 }
 
+impl Caller {
+    /// The subject of its tokens, or the name of the service.
+    pub fn subject(self) -> String {
+        match self {
+            Self::Root => "root",
+            Self::Ann => "ann",
+            Self::Bob => "bob",
+            Self::Vera => "vera",
+            Self::Scheduler => "system:scheduler",
+        }
+        .to_owned()
+    }
+
+    /// Whether the caller is this user or in this group.
+    pub fn is_member(self, member: &str) -> bool {
+        member == format!("user:{}", self.subject()) || (self == Self::Ann && member == "group:team")
+    }
+}
+
 /// An etag in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Etag {
@@ -130,9 +149,11 @@ pub enum Op {
         enabled: bool,
         timing: Timing,
     },
-    DescribeExport {
+    UpdateExport {
         id: String,
         description: String,
+        /// The new owner, if it changes.
+        owner: Option<String>,
         etag: Etag,
     },
     DeleteExport {

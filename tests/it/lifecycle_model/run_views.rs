@@ -6,7 +6,7 @@ use pb::export_run::{Error, SkipReason, State, Stats, Trigger};
 
 use super::operations::{Caller, Op, RunName};
 use super::reference::{self, Affected, Export, Reference, Run};
-use super::views::{Organization, ResponseView, some_time, subject};
+use super::views::{Organization, ResponseView, some_time};
 
 /// What the runner reports as the cause of a failure.
 pub const DETAIL: &str = "refused by the test";
@@ -85,7 +85,7 @@ impl Reference {
             }
             .into(),
             skipped_count: if is_skipped { run.due_count } else { 0 },
-            principal: subject(run.principal),
+            principal: run.principal.subject(),
             schedule_time: run.due.map(|due| organization.due_time(due)),
             last_schedule_time: run.last_due.map(|due| organization.due_time(due)),
             start_time: some_time(run.attempt > 0),

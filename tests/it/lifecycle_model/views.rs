@@ -78,18 +78,6 @@ impl Organization {
     }
 }
 
-/// The principal of a caller.
-pub fn subject(caller: Caller) -> String {
-    match caller {
-        Caller::Root => "root",
-        Caller::Ann => "ann",
-        Caller::Bob => "bob",
-        Caller::Vera => "vera",
-        Caller::Scheduler => "system:scheduler",
-    }
-    .to_owned()
-}
-
 /// A placeholder for a time that is set.
 pub fn some_time(is_set: bool) -> Option<Timestamp> {
     is_set.then(Timestamp::default)
@@ -231,8 +219,9 @@ impl Reference {
                 .filter(|_| state == State::Active)
                 .map(|_| organization.due_time(export.timing.due_after(self.hour))),
             caller_access: access.into(),
-            creator: subject(export.creator),
-            updater: subject(export.updater),
+            creator: export.creator.subject(),
+            owner: export.owner.clone(),
+            updater: export.updater.subject(),
             ..Default::default()
         }
     }
@@ -266,7 +255,7 @@ impl Reference {
         let view = |id: &String| {
             let export = &self.exports[id];
             let state = self.export_state(export).0.into();
-            (organization.export(id), export.display_name.clone(), subject(export.creator), state)
+            (organization.export(id), export.display_name.clone(), export.creator.subject(), state)
         };
         let count = i64::try_from(attached.len()).expect("a small number");
         ResponseView::Stream(attached.iter().map(view).collect(), count)
@@ -323,7 +312,7 @@ impl Reference {
                 ResponseView::Batch(affected.resources.iter().map(result).collect(), count)
             }
             Op::CreateExport { .. }
-            | Op::DescribeExport { .. }
+            | Op::UpdateExport { .. }
             | Op::Duplicate { .. }
             | Op::Attach { .. }
             | Op::Detach { .. } => {

@@ -9,10 +9,18 @@ impl Reference {
             Op::CreateExport { id, connection, enabled, timing } => {
                 self.create(caller, id, connection, (*enabled, timing))
             }
-            Op::DescribeExport { id, description, etag } => {
+            Op::UpdateExport { id, description, owner, etag } => {
                 self.check_managed(caller, std::slice::from_ref(id))?;
                 check(etag)?;
-                self.change(caller, id, |export| export.description.clone_from(description));
+                let before = &self.exports[id].owner;
+                let owner = owner.as_ref().unwrap_or(before).clone();
+                if owner != *before && caller != Caller::Root && !caller.is_member(before) {
+                    return Err(NOT_PERMITTED);
+                }
+                self.change(caller, id, |export| {
+                    export.description.clone_from(description);
+                    export.owner = owner;
+                });
                 Ok(self.affected([id]))
             }
             Op::DeleteExport { id, etag } => {
@@ -74,6 +82,7 @@ impl Reference {
             display_name: format!("Export {id}"),
             description: String::new(),
             creator: caller,
+            owner: format!("user:{}", caller.subject()),
             updater: caller,
             connection: Ok(connection.to_owned()),
             enabled,
@@ -98,6 +107,7 @@ impl Reference {
         export.incarnation = self.next();
         export.display_name = format!("Copy of {}", export.display_name).chars().take(120).collect();
         (export.creator, export.updater, export.enabled, export.revision) = (caller, caller, false, 1);
+        export.owner = format!("user:{}", caller.subject());
         (export.next_due, export.failures, export.paused) = (None, 0, None);
         if let Err(detached) = &mut export.connection {
             detached.batch = false;

@@ -45,6 +45,8 @@ pub struct Export {
     pub display_name: String,
     pub description: String,
     pub creator: Caller,
+    /// A user or a group, as in shares.
+    pub owner: String,
     pub updater: Caller,
     /// The connection that it is attached to, or what is known of the last one.
     pub connection: Result<String, Detached>,
@@ -93,11 +95,9 @@ type Outcome<T> = Result<T, &'static str>;
 
 impl Connection {
     pub fn is_usable(&self, caller: Caller) -> bool {
-        let has = |member: &str| self.members.contains(member);
         match caller {
             Caller::Root => true,
-            Caller::Ann => self.all || has("user:ann") || has("group:team"),
-            Caller::Bob => self.all || has("user:bob"),
+            Caller::Ann | Caller::Bob => self.all || self.members.iter().any(|member| caller.is_member(member)),
             Caller::Vera | Caller::Scheduler => false,
         }
     }
@@ -119,7 +119,7 @@ impl Reference {
         match &export.connection {
             _ if caller == Caller::Root => true,
             Ok(connection) => self.connections[connection].is_usable(caller),
-            Err(_) => caller == export.creator && caller != Caller::Vera,
+            Err(_) => caller.is_member(&export.owner) && caller != Caller::Vera,
         }
     }
 
@@ -136,7 +136,7 @@ impl Reference {
             Op::SearchUsable | Op::ListExports { .. } | Op::ListRuns { .. } => Ok(Affected::default()),
             Op::GetRun { run } => self.find_run(run),
             Op::CreateExport { .. }
-            | Op::DescribeExport { .. }
+            | Op::UpdateExport { .. }
             | Op::DeleteExport { .. }
             | Op::BatchDelete { .. }
             | Op::Duplicate { .. }
