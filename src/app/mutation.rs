@@ -9,13 +9,17 @@ use uuid::Uuid;
 
 use super::{App, audit};
 use crate::model::audit::{AuditDiff, AuditEvent, AuditResource, Outcome};
-use crate::model::{Error, Invalid, OpContext, Result};
+use crate::model::{Error, Invalid, InvalidRequest, OpContext, Result};
 use crate::store::{OnSuccess, Scope, Transaction, audit_events, request_ids};
 
 /// A mutation, executed in one transaction. The type holds its input.
 pub trait Mutation: Send + Sync + 'static {
     /// The result.
     type Response: ReadBack;
+
+    /// Whether `apply` checks fields of the request against a type. It then runs for a request with an invalid form too, so that
+    /// the caller learns of all violations at once.
+    const CHECKS_FIELDS: bool = false;
 
     /// Reads what is outside the database and must not be waited for in a transaction. It runs once, before the transaction,
     /// also for a repeated request.
@@ -79,14 +83,15 @@ impl App {
     /// Executes a mutation in a transaction and returns the result read in the same transaction.
     ///
     /// A retried request has no second effect: it returns the current state of what the first one affected. With
-    /// `validate_only`, the mutation is executed and rolled back.
+    /// `validate_only`, and for a request with an invalid form, the mutation is executed and rolled back.
     pub async fn execute<M: Mutation>(&self, context: &OpContext, mut mutation: M) -> Result<M::Response> {
         let limit = self.quotas().writes_per_second.filter(|_| !context.validate_only);
         if let (Some(_), Some(per_second)) = (context.actor.caller(), limit) {
             self.0.write_rates.count(&context.organization, per_second, Instant::now())?;
         }
         mutation.prepare(self, context).await;
-        let on_success = if context.validate_only { OnSuccess::Rollback } else { OnSuccess::Commit };
+        let is_valid = context.violations.is_empty();
+        let on_success = if context.validate_only || !is_valid { OnSuccess::Rollback } else { OnSuccess::Commit };
         let execution = Execution { app: self.clone(), context: context.clone(), mutation };
         let transaction = self.0.parts.store.transact(
             context.actor.caller(),
@@ -95,7 +100,7 @@ impl App {
             execution,
             |db, execution| Box::pin(execution.run(db)),
         );
-        let (response, events) = transaction.await?;
+        let (response, events) = InvalidRequest::from_form(&context.violations).finish(transaction.await)?;
         if on_success == OnSuccess::Commit {
             for event in &events {
                 audit::log(&context.organization, event);
@@ -116,10 +121,11 @@ impl<M: Mutation> Execution<M> {
     async fn run(&self, db: &Transaction) -> Result<(M::Response, Vec<AuditEvent>)> {
         let Self { app, context, mutation } = self;
         let mut tx = MutationTx { app, context, scope: app.scope(context), db, now: app.now(), events: Vec::new() };
-        let request = context.idempotency_key.filter(|_| !context.validate_only).map(|key| {
-            let principal = context.actor.principal();
-            (request_ids::Key { principal, method: context.operation, request_id: key.request_id }, key.digest)
-        });
+        let request =
+            context.idempotency_key.filter(|_| !context.validate_only && context.violations.is_empty()).map(|key| {
+                let principal = context.actor.principal();
+                (request_ids::Key { principal, method: context.operation, request_id: key.request_id }, key.digest)
+            });
         if let Some((key, digest)) = &request
             && let Some(earlier) = request_ids::claim(db, &tx.scope, key, digest, tx.now).await?
         {

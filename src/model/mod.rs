@@ -21,6 +21,7 @@ mod filter_value;
 #[cfg(test)]
 mod fuzzed;
 mod id;
+mod invalid_request;
 mod issuer;
 pub mod json;
 pub mod limits;
@@ -62,6 +63,7 @@ pub use filter_value::{FilterMismatch, FilterValue, TypedFilter, parse_decimal};
 pub use id::{
     ConnectionName, ConnectionTypeId, ConnectionUid, ExportName, ExportUid, OrganizationId, ResourceId, is_identifier,
 };
+pub use invalid_request::InvalidRequest;
 pub use issuer::IssuerSettings;
 pub use member::Member;
 pub use outbound::{AddressRange, OutboundAllowance};

@@ -56,6 +56,19 @@ impl Violations {
         self.count += other.count;
     }
 
+    /// Adds the violations of another check, except those at a field that has one already, or below it.
+    pub fn extend_with_others(&mut self, other: Violations) {
+        let is_known = |field: &str| {
+            self.kept.iter().any(|known| {
+                field
+                    .strip_prefix(known.field.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            })
+        };
+        let (dropped, kept): (Vec<_>, Vec<_>) = other.kept.into_iter().partition(|found| is_known(&found.field));
+        self.extend(Violations { kept, count: other.count - dropped.len() });
+    }
+
     /// The first violations in the order in which they were found.
     pub fn iter(&self) -> impl Iterator<Item = &FieldViolation> {
         self.kept.iter()

@@ -39,6 +39,8 @@ pub struct ConnectionDraft {
 impl Mutation for CreateConnection {
     type Response = Connection;
 
+    const CHECKS_FIELDS: bool = true;
+
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         quotas::check_connections(tx.app.quotas(), tx.db, &tx.scope).await?;
         let connection_type = stored::known_type(tx.app, "connection.connection_type", &self.draft.connection_type)?;

@@ -34,7 +34,7 @@ impl App {
         context: &OpContext,
         mut rotation: RotateConnectionCredential,
     ) -> Result<ConnectionChange> {
-        if rotation.test && !context.validate_only {
+        if rotation.test && !context.validate_only && context.violations.is_empty() {
             let name = ConnectionName { organization: context.organization.clone(), id: rotation.id.clone() };
             let connection = self.get_connection(context, &name).await?;
             let connection_type = stored::known_type(self, "name", &connection.connection_type)?;
@@ -70,6 +70,8 @@ impl RotateConnectionCredential {
 
 impl Mutation for RotateConnectionCredential {
     type Response = ConnectionChange;
+
+    const CHECKS_FIELDS: bool = true;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let mut connection = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;

@@ -14,7 +14,8 @@ use crate::model::audit::AuditDiff;
 use crate::model::json::Object;
 use crate::model::{
     Abort, CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, ConnectionUid,
-    CredentialSecret, Error, LastTest, OpContext, OrganizationId, Precondition, ResourceKind, Result, Violations,
+    CredentialSecret, Error, InvalidRequest, LastTest, OpContext, OrganizationId, Precondition, ResourceKind, Result,
+    Violations,
 };
 use crate::store::{self, credentials};
 use crate::vault::SealContext;
@@ -57,9 +58,8 @@ impl App {
             }
             TestConnection::Draft { connection_type, properties, credential } => {
                 let known = stored::known_type(self, "connection.connection_type", &connection_type)?;
-                let organization = &context.organization;
-                let (properties, credential) =
-                    self.check_draft(organization, known, &properties, credential.as_ref())?;
+                let checked = self.check_draft(&context.organization, known, &properties, credential.as_ref());
+                let (properties, credential) = InvalidRequest::from_form(&context.violations).finish(checked)?;
                 let target = target(context, properties, credential);
                 self.run_test(&connection_type, target, permit).await
             }

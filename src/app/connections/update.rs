@@ -38,6 +38,8 @@ pub struct ConnectionUpdate {
 impl Mutation for UpdateConnection {
     type Response = ConnectionChange;
 
+    const CHECKS_FIELDS: bool = true;
+
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let before = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
         if self.update.connection_type.as_ref().is_some_and(|given| *given != before.connection_type) {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{BatchOutcome, attachment, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::json::Object;
-use crate::model::{Connection, ConnectionName, Error, Export, Invalid, ResourceId, Result};
+use crate::model::{Connection, ConnectionName, Error, Export, Invalid, InvalidRequest, ResourceId, Result};
 
 /// Attaches a detached export, or moves an attached one.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub struct BatchAttachExports {
 
 impl Mutation for AttachExport {
     type Response = Export;
+
+    const CHECKS_FIELDS: bool = true;
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let (exports, connection) = lock(tx, std::slice::from_ref(&self.id), &self.connection).await?;
@@ -90,24 +92,31 @@ async fn attach(
 /// The export with settings and a schedule that fit the type of the connection.
 fn adapt(tx: &MutationTx<'_>, export: &Export, connection: &Connection, given: Option<&Object>) -> Result<Export> {
     let (own, target) = (&export.connection_type, &connection.connection_type);
-    let mut adapted = export.clone();
-    adapted.destination_settings = settings::adapt(tx.app, export, target, given)?;
+    let (mut adapted, mut request) = (export.clone(), InvalidRequest::from_form(&tx.context.violations));
     adapted.connection_type = target.clone();
+    if let Some(settings) = request.collect(settings::adapt(tx.app, export, target, given))? {
+        adapted.destination_settings = settings;
+    }
     if adapted.destination_settings != export.destination_settings || own != target {
         match settings::check_delivery(tx.app, &mut adapted, "") {
             Err(Error::Invalid(_, violations)) if own != target => {
                 return Err(settings::type_mismatch(export, target, violations));
             }
-            checked => checked?,
+            checked => {
+                request.collect(checked)?;
+            }
         }
     }
-    settings::check_size(&adapted, Some(export), "destination_settings")?;
+    request.collect_if_valid(|| settings::check_size(&adapted, Some(export), "destination_settings"))?;
     if settings::shortest_interval(tx.app, target) > settings::shortest_interval(tx.app, own) {
         match settings::check_schedule(tx, &adapted, adapted.schedule.as_ref(), "schedule") {
             // A schedule that has ended may move; one that fires too often for the new type may not.
             Err(Error::Invalid(Invalid::ScheduleNeverFires, _)) => {}
-            checked => checked?,
+            checked => {
+                request.collect(checked)?;
+            }
         }
     }
+    request.into_result()?;
     Ok(adapted)
 }

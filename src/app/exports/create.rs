@@ -6,8 +6,8 @@ use crate::app::{Affected, App, Mutation, MutationTx, quotas};
 use crate::model::json::{Labels, Object};
 use crate::model::schedule::Schedule;
 use crate::model::{
-    CallerAccess, Connection, ConnectionName, Export, ExportName, ExportUid, Member, OpContext, Payload, ResourceId,
-    Result,
+    CallerAccess, Connection, ConnectionName, Export, ExportName, ExportUid, InvalidRequest, Member, OpContext,
+    Payload, ResourceId, Result,
 };
 
 /// Creates an export on a connection that the caller may use.
@@ -47,6 +47,8 @@ pub struct ExportDraft {
 impl Mutation for CreateExport {
     type Response = Export;
 
+    const CHECKS_FIELDS: bool = true;
+
     async fn prepare(&mut self, app: &App, context: &OpContext) {
         self.payload_check = app.check_payload(context, &self.draft.payload, "export.payload").await;
     }
@@ -56,14 +58,20 @@ impl Mutation for CreateExport {
             quotas::check_exports(tx.app.quotas(), tx.db, &tx.scope).await?;
         }
         let connection = attachment::lock_target(tx, &self.draft.connection).await?;
+        let mut request = InvalidRequest::from_form(&tx.context.violations);
+        let mut export = self.new_export(tx, &connection);
         let path = "export.destination_settings";
-        let given = &self.draft.destination_settings;
-        let destination_settings = settings::check(tx.app, &connection.connection_type, given, path)?;
-        let payload = self.payload_check.payload(&self.draft.payload)?;
-        let mut export = self.new_export(tx, &connection, payload, destination_settings);
-        settings::check_delivery(tx.app, &mut export, "export.")?;
-        settings::check_schedule(tx, &export, export.schedule.as_ref(), "export.schedule")?;
-        settings::check_size(&export, None, "export")?;
+        let settings = settings::check(tx.app, &connection.connection_type, &export.destination_settings, path);
+        if let Some(checked) = request.collect(settings)? {
+            export.destination_settings = checked;
+        }
+        if let Some(checked) = request.collect(self.payload_check.payload(&self.draft.payload))? {
+            export.payload = checked;
+        }
+        request.collect(settings::check_delivery(tx.app, &mut export, "export."))?;
+        request.collect(settings::check_schedule(tx, &export, export.schedule.as_ref(), "export.schedule"))?;
+        request.collect_if_valid(|| settings::check_size(&export, None, "export"))?;
+        request.into_result()?;
         if self.is_preview {
             export.file_name = None;
         }
@@ -74,13 +82,8 @@ impl Mutation for CreateExport {
 }
 
 impl CreateExport {
-    fn new_export(
-        &self,
-        tx: &MutationTx<'_>,
-        connection: &Connection,
-        payload: Payload,
-        destination_settings: Object,
-    ) -> Export {
+    /// The export as it is given.
+    fn new_export(&self, tx: &MutationTx<'_>, connection: &Connection) -> Export {
         let uid = ExportUid::new();
         let id = self.id.clone().unwrap_or_else(|| ResourceId::from_uid(uid.0));
         let (draft, principal) = (&self.draft, tx.context.actor.principal());
@@ -91,9 +94,9 @@ impl CreateExport {
             description: draft.description.clone(),
             connection_type: connection.connection_type.clone(),
             attachment_state: attachment::attached_to(connection),
-            payload,
+            payload: draft.payload.clone(),
             schedule: draft.schedule.clone(),
-            destination_settings,
+            destination_settings: draft.destination_settings.clone(),
             file_name: None,
             schedule_pause: None,
             next_due_time: None,

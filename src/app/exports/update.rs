@@ -5,7 +5,9 @@ use crate::app::datasets::PayloadCheck;
 use crate::app::{Affected, App, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
 use crate::model::schedule::Schedule;
-use crate::model::{ConnectionName, Error, Export, Invalid, Member, OpContext, Payload, ResourceId, Result, Role};
+use crate::model::{
+    ConnectionName, Error, Export, Invalid, InvalidRequest, Member, OpContext, Payload, ResourceId, Result, Role,
+};
 
 /// Changes everything of an export but its connection and its state.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,8 @@ pub struct ExportUpdate {
 impl Mutation for UpdateExport {
     type Response = Export;
 
+    const CHECKS_FIELDS: bool = true;
+
     async fn prepare(&mut self, app: &App, context: &OpContext) {
         if let Some(payload) = &self.update.payload {
             self.payload_check = app.check_payload(context, payload, "export.payload").await;
@@ -59,7 +63,6 @@ impl Mutation for UpdateExport {
             return Err(Error::invalid_as(Invalid::Immutable, "export.connection", description));
         }
         let mut after = self.updated(tx, &before)?;
-        settings::check_size(&after, Some(&before), "export")?;
         if after != before {
             stored::save(tx, &before, &mut after, None).await?;
         }
@@ -70,6 +73,7 @@ impl Mutation for UpdateExport {
 impl UpdateExport {
     fn updated(&self, tx: &MutationTx<'_>, before: &Export) -> Result<Export> {
         let (update, mut after) = (&self.update, before.clone());
+        let mut request = InvalidRequest::from_form(&tx.context.violations);
         if let Some(display_name) = &update.display_name {
             after.display_name.clone_from(display_name);
         }
@@ -78,7 +82,8 @@ impl UpdateExport {
         }
         if let Some(payload) = &update.payload {
             if *payload != before.payload.without_types() {
-                after.payload = self.payload_check.payload(payload)?;
+                let checked = request.collect(self.payload_check.payload(payload))?;
+                after.payload = checked.unwrap_or_else(|| payload.clone());
             } else if let PayloadCheck::Suitable(checked) = &self.payload_check {
                 // The types of fields may have changed. Otherwise an unchanged payload does not depend on its source.
                 after.payload.clone_from(checked);
@@ -99,19 +104,22 @@ impl UpdateExport {
         }
         if let Some(given) = &update.destination_settings {
             let path = "export.destination_settings";
-            after.destination_settings = settings::check(tx.app, &after.connection_type, given, path)?;
+            let checked = request.collect(settings::check(tx.app, &after.connection_type, given, path))?;
+            after.destination_settings = checked.unwrap_or_else(|| given.clone());
         }
         if after.payload != before.payload || after.destination_settings != before.destination_settings {
-            settings::check_delivery(tx.app, &mut after, "export.")?;
+            request.collect(settings::check_delivery(tx.app, &mut after, "export."))?;
         }
         if let Some(schedule) = &update.schedule
             && (*schedule != before.schedule || before.schedule_pause.is_some())
         {
             after.schedule_pause = None;
-            settings::check_schedule(tx, &after, schedule.as_ref(), "export.schedule")?;
+            request.collect(settings::check_schedule(tx, &after, schedule.as_ref(), "export.schedule"))?;
             after.schedule.clone_from(schedule);
             after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
         }
+        request.collect_if_valid(|| settings::check_size(&after, Some(before), "export"))?;
+        request.into_result()?;
         Ok(after)
     }
 }

@@ -7,8 +7,8 @@ use super::values::time_to_proto;
 use crate::grpc::proto as pb;
 use crate::model::{Caller, Role};
 
-/// Converts a request of GetCaller: the caller is that of the call.
-pub fn get_caller(validator: &mut RequestValidator<'_>, _: pb::GetCallerRequest) -> Option<Arc<Caller>> {
+/// The caller that GetCaller returns: that of the call.
+pub fn get_caller(validator: &RequestValidator<'_>) -> Option<Arc<Caller>> {
     validator.context.actor.caller().cloned()
 }
 

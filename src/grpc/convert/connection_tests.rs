@@ -25,13 +25,14 @@ pub fn test_connection(
             if request.credential.is_some() {
                 validator.add("credential", "must be absent with `name`; the stored credential is tested");
             }
-            connection_name(validator, &name).map(TestConnection::Saved)
+            let name = connection_name(validator, &name);
+            name.filter(|_| validator.violations.is_empty()).map(TestConnection::Saved)
         }
         Some(Target::Connection(connection)) => {
             validator.deny_foreign_names([connection.name.as_str()]);
             let connection_type = validator.connection_type("connection.connection_type", &connection.connection_type);
             let properties = properties(&mut validator.violations, "connection.properties", connection.properties);
-            let credential = request.credential.and_then(|input| credential_input(validator, input));
+            let credential = request.credential.map(|input| credential_input(validator, input));
             Some(TestConnection::Draft { connection_type: connection_type?, properties, credential })
         }
     }

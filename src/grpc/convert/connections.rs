@@ -1,6 +1,6 @@
 //! Requests about connections, and connections as messages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::last_test_to_proto;
 use super::field_mask::UpdateMask;
@@ -53,7 +53,7 @@ pub fn create_connection(
     let sharing = connection.sharing.unwrap_or_default();
     let members = members(validator, "connection.sharing.members", &sharing.members);
     let sharing = Sharing { all_contributors: sharing.all_contributors, members };
-    let credential = request.credential.and_then(|input| credential_input(validator, input));
+    let credential = request.credential.map(|input| credential_input(validator, input));
     let connection_type = connection_type?;
     let draft = ConnectionDraft { display_name, description, connection_type, properties, sharing, labels };
     Some(CreateConnection { id, draft, credential })
@@ -140,7 +140,7 @@ pub fn update_connection(
     if !mask.is_explicit() {
         update.connection_type = validator.optional_type("connection.connection_type", &connection.connection_type);
     }
-    let credential = request.credential.and_then(|input| credential_input(validator, input));
+    let credential = request.credential.map(|input| credential_input(validator, input));
     Some(UpdateConnection { id: name?.id, etag: connection.etag, update, credential })
 }
 
@@ -181,7 +181,7 @@ pub fn rotate_connection_credential(
     if request.credential.is_none() {
         validator.add("credential", "is required");
     }
-    let credential = request.credential.and_then(|input| credential_input(validator, input));
+    let credential = request.credential.map(|input| credential_input(validator, input));
     Some(RotateConnectionCredential {
         id: id?,
         etag: request.etag,
@@ -227,13 +227,22 @@ fn connection_id(validator: &mut RequestValidator<'_>, name: &str) -> Option<Res
     connection_name(validator, name).map(|name| name.id)
 }
 
-/// Takes the secret values out of a message.
-pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::CredentialInput) -> Option<CredentialInput> {
+/// Takes the secret values out of a message; none of them if there are too many.
+pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::CredentialInput) -> CredentialInput {
     if input.auth_method.is_empty() {
         validator.add("credential.auth_method", "is required");
     }
     let expire_time = time(&mut validator.violations, "credential.expire_time", input.expire_time);
-    let Some(pb::credential_input::Source::Inline(inline)) = input.source else {
+    let values = inline_values(validator, input.source).unwrap_or_default();
+    let fields = values.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
+    CredentialInput { secret: CredentialSecret { auth_method: input.auth_method, fields }, expire_time }
+}
+
+fn inline_values(
+    validator: &mut RequestValidator<'_>,
+    source: Option<pb::credential_input::Source>,
+) -> Option<BTreeMap<String, String>> {
+    let Some(pb::credential_input::Source::Inline(inline)) = source else {
         validator.add("credential.inline", "is required");
         return None;
     };
@@ -249,8 +258,7 @@ pub fn credential_input(validator: &mut RequestValidator<'_>, input: pb::Credent
         validator.add("credential.inline.values", format!("must not exceed {limit} bytes, keys and values together"));
         return None;
     }
-    let fields = inline.values.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();
-    Some(CredentialInput { secret: CredentialSecret { auth_method: input.auth_method, fields }, expire_time })
+    Some(inline.values)
 }
 
 fn share_request(

@@ -22,4 +22,4 @@ pub mod schedule;
 mod validator;
 mod values;
 
-pub use validator::{accept, accept_mutation, accept_owned};
+pub use validator::{accept, accept_draft, accept_mutation};

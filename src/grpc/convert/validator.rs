@@ -4,7 +4,7 @@ use tonic::Request;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::app::App;
+use crate::app::{App, Mutation};
 use crate::grpc::mutation_request::MutationRequest;
 use crate::model::{
     ConnectionName, ConnectionTypeId, DatasetName, Error, ExportName, IdempotencyKey, OpContext, OrganizationId,
@@ -20,24 +20,31 @@ pub fn accept<M, T>(
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, &M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
-    accept_owned(app, request, |validator, request| parse(validator, &request))
+    let (context, request) = take_context(request)?;
+    let mut validator = RequestValidator::new(app, &context);
+    let parsed = parse(&mut validator, &request);
+    let (parsed, violations) = validator.into_parts(parsed)?;
+    violations.into_result()?;
+    Ok((context, parsed))
 }
 
-/// Accepts a request of a read whose content `parse` takes out of it: a secret, or a resource that is not saved.
-pub fn accept_owned<M, T>(
+/// Accepts a request with a resource that is not saved, whose content `parse` takes out of it. Violations of its form are left to
+/// the method, which adds those of its content.
+pub fn accept_draft<M, T>(
     app: &App,
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
-    let (context, request) = take_context(request)?;
+    let (mut context, request) = take_context(request)?;
     let mut validator = RequestValidator::new(app, &context);
     let parsed = parse(&mut validator, request);
-    let parsed = validator.into_result(parsed)?;
+    let (parsed, violations) = validator.into_parts(parsed)?;
+    context.violations = violations;
     Ok((context, parsed))
 }
 
 /// Accepts a request of a mutation: the context also gets its idempotency key and `validate_only`.
-pub fn accept_mutation<M: MutationRequest, T>(
+pub fn accept_mutation<M: MutationRequest, T: Mutation>(
     app: &App,
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>,
@@ -56,7 +63,11 @@ pub fn accept_mutation<M: MutationRequest, T>(
         validator.add("request_id", "must be a UUID");
     }
     let parsed = parse(&mut validator, request);
-    let parsed = validator.into_result(parsed)?;
+    let (parsed, violations) = validator.into_parts(parsed)?;
+    if !T::CHECKS_FIELDS {
+        violations.clone().into_result()?;
+    }
+    context.violations = violations;
     Ok((context, parsed))
 }
 
@@ -83,12 +94,16 @@ impl<'a> RequestValidator<'a> {
         Self { app, context, violations: Violations::new(), error: None }
     }
 
-    fn into_result<T>(self, parsed: Option<T>) -> Result<T> {
+    /// The content of the request, if it could be parsed, and the violations of its form.
+    fn into_parts<T>(self, parsed: Option<T>) -> Result<(T, Violations)> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        self.violations.into_result()?;
-        parsed.ok_or_else(|| Error::internal("a request was refused without a violation"))
+        let Some(parsed) = parsed else {
+            self.violations.into_result()?;
+            return Err(Error::internal("a request was refused without a violation"));
+        };
+        Ok((parsed, self.violations))
     }
 
     /// Denies a request with a name of another organization. It takes every resource name of the request.

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::grpc::convert::{
-    accept, accept_mutation, accept_owned, blocking_exports, connection_tests, connection_types, connections,
+    accept, accept_draft, accept_mutation, blocking_exports, connection_tests, connection_types, connections,
 };
 use crate::grpc::proto as pb;
 
@@ -138,7 +138,7 @@ impl pb::connection_service_server::ConnectionService for ConnectionApi {
         &self,
         request: Request<pb::TestConnectionRequest>,
     ) -> Result<Response<pb::TestConnectionResponse>, Status> {
-        let (context, test) = accept_owned(&self.0, request, connection_tests::test_connection)?;
+        let (context, test) = accept_draft(&self.0, request, connection_tests::test_connection)?;
         let checks = self.0.test_connection(&context, test).await?;
         Ok(Response::new(connection_tests::checks_to_proto(checks)))
     }

@@ -6,7 +6,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{accept, accept_mutation, accept_owned, datasets, exports, previews, runs, schedule};
+use crate::grpc::convert::{accept, accept_draft, accept_mutation, datasets, exports, previews, runs, schedule};
 use crate::grpc::proto as pb;
 
 /// ExportService over the application.
@@ -165,7 +165,7 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::PreviewExportRequest>,
     ) -> Result<Response<pb::PreviewExportResponse>, Status> {
-        let (context, (target, rows)) = accept_owned(&self.0, request, previews::preview_export)?;
+        let (context, (target, rows)) = accept_draft(&self.0, request, previews::preview_export)?;
         let preview = self.0.preview_export(&context, target, rows).await?;
         Ok(Response::new(previews::preview_to_proto(preview)))
     }

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
-use crate::grpc::convert::{accept_owned, callers};
+use crate::grpc::convert::{accept, callers};
 use crate::grpc::proto as pb;
 
 /// IdentityService over the application.
@@ -16,7 +16,7 @@ impl pb::identity_service_server::IdentityService for IdentityApi {
         &self,
         request: Request<pb::GetCallerRequest>,
     ) -> Result<Response<pb::GetCallerResponse>, Status> {
-        let (_, caller) = accept_owned(&self.0, request, callers::get_caller)?;
+        let (_, caller) = accept(&self.0, request, |validator, _| callers::get_caller(validator))?;
         Ok(Response::new(pb::GetCallerResponse { caller: Some(callers::to_proto(&caller)) }))
     }
 }

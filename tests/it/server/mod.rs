@@ -17,3 +17,4 @@ mod quotas;
 mod retention;
 mod rewrap;
 mod traces;
+mod violations;

@@ -11,11 +11,11 @@ use tonic::{Code, Request, Status};
 
 use super::messages::{Choices, descriptors};
 use super::{app, context};
-use crate::app::App;
+use crate::app::{App, Mutation};
 use crate::fuzzing;
 use crate::grpc::convert::validator::RequestValidator;
 use crate::grpc::convert::{
-    accept, accept_mutation, accept_owned, audit_events, blocking_exports, callers, connection_tests, connection_types,
+    accept, accept_draft, accept_mutation, audit_events, blocking_exports, callers, connection_tests, connection_types,
     connections, datasets, exports, previews, runs, schedule,
 };
 use crate::grpc::message_size::{self, MessageType};
@@ -52,14 +52,14 @@ impl Call<'_> {
         Some(accept(self.app, self.request()?, parse).map(drop))
     }
 
-    fn owned<M, T>(&self, parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>) -> Outcome
+    fn draft<M, T>(&self, parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>) -> Outcome
     where
         M: Message + MessageType + Default,
     {
-        Some(accept_owned(self.app, self.request()?, parse).map(drop))
+        Some(accept_draft(self.app, self.request()?, parse).map(drop))
     }
 
-    fn mutation<M, T>(&self, parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>) -> Outcome
+    fn mutation<M, T: Mutation>(&self, parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>) -> Outcome
     where
         M: MutationRequest + MessageType + Default,
     {
@@ -82,7 +82,7 @@ const TARGETS: [Target; 40] = [
     ("SearchUsableConnectionsRequest", |call| call.read(connections::search_usable_connections)),
     ("ShareConnectionRequest", |call| call.mutation(connections::share_connection)),
     ("UnshareConnectionRequest", |call| call.mutation(connections::unshare_connection)),
-    ("TestConnectionRequest", |call| call.owned(connection_tests::test_connection)),
+    ("TestConnectionRequest", |call| call.draft(connection_tests::test_connection)),
     ("RotateConnectionCredentialRequest", |call| call.mutation(connections::rotate_connection_credential)),
     ("RevokeConnectionCredentialRequest", |call| call.mutation(connections::revoke_connection_credential)),
     ("SuspendConnectionRequest", |call| call.mutation(connections::suspend_connection)),
@@ -102,7 +102,7 @@ const TARGETS: [Target; 40] = [
     ("BatchDetachExportsRequest", |call| call.mutation(exports::batch_detach_exports)),
     ("BatchUpdateExportSchedulesRequest", |call| call.mutation(exports::batch_update_export_schedules)),
     ("PreviewScheduleRequest", |call| call.read(schedule::preview_schedule)),
-    ("PreviewExportRequest", |call| call.owned(previews::preview_export)),
+    ("PreviewExportRequest", |call| call.draft(previews::preview_export)),
     ("RunExportRequest", |call| call.mutation(runs::run_export)),
     ("BatchRunExportsRequest", |call| call.mutation(runs::batch_run_exports)),
     ("GetExportRunRequest", |call| call.read(runs::get_export_run)),
@@ -110,7 +110,7 @@ const TARGETS: [Target; 40] = [
     ("CancelExportRunRequest", |call| call.mutation(runs::cancel_export_run)),
     ("WatchExportRunRequest", |call| call.read(runs::watch_export_run)),
     ("ListAuditEventsRequest", |call| call.read(audit_events::list_audit_events)),
-    ("GetCallerRequest", |call| call.owned(callers::get_caller)),
+    ("GetCallerRequest", |call| call.read::<pb::GetCallerRequest, _>(|validator, _| callers::get_caller(validator))),
 ];
 
 /// The requests of the API with the conversion of each.

@@ -1,0 +1,99 @@
+//! The violations of one request, collected from several checks.
+
+use super::{Error, Invalid, Result, Violations};
+
+/// What is invalid in a request: in its form, and in what it means for a type.
+#[derive(Debug, Default)]
+pub struct InvalidRequest {
+    reason: Option<Invalid>,
+    violations: Violations,
+}
+
+impl InvalidRequest {
+    /// Starts with the violations of the form.
+    pub fn from_form(violations: &Violations) -> Self {
+        Self { reason: (!violations.is_empty()).then_some(Invalid::Field), violations: violations.clone() }
+    }
+
+    /// Takes the violations of a failed check, and returns `None` for it. Any other error is returned, unless there are
+    /// violations, which are returned instead.
+    pub fn collect<T>(&mut self, checked: Result<T>) -> Result<Option<T>> {
+        match checked {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Invalid(reason, found)) => {
+                let earlier = self.reason.get_or_insert(reason);
+                if *earlier != reason {
+                    *earlier = Invalid::Field;
+                }
+                self.violations.extend_with_others(found);
+                Ok(None)
+            }
+            Err(error) => {
+                std::mem::take(self).into_result()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The same for a check of the whole, which is made only if all parts are valid.
+    pub fn collect_if_valid(&mut self, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        if self.reason.is_none() { self.collect(check()).map(drop) } else { Ok(()) }
+    }
+
+    /// Takes the result of the last check, which is returned if all others succeeded too.
+    pub fn finish<T>(mut self, checked: Result<T>) -> Result<T> {
+        let checked = self.collect(checked)?;
+        self.into_result()?;
+        checked.ok_or_else(|| Error::internal("a check failed without a violation"))
+    }
+
+    /// `Ok` if every check succeeded. The reason is that of the violations if they have the same one, else `INVALID_FIELD`.
+    pub fn into_result(self) -> Result<()> {
+        match self.reason {
+            Some(reason) => Err(Error::Invalid(reason, self.violations)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(error: &Error) -> Vec<&str> {
+        let Error::Invalid(_, violations) = error else { panic!("{error}") };
+        violations.iter().map(|violation| violation.field.as_str()).collect()
+    }
+
+    #[test]
+    fn violations_of_several_checks_are_collected_and_other_errors_come_after_them() {
+        let mut form = Violations::new();
+        form.add("a", "is required");
+        form.add("b", "has too many values");
+        let mut request = InvalidRequest::from_form(&form);
+        assert_eq!(request.collect(Ok(7)).unwrap(), Some(7));
+        // A field below or equal to one that was reported is not reported again.
+        for (field, description) in [("b.c", "is required"), ("a", "is unknown"), ("bc", "is unknown")] {
+            assert!(request.collect::<()>(Err(Error::invalid(field, description))).unwrap().is_none());
+        }
+        let error = request.collect::<()>(Err(Error::DeadlineExceeded)).unwrap_err();
+        assert_eq!(fields(&error), ["a", "b", "bc"]);
+        let mut empty = InvalidRequest::default();
+        assert!(matches!(empty.collect::<()>(Err(Error::DeadlineExceeded)), Err(Error::DeadlineExceeded)));
+        assert!(empty.into_result().is_ok());
+    }
+
+    #[test]
+    fn a_reason_is_kept_if_there_is_no_other() {
+        let never = || Err(Error::invalid_as(Invalid::ScheduleNeverFires, "schedule", "never fires"));
+        let mut request = InvalidRequest::default();
+        request.collect::<()>(never()).unwrap();
+        assert!(matches!(request.into_result(), Err(Error::Invalid(Invalid::ScheduleNeverFires, _))));
+        let mut request = InvalidRequest::default();
+        request.collect::<()>(never()).unwrap();
+        request.collect::<()>(Err(Error::invalid("a", "is required"))).unwrap();
+        let error = request.into_result().unwrap_err();
+        assert!(matches!(&error, Error::Invalid(Invalid::Field, _)));
+        assert_eq!(fields(&error), ["schedule", "a"]);
+    }
+}
