@@ -1,16 +1,14 @@
-"""Calls every RPC of the API once with grpcurl and with buf curl.
+"""Calls every RPC of the API once with grpcurl or buf curl. `languages.py` runs this, and the same with generated clients.
 
-`requests.json` is the table of calls, for these tools and for the generated clients of `languages.py`: calls in order, each
-with a method, the role of its caller, and a request in the JSON format of Protocol Buffers. In a request, `{parent}` is the
-organization, and `{saved}` is the field of an earlier response that its `save` names.
+`requests.json` is the table of the calls, in order, each with a method, the role of its caller, and a request in the JSON
+format of Protocol Buffers. In a request, `{parent}` is the organization, and `{saved}` is the field of an earlier response
+that its `save` names.
 """
 
 import json
 import shutil
 import subprocess
-import sys
 
-import callers
 import servers
 
 TABLE = servers.ROOT / "tests/clients/requests.json"
@@ -57,13 +55,3 @@ def call_all(server, tool):
                 saved = saved[field]
         called.append(call["method"])
     check_complete(server, tool.name, called)
-
-
-def check(server):
-    """Calls every RPC with each tool."""
-    for tool in callers.TOOLS:
-        call_all(server, tool)
-
-
-if __name__ == "__main__":
-    servers.on_each_database(check, *sys.argv[1:])
