@@ -50,10 +50,10 @@ def blocks(section):
 
 
 def run(command, folder, environment, name):
-    """Runs a command in a folder, and returns what it prints."""
+    """Runs a command in a folder, and returns what it prints, without colours."""
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{name} failed with {done.returncode}:\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return re.sub(r"\x1b\[\d*m", "", done.stdout)
 
 
 def prepare_sample(server):
