@@ -183,6 +183,21 @@ def ends_at_the_deadline(admin):
         raise AssertionError("the stream ended before the deadline")
 
 
+def is_told_when_to_retry(admin):
+    """Tests a connection more often than the service permits: the error has the minimum delay of the next attempt."""
+    admin.options["timeout"] = 30
+    try:
+        for _ in range(30):
+            admin.TestConnection(parent=ORGANIZATION, name=OTHER)
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, error
+        retry = details.RetryInfo()
+        assert any(detail.Unpack(retry) for detail in rpc_status.from_call(error).details), error
+        assert 0 < retry.retry_delay.ToTimedelta().total_seconds() <= 60, retry
+    else:
+        raise AssertionError("30 tests within a minute were permitted")
+
+
 if __name__ == "__main__":
     with grpc.insecure_channel(os.environ["ADDRESS"]) as channel:
         admin, ann = Caller(channel, "ADMIN"), Caller(channel, "CONTRIBUTOR")
@@ -193,4 +208,5 @@ if __name__ == "__main__":
         removes(admin, ann, exports)
         attaches_again(admin, ann)
         ends_at_the_deadline(admin)
+        is_told_when_to_retry(admin)
     print("walk-through: 7 steps")
