@@ -45,8 +45,8 @@ LANGUAGES = {
 def blocks(section):
     """Returns the code blocks of a section of `Clients` in the README, as pairs of a language and a text."""
     chapter = (servers.ROOT / "README.md").read_text().split("\n## Clients\n", 1)[1].split("\n## ", 1)[0]
-    text = chapter.split(f"\n### {section}\n", 1)[1].split("\n### ", 1)[0]
-    return re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
+    text = chapter.split(f"\n### {section}\n", 1)[1] if section else chapter
+    return re.findall(r"```(\w+)\n(.*?)```", text.split("\n### ", 1)[0], re.DOTALL)
 
 
 def run(command, folder, environment, name):
@@ -67,7 +67,19 @@ def prepare_sample(server):
         export = {"displayName": name, "connection": PARTNER, "payload": payload}
         create = {"parent": "organizations/acme", "exportId": name.split("/")[-1], "export": export}
         admin("ExportService/CreateExport", create)
-    return {**servers.ENVIRONMENT, "OUTFLOW": str(servers.ROOT), "OUTFLOW_TOKEN": server.token("admin", "root")}
+    return exported(server)
+
+
+def exported(server):
+    """Returns the environment with the variables that the commands before all samples export."""
+    ((_, script),) = blocks(None)
+    assert "target/debug/outflow" in script, script
+    environment = {**server.environment, "OUTFLOW_DATA_DIR": str(server.data_dir)}
+    if server.database_url:
+        environment["OUTFLOW_DATABASE_URL"] = server.database_url
+    script = script.replace("target/debug/outflow", str(servers.BINARY)) + 'printf "%s\\n" "$OUTFLOW" "$OUTFLOW_TOKEN"'
+    folder, token = run(["bash", "-euc", script], servers.ROOT, environment, "the exports of the samples").split()
+    return {**servers.ENVIRONMENT, "OUTFLOW": folder, "OUTFLOW_TOKEN": token}
 
 
 def at(server, text):
