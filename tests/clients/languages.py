@@ -122,7 +122,7 @@ def commands(server, section, environment):
     ((_, script),) = blocks(section)
     bash = {"cwd": servers.ROOT, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     printed = subprocess.run(["bash", "-c", at(server, script)], **bash).stdout
-    for text in ["UpdateConnection", "Weekly segments", "google.rpc.ErrorInfo", "2 exports use", *EXPORTS]:
+    for text in ["UpdateConnection", "Weekly segments", "2 exports use", "CONNECTION_IN_USE", *EXPORTS]:
         assert text in printed, f"{text} is not in what the commands for {section} print:\n{printed}"
 
 

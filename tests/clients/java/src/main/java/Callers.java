@@ -32,7 +32,7 @@ final class Callers {
         (Stub)
             client
                 .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers))
-                .withDeadlineAfter(Duration.ofSeconds(60));
+                .withDeadlineAfter(Duration.ofMinutes(5));
     return caller;
   }
 
