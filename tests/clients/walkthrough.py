@@ -1,10 +1,9 @@
-"""Runs the walk-through with buf curl, which reads the API by reflection, and checks every response.
+"""Runs the walk-through with buf curl and with grpcurl, and checks every response.
 
 An administrator creates, tests, shares, unshares and deletes a connection to an OpenSSH server. A contributor creates
 exports on it and runs them.
 """
 
-import base64
 import datetime
 import json
 import os
@@ -15,8 +14,7 @@ import sys
 import uuid
 import zoneinfo
 
-from google.rpc import error_details_pb2 as details
-
+import callers
 import openssh
 import servers
 
@@ -26,65 +24,13 @@ DISPLAY_NAME = "Partner SFTP – weekly segments"
 CRON = {"expression": "0 6 * * MON", "timeZone": "Europe/Berlin"}
 
 
-class Refused(Exception):
-    """A call that failed, with its code, its message, and its details by type."""
-
-    def __init__(self, error):
-        super().__init__(f"{error['code']}: {error['message']}")
-        self.code, self.message, self.details = error["code"], error["message"], {}
-        for detail in error.get("details", []):
-            name = detail["type"].removeprefix("google.rpc.")
-            value = base64.b64decode(detail["value"] + "==")
-            self.details[name] = getattr(details, name).FromString(value)
-
-    @property
-    def reason(self):
-        """Returns `ErrorInfo.reason`."""
-        return self.details["ErrorInfo"].reason
-
-
-class Caller:
-    """Calls methods with buf curl and a token of one role and subject."""
-
-    def __init__(self, server, role, subject):
-        self.server, self.token = server, server.token(role, subject)
-
-    def stream(self, method, request):
-        """Calls a method, and returns all messages of its response."""
-        url = f"http://{self.server.address}/outflow.v1.{method}"
-        options = ["--protocol", "grpc", "--http2-prior-knowledge", "--emit-defaults"]
-        header = ["--header", f"authorization: Bearer {self.token}"]
-        data = ["--data", json.dumps(request)]
-        done = subprocess.run(["buf", "curl", *options, *header, *data, url], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise Refused(json.loads(done.stderr))
-        messages, rest = [], done.stdout.strip()
-        while rest:
-            message, end = json.JSONDecoder().raw_decode(rest)
-            messages.append(message)
-            rest = rest[end:].strip()
-        return messages
-
-    def __call__(self, method, request):
-        """Calls a unary method, and returns its response."""
-        (answer,) = self.stream(method, request)
-        return answer
-
-    def refusal(self, method, request, code, reason):
-        """Calls a method that must fail with a code and a reason, and returns the error."""
-        try:
-            self.stream(method, request)
-        except Refused as refused:
-            assert (refused.code, refused.reason) == (code, reason), refused
-            return refused
-        raise AssertionError(f"{method} succeeded")
-
-
-def walk(server, ssh):
+def walk(server, ssh, tool):
     """Runs all steps in order."""
-    print(f"on {server.name}")
-    admin, ann = Caller(server, "admin", "root"), Caller(server, "contributor", "ann")
+    print(f"with {tool.name}, on {server.name}")
+    admin, ann = tool(server, "admin", "root"), tool(server, "contributor", "ann")
+    lists_page_by_page(admin)
     connection = connects(admin, server, ssh)
+    is_updated(admin, ssh)
     is_tested(admin, ssh)
     shares(admin, ann)
     exports = exports_are_made(ann)
@@ -113,7 +59,13 @@ def connects(admin, server, ssh):
     required = {field["key"] for field in sftp["propertyFields"] if field["required"]}
     assert required == {"host", "username", "host_key"}, required
     assert {method["id"] for method in sftp["authMethods"]} == {"password", "private_key"}
-    created = admin("ConnectionService/CreateConnection", new_connection("partner", DISPLAY_NAME, ssh))["connection"]
+    create = ("ConnectionService/CreateConnection", new_connection("partner", DISPLAY_NAME, ssh))
+    create[1]["requestId"] = str(uuid.uuid4())
+    checked = admin(create[0], create[1] | {"validateOnly": True})["connection"]
+    assert (checked["name"], checked["uid"]) == (PARTNER, "")
+    admin.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "NOT_FOUND", "RESOURCE_NOT_FOUND")
+    created = admin(*create)["connection"]
+    assert admin(*create)["connection"] == created, "the repeated request has no second effect"
     assert (created["name"], created["displayName"]) == (PARTNER, DISPLAY_NAME)
     assert (created["state"], created["attachedExportCount"]) == ("STATE_ACTIVE", "0")
     assert created["properties"]["directory"] == ".", "the default is stored"
@@ -121,11 +73,31 @@ def connects(admin, server, ssh):
     read = admin("ConnectionService/GetConnection", {"name": PARTNER})
     assert read == {"connection": created} and secret(ssh) not in json.dumps(read)
     assert sealed_secrets(server, created["uid"]) == 1
-    changes = {"name": PARTNER, "displayName": DISPLAY_NAME, "description": "Weekly\nsegments"}
+    return created
+
+
+def lists_page_by_page(admin):
+    step("an administrator reads the connection types page by page")
+    method, names, token = "ConnectionService/ListConnectionTypes", [], None
+    while token != "":
+        page = admin(method, {"pageSize": 3, "pageToken": token or ""})
+        assert 1 <= len(page["connectionTypes"]) <= 3, page
+        names += [found["name"] for found in page["connectionTypes"]]
+        token = page["nextPageToken"]
+    assert names == [found["name"] for found in admin(method, {})["connectionTypes"]] and len(names) > 3, names
+
+
+def is_updated(admin, ssh):
+    step("the administrator changes fields with a mask, and replaces the credential")
+    changes = {"name": PARTNER, "displayName": DISPLAY_NAME, "description": "Weekly\nsegments", "properties": {}}
     update = {"connection": changes, "updateMask": "displayName,description"}
     updated = admin("ConnectionService/UpdateConnection", update)
     assert updated["connection"]["description"] == "Weekly\nsegments" and "affectedExportCount" in updated, updated
-    return updated["connection"]
+    assert updated["connection"]["properties"]["host"] == "127.0.0.1", "the mask does not name the properties"
+    rotate = {"name": PARTNER, "credential": new_connection("", "", ssh)["credential"]}
+    rotated = admin("ConnectionService/RotateConnectionCredential", rotate)["connection"]
+    revisions = [int(found["credentialStatus"]["revision"]) for found in [updated["connection"], rotated]]
+    assert revisions[1] > revisions[0], revisions
 
 
 def new_connection(connection_id, display_name, ssh):
@@ -164,13 +136,13 @@ def shares(admin, ann):
     step("a contributor can use the connection after it is shared, and can read its name and type only")
     search = ("ConnectionService/SearchUsableConnections", {"parent": ORGANIZATION})
     assert ann(*search)["usableConnections"] == []
-    ann.refusal("ExportService/CreateExport", new_export("early", "Early"), "permission_denied", "NOT_PERMITTED")
+    ann.refusal("ExportService/CreateExport", new_export("early", "Early"), "PERMISSION_DENIED", "NOT_PERMITTED")
     shared = admin("ConnectionService/ShareConnection", {"name": PARTNER, "allContributors": True})["connection"]
     assert shared["sharing"] == {"allContributors": True, "members": []}
     usable = {"name": PARTNER, "displayName": DISPLAY_NAME, "connectionType": "connectionTypes/sftp"}
     usable["displayNameAmbiguous"] = False
     assert ann(*search)["usableConnections"] == [usable]
-    ann.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "permission_denied", "ROLE_REQUIRED")
+    ann.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "PERMISSION_DENIED", "ROLE_REQUIRED")
 
 
 def new_export(export_id, display_name):
@@ -277,15 +249,15 @@ def unshares(admin, ann, exports):
         assert configuration(found) == configuration(exports[found["name"]])
         assert found["nextRunTime"] == exports[found["name"]]["nextRunTime"]
     edit = {"export": {"name": listed[0]["name"], "displayName": "Mine"}}
-    ann.refusal("ExportService/UpdateExport", edit, "permission_denied", "NOT_PERMITTED")
-    ann.refusal("ExportService/DeleteExport", {"name": listed[0]["name"]}, "permission_denied", "NOT_PERMITTED")
+    ann.refusal("ExportService/UpdateExport", edit, "PERMISSION_DENIED", "NOT_PERMITTED")
+    ann.refusal("ExportService/DeleteExport", {"name": listed[0]["name"]}, "PERMISSION_DENIED", "NOT_PERMITTED")
     assert ann("ExportService/GetExport", {"name": listed[0]["name"]})["export"] == listed[0], "nothing changed"
 
 
 def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
     step("the connection cannot be deleted; its blocking exports are listed, then deleted or detached")
     remove = ("ConnectionService/DeleteConnection", {"name": PARTNER})
-    refused = admin.refusal(*remove, "failed_precondition", "CONNECTION_IN_USE")
+    refused = admin.refusal(*remove, "FAILED_PRECONDITION", "CONNECTION_IN_USE")
     assert refused.message.startswith("3 exports use this connection"), refused.message
     assert refused.details["ErrorInfo"].metadata["blocking_export_count"] == "3"
     named = [(found.subject, found.description) for found in refused.details["PreconditionFailure"].violations]
@@ -298,10 +270,13 @@ def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
     assert last["summary"]["blockingExportCount"] == "3"
     etag = last["summary"]["blockingSetEtag"]
     assert etag == refused.details["ErrorInfo"].metadata["blocking_set_etag"]
+    follow = {"name": PARTNER, "follow": True}
+    ended = admin.error("ConnectionService/StreamBlockingExports", follow, *admin.one_second)
+    assert ended.code == "DEADLINE_EXCEEDED", ended
 
     removed, detached, rest = exports
     admin("ExportService/DeleteExport", {"name": removed})
-    admin.refusal("ExportService/GetExport", {"name": removed}, "not_found", "RESOURCE_NOT_FOUND")
+    admin.refusal("ExportService/GetExport", {"name": removed}, "NOT_FOUND", "RESOURCE_NOT_FOUND")
     alone = admin("ExportService/DetachExport", {"name": detached, "reason": "the partner left"})["export"]
     assert alone["state"] == "STATE_INACTIVE" and alone["detachment"]["reason"] == "the partner left"
     shown_set = {"connection": PARTNER, "blockingSetEtag": etag}
@@ -313,7 +288,7 @@ def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
         assert export["nextRunTime"] is None and export["detachment"]["connection"] == PARTNER
         assert configuration(export) == configuration(exports[name])
         assert export["callerAccess"] == "CALLER_ACCESS_MANAGE", "the creator manages a detached export"
-        ann.refusal("ExportService/RunExport", {"name": name}, "failed_precondition", "EXPORT_INACTIVE")
+        ann.refusal("ExportService/RunExport", {"name": name}, "FAILED_PRECONDITION", "EXPORT_INACTIVE")
     assert batch["batchId"] == export["detachment"]["batchId"]
 
 
@@ -321,7 +296,7 @@ def removes(admin, server, uid, ssh):
     step("the connection is deleted together with its credential")
     assert sealed_secrets(server, uid) == 1
     admin("ConnectionService/DeleteConnection", {"name": PARTNER})
-    admin.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "not_found", "RESOURCE_NOT_FOUND")
+    admin.refusal("ConnectionService/GetConnection", {"name": PARTNER}, "NOT_FOUND", "RESOURCE_NOT_FOUND")
     assert sealed_secrets(server, uid) == 0
     dump = server.dump()
     assert DISPLAY_NAME.encode() in dump, "the dump contains data that is not secret: the audit event of the deletion"
@@ -375,7 +350,7 @@ def a_detached_export_does_not_run(admin, ann, ssh):
     assert (run["state"], run["trigger"]) == ("STATE_SUCCEEDED", "TRIGGER_SCHEDULED"), run
     assert (run["scheduleTime"], run["principal"]) == (due, "system:scheduler"), run
     assert ann("ExportService/ListExportRuns", {"parent": detached["name"]})["runs"] == []
-    ann.refusal("ExportService/RunExport", {"name": detached["name"]}, "failed_precondition", "EXPORT_INACTIVE")
+    ann.refusal("ExportService/RunExport", {"name": detached["name"]}, "FAILED_PRECONDITION", "EXPORT_INACTIVE")
     folders = {path.split("/")[1] for path in ssh.files()}
     assert folders == {"buyers", "kept"}, folders
 
@@ -388,7 +363,7 @@ def is_on_the_audit_log(admin):
     told = [event["method"].split("/")[1] for event in succeeded if event not in system]
     opened = [(event["principal"], event["resource"].split("/")[3], event["reason"].split("/")[3]) for event in system]
     assert opened == [("system:runner", "partner", "buyers"), ("system:runner", "other", "kept")], system
-    changes = ["CreateConnection", "UpdateConnection", "TestConnection", "ShareConnection"]
+    changes = ["CreateConnection", "UpdateConnection", "RotateConnectionCredential", "TestConnection", "ShareConnection"]
     changes += ["CreateExport", "CreateExport", "CreateExport", "PreviewExport", "RunExport", "UnshareConnection"]
     changes += ["DeleteExport", "DetachExport", "BatchDetachExports", "DeleteConnection", "CreateConnection", "AttachExport"]
     changes += ["CreateExport", "CreateExport", "DetachExport"]
@@ -400,4 +375,7 @@ def is_on_the_audit_log(admin):
 if __name__ == "__main__":
     with openssh.serving() as ssh:
         servers.ENVIRONMENT["OUTFLOW_OUTBOUND_ALLOWED"] = f"*=127.0.0.0/8:{ssh.port}"
-        servers.on_each_database(lambda server: walk(server, ssh), *sys.argv[1:])
+        servers.on_each_database(lambda server: walk(server, ssh, callers.BufCurl), *sys.argv[1:])
+        if not sys.argv[1:]:
+            with servers.serving() as server:
+                walk(server, ssh, callers.Grpcurl)
