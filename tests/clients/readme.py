@@ -37,6 +37,8 @@ def paste(server):
     assert "STATE_INACTIVE" in states and "STATE_ACTIVE" in states and states[-1] == "STATE_SUCCEEDED", states
     assert '"detachedCount": "1"' in done.stdout and '"usableConnections"' in done.stdout
     assert '"principal": "root"' in done.stdout and '"ROLE_ADMIN"' in done.stdout, done.stdout
+    owners = re.findall(r'"owner": "(\S+)"', done.stdout)
+    assert owners[0] == "user:ann" and "group:marketing" in owners and '"article": "' in done.stdout, owners
     assert '"passed": true' in done.stdout and "OUTCOME_FAILED" not in done.stdout
     sample = re.search(r'"sample": "(.*)"', done.stdout)[1].replace("\\r\\n", "\r\n")
     written = (server.data_dir / "outbox/acme/partner/customers.csv").read_bytes().decode()

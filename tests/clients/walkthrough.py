@@ -167,6 +167,7 @@ def exports_are_made(ann):
         made = ann("ExportService/CreateExport", new_export(export_id, display_name))["export"]
         assert (made["state"], made["callerAccess"]) == ("STATE_ACTIVE", "CALLER_ACCESS_MANAGE")
         assert (made["connectionDisplayName"], made["creator"]) == (DISPLAY_NAME, "ann")
+        assert made["owner"] == "user:ann", "by default the creator"
         assert is_monday_at_six(made["nextRunTime"]), made["nextRunTime"]
         exports[made["name"]] = made
     preview = {"parent": ORGANIZATION, "schedule": {"cron": CRON}, "count": 60}
@@ -287,7 +288,7 @@ def removal_is_refused_until_nothing_blocks_it(admin, ann, exports):
         assert (export["state"], export["connection"]) == ("STATE_INACTIVE", "")
         assert export["nextRunTime"] is None and export["detachment"]["connection"] == PARTNER
         assert configuration(export) == configuration(exports[name])
-        assert export["callerAccess"] == "CALLER_ACCESS_MANAGE", "the creator manages a detached export"
+        assert export["callerAccess"] == "CALLER_ACCESS_MANAGE", "the owner manages a detached export"
         ann.refusal("ExportService/RunExport", {"name": name}, "FAILED_PRECONDITION", "EXPORT_INACTIVE")
     assert batch["batchId"] == export["detachment"]["batchId"]
 

@@ -156,6 +156,7 @@ def removes(admin, ann, exports):
     for before in exports[1:]:
         export = ann.GetExport(name=before.name).export
         assert export.state == INACTIVE and not export.HasField("next_run_time"), export
+        assert (export.owner, export.caller_access) == ("user:ann", export_pb2.Export.CALLER_ACCESS_MANAGE), export
         for field in ["payload", "schedule", "destination_settings"]:
             assert getattr(export, field) == getattr(before, field), export
         ann.refusal("RunExport", "FAILED_PRECONDITION", "EXPORT_INACTIVE", name=before.name)

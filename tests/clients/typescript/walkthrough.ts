@@ -169,6 +169,7 @@ async function detaches(made: Export[], blockingSetEtag: string) {
   for (const before of made.slice(1)) {
     const found = (await ann.exports.getExport({ name: before.name })).export!;
     assert.deepEqual([found.state, found.nextRunTime], [Export_State.INACTIVE, undefined]);
+    assert.deepEqual([found.owner, found.callerAccess], ["user:ann", Export_CallerAccess.MANAGE]);
     assert(equals(PayloadSchema, found.payload!, before.payload!));
     assert(equals(ScheduleSchema, found.schedule!, before.schedule!));
     assert.deepEqual(found.destinationSettings, before.destinationSettings);

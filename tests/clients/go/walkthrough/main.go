@@ -252,6 +252,8 @@ func detaches(
 		check(err)
 		export := got.GetExport()
 		require(export.GetState() == outflow.Export_STATE_INACTIVE && export.GetNextRunTime() == nil, "%v", export)
+		require(export.GetOwner() == "user:ann", "%v", export)
+		require(export.GetCallerAccess() == outflow.Export_CALLER_ACCESS_MANAGE, "%v", export)
 		require(proto.Equal(export.GetPayload(), before.GetPayload()), "%v", export)
 		require(proto.Equal(export.GetSchedule(), before.GetSchedule()), "%v", export)
 		require(proto.Equal(export.GetDestinationSettings(), before.GetDestinationSettings()), "%v", export)

@@ -285,6 +285,8 @@ public class Walkthrough {
       var request = GetExportRequest.newBuilder().setName(before.getName()).build();
       Export export = annExports.getExport(request).getExport();
       Callers.require(export.getState() == Export.State.STATE_INACTIVE && !export.hasNextRunTime(), export);
+      Callers.require(export.getOwner().equals("user:ann"), export);
+      Callers.require(export.getCallerAccess() == Export.CallerAccess.CALLER_ACCESS_MANAGE, export);
       Callers.require(export.getPayload().equals(before.getPayload()), export);
       Callers.require(export.getSchedule().equals(before.getSchedule()), export);
       Callers.require(export.getDestinationSettings().equals(before.getDestinationSettings()), export);
