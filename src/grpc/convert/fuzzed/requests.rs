@@ -56,15 +56,20 @@ impl Call<'_> {
     where
         M: Message + MessageType + Default,
     {
-        Some(accept_draft(self.app, self.request()?, parse).map(drop))
+        Some(accept_draft(self.app, self.request()?, parse).and_then(form))
     }
 
     fn mutation<M, T: Mutation>(&self, parse: impl FnOnce(&mut RequestValidator<'_>, M) -> Option<T>) -> Outcome
     where
         M: MutationRequest + MessageType + Default,
     {
-        Some(accept_mutation(self.app, self.request()?, parse).map(drop))
+        Some(accept_mutation(self.app, self.request()?, parse).and_then(form))
     }
+}
+
+/// The violations of the form of an accepted request, if there are any.
+fn form<T>((context, _): (OpContext, T)) -> Result<()> {
+    context.violations.into_result()
 }
 
 /// The name of a request, and its conversion.
@@ -183,7 +188,7 @@ async fn an_error_repeats_an_excerpt_of_the_request() {
         let mut request = Request::new(pb::UpdateConnectionRequest { connection, update_mask, ..Default::default() });
         request.extensions_mut().insert(context.clone());
         let accepted = accept_mutation(&app, request, connections::update_connection);
-        Status::from(accepted.map(drop).unwrap_err())
+        Status::from(accepted.and_then(form).unwrap_err())
     };
     let hostile = "a\n\u{1b}[31m\u{2028}\u{202e}".repeat(50_000);
     let shown = r"a\n\u{1b}[31m\u{2028}\u{202e}".repeat(3);
