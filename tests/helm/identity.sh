@@ -63,6 +63,9 @@ expect "issuers: null leaves settings to the server" "$issuers"'["a"] == {"issue
 expect "issuers: with client certificates" 'env()["OUTFLOW_MTLS_PRINCIPAL_PREFIX"] == "workload:" and len('"$issuers"') == 3' "${mtls[@]}" "${providers[@]}" --set 'identity.mode=jwt\,mtls'
 expect "issuers: every pod has them" 'all("OUTFLOW_JWT_ISSUERS" in env(end=e) and "/etc/outflow/jwks/machines" in mounts(e) for e in ("", "-runner")) and not any("JWT" in k for k in env("Job"))' "${postgresql[@]}" "${providers[@]}" --set identity.jwt.issuer=,identity.jwt.audience=,identity.jwt.jwks.url=,runner.enabled=true,tls.plaintext=
 expect "issuers: the policy permits the key set of the example" '{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "auth"}}}], "ports": [{"port": 8443}]} in one("NetworkPolicy")["spec"]["egress"]' "${providers[@]}"
+# The example in the README of the chart is accepted.
+awk '/Identity providers/ { found = 1 } block && /```/ { exit } block { print substr($0, 3) } found && /```yaml/ { block = 1 }' "$chart/README.md" >"$work/example.yaml"
+expect "issuers: the example in the README" 'set('"$issuers"') == {"entra", "keycloak"}' "${sqlite[@]}" --set identity.jwt.issuer=,identity.jwt.audience=,identity.jwt.jwks.url= -f "$work/example.yaml"
 # Quotes, backslashes, line breaks, comments and other characters in values arrive as they are, for Python and for the binary.
 odd='{"principalPrefix":"a\"b\\c#[d] é😀$(HOME)$$","issuer":"https://x\"y","audience":["it'"'"'s","\"\"\"","a\nb"],"organizationValues":{"k.\"x\" \\ y":"acme"},"requiredClaims":{"a.b":"c=d #e"},"rolesClaim":"/a~1b c"}'
 escaped='{"principal_prefix": "a\"b\\c#[d] é😀$(HOME)$$", "issuer": "https://x\"y", "audience": ["it'"'"'s", "\"\"\"", "a\nb"], "organization_values": {"k.\"x\" \\ y": "acme"}, "required_claims": {"a.b": "c=d #e"}, "roles_claim": "/a~1b c"}'
@@ -96,6 +99,8 @@ refuse "an unknown setting of an issuer" "at '/identity/jwt/issuers/entra': addi
 refuse "a key set of an issuer without TLS" "at '/identity/jwt/issuers/entra/jwks/url': 'http://id' does not match pattern" "${providers[@]}" --set identity.jwt.issuers.entra.jwks.url=http://id
 refuse "a comma in a claim of an issuer" 'identity.jwt.issuers.entra.roleValues: the key "a,b" must not be empty, contain a comma' "${providers[@]}" --set-json 'identity.jwt.issuers.entra.roleValues={"a,b":"admin"}'
 refuse "a mount at the path of a key set" 'extraVolumeMounts must not use the path /etc/outflow/jwks/machines:' "${providers[@]}" --set 'extraVolumeMounts[0].name=x,extraVolumeMounts[0].mountPath=/etc/outflow/jwks/machines'
+
+notes "notes: a token of one of several issuers" '"set $TOKEN to a token of https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0 or https://keycloak.example.com/realms/globex or machines.example.com and run" in one("Notes")["text"]' "${providers[@]}"
 
 ## Entra tenants
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tomllib
 
-# Issuer settings that the chart sets in a table of their own.
+# Settings of an issuer whose values are below jwks.
 KEY_SET = {"jwks_url": "url"}
 
 
@@ -22,7 +22,7 @@ def examples():
     """Returns the examples by their names: those that set an identity with tokens."""
     readme = pathlib.Path("README.md").read_text(encoding="utf-8")
     found = re.findall(r'^```toml\n# ([^\n]+)\n(identity_mode = "jwt"\n.*?)^```$', readme, re.M | re.S)
-    return {name: text for name, text in found}
+    return dict(found)
 
 
 def camel(key):
@@ -50,7 +50,7 @@ def chart_values(example):
 def write(folder):
     folder.mkdir()
     for name, text in examples().items():
-        file = re.sub(r"[^a-z]+", "-", name.lower())
+        file = re.sub(r"[^a-z0-9]+", "-", name.lower())
         (folder / f"{file}.toml").write_text(text, encoding="utf-8")
         (folder / f"{file}.json").write_text(json.dumps(chart_values(tomllib.loads(text))), encoding="utf-8")
         print(file)
@@ -76,11 +76,11 @@ def identity(binary, arguments, environment):
 
 
 def environment_of(objects):
-    """Returns the variables of the identity as Kubernetes sets them in the container."""
+    """Returns the variables of the identity, and the Entra tenants, as Kubernetes sets them in the container."""
     docs = [json.loads(line) for line in open(objects, encoding="utf-8")]
     pod = next(d for d in docs if d["kind"] == "Deployment")["spec"]["template"]["spec"]
     found = {e["name"]: e["value"].replace("$$", "$") for e in pod["containers"][0]["env"] if "value" in e}
-    return {k: v for k, v in found.items() if re.match("OUTFLOW_(IDENTITY|JWT|MTLS)", k)}
+    return {k: v for k, v in found.items() if re.match("OUTFLOW_(IDENTITY|JWT|MTLS|ENTRA)", k)}
 
 
 def compare(objects, example, binary):
