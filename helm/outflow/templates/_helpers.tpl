@@ -51,18 +51,11 @@ annotations:
 {{- merge $labels (include "outflow.texts" .root.Values.podLabels | fromYaml) (include "outflow.texts" .root.Values.labels | fromYaml) | toYaml -}}
 {{- end -}}
 
-{{/* How callers are identified: jwt, mtls, or both. */}}
-{{- define "outflow.identityModes" -}}
-{{- splitList "," .Values.identity.mode | toJson -}}
-{{- end -}}
-
 {{/* Environment variables of the server. extraEnv must not set them. Arguments: root, component. */}}
 {{- define "outflow.env" -}}
 {{- $runs := .root.Values.runs -}}
 {{- $pod := include "outflow.pod" . | fromYaml -}}
 {{- with .root -}}
-{{- $jwt := .Values.identity.jwt -}}
-{{- $modes := include "outflow.identityModes" . | fromJsonArray -}}
 {{- $postgresql := eq .Values.database.type "postgresql" -}}
 OUTFLOW_LISTEN: "[::]:50051"
 OUTFLOW_ADMIN_LISTEN: "[::]:50052"
@@ -71,26 +64,7 @@ OUTFLOW_MIGRATE: {{ $postgresql | ternary "check" "auto" }}
 {{- include "outflow.databaseEnv" . }}
 OUTFLOW_KEY_DIR: /etc/outflow/keys
 OUTFLOW_PRIMARY_KEY: {{ .Values.keys.primary | quote }}
-OUTFLOW_IDENTITY_MODE: {{ .Values.identity.mode }}
-{{- if has "jwt" $modes }}
-OUTFLOW_JWT_ISSUER: {{ $jwt.issuer | quote }}
-OUTFLOW_JWT_AUDIENCE: {{ $jwt.audience | quote }}
-{{- with $jwt.jwks.url }}
-OUTFLOW_JWT_JWKS_URL: {{ . | quote }}
-{{- end }}
-{{- if $jwt.jwks.existingConfigMap }}
-OUTFLOW_JWT_JWKS_FILE: /etc/outflow/jwks/jwks.json
-{{- end }}
-OUTFLOW_JWT_PRINCIPAL_PREFIX: {{ $jwt.principalPrefix | quote }}
-OUTFLOW_JWT_ORGANIZATION_CLAIM: {{ $jwt.organizationClaim | quote }}
-OUTFLOW_JWT_ROLES_CLAIM: {{ $jwt.rolesClaim | quote }}
-OUTFLOW_JWT_GROUPS_CLAIM: {{ $jwt.groupsClaim | quote }}
-{{- end }}
-{{- if has "mtls" $modes }}
-OUTFLOW_MTLS_CLIENT_CA_FILE: /etc/outflow/client-ca/ca.crt
-OUTFLOW_MTLS_CLIENTS_FILE: /etc/outflow/clients/clients.toml
-OUTFLOW_MTLS_PRINCIPAL_PREFIX: {{ .Values.identity.mtls.principalPrefix | quote }}
-{{- end }}
+{{- include "outflow.identityEnv" . }}
 {{- if .Values.tls.existingSecret }}
 OUTFLOW_TLS_CERT_FILE: /etc/outflow/tls/tls.crt
 OUTFLOW_TLS_KEY_FILE: /etc/outflow/tls/tls.key
@@ -110,12 +84,8 @@ OUTFLOW_LOG: {{ .Values.log.filter | quote }}
 {{- with .Values.datasets.location }}
 OUTFLOW_DATASET_LOCATION: {{ . | quote }}
 {{- end }}
-{{- if .Values.datasets.sources }}
-{{- $sources := list }}
-{{- range $organization, $location := .Values.datasets.sources }}
-{{- $sources = append $sources (printf "%s=%s" $organization $location) }}
-{{- end }}
-OUTFLOW_DATASET_SOURCES: {{ join "," $sources | quote }}
+{{- with .Values.datasets.sources }}
+OUTFLOW_DATASET_SOURCES: {{ include "outflow.pairs" . | quote }}
 {{- end }}
 {{- if .Values.datasets.existingSecret }}
 OUTFLOW_DATASET_OPTIONS_FILE: /etc/outflow/datasets/options.toml
@@ -128,6 +98,15 @@ OUTFLOW_OUTBOUND_ALLOWED: {{ join "," . | quote }}
 {{- end }}
 {{- if or .Values.outbound.ca.existingConfigMap .Values.outbound.ca.existingSecret }}
 OUTFLOW_OUTBOUND_CA_FILE: /etc/outflow/outbound/ca.crt
+{{- end }}
+{{- $tenants := list }}
+{{- range $organization, $ids := .Values.outbound.entraTenants }}
+{{- range $ids }}
+{{- $tenants = append $tenants (printf "%s=%s" $organization .) }}
+{{- end }}
+{{- end }}
+{{- with $tenants }}
+OUTFLOW_ENTRA_TENANTS: {{ join "," . | quote }}
 {{- end }}
 {{- end }}
 OUTFLOW_RUNS: {{ $pod.runs | ternary "on" "off" | quote }}
@@ -149,7 +128,6 @@ OUTFLOW_ENGINE_THREADS: {{ int64 . | quote }}
 
 {{/* Volumes of the server with their mount paths. The Deployments render volumes and volumeMounts from this one list. */}}
 {{- define "outflow.volumes" -}}
-{{- $modes := include "outflow.identityModes" . | fromJsonArray -}}
 - name: tmp
   mountPath: /tmp
   source: {emptyDir: {}}
@@ -169,32 +147,7 @@ OUTFLOW_ENGINE_THREADS: {{ int64 . | quote }}
   mountPath: /etc/outflow/tls
   source: {secret: {secretName: {{ . | quote }}, defaultMode: 288}}
 {{- end }}
-{{- with .Values.identity.jwt.jwks }}
-{{- if and (has "jwt" $modes) .existingConfigMap }}
-- name: jwks
-  mountPath: /etc/outflow/jwks
-  source: {configMap: {name: {{ .existingConfigMap | quote }}, items: [{key: {{ .key | quote }}, path: jwks.json}]}}
-{{- end }}
-{{- end }}
-{{- if has "mtls" $modes }}
-{{- with .Values.identity.mtls }}
-{{- $items := printf "items: [{key: %s, path: ca.crt}]" (quote .ca.key) }}
-- name: client-ca
-  mountPath: /etc/outflow/client-ca
-  {{- if .ca.existingConfigMap }}
-  source: {configMap: {name: {{ .ca.existingConfigMap | quote }}, {{ $items }}}}
-  {{- else }}
-  source: {secret: {secretName: {{ .ca.existingSecret | quote }}, defaultMode: 288, {{ $items }}}}
-  {{- end }}
-- name: clients
-  mountPath: /etc/outflow/clients
-  {{- if .clients.existingConfigMap }}
-  source: {configMap: {name: {{ .clients.existingConfigMap | quote }}, items: [{key: {{ .clients.key | quote }}, path: clients.toml}]}}
-  {{- else }}
-  source: {configMap: {name: {{ include "outflow.fullname" $ }}-clients}}
-  {{- end }}
-{{- end }}
-{{- end }}
+{{- include "outflow.identityVolumes" . }}
 {{- if .Values.config }}
 - name: config
   mountPath: /etc/outflow/config

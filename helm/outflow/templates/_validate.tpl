@@ -70,6 +70,8 @@
 {{- end -}}
 {{- if has .name $reserved -}}
 {{- $e = append $e (printf "extraEnv must not set %s: the chart sets it, or mounts a file for it" .name) -}}
+{{- else if regexMatch "^OUTFLOW_(JWT|MTLS)_" .name -}}
+{{- $e = append $e (printf "extraEnv must not set %s: use the values below identity" .name) -}}
 {{- end -}}
 {{- end -}}
 
@@ -99,55 +101,6 @@
 {{- if $e -}}
 {{- fail (printf "\n  - %s" (join "\n  - " $e)) -}}
 {{- end -}}
-{{- end -}}
-
-{{/* Settings of a mode that is not enabled are refused too, because they would have no effect. */}}
-{{- define "outflow.validateIdentity" -}}
-{{- $jwt := .Values.identity.jwt -}}
-{{- $mtls := .Values.identity.mtls -}}
-{{- $modes := include "outflow.identityModes" . | fromJsonArray -}}
-{{- $e := list -}}
-
-{{- if has "jwt" $modes -}}
-{{- if not $jwt.issuer -}}
-{{- $e = append $e "identity.jwt.issuer is required: set it to the iss of accepted tokens" -}}
-{{- end -}}
-{{- if not $jwt.audience -}}
-{{- $e = append $e "identity.jwt.audience is required: set it to the aud of accepted tokens" -}}
-{{- end -}}
-{{- if eq (empty $jwt.jwks.url) (empty $jwt.jwks.existingConfigMap) -}}
-{{- $e = append $e "identity.jwt.jwks requires exactly one of url and existingConfigMap" -}}
-{{- end -}}
-{{- else if or $jwt.issuer $jwt.audience $jwt.jwks.url $jwt.jwks.existingConfigMap -}}
-{{- $e = append $e "identity.jwt is set, but identity.mode is mtls: remove it, or set identity.mode to \"jwt,mtls\"" -}}
-{{- end -}}
-
-{{- if has "mtls" $modes -}}
-{{- if not .Values.tls.existingSecret -}}
-{{- $e = append $e "identity.mode mtls requires tls.existingSecret: a mesh or proxy that terminates TLS hides client certificates; use jwt behind it" -}}
-{{- end -}}
-{{- if eq (empty $mtls.ca.existingConfigMap) (empty $mtls.ca.existingSecret) -}}
-{{- $e = append $e "identity.mtls.ca requires exactly one of existingConfigMap and existingSecret" -}}
-{{- end -}}
-{{- if eq (empty $mtls.clients.table) (empty $mtls.clients.existingConfigMap) -}}
-{{- $e = append $e "identity.mtls.clients requires exactly one of table and existingConfigMap" -}}
-{{- end -}}
-{{- else if or $mtls.ca.existingConfigMap $mtls.ca.existingSecret $mtls.clients.table $mtls.clients.existingConfigMap -}}
-{{- $e = append $e "identity.mtls is set, but identity.mode is jwt: remove it, or set identity.mode to mtls or \"jwt,mtls\"" -}}
-{{- end -}}
-
-{{- if eq (len $modes) 2 -}}
-{{- if eq $jwt.principalPrefix $mtls.principalPrefix -}}
-{{- $e = append $e "identity.jwt.principalPrefix and identity.mtls.principalPrefix must differ, so that principals do; one may be empty" -}}
-{{- else if hasPrefix $mtls.principalPrefix $jwt.principalPrefix -}}
-{{- range $id, $client := $mtls.clients.table -}}
-{{- if hasPrefix $jwt.principalPrefix (printf "%s%s" $mtls.principalPrefix $client.subject) -}}
-{{- $e = append $e (printf "identity.mtls.clients.table: the principal of %s must not begin with identity.jwt.principalPrefix" $id) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- $e | toJson -}}
 {{- end -}}
 
 {{/* Errors of a Deployment as a list. Arguments: root, component. */}}
@@ -246,6 +199,8 @@
 {{- range $keys -}}
 {{- if has (printf "OUTFLOW_%s" (upper .)) $.set -}}
 {{- $e = append $e (printf "config must not set %s: the chart sets it from another value" .) -}}
+{{- else if regexMatch "^(jwt|mtls)_" . -}}
+{{- $e = append $e (printf "config must not set %s: use the values below identity" .) -}}
 {{- end -}}
 {{- end -}}
 {{- $e | toJson -}}
