@@ -35,7 +35,9 @@
 //! acquires a share of the memory for messages and, for a unary call, a concurrency permit. It holds both until the response
 //! was sent. The interceptor creates an [`OpContext`](model::OpContext) for the call. The handler
 //! converts the request and calls one operation of the [`App`](app::App). An operation that changes something is a
-//! [`Mutation`](app::Mutation): one transaction that includes its idempotency key, its audit events and its response.
+//! [`Mutation`](app::Mutation): one transaction that includes its idempotency key, its audit events and its response. If the
+//! form of a request is invalid and its type decides about more fields, the transaction is rolled back: it only finds the other
+//! violations.
 //!
 //! # A run
 //!

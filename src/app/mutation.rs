@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{App, audit};
 use crate::model::audit::{AuditDiff, AuditEvent, AuditResource, Outcome};
-use crate::model::{Error, Invalid, InvalidRequest, OpContext, Result};
+use crate::model::{Error, Invalid, OpContext, Result};
 use crate::store::{OnSuccess, Scope, Transaction, audit_events, request_ids};
 
 /// A mutation, executed in one transaction. The type holds its input.
@@ -17,8 +17,8 @@ pub trait Mutation: Send + Sync + 'static {
     /// The result.
     type Response: ReadBack;
 
-    /// Whether `apply` checks fields of the request against a type. It then runs for a request with an invalid form too, so that
-    /// the caller learns of all violations at once.
+    /// Whether `apply` checks fields of the request, as those of a type. It then runs for a request with an invalid form too, and is
+    /// rolled back, so that the caller learns of all violations at once.
     const CHECKS_FIELDS: bool = false;
 
     /// Reads what is outside the database and must not be waited for in a transaction. It runs once, before the transaction,
@@ -85,13 +85,13 @@ impl App {
     /// A retried request has no second effect: it returns the current state of what the first one affected. With
     /// `validate_only`, and for a request with an invalid form, the mutation is executed and rolled back.
     pub async fn execute<M: Mutation>(&self, context: &OpContext, mut mutation: M) -> Result<M::Response> {
-        let limit = self.quotas().writes_per_second.filter(|_| !context.validate_only);
+        let is_dry_run = context.validate_only || !context.invalid_form.is_empty();
+        let limit = self.quotas().writes_per_second.filter(|_| !is_dry_run);
         if let (Some(_), Some(per_second)) = (context.actor.caller(), limit) {
             self.0.write_rates.count(&context.organization, per_second, Instant::now())?;
         }
         mutation.prepare(self, context).await;
-        let is_valid = context.violations.is_empty();
-        let on_success = if context.validate_only || !is_valid { OnSuccess::Rollback } else { OnSuccess::Commit };
+        let on_success = if is_dry_run { OnSuccess::Rollback } else { OnSuccess::Commit };
         let execution = Execution { app: self.clone(), context: context.clone(), mutation };
         let transaction = self.0.parts.store.transact(
             context.actor.caller(),
@@ -100,7 +100,7 @@ impl App {
             execution,
             |db, execution| Box::pin(execution.run(db)),
         );
-        let (response, events) = InvalidRequest::from_form(&context.violations).finish(transaction.await)?;
+        let (response, events) = context.invalid_form.clone().finish(transaction.await)?;
         if on_success == OnSuccess::Commit {
             for event in &events {
                 audit::log(&context.organization, event);
@@ -122,7 +122,7 @@ impl<M: Mutation> Execution<M> {
         let Self { app, context, mutation } = self;
         let mut tx = MutationTx { app, context, scope: app.scope(context), db, now: app.now(), events: Vec::new() };
         let request =
-            context.idempotency_key.filter(|_| !context.validate_only && context.violations.is_empty()).map(|key| {
+            context.idempotency_key.filter(|_| !context.validate_only && context.invalid_form.is_empty()).map(|key| {
                 let principal = context.actor.principal();
                 (request_ids::Key { principal, method: context.operation, request_id: key.request_id }, key.digest)
             });

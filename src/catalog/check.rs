@@ -19,25 +19,14 @@ const MAX_SHOWN_KEY_CHARS: usize = 64;
 const MAX_LISTED_FIELDS: usize = 10;
 
 impl ConnectionType {
-    /// Checks the properties of a connection. Returns them in their normal form, with defaults
-    /// filled in.
-    ///
-    /// # Errors
-    /// Returns all violations, each at `<path>.<key>`.
-    pub fn check_properties(&self, props: &Map<String, Value>, path: &str) -> Result<Map<String, Value>, Violations> {
+    /// Checks the properties of a connection. Returns the valid ones in their normal form, with defaults filled in, and all
+    /// violations, each at `<path>.<key>`.
+    pub fn check_properties(&self, props: &Map<String, Value>, path: &str) -> (Map<String, Value>, Violations) {
         check_fields(&self.property_fields, props, path)
     }
 
-    /// Checks the destination settings of an export. Returns them in their normal form, with defaults
-    /// filled in.
-    ///
-    /// # Errors
-    /// Returns all violations, each at `<path>.<key>`.
-    pub fn check_export_settings(
-        &self,
-        settings: &Map<String, Value>,
-        path: &str,
-    ) -> Result<Map<String, Value>, Violations> {
+    /// Checks the destination settings of an export in the same way.
+    pub fn check_export_settings(&self, settings: &Map<String, Value>, path: &str) -> (Map<String, Value>, Violations) {
         check_fields(&self.export_fields, settings, path)
     }
 
@@ -215,11 +204,7 @@ impl GivenValues<'_> {
     }
 }
 
-fn check_fields(
-    fields: &[FieldSpec],
-    given: &Map<String, Value>,
-    path: &str,
-) -> Result<Map<String, Value>, Violations> {
+fn check_fields(fields: &[FieldSpec], given: &Map<String, Value>, path: &str) -> (Map<String, Value>, Violations) {
     let mut violations = Violations::new();
     let mut completed = Map::new();
     for key in given.keys() {
@@ -254,7 +239,7 @@ fn check_fields(
             violations.add(format!("{path}.{}", field.key), format!("must be {}", pattern.hint()));
         }
     }
-    violations.into_checked(completed)
+    (completed, violations)
 }
 
 fn unknown_field(fields: &[FieldSpec]) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Status};
 
 use super::middleware::{AuthorizedCall, CallInfo};
-use crate::model::{Actor, Caller, Error, OpContext, Violations};
+use crate::model::{Actor, Caller, Error, InvalidRequest, OpContext};
 
 /// Puts the context, with the caller and its roles, into the request. A call without a verified caller is refused.
 pub fn caller_context(mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -24,7 +24,7 @@ pub fn caller_context(mut request: Request<()>) -> Result<Request<()>, Status> {
         deadline,
         idempotency_key: None,
         validate_only: false,
-        violations: Violations::new(),
+        invalid_form: InvalidRequest::default(),
         permit,
     });
     Ok(request)

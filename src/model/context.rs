@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::{Caller, Member, OrganizationId, Role, Violations};
+use super::{Caller, InvalidRequest, Member, OrganizationId, Role};
 
 /// The originator of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,9 +72,9 @@ pub struct OpContext {
     pub idempotency_key: Option<IdempotencyKey>,
     /// Validate everything without making the change (AIP-163).
     pub validate_only: bool,
-    /// Violations of the form of the request. A mutation of a request with some is applied and rolled back, to report those of
-    /// its content too.
-    pub violations: Violations,
+    /// What is invalid in the form of the request. A mutation of such a request is applied and rolled back, to report what its
+    /// values violate too.
+    pub invalid_form: InvalidRequest,
     /// Concurrency permit of the call, released with the last clone of the context. A transaction holds a clone, so
     /// that a cancelled call keeps its permit while its transaction is running.
     pub permit: Option<Arc<dyn Any + Send + Sync>>,
@@ -134,7 +134,7 @@ impl OpContext {
             deadline,
             idempotency_key: None,
             validate_only: false,
-            violations: Violations::new(),
+            invalid_form: InvalidRequest::default(),
             permit: None,
         }
     }

@@ -2,29 +2,30 @@
 
 use super::{Error, Invalid, Result, Violations};
 
-/// What is invalid in a request: in its form, and in what it means for a type.
-#[derive(Debug, Default)]
+/// What is invalid in a request: in its form, and in what its values mean for a type.
+#[derive(Clone, Debug, Default)]
 pub struct InvalidRequest {
+    /// That of all violations; `INVALID_FIELD` if they have several.
     reason: Option<Invalid>,
     violations: Violations,
 }
 
 impl InvalidRequest {
-    /// Starts with the violations of the form.
-    pub fn from_form(violations: &Violations) -> Self {
-        Self { reason: (!violations.is_empty()).then_some(Invalid::Field), violations: violations.clone() }
+    /// Adds violations, if there are any.
+    pub fn add(&mut self, reason: Invalid, found: Violations) {
+        if !found.is_empty() {
+            self.note(reason);
+            self.violations.extend(found);
+        }
     }
 
-    /// Takes the violations of a failed check, and returns `None` for it. Any other error is returned, unless there are
+    /// Adds the violations of a failed check, and returns `None` for it. Any other error is returned, unless there are
     /// violations, which are returned instead.
     pub fn collect<T>(&mut self, checked: Result<T>) -> Result<Option<T>> {
         match checked {
             Ok(value) => Ok(Some(value)),
             Err(Error::Invalid(reason, found)) => {
-                let earlier = self.reason.get_or_insert(reason);
-                if *earlier != reason {
-                    *earlier = Invalid::Field;
-                }
+                self.note(reason);
                 self.violations.extend_with_others(found);
                 Ok(None)
             }
@@ -35,23 +36,30 @@ impl InvalidRequest {
         }
     }
 
-    /// The same for a check of the whole, which is made only if all parts are valid.
-    pub fn collect_if_valid(&mut self, check: impl FnOnce() -> Result<()>) -> Result<()> {
-        if self.reason.is_none() { self.collect(check()).map(drop) } else { Ok(()) }
-    }
-
-    /// Takes the result of the last check, which is returned if all others succeeded too.
+    /// Takes the result of the last check, which is returned if there are no violations.
     pub fn finish<T>(mut self, checked: Result<T>) -> Result<T> {
         let checked = self.collect(checked)?;
         self.into_result()?;
         checked.ok_or_else(|| Error::internal("a check failed without a violation"))
     }
 
-    /// `Ok` if every check succeeded. The reason is that of the violations if they have the same one, else `INVALID_FIELD`.
+    /// Whether there are no violations.
+    pub fn is_empty(&self) -> bool {
+        self.reason.is_none()
+    }
+
+    /// `Ok` if there are no violations.
     pub fn into_result(self) -> Result<()> {
         match self.reason {
             Some(reason) => Err(Error::Invalid(reason, self.violations)),
             None => Ok(()),
+        }
+    }
+
+    fn note(&mut self, reason: Invalid) {
+        let earlier = self.reason.get_or_insert(reason);
+        if *earlier != reason {
+            *earlier = Invalid::Field;
         }
     }
 }
@@ -70,9 +78,10 @@ mod tests {
         let mut form = Violations::new();
         form.add("a", "is required");
         form.add("b", "has too many values");
-        let mut request = InvalidRequest::from_form(&form);
+        let mut request = InvalidRequest::default();
+        request.add(Invalid::Field, form);
         assert_eq!(request.collect(Ok(7)).unwrap(), Some(7));
-        // A field below or equal to one that was reported is not reported again.
+        // A field that was reported, or one below it, is not reported again.
         for (field, description) in [("b.c", "is required"), ("a", "is unknown"), ("bc", "is unknown")] {
             assert!(request.collect::<()>(Err(Error::invalid(field, description))).unwrap().is_none());
         }

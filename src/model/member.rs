@@ -7,11 +7,13 @@ use super::{Violations, limits};
 pub struct Member(String);
 
 impl Member {
-    /// Parses a member. The first colon separates kind and name; the name may contain colons.
+    /// Parses a member, without white space around its parts. The first colon separates kind and name; the name may contain
+    /// colons.
     pub fn parse(violations: &mut Violations, field: &str, text: &str) -> Option<Self> {
         let (kind, name) = text.split_once(':').unwrap_or(("", ""));
+        let (kind, name) = (kind.trim(), name.trim());
         let known = matches!(kind, "user" | "group");
-        if !known || name.trim().is_empty() || name.chars().any(char::is_control) {
+        if !known || name.is_empty() || name.chars().any(char::is_control) {
             violations.add(field, "must be `user:<principal>` or `group:<name>`");
             return None;
         }
@@ -20,7 +22,7 @@ impl Member {
             violations.add(field, format!("must have at most {limit} bytes after `user:` or `group:`"));
             return None;
         }
-        Some(Self(text.to_owned()))
+        Some(Self(format!("{kind}:{name}")))
     }
 
     /// The user with this principal.

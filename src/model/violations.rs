@@ -56,15 +56,15 @@ impl Violations {
         self.count += other.count;
     }
 
-    /// Adds the violations of another check, except those at a field that has one already, or below it.
+    /// Adds the violations of another check, except those at a field that has one already, or below it. Those at a field replace
+    /// the ones below it.
     pub fn extend_with_others(&mut self, other: Violations) {
-        let is_known = |field: &str| {
-            self.kept.iter().any(|known| {
-                field
-                    .strip_prefix(known.field.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            })
-        };
+        for found in &other.kept {
+            let before = self.kept.len();
+            self.kept.retain(|known| known.field == found.field || !is_at_or_below(&known.field, &found.field));
+            self.count -= before - self.kept.len();
+        }
+        let is_known = |field: &str| self.kept.iter().any(|known| is_at_or_below(field, &known.field));
         let (dropped, kept): (Vec<_>, Vec<_>) = other.kept.into_iter().partition(|found| is_known(&found.field));
         self.extend(Violations { kept, count: other.count - dropped.len() });
     }
@@ -78,6 +78,11 @@ impl Violations {
     pub fn len(&self) -> usize {
         self.count
     }
+}
+
+/// Whether a path is that of a field, or of a part of it.
+fn is_at_or_below(path: &str, field: &str) -> bool {
+    path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 impl fmt::Display for Violations {

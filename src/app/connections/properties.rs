@@ -8,7 +8,7 @@ use crate::model::{OrganizationId, Violations};
 /// Path of the properties in requests.
 pub const PATH: &str = "connection.properties";
 
-/// Checks properties and returns them in their normal form, with defaults filled in; as they are given if they are invalid.
+/// Checks properties, and returns the valid ones in their normal form, with defaults filled in.
 pub fn check(
     violations: &mut Violations,
     app: &App,
@@ -16,19 +16,13 @@ pub fn check(
     connection_type: &ConnectionType,
     given: &Object,
 ) -> Object {
-    match connection_type.check_properties(given, PATH) {
-        Ok(checked) => {
-            for (key, tenant) in connection_type.entra_tenants(&checked) {
-                if !app.entra_tenants().permits(organization, tenant) {
-                    let reason = "is not a tenant that the operator of this service permits to your organization";
-                    violations.add(format!("{PATH}.{key}"), reason);
-                }
-            }
-            checked
-        }
-        Err(found) => {
-            violations.extend(found);
-            given.clone()
+    let (checked, found) = connection_type.check_properties(given, PATH);
+    violations.extend(found);
+    for (key, tenant) in connection_type.entra_tenants(&checked) {
+        if !app.entra_tenants().permits(organization, tenant) {
+            let reason = "is not a tenant that the operator of this service permits to your organization";
+            violations.add(format!("{PATH}.{key}"), reason);
         }
     }
+    checked
 }

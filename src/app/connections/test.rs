@@ -14,8 +14,7 @@ use crate::model::audit::AuditDiff;
 use crate::model::json::Object;
 use crate::model::{
     Abort, CannotRun, Check, CheckOutcome, CheckStep, Connection, ConnectionName, ConnectionTypeId, ConnectionUid,
-    CredentialSecret, Error, InvalidRequest, LastTest, OpContext, OrganizationId, Precondition, ResourceKind, Result,
-    Violations,
+    CredentialSecret, Error, LastTest, OpContext, OrganizationId, Precondition, ResourceKind, Result, Violations,
 };
 use crate::store::{self, credentials};
 use crate::vault::SealContext;
@@ -41,9 +40,10 @@ pub enum TestConnection {
 impl App {
     /// Tests a connection.
     pub async fn test_connection(&self, context: &OpContext, test: TestConnection) -> Result<Vec<Check>> {
-        let permit = self.0.tests.acquire(&context.organization)?;
         match test {
             TestConnection::Saved(name) => {
+                context.invalid_form.clone().into_result()?;
+                let permit = self.0.tests.acquire(&context.organization)?;
                 let (connection, credential) = self.open_saved(context, &name).await?;
                 self.execute(context, RecordTest { name }).await?;
                 let target = target(context, connection.properties, credential);
@@ -57,9 +57,11 @@ impl App {
                 Ok(checks)
             }
             TestConnection::Draft { connection_type, properties, credential } => {
-                let known = stored::known_type(self, "connection.connection_type", &connection_type)?;
-                let checked = self.check_draft(&context.organization, known, &properties, credential.as_ref());
-                let (properties, credential) = InvalidRequest::from_form(&context.violations).finish(checked)?;
+                let known = stored::known_type(self, "connection.connection_type", &connection_type);
+                let checked = known
+                    .and_then(|known| self.check_draft(&context.organization, known, &properties, credential.as_ref()));
+                let (properties, credential) = context.invalid_form.clone().finish(checked)?;
+                let permit = self.0.tests.acquire(&context.organization)?;
                 let target = target(context, properties, credential);
                 self.run_test(&connection_type, target, permit).await
             }

@@ -4,7 +4,9 @@ use super::change::{ConnectionChange, affecting_exports};
 use super::{CredentialInput, audit, credential, properties, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
-use crate::model::{Connection, ConnectionTypeId, Error, Invalid, Precondition, ResourceId, Result, Violations};
+use crate::model::{
+    Connection, ConnectionTypeId, Error, Invalid, InvalidRequest, Precondition, ResourceId, Result, Violations,
+};
 use crate::store;
 use crate::store::locks::LockMode;
 
@@ -42,11 +44,16 @@ impl Mutation for UpdateConnection {
 
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let before = stored::lock(tx, &self.id, LockMode::Update, &self.etag).await?;
+        let mut request = InvalidRequest::default();
         if self.update.connection_type.as_ref().is_some_and(|given| *given != before.connection_type) {
             let description = "is immutable; create another connection and move its exports there with AttachExport";
-            return Err(Error::invalid_as(Invalid::Immutable, "connection.connection_type", description));
+            request.collect::<()>(Err(Error::invalid_as(
+                Invalid::Immutable,
+                "connection.connection_type",
+                description,
+            )))?;
         }
-        let (mut after, credential) = self.updated(tx, &before)?;
+        let (mut after, credential) = request.finish(self.updated(tx, &before))?;
         if after == before && credential.is_none() {
             return Ok(stored::affected(&before));
         }

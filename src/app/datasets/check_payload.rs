@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::delivery::DeliveryError;
 use crate::delivery::datasets::SCHEMA_TIMEOUT;
 use crate::model::{
-    Error, FailureCode, Invalid, KnownDatasets, OpContext, OrganizationId, Payload, Result, Unavailable, Violations,
+    Error, FailureCode, Invalid, InvalidRequest, KnownDatasets, OpContext, OrganizationId, Payload, Result,
+    Unavailable, Violations,
 };
 
 /// Number of schemas that are read at the same time for one payload.
@@ -25,20 +26,27 @@ pub enum PayloadCheck {
     NotChecked,
     /// It suits the datasets; the payload lists all its fields.
     Suitable(Payload),
-    /// It does not suit the datasets.
-    Unsuitable(Violations),
+    /// It does not suit the datasets; the payload lists the fields of the tables that are known.
+    Unsuitable(Payload, Violations),
     /// The source of the datasets does not respond.
     Unavailable,
 }
 
 impl PayloadCheck {
-    /// The payload to save.
-    pub fn payload(&self, given: &Payload) -> Result<Payload> {
+    /// The payload to save, if there are no violations.
+    pub fn payload(&self, request: &mut InvalidRequest, given: &Payload) -> Result<Payload> {
         match self {
             Self::NotChecked => Ok(given.clone()),
             Self::Suitable(pinned) => Ok(pinned.clone()),
-            Self::Unsuitable(violations) => Err(Error::Invalid(Invalid::Field, violations.clone())),
-            Self::Unavailable => Err(Error::Unavailable(Unavailable::Dataset)),
+            Self::Unsuitable(pinned, violations) => {
+                request.add(Invalid::Field, violations.clone());
+                Ok(pinned.clone())
+            }
+            Self::Unavailable => {
+                let unavailable: Result<()> = Err(Error::Unavailable(Unavailable::Dataset));
+                request.collect(unavailable)?;
+                Ok(given.clone())
+            }
         }
     }
 }
@@ -50,7 +58,11 @@ impl App {
         let mut violations = Violations::new();
         if !self.datasets().is_configured(organization) {
             payload.check_numbers(&mut violations, path);
-            return if violations.is_empty() { PayloadCheck::NotChecked } else { PayloadCheck::Unsuitable(violations) };
+            return if violations.is_empty() {
+                PayloadCheck::NotChecked
+            } else {
+                PayloadCheck::Unsuitable(payload.clone(), violations)
+            };
         }
         let deadline = context.deadline.min(Instant::now() + SCHEMA_TIMEOUT);
         let read = tokio::time::timeout_at(deadline.into(), self.read_schemas(organization, payload)).await;
@@ -64,10 +76,11 @@ impl App {
             }
         };
         payload.check_against(&known, &mut violations, path);
+        let pinned = payload.clone().pinned(&known);
         if violations.is_empty() {
-            PayloadCheck::Suitable(payload.clone().pinned(&known))
+            PayloadCheck::Suitable(pinned)
         } else {
-            PayloadCheck::Unsuitable(violations)
+            PayloadCheck::Unsuitable(pinned, violations)
         }
     }
 

@@ -92,22 +92,24 @@ async fn attach(
 /// The export with settings and a schedule that fit the type of the connection.
 fn adapt(tx: &MutationTx<'_>, export: &Export, connection: &Connection, given: Option<&Object>) -> Result<Export> {
     let (own, target) = (&export.connection_type, &connection.connection_type);
-    let (mut adapted, mut request) = (export.clone(), InvalidRequest::from_form(&tx.context.violations));
+    let (mut adapted, mut request) = (export.clone(), InvalidRequest::default());
     adapted.connection_type = target.clone();
-    if let Some(settings) = request.collect(settings::adapt(tx.app, export, target, given))? {
-        adapted.destination_settings = settings;
+    if given.is_some() || own != target {
+        let settings = given.unwrap_or(&export.destination_settings);
+        let path = "destination_settings";
+        adapted.destination_settings = settings::check(tx.app, &mut request, target, settings, path);
     }
     if adapted.destination_settings != export.destination_settings || own != target {
-        match settings::check_delivery(tx.app, &mut adapted, "") {
-            Err(Error::Invalid(_, violations)) if own != target => {
-                return Err(settings::type_mismatch(export, target, violations));
-            }
-            checked => {
-                request.collect(checked)?;
-            }
-        }
+        request.collect(settings::check_delivery(tx.app, &mut adapted, ""))?;
     }
-    request.collect_if_valid(|| settings::check_size(&adapted, Some(export), "destination_settings"))?;
+    if own != target
+        && let Err(Error::Invalid(_, violations)) = request.clone().into_result()
+        && (given.is_none() || violations.iter().all(|found| found.field.starts_with("payload.")))
+    {
+        // What is stored does not fit the new type; otherwise the settings of the request are invalid.
+        return Err(settings::type_mismatch(export, target, violations));
+    }
+    request.collect(settings::check_size(tx, &adapted, Some(export), "destination_settings"))?;
     if settings::shortest_interval(tx.app, target) > settings::shortest_interval(tx.app, own) {
         match settings::check_schedule(tx, &adapted, adapted.schedule.as_ref(), "schedule") {
             // A schedule that has ended may move; one that fires too often for the new type may not.

@@ -58,20 +58,15 @@ impl Mutation for CreateExport {
             quotas::check_exports(tx.app.quotas(), tx.db, &tx.scope).await?;
         }
         let connection = attachment::lock_target(tx, &self.draft.connection).await?;
-        let mut request = InvalidRequest::from_form(&tx.context.violations);
+        let mut request = InvalidRequest::default();
         let mut export = self.new_export(tx, &connection);
         let path = "export.destination_settings";
-        let settings = settings::check(tx.app, &connection.connection_type, &export.destination_settings, path);
-        if let Some(checked) = request.collect(settings)? {
-            export.destination_settings = checked;
-        }
-        if let Some(checked) = request.collect(self.payload_check.payload(&self.draft.payload))? {
-            export.payload = checked;
-        }
+        let given = &self.draft.destination_settings;
+        export.destination_settings = settings::check(tx.app, &mut request, &connection.connection_type, given, path);
+        export.payload = self.payload_check.payload(&mut request, &self.draft.payload)?;
         request.collect(settings::check_delivery(tx.app, &mut export, "export."))?;
         request.collect(settings::check_schedule(tx, &export, export.schedule.as_ref(), "export.schedule"))?;
-        request.collect_if_valid(|| settings::check_size(&export, None, "export"))?;
-        request.into_result()?;
+        request.finish(settings::check_size(tx, &export, None, "export"))?;
         if self.is_preview {
             export.file_name = None;
         }

@@ -45,7 +45,7 @@ impl Mutation for DuplicateExport {
             detachment.batch_id = None;
         }
         settings::check_delivery(tx.app, &mut copy, "")?;
-        settings::check_size(&copy, None, "display_name")?;
+        settings::check_size(tx, &copy, None, "display_name")?;
         attachment::insert(tx, &mut copy).await?;
         Ok(stored::affected(&copy))
     }

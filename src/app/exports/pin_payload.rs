@@ -2,7 +2,7 @@
 
 use super::{settings, stored};
 use crate::app::{Affected, App, Mutation, MutationTx};
-use crate::model::{Export, ExportUid, OpContext, Payload, ResourceId, Result};
+use crate::model::{Export, ExportUid, InvalidRequest, OpContext, Payload, ResourceId, Result};
 use crate::store::runs::changes::{self, Attempt};
 
 /// Replaces a payload without fields by one that lists them.
@@ -26,7 +26,10 @@ impl App {
         if export.payload.tables.iter().all(|table| !table.fields.is_empty()) {
             return Ok(export.payload.clone());
         }
-        let after = self.check_payload(context, &export.payload, "payload").await.payload(&export.payload)?;
+        let mut request = InvalidRequest::default();
+        let checked = self.check_payload(context, &export.payload, "payload").await;
+        let after = checked.payload(&mut request, &export.payload)?;
+        request.into_result()?;
         let (id, revision, before) = (export.name.id.clone(), export.revision, export.payload.clone());
         self.execute(context, PinPayload { id, uid: export.uid, revision, before, after: after.clone(), attempt })
             .await?;
@@ -42,7 +45,7 @@ impl Mutation for PinPayload {
         let before = stored::single(before, "")?;
         if before.uid == self.uid && before.payload == self.before {
             let mut after = Export { payload: self.after.clone(), ..before.clone() };
-            settings::check_size(&after, Some(&before), "payload")?;
+            settings::check_size(tx, &after, Some(&before), "payload")?;
             stored::save(tx, &before, &mut after, None).await?;
             // After another change in between, the attempt still uses what it leased.
             if before.revision == self.revision {

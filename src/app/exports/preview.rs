@@ -56,10 +56,12 @@ pub struct FilePreview {
 impl App {
     /// Shows what a run of an export would deliver. Fails with `RATE_LIMITED` if the organization makes too many previews.
     pub async fn preview_export(&self, context: &OpContext, target: PreviewTarget, rows: u64) -> Result<ExportPreview> {
-        let _permit = self.0.previews.acquire(&context.organization)?;
         // The audit log has the payload of a saved export already.
         let (export, diff) = match target {
-            PreviewTarget::Saved(name) => (self.find_to_preview(context, &name).await?, AuditDiff::new()),
+            PreviewTarget::Saved(name) => {
+                context.invalid_form.clone().into_result()?;
+                (self.find_to_preview(context, &name).await?, AuditDiff::new())
+            }
             PreviewTarget::Draft(mut draft) => {
                 // Checks everything that a creation checks but the names of its files, and changes nothing.
                 draft.is_preview = true;
@@ -69,6 +71,7 @@ impl App {
                 (export, diff)
             }
         };
+        let _permit = self.0.previews.acquire(&context.organization)?;
         self.execute(context, RecordPreview { export: export.clone(), diff }).await?;
         let preview = self.read_preview(&export, PreviewLimit { rows, bytes: MAX_SAMPLE_BYTES });
         let deadline = tokio::time::Instant::from_std(context.deadline);

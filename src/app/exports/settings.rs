@@ -7,28 +7,27 @@ use crate::catalog::DeliveredBy;
 use crate::delivery::export_check;
 use crate::model::json::Object;
 use crate::model::schedule::Schedule;
-use crate::model::{ConnectionTypeId, Error, Export, Invalid, Precondition, Result, Violations, limits};
+use crate::model::{
+    ConnectionTypeId, Error, Export, Invalid, InvalidRequest, Precondition, Result, Violations, limits,
+};
 
-/// Checks settings against a type and fills in its defaults.
-pub fn check(app: &App, connection_type: &ConnectionTypeId, settings: &Object, path: &str) -> Result<Object> {
-    let known = app.connection_type(connection_type).ok_or_else(|| {
-        Error::invalid(path, format!("cannot be checked: {} is no longer in the catalog", connection_type.name()))
-    })?;
-    known.check_export_settings(settings, path).map_err(|found| Error::Invalid(Invalid::Field, found))
-}
-
-/// Settings of an export for a new connection: the given ones, or its own if they fit the type.
-pub fn adapt(app: &App, export: &Export, target: &ConnectionTypeId, given: Option<&Object>) -> Result<Object> {
-    if let Some(given) = given {
-        return check(app, target, given, "destination_settings");
-    }
-    if export.connection_type == *target {
-        return Ok(export.destination_settings.clone());
-    }
-    match check(app, target, &export.destination_settings, "destination_settings") {
-        Err(Error::Invalid(_, violations)) => Err(type_mismatch(export, target, violations)),
-        adapted => adapted,
-    }
+/// Checks settings against a type. Returns the valid ones in their normal form, with its defaults filled in.
+pub fn check(
+    app: &App,
+    request: &mut InvalidRequest,
+    connection_type: &ConnectionTypeId,
+    settings: &Object,
+    path: &str,
+) -> Object {
+    let Some(known) = app.connection_type(connection_type) else {
+        let mut violations = Violations::new();
+        violations.add(path, format!("cannot be checked: {} is no longer in the catalog", connection_type.name()));
+        request.add(Invalid::Field, violations);
+        return settings.clone();
+    };
+    let (checked, violations) = known.check_export_settings(settings, path);
+    request.add(Invalid::Field, violations);
+    checked
 }
 
 /// An export does not fit the type of its new connection.
@@ -62,10 +61,12 @@ pub fn check_delivery(app: &App, export: &mut Export, prefix: &str) -> Result<()
     Ok(())
 }
 
-/// Checks the size of an export as a whole. A stored export over the limit may be saved if it does not grow.
-pub fn check_size(export: &Export, before: Option<&Export>, path: &str) -> Result<()> {
+/// Checks the size of an export as a whole. A stored export over the limit may be saved if it does not grow. Parts that are too
+/// large are violations of the form.
+pub fn check_size(tx: &MutationTx<'_>, export: &Export, before: Option<&Export>, path: &str) -> Result<()> {
     let bytes = export.bytes();
-    if bytes <= limits::MAX_EXPORT_BYTES || before.is_some_and(|before| bytes <= before.bytes()) {
+    let grows = before.is_none_or(|before| bytes > before.bytes());
+    if bytes <= limits::MAX_EXPORT_BYTES || !grows || !tx.context.invalid_form.is_empty() {
         return Ok(());
     }
     Err(Error::invalid(

@@ -57,11 +57,6 @@ impl Mutation for UpdateExport {
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let before = stored::lock_managed(tx, std::slice::from_ref(&self.id), None).await?;
         let before = stored::single(before, &self.etag)?;
-        let attached = before.attachment().map(|attachment| &attachment.name);
-        if self.update.connection.as_ref().is_some_and(|given| Some(given) != attached) {
-            let description = "cannot be changed by an update; use AttachExport or DetachExport";
-            return Err(Error::invalid_as(Invalid::Immutable, "export.connection", description));
-        }
         let mut after = self.updated(tx, &before)?;
         if after != before {
             stored::save(tx, &before, &mut after, None).await?;
@@ -73,7 +68,12 @@ impl Mutation for UpdateExport {
 impl UpdateExport {
     fn updated(&self, tx: &MutationTx<'_>, before: &Export) -> Result<Export> {
         let (update, mut after) = (&self.update, before.clone());
-        let mut request = InvalidRequest::from_form(&tx.context.violations);
+        let mut request = InvalidRequest::default();
+        let attached = before.attachment().map(|attachment| &attachment.name);
+        if update.connection.as_ref().is_some_and(|given| Some(given) != attached) {
+            let description = "cannot be changed by an update; use AttachExport or DetachExport";
+            request.collect::<()>(Err(Error::invalid_as(Invalid::Immutable, "export.connection", description)))?;
+        }
         if let Some(display_name) = &update.display_name {
             after.display_name.clone_from(display_name);
         }
@@ -82,8 +82,7 @@ impl UpdateExport {
         }
         if let Some(payload) = &update.payload {
             if *payload != before.payload.without_types() {
-                let checked = request.collect(self.payload_check.payload(payload))?;
-                after.payload = checked.unwrap_or_else(|| payload.clone());
+                after.payload = self.payload_check.payload(&mut request, payload)?;
             } else if let PayloadCheck::Suitable(checked) = &self.payload_check {
                 // The types of fields may have changed. Otherwise an unchanged payload does not depend on its source.
                 after.payload.clone_from(checked);
@@ -104,8 +103,7 @@ impl UpdateExport {
         }
         if let Some(given) = &update.destination_settings {
             let path = "export.destination_settings";
-            let checked = request.collect(settings::check(tx.app, &after.connection_type, given, path))?;
-            after.destination_settings = checked.unwrap_or_else(|| given.clone());
+            after.destination_settings = settings::check(tx.app, &mut request, &after.connection_type, given, path);
         }
         if after.payload != before.payload || after.destination_settings != before.destination_settings {
             request.collect(settings::check_delivery(tx.app, &mut after, "export."))?;
@@ -118,8 +116,7 @@ impl UpdateExport {
             after.schedule.clone_from(schedule);
             after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
         }
-        request.collect_if_valid(|| settings::check_size(&after, Some(before), "export"))?;
-        request.into_result()?;
+        request.finish(settings::check_size(tx, &after, Some(before), "export"))?;
         Ok(after)
     }
 }

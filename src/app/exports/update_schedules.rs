@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{BatchOutcome, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::schedule::Schedule;
-use crate::model::{Export, ResourceId, Result, Violations};
+use crate::model::{Error, Export, InvalidRequest, ResourceId, Result};
 
 /// Switches or replaces the schedules of many exports, all or none.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,25 +28,29 @@ pub enum ScheduleUpdate {
 impl Mutation for BatchUpdateExportSchedules {
     type Response = BatchOutcome;
 
+    const CHECKS_FIELDS: bool = true;
+
     async fn apply(&self, tx: &mut MutationTx<'_>) -> Result<Affected> {
         let exports = stored::lock_managed(tx, &self.ids, None).await?;
         let batch_id = Some(Uuid::now_v7());
         let affected = stored::batch_affected(&exports, batch_id);
-        let mut violations = Violations::new();
+        let mut request = InvalidRequest::default();
         for (index, before) in exports.into_iter().enumerate() {
             let Some(mut after) = self.updated(&before) else {
-                violations
-                    .add(format!("names[{index}]"), "has no schedule to switch on or off; set one with `schedule`");
+                let description = "has no schedule to switch on or off; set one with `schedule`";
+                request.collect::<()>(Err(Error::invalid(format!("names[{index}]"), description)))?;
                 continue;
             };
             if after == before {
                 continue;
             }
-            self.check(tx, &before, &after)?;
+            if request.collect(self.check(tx, &before, &after))?.is_none() {
+                continue;
+            }
             after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
             stored::save(tx, &before, &mut after, batch_id).await?;
         }
-        violations.into_result()?;
+        request.into_result()?;
         Ok(affected)
     }
 }
@@ -76,7 +80,7 @@ impl BatchUpdateExportSchedules {
             }
             (ScheduleUpdate::Replace(_), Some(schedule)) => {
                 settings::check_schedule(tx, after, Some(schedule), "schedule")?;
-                settings::check_size(after, Some(before), "schedule")
+                settings::check_size(tx, after, Some(before), "schedule")
             }
         }
     }

@@ -195,8 +195,10 @@ fn check_format(file: &FieldFile, section: Section) -> Result<(), SpannedError> 
         let reason = format!("field {key} must not have a secret format; only fields of credentials can");
         return Err(SpannedError::new(format, reason));
     }
-    if *format.get_ref() == Format::PayloadField && section != Section::Export {
-        let reason = format!("field {key} must not name a field of the payload; only settings of exports can");
+    let is_setting = section == Section::Export && *file.value_type.get_ref() == ValueType::String;
+    if *format.get_ref() == Format::PayloadField && !is_setting {
+        let reason =
+            format!("field {key} must not name a field of the payload; only a STRING of the settings of exports can");
         return Err(SpannedError::new(format, reason));
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{check_credential, fields_of, map, sample};
+use super::{check_credential, checked, fields_of, map, sample};
 use crate::model::limits;
 
 fn properties(extra: Value) -> Map<String, Value> {
@@ -16,7 +16,7 @@ fn properties(extra: Value) -> Map<String, Value> {
 fn valid_properties_are_returned_in_canonical_form() {
     let given = properties(json!({"port": 22.0, "count": -5.0, "ratio": 1, "code": "abc", "note": "", "verify": false,
         "mode": "safe", "servers": ["a:1", "b:2"], "url": "https://example.com/"}));
-    let completed = sample().check_properties(&given, "properties").unwrap();
+    let completed = checked(sample().check_properties(&given, "properties")).unwrap();
     let expected = json!({"host": "example.com", "port": 22, "count": -5, "ratio": 1.0, "code": "abc",
         "verify": false, "mode": "safe", "servers": ["a:1", "b:2"], "url": "https://example.com/"});
     assert_eq!(Value::Object(completed), expected);
@@ -24,7 +24,7 @@ fn valid_properties_are_returned_in_canonical_form() {
 
 #[test]
 fn defaults_are_filled_in() {
-    let completed = sample().check_properties(&properties(json!({})), "properties").unwrap();
+    let completed = checked(sample().check_properties(&properties(json!({})), "properties")).unwrap();
     assert_eq!(Value::Object(completed), json!({"host": "example.com", "port": 5432, "verify": true}));
 }
 
@@ -32,7 +32,7 @@ fn defaults_are_filled_in() {
 fn null_and_empty_values_are_not_given() {
     let given =
         properties(json!({"port": null, "code": "", "note": " \u{feff}\n", "count": null, "verify": "", "mode": null}));
-    let completed = sample().check_properties(&given, "properties").unwrap();
+    let completed = checked(sample().check_properties(&given, "properties")).unwrap();
     assert_eq!(Value::Object(completed), json!({"host": "example.com", "port": 5432, "verify": true}));
     let given = [("private_key", "k"), ("passphrase", "")];
     let checked = check_credential(&sample(), "key", &given, &Map::new()).unwrap();
@@ -43,15 +43,15 @@ fn null_and_empty_values_are_not_given() {
 fn white_space_around_values_is_dropped() {
     let given = map(json!({"host": " Example.com.\n", "code": "\u{200b}abc\r\n", "servers": ["a:1 "], "mode": " safe",
         "url": " HTTPS://m\u{fc}ller.example:8443/a?b=c\n"}));
-    let completed = sample().check_properties(&given, "properties").unwrap();
+    let completed = checked(sample().check_properties(&given, "properties")).unwrap();
     let expected = json!({"host": "Example.com", "port": 5432, "code": "abc", "servers": ["a:1"], "mode": "safe",
         "verify": true, "url": "https://xn--mller-kva.example:8443/a?b=c"});
     assert_eq!(Value::Object(completed), expected);
     // A password may start or end with a space; only line breaks at its end are dropped.
-    let checked = check_credential(&sample(), "password", &[("password", " a b \r\n")], &Map::new()).unwrap();
-    assert_eq!(checked, [("password".to_owned(), " a b ".to_owned())]);
+    let values = check_credential(&sample(), "password", &[("password", " a b \r\n")], &Map::new()).unwrap();
+    assert_eq!(values, [("password".to_owned(), " a b ".to_owned())]);
     for (host, stored) in [("[2001:db8::1]", "2001:db8::1"), ("m\u{fc}ller.example", "xn--mller-kva.example")] {
-        let completed = sample().check_properties(&map(json!({"host": host})), "properties").unwrap();
+        let completed = checked(sample().check_properties(&map(json!({"host": host})), "properties")).unwrap();
         assert_eq!(completed["host"], stored);
     }
 }
@@ -59,7 +59,7 @@ fn white_space_around_values_is_dropped() {
 #[test]
 fn numbers_in_quotes_are_refused_with_a_hint() {
     let given = properties(json!({"port": "22", "ratio": "0.5", "verify": "true"}));
-    let violations = sample().check_properties(&given, "p").unwrap_err();
+    let violations = checked(sample().check_properties(&given, "p")).unwrap_err();
     let found: Vec<&str> = violations.iter().map(|violation| violation.description.as_str()).collect();
     let quotes = ["must be an integer, without quotes", "must be a number, without quotes"];
     assert_eq!(found, [quotes[0], quotes[1], "must be true or false, without quotes"]);
@@ -104,7 +104,8 @@ fn every_invalid_value_is_reported_at_its_path() {
     ];
     let connection_type = sample();
     for (extra, path) in cases {
-        let violations = connection_type.check_properties(&properties(extra.clone()), "p").err().unwrap_or_default();
+        let violations =
+            checked(connection_type.check_properties(&properties(extra.clone()), "p")).err().unwrap_or_default();
         assert_eq!(fields_of(&violations), [path], "{extra}");
     }
 }
@@ -112,7 +113,7 @@ fn every_invalid_value_is_reported_at_its_path() {
 #[test]
 fn all_violations_are_reported_at_once() {
     let given = map(json!({"zzz": 1, "port": 0, "servers": ["x", "y"], "mode": "x"}));
-    let violations = sample().check_properties(&given, "connection.properties").unwrap_err();
+    let violations = checked(sample().check_properties(&given, "connection.properties")).unwrap_err();
     let paths = ["zzz", "host", "port", "mode", "servers[0]", "servers[1]"];
     assert_eq!(fields_of(&violations), paths.map(|key| format!("connection.properties.{key}")));
 }
@@ -122,7 +123,7 @@ fn no_description_repeats_a_value() {
     let secret = "hunter2 hunter2";
     let given = map(json!({"host": secret, "port": secret, "url": secret, "code": secret, "count": secret,
         "ratio": secret, "verify": secret, "mode": secret, "servers": [secret], "folder": secret}));
-    let properties = sample().check_properties(&given, "p").unwrap_err();
+    let properties = checked(sample().check_properties(&given, "p")).unwrap_err();
     let values = [("private_key", "hunter2\0"), ("passphrase", "hunter2\u{7}"), ("other", "hunter2")];
     let credential = check_credential(&sample(), "key", &values, &Map::new()).unwrap_err();
     let method = check_credential(&sample(), "hunter2", &values, &Map::new()).unwrap_err();
@@ -134,9 +135,10 @@ fn no_description_repeats_a_value() {
 
 #[test]
 fn unknown_keys_are_escaped_and_truncated() {
-    let violations = sample().check_properties(&properties(json!({"k".repeat(5000): 1})), "p").unwrap_err();
+    let violations = checked(sample().check_properties(&properties(json!({"k".repeat(5000): 1})), "p")).unwrap_err();
     assert_eq!(fields_of(&violations), [format!("p.{}…", "k".repeat(63))]);
-    let violations = sample().check_properties(&properties(json!({"a\n\u{1b}[2J\u{202e}": 1})), "p").unwrap_err();
+    let violations =
+        checked(sample().check_properties(&properties(json!({"a\n\u{1b}[2J\u{202e}": 1})), "p")).unwrap_err();
     assert_eq!(fields_of(&violations), [r"p.a\n\u{1b}[2J\u{202e}"]);
 }
 
@@ -178,7 +180,8 @@ fn a_type_without_auth_method_takes_no_credential() {
 
 #[test]
 fn export_settings_are_checked_and_completed() {
-    let check = |settings: Value| sample().check_export_settings(&map(settings), "export.destination_settings");
+    let check =
+        |settings: Value| checked(sample().check_export_settings(&map(settings), "export.destination_settings"));
     let completed = check(json!({"folder": "weekly/segments"})).unwrap();
     assert_eq!(Value::Object(completed), json!({"folder": "weekly/segments", "batch_size": 100}));
     for folder in ["/etc", "../up", "a/../../b", "a\\b", "a/"] {

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::super::{Catalog, DeliveredBy, FieldSpec, ValueType};
-use super::map;
+use super::{checked, map};
 
 fn catalog() -> Catalog {
     Catalog::load(None).unwrap()
@@ -98,7 +98,7 @@ fn file_name_templates_hold_known_placeholders_and_no_folders() {
     let catalog = catalog();
     let check = |template: &str| {
         let settings = map(json!({"file_name_template": template}));
-        catalog.get("sftp").unwrap().check_export_settings(&settings, "settings").is_ok()
+        checked(catalog.get("sftp").unwrap().check_export_settings(&settings, "settings")).is_ok()
     };
     for template in ["customers", "{table}", "{export}-{date}", "Kunden \u{fc}bersicht {time}.{run}"] {
         assert!(check(template), "{template}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::super::{Catalog, ConnectionType, FieldSpec};
-use super::{field_cases, map};
+use super::{checked, field_cases, map};
 use crate::model::Violations;
 
 /// The shared settings of types that write files.
@@ -36,7 +36,11 @@ fn save(known: &ConnectionType, key: &str, value: &Value) -> Result<Map<String, 
     let mut given = required(&known.id);
     given.retain(|key, _| fields.iter().any(|field| field.key == *key));
     given.insert(key.to_owned(), value.clone());
-    if is_property { known.check_properties(&given, "p") } else { known.check_export_settings(&given, "p") }
+    if is_property {
+        checked(known.check_properties(&given, "p"))
+    } else {
+        checked(known.check_export_settings(&given, "p"))
+    }
 }
 
 #[test]
@@ -93,5 +97,5 @@ pub(super) fn assert_sentence(description: &str) {
 fn a_bucket_with_periods_works_in_the_path_style() {
     let catalog = Catalog::load(None).unwrap();
     let given = map(json!({"region": "eu-central-1", "bucket": "acme.exports", "addressing_style": "path"}));
-    assert!(catalog.get("s3").unwrap().check_properties(&given, "p").is_ok());
+    assert!(checked(catalog.get("s3").unwrap().check_properties(&given, "p")).is_ok());
 }

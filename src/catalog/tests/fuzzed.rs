@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::FieldSpec;
 use super::super::file::read_type;
-use super::{SAMPLE, check_credential, sample};
+use super::{SAMPLE, check_credential, checked, sample};
 use crate::fuzzing;
 use crate::model::{Violations, is_identifier, is_unsafe};
 
@@ -42,18 +42,18 @@ fn any_properties_are_completed_or_refused_with_safe_paths() {
     let keys = |fields: &[FieldSpec]| fields.iter().map(|field| field.key.clone()).collect();
     let settings = fuzzing::object(keys(&sample.export_fields), &values);
     fuzzing::check("settings of exports", 500, &settings, |given| {
-        check_twice(&given, |given| sample.check_export_settings(given, "p"));
+        check_twice(&given, |given| checked(sample.check_export_settings(given, "p")));
     });
     let properties = fuzzing::object(keys(&sample.property_fields), &values);
     fuzzing::check("properties", 500, &properties, |mut given| {
-        check_twice(&given, |given| sample.check_properties(given, "p"));
+        check_twice(&given, |given| checked(sample.check_properties(given, "p")));
         for path in sample.changed_binding_fields(&given, &Map::new(), "p") {
             assert!(!path.contains(is_unsafe), "{path:?}");
         }
         let texts = given.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
         let _ = check_credential(&sample, "password", &texts.collect::<Vec<_>>(), &Map::new());
         given.insert("host".to_owned(), Value::from("a.example"));
-        check_twice(&given, |given| sample.check_properties(given, "p"));
+        check_twice(&given, |given| checked(sample.check_properties(given, "p")));
     });
 }
 

@@ -28,6 +28,11 @@ fn map(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).unwrap()
 }
 
+/// The result of a check of fields: their normal form, or the violations if there are any.
+fn checked((fields, violations): (Map<String, Value>, Violations)) -> Result<Map<String, Value>, Violations> {
+    violations.into_checked(fields)
+}
+
 fn fields_of(violations: &Violations) -> Vec<&str> {
     violations.iter().map(|violation| violation.field.as_str()).collect()
 }

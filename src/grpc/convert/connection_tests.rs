@@ -25,8 +25,7 @@ pub fn test_connection(
             if request.credential.is_some() {
                 validator.add("credential", "must be absent with `name`; the stored credential is tested");
             }
-            let name = connection_name(validator, &name);
-            name.filter(|_| validator.violations.is_empty()).map(TestConnection::Saved)
+            connection_name(validator, &name).map(TestConnection::Saved)
         }
         Some(Target::Connection(connection)) => {
             validator.deny_foreign_names([connection.name.as_str()]);

@@ -57,7 +57,7 @@ pub fn draft(validator: &mut RequestValidator<'_>, export: pb::Export, id: Optio
     let display_name = validator.display_name("export.display_name", export.display_name);
     let description = validator.multiline_text("export.description", export.description, limits::MAX_DESCRIPTION_CHARS);
     let payload = payload(validator, "export.payload", export.payload);
-    let schedule = export.schedule.and_then(|given| schedule(validator, "export.schedule", given));
+    let schedule = export.schedule.map(|given| schedule(validator, "export.schedule", given));
     let path = "export.destination_settings";
     let destination_settings = settings(&mut validator.violations, path, export.destination_settings);
     let labels = validate::labels(&mut validator.violations, "export.labels", export.labels);
@@ -153,7 +153,7 @@ pub fn update_export(validator: &mut RequestValidator<'_>, request: pb::UpdateEx
         update.payload = Some(payload(validator, "export.payload", export.payload));
     }
     if mask.takes("schedule", export.schedule.is_some()) {
-        update.schedule = Some(export.schedule.and_then(|given| schedule(validator, "export.schedule", given)));
+        update.schedule = Some(export.schedule.map(|given| schedule(validator, "export.schedule", given)));
     }
     if mask.takes("destination_settings", export.destination_settings.is_some()) {
         let path = "export.destination_settings";
@@ -264,7 +264,7 @@ pub fn batch_update_export_schedules(
     let ids = batch(validator, &request.parent, &request.names, "");
     let update = match request.change {
         Some(Change::Enabled(enabled)) => ScheduleUpdate::Enabled(enabled),
-        Some(Change::Schedule(given)) => ScheduleUpdate::Replace(schedule(validator, "schedule", given)?),
+        Some(Change::Schedule(given)) => ScheduleUpdate::Replace(schedule(validator, "schedule", given)),
         None => {
             validator.add("enabled", "or `schedule` must be set");
             return None;

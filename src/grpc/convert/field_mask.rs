@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::validator::RequestValidator;
-use crate::model::{Error, Invalid, excerpt, limits};
+use crate::model::{excerpt, limits};
 
 /// The fields that an update takes from its request.
 pub enum UpdateMask {
@@ -40,7 +40,7 @@ impl UpdateMask {
             let shown = excerpt(path, limits::MAX_REPEATED_CHARS);
             if let Some((_, instead)) = immutable.iter().find(|(field, _)| *field == head) {
                 let description = format!("must not contain {shown}; {instead}");
-                validator.fail(Error::invalid_as(Invalid::Immutable, "update_mask", description));
+                validator.immutable.add("update_mask", description);
             } else if !mutable.contains(&head) {
                 validator
                     .add("update_mask", format!("must not contain {shown}; it may contain {}", mutable.join(", ")));

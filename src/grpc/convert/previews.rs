@@ -27,10 +27,7 @@ pub fn preview_export(
             validator.add("name", "is required, or `export`");
             None
         }
-        Some(Target::Name(name)) => {
-            let name = export_name(validator, &name);
-            name.filter(|_| validator.violations.is_empty()).map(PreviewTarget::Saved)
-        }
+        Some(Target::Name(name)) => export_name(validator, &name).map(PreviewTarget::Saved),
         Some(Target::Export(export)) => {
             draft(validator, export, None).map(|draft| PreviewTarget::Draft(Box::new(draft)))
         }

@@ -1,5 +1,7 @@
 //! Schedules, and PreviewSchedule.
 
+use std::time::Duration;
+
 use super::validator::RequestValidator;
 use super::values::{duration, duration_to_proto, time, time_to_proto};
 use crate::app::exports::SchedulePreview;
@@ -10,13 +12,16 @@ use crate::model::schedule::{Occurrence, OverlapPolicy, RepeatedTime, Schedule, 
 use pb::schedule::cron::{RepeatedTime as WireRepeated, SkippedTime as WireSkipped};
 use pb::schedule::{Cron, Interval, OverlapPolicy as WireOverlap, Timing as WireTiming};
 
+/// The interval of a schedule whose timing is invalid.
+const STAND_IN: Duration = Duration::from_hours(24 * 7);
+
 /// Converts a schedule. Its meaning is validated later, where the connection type is known.
-pub fn schedule(validator: &mut RequestValidator<'_>, path: &str, given: pb::Schedule) -> Option<Schedule> {
+pub fn schedule(validator: &mut RequestValidator<'_>, path: &str, given: pb::Schedule) -> Schedule {
     let timing = match given.timing {
         Some(WireTiming::Cron(cron)) => cron_timing(validator, path, cron),
         Some(WireTiming::Interval(interval)) => interval_timing(validator, path, &interval),
         None => {
-            validator.add(path, "needs `cron` or `interval`");
+            validator.add(format!("{path}.cron"), "is required, or `interval`");
             None
         }
     };
@@ -37,8 +42,9 @@ pub fn schedule(validator: &mut RequestValidator<'_>, path: &str, given: pb::Sch
     let end_time = time(violations, &format!("{path}.end_time"), given.end_time);
     let jitter = duration(violations, &format!("{path}.jitter"), given.jitter);
     let catchup_window = duration(violations, &format!("{path}.catchup_window"), given.catchup_window);
-    Some(Schedule {
-        timing: timing?,
+    Schedule {
+        // If it is invalid, another one stands in, so that the other fields are checked.
+        timing: timing.unwrap_or(Timing::Interval { every: STAND_IN, anchor: None }),
         enabled: given.enabled,
         start_time,
         end_time,
@@ -46,7 +52,7 @@ pub fn schedule(validator: &mut RequestValidator<'_>, path: &str, given: pb::Sch
         overlap_policy,
         catchup_window,
         pause_after_failures: failures.ok().filter(|count| *count > 0),
-    })
+    }
 }
 
 fn cron_timing(validator: &mut RequestValidator<'_>, path: &str, cron: Cron) -> Option<Timing> {
@@ -124,7 +130,7 @@ pub fn schedule_to_proto(schedule: &Schedule) -> pb::Schedule {
 /// PreviewSchedule: the schedule, and how many occurrences.
 pub fn preview_schedule(
     validator: &mut RequestValidator<'_>,
-    request: &pb::PreviewScheduleRequest,
+    request: pb::PreviewScheduleRequest,
 ) -> Option<(Schedule, usize)> {
     validator.deny_foreign_names([request.parent.as_str()]);
     validator.parent(&request.parent);
@@ -136,11 +142,11 @@ pub fn preview_schedule(
             0
         }
     };
-    let Some(given) = request.schedule.clone() else {
+    let Some(given) = request.schedule else {
         validator.add("schedule", "is required");
         return None;
     };
-    Some((schedule(validator, "schedule", given)?, count as usize))
+    Some((schedule(validator, "schedule", given), count as usize))
 }
 
 /// The preview of a schedule.

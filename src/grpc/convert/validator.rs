@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 use crate::app::{App, Mutation};
 use crate::grpc::mutation_request::MutationRequest;
 use crate::model::{
-    ConnectionName, ConnectionTypeId, DatasetName, Error, ExportName, IdempotencyKey, OpContext, OrganizationId,
-    ResourceId, Result, Violations, excerpt, is_dataset_name, limits, page, validate,
+    ConnectionName, ConnectionTypeId, DatasetName, Error, ExportName, IdempotencyKey, Invalid, InvalidRequest,
+    OpContext, OrganizationId, ResourceId, Result, Violations, excerpt, is_dataset_name, limits, page, validate,
 };
 
 /// The longest part of a name that an error repeats.
@@ -23,13 +23,13 @@ pub fn accept<M, T>(
     let (context, request) = take_context(request)?;
     let mut validator = RequestValidator::new(app, &context);
     let parsed = parse(&mut validator, &request);
-    let (parsed, violations) = validator.into_parts(parsed)?;
-    violations.into_result()?;
+    let (parsed, invalid_form) = validator.into_parts(parsed)?;
+    invalid_form.into_result()?;
     Ok((context, parsed))
 }
 
-/// Accepts a request with a resource that is not saved, whose content `parse` takes out of it. Violations of its form are left to
-/// the method, which adds those of its content.
+/// Accepts a request of a read that checks values against a type, whose content `parse` takes out of it. What is invalid in its
+/// form is left to the method in the context.
 pub fn accept_draft<M, T>(
     app: &App,
     request: Request<M>,
@@ -38,8 +38,8 @@ pub fn accept_draft<M, T>(
     let (mut context, request) = take_context(request)?;
     let mut validator = RequestValidator::new(app, &context);
     let parsed = parse(&mut validator, request);
-    let (parsed, violations) = validator.into_parts(parsed)?;
-    context.violations = violations;
+    let (parsed, invalid_form) = validator.into_parts(parsed)?;
+    context.invalid_form = invalid_form;
     Ok((context, parsed))
 }
 
@@ -63,11 +63,12 @@ pub fn accept_mutation<M: MutationRequest, T: Mutation>(
         validator.add("request_id", "must be a UUID");
     }
     let parsed = parse(&mut validator, request);
-    let (parsed, violations) = validator.into_parts(parsed)?;
-    if !T::CHECKS_FIELDS {
-        violations.clone().into_result()?;
+    let (parsed, invalid_form) = validator.into_parts(parsed)?;
+    if T::CHECKS_FIELDS {
+        context.invalid_form = invalid_form;
+    } else {
+        invalid_form.into_result()?;
     }
-    context.violations = violations;
     Ok((context, parsed))
 }
 
@@ -85,25 +86,30 @@ pub struct RequestValidator<'a> {
     pub context: &'a OpContext,
     /// The violations so far.
     pub violations: Violations,
+    /// Violations by immutable fields.
+    pub immutable: Violations,
     /// An error that takes precedence over the violations.
     error: Option<Error>,
 }
 
 impl<'a> RequestValidator<'a> {
     fn new(app: &'a App, context: &'a OpContext) -> Self {
-        Self { app, context, violations: Violations::new(), error: None }
+        Self { app, context, violations: Violations::new(), immutable: Violations::new(), error: None }
     }
 
-    /// The content of the request, if it could be parsed, and the violations of its form.
-    fn into_parts<T>(self, parsed: Option<T>) -> Result<(T, Violations)> {
+    /// The content of the request, if it could be parsed, and what is invalid in its form.
+    fn into_parts<T>(self, parsed: Option<T>) -> Result<(T, InvalidRequest)> {
         if let Some(error) = self.error {
             return Err(error);
         }
+        let mut invalid_form = InvalidRequest::default();
+        invalid_form.add(Invalid::Immutable, self.immutable);
+        invalid_form.add(Invalid::Field, self.violations);
         let Some(parsed) = parsed else {
-            self.violations.into_result()?;
+            invalid_form.into_result()?;
             return Err(Error::internal("a request was refused without a violation"));
         };
-        Ok((parsed, self.violations))
+        Ok((parsed, invalid_form))
     }
 
     /// Denies a request with a name of another organization. It takes every resource name of the request.
@@ -189,7 +195,7 @@ impl<'a> RequestValidator<'a> {
     pub fn chosen_id(&mut self, field: &str, text: &str) -> Option<ResourceId> {
         let id = ResourceId::parse_chosen(text);
         if id.is_none() && !text.is_empty() {
-            self.add(field, "must match `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`");
+            self.add(field, "must have 1 to 63 lower-case letters, digits and hyphens, begin with a letter, and not end with a hyphen");
         }
         id
     }

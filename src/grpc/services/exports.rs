@@ -156,8 +156,8 @@ impl pb::export_service_server::ExportService for ExportApi {
         &self,
         request: Request<pb::PreviewScheduleRequest>,
     ) -> Result<Response<pb::PreviewScheduleResponse>, Status> {
-        let (_, (schedule, count)) = accept(&self.0, request, schedule::preview_schedule)?;
-        let preview = self.0.preview_schedule(&schedule, count)?;
+        let (context, (schedule, count)) = accept_draft(&self.0, request, schedule::preview_schedule)?;
+        let preview = self.0.preview_schedule(&context, &schedule, count)?;
         Ok(Response::new(schedule::preview_to_proto(preview)))
     }
 

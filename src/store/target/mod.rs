@@ -51,7 +51,7 @@ pub enum ConnectError {
     Unsupported(&'static str),
     /// The URL of PostgreSQL is malformed.
     #[error("the database URL cannot be used: {0}")]
-    Url(#[from] PostgresUrlError),
+    Url(PostgresUrlError),
     /// A parameter of SQLite is unknown or has an invalid value.
     #[error("the database URL cannot be used: SQLite has the parameters `mode`, `cache`, `immutable` and `vfs`")]
     SqliteParameter,
@@ -80,6 +80,13 @@ pub enum ConnectError {
     /// The directory of the SQLite file cannot be created.
     #[error("cannot create the directory of the SQLite file")]
     Directory(#[source] std::io::Error),
+}
+
+// The message has that of the cause, which is therefore not a source.
+impl From<PostgresUrlError> for ConnectError {
+    fn from(error: PostgresUrlError) -> Self {
+        Self::Url(error)
+    }
 }
 
 impl DatabaseSettings {

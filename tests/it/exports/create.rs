@@ -98,7 +98,7 @@ async fn all_violations_are_reported_at_once() {
             "export.payload.tables[0].fields[1].field",
             "export.payload.tables[0].fields[1].output_name",
             "export.payload.tables[0].filters[0].comparison",
-            "export.schedule",
+            "export.schedule.cron",
             "export.schedule.pause_after_failures",
             "export_id",
         ];

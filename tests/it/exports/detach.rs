@@ -49,11 +49,7 @@ async fn a_detached_export_keeps_its_configuration_and_records_who_detached_it_a
         assert_eq!((detachment.principal.as_str(), detachment.reason.as_str()), ("root", "the partner left"));
         assert_eq!((detachment.batch_id.as_str(), detachment.time), ("", detached.update_time));
         let seen = ann.read_export(&created.name).await;
-        assert_eq!(
-            seen.caller_access(),
-            pb::export::CallerAccess::Manage,
-            "a detached export is managed by its creator"
-        );
+        assert_eq!(seen.caller_access(), pb::export::CallerAccess::Manage, "a detached export is managed by its owner");
 
         // Detaching it again succeeds and changes nothing; the first reason stays.
         let again = pb::DetachExportRequest { reason: "another".into(), ..detach };

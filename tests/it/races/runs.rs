@@ -52,7 +52,7 @@ async fn a_run_and_a_call_that_takes_its_export_away_leave_no_queued_run() {
     race_for("run ∥ run, detach, delete, suspend, revoke", rounds(5), async |_, racers, round| {
         let Racers { mut admin, mut second, mut ann, .. } = racers;
         let connection = admin.shared_connection(&format!("Connection {round}")).await.name;
-        // A detached export is managed by its creator.
+        // A detached export is managed by its owner.
         let export = ann.export(&connection, &format!("Export {round}")).await;
         let name = export.name.clone();
         let (started, other, expected) = match round % 5 {

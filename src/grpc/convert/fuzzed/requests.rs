@@ -69,7 +69,7 @@ impl Call<'_> {
 
 /// The violations of the form of an accepted request, if there are any.
 fn form<T>((context, _): (OpContext, T)) -> Result<()> {
-    context.violations.into_result()
+    context.invalid_form.into_result()
 }
 
 /// The name of a request, and its conversion.
@@ -106,7 +106,7 @@ const TARGETS: [Target; 40] = [
     ("DetachExportRequest", |call| call.mutation(exports::detach_export)),
     ("BatchDetachExportsRequest", |call| call.mutation(exports::batch_detach_exports)),
     ("BatchUpdateExportSchedulesRequest", |call| call.mutation(exports::batch_update_export_schedules)),
-    ("PreviewScheduleRequest", |call| call.read(schedule::preview_schedule)),
+    ("PreviewScheduleRequest", |call| call.draft(schedule::preview_schedule)),
     ("PreviewExportRequest", |call| call.draft(previews::preview_export)),
     ("RunExportRequest", |call| call.mutation(runs::run_export)),
     ("BatchRunExportsRequest", |call| call.mutation(runs::batch_run_exports)),
