@@ -44,12 +44,20 @@ pub enum ConfigError {
         /// The error of the operating system.
         cause: io::Error,
     },
-    /// A file that is not TOML.
-    #[error("configuration: {} is not valid TOML: {message}", path.display())]
+    /// A file with a secret that cannot be read. Its name is not shown.
+    #[error("configuration: cannot read the file of `{key}_file`, which must be a path: {cause}")]
+    UnreadableSecret {
+        /// Key of the setting that the file holds.
+        key: &'static str,
+        /// The error of the operating system.
+        cause: io::Error,
+    },
+    /// A file that is not TOML, or holds a value that cannot be used.
+    #[error("configuration: {} {message}", path.display())]
     Malformed {
         /// Path of the file.
         path: PathBuf,
-        /// The problem and its position.
+        /// The problem, after the name of the file.
         message: String,
     },
     /// A table of settings that cannot be read.

@@ -132,11 +132,16 @@ impl SettingValue for String {
 }
 
 impl SettingValue for PathBuf {
-    const EXPECTED: &'static str = "a path";
+    const EXPECTED: &str = "a path, not the content of a file";
 
     fn parse(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self::from(text))
+        is_path(text).then(|| text.into())
     }
+}
+
+/// Whether a text can be a path: not a URL, nor a file's content with line breaks, which can be secrets.
+pub(super) fn is_path(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains("://") && !text.chars().any(char::is_control)
 }
 
 impl SettingValue for SocketAddr {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::error::ConfigError;
-use super::setting::{Form, Setting, SettingValue};
+use super::setting::{Form, Setting, SettingValue, is_path};
 
 /// The prefix of environment variables, in lower case.
 const PREFIX: &str = "outflow_";
@@ -79,7 +79,7 @@ impl Values {
             if loaded.is_set(key) {
                 return Err(ConfigError::Conflict("a secret and the file that holds it are both set; set one of them"));
             }
-            let text = read(&path)?;
+            let text = read_secret(key, &path)?;
             // A password may begin or end with spaces; the line break is the editor's.
             let value = if key.ends_with("password") { text.trim_end_matches(['\r', '\n']) } else { text.trim() };
             loaded.set(key, value.to_owned(), Source::SecretFile(path))?;
@@ -152,8 +152,8 @@ impl Values {
     fn read_file(&self, path: &Path) -> Result<Vec<(String, String)>, ConfigError> {
         let malformed = |message: String| ConfigError::Malformed { path: path.to_owned(), message };
         let table = read(path)?.parse::<Table>();
-        let table = table.map_err(|error| malformed(error.message().to_owned()))?;
-        self.flattened("", table).map_err(malformed)
+        let table = table.map_err(|error| malformed(format!("is not valid TOML: {}", error.message())))?;
+        self.flattened("", table).map_err(|problem| malformed(format!("cannot be used: {problem}")))
     }
 
     /// The settings of a table, each once.
@@ -283,6 +283,17 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Float(number) => Some(number.to_string()),
         Value::Boolean(value) => Some(value.to_string()),
         Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+    }
+}
+
+/// Reads the file of a secret. If its name could be the secret itself, it is not shown.
+fn read_secret(key: &'static str, path: &Path) -> Result<String, ConfigError> {
+    let text = path.to_str().unwrap_or_default();
+    match read(path) {
+        Err(ConfigError::Unreadable { cause, .. }) if !is_path(text) || !text.contains('/') => {
+            Err(ConfigError::UnreadableSecret { key, cause })
+        }
+        read => Ok(read?.trim_start_matches('\u{feff}').to_owned()),
     }
 }
 

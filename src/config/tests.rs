@@ -139,6 +139,25 @@ fn a_secret_is_read_from_its_file_unless_a_flag_gives_it() {
 }
 
 #[test]
+fn a_secret_in_place_of_its_file_is_not_shown() {
+    for (variable, value) in [
+        ("OUTFLOW_DATABASE_URL_FILE", "postgres://ann:hunter2@db/outflow"),
+        ("OUTFLOW_DATABASE_PASSWORD_FILE", "hunter2"),
+        ("OUTFLOW_KEYS_FILE", "k1=hunter2\nk2=hunter2"),
+    ] {
+        let error = read(&[], &[(variable, value)]).err().unwrap().to_string();
+        let key = variable.trim_start_matches("OUTFLOW_").to_lowercase();
+        assert!(error.contains(&format!("`{key}`, which must be a path")) && !error.contains("hunter2"), "{error}");
+    }
+    for (variable, key) in [("OUTFLOW_DATABASE_CA_FILE", "database_ca_file"), ("OUTFLOW_TLS_KEY_FILE", "tls_key_file")]
+    {
+        let values = read(&[], &[(variable, "-----BEGIN CERTIFICATE-----\nhunter2\n")]).unwrap();
+        let error = values.get::<std::path::PathBuf>(key).unwrap_err().to_string();
+        assert!(error.contains("a path, not the content of a file") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn unknown_settings_are_errors_and_service_links_are_ignored() {
     let error = read(&[], &[("OUTFLOW_LISTNE", "127.0.0.1:1")]).err().unwrap().to_string();
     assert_eq!(error, "configuration: unknown setting `listne` in environment variable OUTFLOW_LISTNE");
@@ -167,7 +186,7 @@ fn a_bad_value_is_named_and_never_shown() {
         ("log_format", "hunter2", "`text` or `json`"),
         ("traces_sample_ratio", "1.5", "a number from 0 to 1"),
         ("plaintext", "hunter2", "`behind-tls`"),
-        ("key_dir", "", "a path"),
+        ("key_dir", "", "a path, not the content of a file"),
     ] {
         let error = parse(&[(key, value)]).err().unwrap().to_string();
         assert_eq!(error, format!("configuration: `{key}` must be {expected} (from code)"));

@@ -34,11 +34,16 @@ pub(super) fn names(value: &Value) -> Option<BTreeSet<&str>> {
     }
 }
 
-/// Reads an object whose values are objects.
+/// Reads an object whose values are objects, or an array of such objects, as the documentation of Zitadel shows roles.
 pub(super) fn objects(value: &Value) -> Option<impl Iterator<Item = (&str, &Map<String, Value>)>> {
-    let object = value.as_object()?;
-    let all = object.values().all(Value::is_object);
-    all.then(|| object.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_object()?))))
+    let parts: Vec<&Map<String, Value>> = match value {
+        Value::Array(values) if !values.is_empty() => values.iter().map(Value::as_object).collect::<Option<_>>()?,
+        Value::Object(object) => vec![object],
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+    };
+    let all = parts.iter().all(|part| part.values().all(Value::is_object));
+    let pairs = parts.into_iter().flatten();
+    all.then(|| pairs.filter_map(|(name, value)| Some((name.as_str(), value.as_object()?))))
 }
 
 /// Describes the JSON type of a claim, without any of its content.

@@ -99,6 +99,9 @@ impl FilterValue {
     pub fn parse(field_type: FieldType, value: &Value) -> Result<Self, String> {
         match (field_type, value) {
             (FieldType::Boolean, Value::Bool(value)) => Ok(Self::Boolean(*value)),
+            (FieldType::Boolean, Value::String(text)) if matches!(text.trim(), "true" | "false") => {
+                Ok(Self::Boolean(text.trim() == "true"))
+            }
             (FieldType::Boolean, _) => Err("must be true or false".to_owned()),
             (FieldType::Integer, value) => integer(value).map(Self::Integer),
             (FieldType::Double, value) => double(value).map(Self::Double),
@@ -283,11 +286,12 @@ mod tests {
             (FieldType::Timestamp, "2026-11-24 06:00"),
             (FieldType::Timestamp, "2026-11-24T06:00:00"),
             (FieldType::Time, "25:00:00"),
-            (FieldType::Boolean, "true"),
+            (FieldType::Boolean, "yes"),
         ] {
             assert!(parse(field_type, &json!(text)).is_err(), "{field_type:?} {text}");
         }
         assert!(parse(FieldType::String, &json!(5)).is_err());
+        assert_eq!(parse(FieldType::Boolean, &json!("true")), Ok(FilterValue::Boolean(true)));
     }
 
     #[test]

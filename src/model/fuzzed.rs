@@ -38,7 +38,7 @@ fn any_text_is_a_member_a_trace_or_an_allowance_or_refused() {
         let mut violations = Violations::new();
         let member = Member::parse(&mut violations, "members[0]", &text);
         assert_eq!(member.is_none(), !violations.is_empty());
-        assert!(member.is_none_or(|member| member.as_str() == text));
+        assert!(member.is_none_or(|member| text.contains(member.as_str().split_once(':').unwrap().1)));
         assert!(TraceParent::parse(&text).is_none_or(|trace| trace.as_str() == text && trace.trace_id().len() == 32));
         let _ = OutboundAllowance::parse(&text);
     });

@@ -7,6 +7,15 @@ use crate::model::{Abort, Error, Unavailable};
 /// The deadline of the call passed between two statements; carried in a `DbErr`, the error type of statements.
 pub const DEADLINE: &str = "deadline of the call exceeded";
 
+/// Serialization failure, deadlock, lock timeout; SQLite busy (plain, recovery, snapshot) and locked.
+const CONFLICTS: [&str; 7] = ["40001", "40P01", "55P03", "5", "261", "517", "6"];
+
+/// Whether a statement conflicted with another transaction.
+pub fn is_conflict(error: &DbErr) -> bool {
+    let code = sqlx_error(error).and_then(sqlx::Error::as_database_error).and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| CONFLICTS.contains(&code.as_ref()))
+}
+
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if matches!(&error, DbErr::Custom(text) if text == DEADLINE) {
@@ -15,8 +24,7 @@ impl From<DbErr> for Error {
         let no_connection = matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
         match sqlx_error(&error) {
             Some(sqlx::Error::Database(database)) => match database.code().as_deref() {
-                // Serialization failure, deadlock, lock timeout; SQLite busy (plain, recovery, snapshot) and locked.
-                Some("40001" | "40P01" | "55P03" | "5" | "261" | "517" | "6") => Self::Aborted(Abort::Conflict),
+                Some(code) if CONFLICTS.contains(&code) => Self::Aborted(Abort::Conflict),
                 // Statement timeout; interrupted by the progress handler of SQLite.
                 Some("57014" | "9") => Self::DeadlineExceeded,
                 // Shutting down, starting, too many connections, connection lost, transaction idle for too long; or a

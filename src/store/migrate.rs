@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait as _,
 };
 use sea_orm_migration::MigratorTrait as _;
 
 use super::connect::ACQUIRE_TIMEOUT;
 use super::database::Store;
+use super::error::is_conflict;
 use super::migrations::Migrator;
 use super::postgres::CheckError;
 use crate::model::Error;
@@ -46,8 +48,8 @@ pub enum MigrateError {
     #[error("the schema is newer than this build; unknown migrations: {}", .0.join(", "))]
     Newer(Vec<String>),
     /// A statement failed.
-    #[error("migration statement failed")]
-    Database(#[source] DbErr),
+    #[error("migration statement failed: {}", explain(.0))]
+    Database(DbErr),
     /// The database did not accept a connection in time.
     #[error("no database connection within {} s", ACQUIRE_TIMEOUT.as_secs())]
     NoConnection(#[source] DbErr),
@@ -121,6 +123,24 @@ impl Store {
     }
 }
 
+/// Says why a statement failed, and what to do about what an operator can change.
+fn explain(error: &DbErr) -> String {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
+        return error.to_string();
+    };
+    let Some(refusal) = cause.as_database_error() else { return cause.to_string() };
+    let message = refusal.message();
+    match refusal.code().as_deref() {
+        Some("42501") => format!(
+            "{message}; let the role create tables there (`GRANT CREATE, USAGE ON SCHEMA … TO …`), or make it the owner of the \
+             database"
+        ),
+        Some("3F000") => format!("{message}; create the schema that the `search_path` of the role names"),
+        Some("25006") => format!("{message}; the server is a read replica: use the address of the primary"),
+        _ => message.to_owned(),
+    }
+}
+
 fn failed(error: DbErr) -> MigrateError {
     if matches!(error, DbErr::ConnectionAcquire(_)) {
         MigrateError::NoConnection(error)
@@ -153,6 +173,5 @@ async fn state(db: &impl ConnectionTrait) -> Result<SchemaState, DbErr> {
 
 /// Whether another process is migrating and the caller should wait: the SQLite file is locked then, even for opening.
 fn is_busy(error: &MigrateError, deadline: Instant) -> bool {
-    let conflict = |error: &DbErr| matches!(Error::from(error.clone()), Error::Aborted(_));
-    matches!(error, MigrateError::Database(error) if conflict(error)) && Instant::now() < deadline
+    matches!(error, MigrateError::Database(error) if is_conflict(error)) && Instant::now() < deadline
 }

@@ -71,6 +71,11 @@ async fn roles_that_an_organization_grants_count_in_this_organization() {
     issuer.organization_values = Some(organizations(&[("acme.example", "acme")]));
     claims["org"] = json!("acme.example");
     assert_eq!(caller(issuer.clone(), &claims).await.unwrap().roles, [Role::Contributor]);
+    // An array of such objects, as the documentation of Zitadel shows it.
+    claims["roles"] = json!([{"contributor": {"111": "acme.example"}}, {"viewer": {"222": "globex.example"}}]);
+    assert_eq!(caller(issuer.clone(), &claims).await.unwrap().roles, [Role::Contributor]);
+    claims["roles"] = json!([{"contributor": {"111": "acme.example"}}, "viewer"]);
+    assert_eq!(caller(issuer.clone(), &claims).await, Err(AuthnError::Roles));
     // `resource_access` of Keycloak is an object of objects too: its clients are not roles.
     claims["roles"] = json!({"admin": {"roles": ["viewer"]}});
     assert_eq!(caller(issuer, &claims).await.unwrap().roles, []);

@@ -42,6 +42,11 @@ pub async fn check_connection(settings: &PostgresSettings, pooler: Pooler) -> Re
     let _ = tokio::time::timeout(STATEMENTS_TIMEOUT, first.close()).await;
     match kept.map_err(|error| failure(&error, settings))? {
         Session::Kept => Ok(()),
+        Session::Alone(refusal) => Err(CheckError::Connection(refusal)),
+        Session::ReadOnly => Err(CheckError::Connection(format!(
+            "the server at {} is a read replica, which accepts no changes; use the address of the primary",
+            diagnosis::place(&settings.address)
+        ))),
         Session::Shared => Err(CheckError::Pooler(NO_TRANSACTION_POOLING.to_owned())),
         Session::Unguarded => Err(CheckError::Pooler(
             "a pooler ignores the start-up parameters that limit statements and locks; set `database_pooler = \"session\"` \
@@ -57,6 +62,10 @@ enum Session {
     Shared,
     /// The timeouts are not set.
     Unguarded,
+    /// The server permits no second connection, and what it says.
+    Alone(String),
+    /// The server accepts no writes.
+    ReadOnly,
 }
 
 async fn connect(options: &PgConnectOptions, settings: &PostgresSettings) -> Result<PgConnection, CheckError> {
@@ -79,15 +88,22 @@ async fn check_session(
     settings: &PostgresSettings,
     pooler: Pooler,
 ) -> Result<Session, sqlx::Error> {
+    let recovery = first.fetch_one(sqlx::raw_sql("SELECT pg_is_in_recovery()")).await?;
+    if recovery.try_get::<bool, _>(0)? {
+        return Ok(Session::ReadOnly);
+    }
     let mark = format!("{:032x}", rand::rng().random::<u128>());
     if pooler == Pooler::Session {
         first.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(guard_statement()))).await?;
     }
     let mark_session = format!("SELECT set_config('outflow.session', '{mark}', false)");
     first.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(mark_session))).await?;
-    let Ok(mut second) = connect(options, settings).await else {
-        // The first client was accepted, so the settings are right; the limit of connections is for the pools to report.
-        return Ok(Session::Kept);
+    let mut second = match options.connect().await {
+        Ok(second) => second,
+        // Every pool needs connections.
+        Err(error) if is_limit(&error) => return Ok(Session::Alone(diagnosis::explain(&error, settings))),
+        // The first client was accepted, so the settings are right.
+        Err(_) => return Ok(Session::Kept),
     };
     second.execute(sqlx::raw_sql("BEGIN")).await?;
     let seen_by_second = session_mark(&mut second).await?;
@@ -103,6 +119,11 @@ async fn check_session(
     } else {
         Session::Unguarded
     })
+}
+
+/// Whether the limit of connections of the server, the database or the role is reached.
+fn is_limit(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|refusal| refusal.code().as_deref() == Some("53300"))
 }
 
 async fn session_mark(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {

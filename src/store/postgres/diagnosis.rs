@@ -89,7 +89,13 @@ fn explain_tls(text: &str, settings: &PostgresSettings) -> String {
         };
         return format!("the server at {place} has no TLS; {mode}");
     }
-    let hint = if text.contains("UnknownIssuer") || text.contains("CaUsedAsEndEntity") {
+    let hint = if text.contains("CaUsedAsEndEntity") {
+        "its certificate is that of an authority (CA:TRUE), which is not accepted for a server; issue one for the server from it"
+    } else if text.contains("UnsupportedCertVersion") {
+        "its certificate is of version 1 of X.509; issue one of version 3, with the host as a subject alternative name"
+    } else if text.contains("UnknownIssuer") && settings.root_certificates.is_some() {
+        "its certificate is not issued by an authority in the file of `sslrootcert` or `database_ca_file`"
+    } else if text.contains("UnknownIssuer") {
         "its certificate is not issued by a trusted authority; set `database_ca_file`, or `sslrootcert` in the URL, to the \
          certificate of the authority"
     } else if text.contains("NotValidForName") || text.contains("not valid for name") {
@@ -143,8 +149,10 @@ fn explain_refusal(code: &str, message: &str, settings: &PostgresSettings) -> St
         "28000" => format!("create the role {user} and let it log in, or set another user"),
         "3D000" => format!("create the database {database} (`CREATE DATABASE`), or set another name"),
         "42501" => format!("grant CONNECT on the database {database} to the role {user}"),
-        "53300" => "raise max_connections of the server, or lower `database_max_connections` or the number of replicas"
-            .to_owned(),
+        "53300" => format!(
+            "raise max_connections of the server, or the limits of the role {user} and the database {database}; or lower \
+             `database_max_connections` or the number of replicas"
+        ),
         "57P03" => "the server is starting, stopping or in recovery; wait until it accepts connections".to_owned(),
         "57P01" | "57P02" => "the server is stopping; wait until it accepts connections".to_owned(),
         "08P01" if message.contains("password") || message.contains("SASL") => {

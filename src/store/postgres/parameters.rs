@@ -38,7 +38,7 @@ const USED: [&str; 13] = [
 ];
 /// Parameters that need nothing: this service has its own timeouts and keepalives, and checks itself that a server accepts
 /// writes. Their values are checked.
-const UNUSED: [(&str, &[&str]); 10] = [
+const UNUSED: [(&str, &[&str]); 11] = [
     ("client_encoding", &["utf8", "utf-8", "UTF8", "UTF-8", "unicode", "UNICODE", "auto"]),
     ("connect_timeout", &[]),
     ("gssencmode", &["disable", "prefer"]),
@@ -46,6 +46,7 @@ const UNUSED: [(&str, &[&str]); 10] = [
     ("keepalives_count", &[]),
     ("keepalives_idle", &[]),
     ("keepalives_interval", &[]),
+    ("sslsni", &["1"]),
     ("statement-cache-capacity", &[]),
     ("target_session_attrs", &["any", "read-write", "primary"]),
     ("tcp_user_timeout", &[]),
@@ -60,7 +61,7 @@ const SPELLINGS: [(&str, &str); 6] = [
     ("database", "dbname"),
 ];
 /// Parameters of other drivers, and what to do.
-const FOREIGN: [(&str, &str); 16] = [
+const FOREIGN: [(&str, &str); 20] = [
     ("pgbouncer", "Prisma's; behind PgBouncer with `pool_mode = session`, set `database_pooler = \"session\"`"),
     ("connection_limit", "Prisma's; set `database_max_connections`"),
     ("pool_timeout", "Prisma's; remove it"),
@@ -75,6 +76,10 @@ const FOREIGN: [(&str, &str); 16] = [
     ("pool_max_conns", "pgx's; set `database_max_connections`"),
     ("uselibpqcompat", "node-postgres's; remove it"),
     ("sslpassword", "decrypt the key of the client certificate, and remove it"),
+    ("sslnegotiation", "TLS is negotiated as PostgreSQL 16 does; remove it"),
+    ("ssl_min_protocol_version", "TLS 1.2 and 1.3 are used; remove it"),
+    ("ssl_max_protocol_version", "TLS 1.2 and 1.3 are used; remove it"),
+    ("require_auth", "it is not supported; let pg_hba.conf of the server decide"),
     ("sslcrl", "revocation lists are not supported; remove it"),
     ("service", "service files are not read; write the settings into the URL"),
 ];
@@ -86,7 +91,9 @@ pub fn parse(query: &str) -> Result<Parameters, PostgresUrlError> {
     let (mut parameters, mut seen, mut after_password) = (Parameters::default(), Vec::new(), false);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or(PostgresUrlError::MalformedParameter)?;
-        let value = text::decode(&value.replace('+', "%20"))?;
+        // As for libpq, `+` is a plus. Between options it can only be a space, which form encoders write so.
+        let value = if name == "options" { value.replace('+', "%20") } else { value.to_owned() };
+        let value = text::decode(&value)?;
         let name = known(name).ok_or_else(|| unknown(name, after_password))?;
         if name != "options" && seen.contains(&name) {
             return Err(PostgresUrlError::Repeated(name));

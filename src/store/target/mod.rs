@@ -49,6 +49,9 @@ pub enum ConnectError {
     /// The URL is of another kind, and what it is.
     #[error("the database URL {0}")]
     Unsupported(&'static str),
+    /// The host is not one, and what it is.
+    #[error("`database_host` {0}")]
+    Host(&'static str),
     /// The URL of PostgreSQL is malformed.
     #[error("the database URL cannot be used: {0}")]
     Url(PostgresUrlError),
@@ -115,7 +118,10 @@ impl Target {
     pub fn parse(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
         let parsed = match &settings.source {
             DatabaseSource::Url(url) => Self::of_url(url.expose())?,
-            DatabaseSource::Login(login) => Self::Postgres(PostgresSettings::from(login)),
+            DatabaseSource::Login(login) => match host_problem(&login.host) {
+                Some(problem) => return Err(ConnectError::Host(problem)),
+                None => Self::Postgres(PostgresSettings::from(login)),
+            },
         };
         match parsed {
             Self::Postgres(target) => complete(target, settings).map(Self::Postgres),
@@ -191,9 +197,29 @@ fn problem(url: &str) -> Option<&'static str> {
         return Some("is one of another system; PostgreSQL and SQLite are supported");
     }
     if begins(&["/", "./", "../", "file:"]) || (!lower.contains(':') && Path::new(&lower).extension().is_some()) {
-        return Some("is a path; write `sqlite:` before it");
+        return Some(
+            "is a path; write `sqlite:` before that of a SQLite file, or set `database_url_file` to that of a URL",
+        );
     }
     None
+}
+
+/// What a text is that is no host.
+fn host_problem(host: &str) -> Option<&'static str> {
+    let after_colon = host.rsplit_once(':').filter(|_| host.matches(':').count() == 1).map(|(_, port)| port);
+    if host.contains("://") {
+        return Some("is a URL; set `database_url`, or the host alone");
+    }
+    if host.contains(',') {
+        return Some("names several hosts; set one of them, or an address that always leads to the primary");
+    }
+    if host.starts_with('[') {
+        return Some("has brackets; write an IPv6 address without them");
+    }
+    if after_colon.is_some_and(|port| !host.starts_with('/') && port.parse::<u16>().is_ok()) {
+        return Some("has a port; set it as `database_port`");
+    }
+    host.contains(char::is_whitespace).then_some("has white space")
 }
 
 /// Completes the settings of a URL with those beside it.

@@ -47,7 +47,7 @@ fn urls_of_postgresql_are_parsed() {
         ("postgres://u@%2Fvar%2Frun/d", socket("/var/run", 5432), None, Some("d")),
         ("postgres:///d?host=/run/pg&user=u&port=5433", socket("/run/pg", 5433), None, Some("d")),
         ("postgres://db:5432/d?user=ann%40tenant&password=p%26q", tcp("db", 5432), Some("p&q"), Some("d")),
-        ("postgres://db:5432/d?user=ann@tenant&password=p", tcp("db", 5432), Some("p"), Some("d")),
+        ("postgres://db:5432/d?user=ann@tenant&password=p+q", tcp("db", 5432), Some("p+q"), Some("d")),
     ] {
         let target = postgres(url);
         assert_eq!(target.address, address, "{url}");
@@ -100,8 +100,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("mysql://u:hunter2@db/d", "is one of another system"),
     ("pgsql://u:hunter2@db/d", "has the scheme of another tool"),
     ("host=db user=u password=hunter2", "is a list of `name=value`"),
-    ("/var/lib/outflow.db", "is a path; write `sqlite:` before it"),
-    ("outflow.db", "is a path; write `sqlite:` before it"),
+    ("/var/lib/outflow.db", "is a path; write `sqlite:` before that of a SQLite file"),
+    ("outflow.db", "is a path; write `sqlite:` before that of a SQLite file"),
     ("postgres:u:hunter2@db/d", "must begin with `postgres://`"),
     // Hosts, ports, names.
     ("postgres://u:hunter2@::1:5432/d", "an IPv6 address in brackets such as `[::1]`"),
@@ -202,7 +202,7 @@ fn settings_beside_the_url_complete_it_and_never_contradict_it() {
 
 #[test]
 fn separate_settings_are_verified_on_another_host_unless_they_say_otherwise() {
-    let parse = |host: &str, ssl_mode, allow_unverified| {
+    let parse = |host: &str, ssl_mode, allow_unverified| -> Result<_, ConnectError> {
         let login = DatabaseLogin {
             host: host.to_owned(),
             port: 5432,
@@ -218,6 +218,16 @@ fn separate_settings_are_verified_on_another_host_unless_they_say_otherwise() {
             Target::Sqlite(_) => panic!("SQLite"),
         }
     };
+    for (host, problem) in [
+        ("db.example.com:5432", "has a port; set it as `database_port`"),
+        ("postgres://db.example.com", "is a URL; set `database_url`, or the host alone"),
+        ("a.example.com,b.example.com", "names several hosts"),
+        ("[::1]", "has brackets"),
+        ("db.example.com ", "has white space"),
+    ] {
+        let error = parse(host, None, true).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("`database_host` {problem}")), "{error}");
+    }
     for (host, ssl_mode, expected) in [
         ("db.example.com", None, Some(SslMode::VerifyFull)),
         ("fd00::5", None, Some(SslMode::VerifyFull)),

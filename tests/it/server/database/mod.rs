@@ -14,10 +14,10 @@ use crate::support::{Cluster, outflow, program, start_cluster};
 const PASSWORD: &str = "p@:/?#% w";
 /// The same, percent-encoded.
 const ENCODED: &str = "p%40%3A%2F%3F%23%25%20w";
-/// `app` and `busy` need a password, with TLS or without; `stranger` has no entry.
+/// The roles of applications need a password, with TLS or without; `stranger` has no entry.
 const HBA: &str = "local all postgres trust\n\
                    host all postgres 127.0.0.1/32 trust\n\
-                   host all app,busy,absent 127.0.0.1/32 scram-sha-256\n";
+                   host all app,busy,absent,alone,guest 127.0.0.1/32 scram-sha-256\n";
 
 static SERVER: OnceLock<Server> = OnceLock::new();
 
@@ -40,7 +40,8 @@ fn server() -> &'static Server {
         let server = Server { cluster, port, authority: authority.pem() };
         server.sql(&format!(
             "CREATE ROLE app LOGIN SUPERUSER PASSWORD '{PASSWORD}'; CREATE ROLE stranger LOGIN; \
-             CREATE ROLE busy LOGIN CONNECTION LIMIT 0 PASSWORD 'x'"
+             CREATE ROLE busy LOGIN CONNECTION LIMIT 0 PASSWORD 'x'; \
+             CREATE ROLE alone LOGIN CONNECTION LIMIT 1 PASSWORD 'x'; CREATE ROLE guest LOGIN PASSWORD 'x'"
         ));
         server
     })

@@ -63,10 +63,21 @@ fn a_server_that_refuses_the_login_is_reported() {
         (url("stranger", &database), "pg_hba.conf of the server has no entry for this host, the role stranger"),
         (url("nobody", &database), "pg_hba.conf of the server has no entry for this host, the role nobody"),
         (url("busy:x", &database), "raise max_connections of the server"),
+        (url("alone:x", &database), "or the limits of the role alone"),
     ] {
         let error = url_refusal(&url);
         assert!(error.contains(reason) && error.contains("database: "), "{url}: {error}");
     }
+    let error = url_refusal(&url("guest:x", &database));
+    assert!(error.contains("permission denied for schema public; let the role create tables there"), "{error}");
+}
+
+#[test]
+fn a_server_that_accepts_no_changes_is_reported() {
+    let (server, database) = (server(), server().new_database());
+    server.sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
+    let error = url_refusal(&format!("postgres://app:{ENCODED}@127.0.0.1:{}/{database}", server.port));
+    assert!(error.contains("read-only transaction; the server is a read replica"), "{error}");
 }
 
 #[test]
