@@ -35,7 +35,7 @@ const TYPES: &[Case] = &[
     ("id = \"sample\"", "id = \"\"", "must match"),
     ("display_name = \"Sample\"", "display_name = \" \"", "must not be empty"),
     ("description = \"A field of every value type.\"", "description = \"a\\u0000b\"", "control characters"),
-    ("\"https://example.com/sample\"", "\"example.com\"", "documentation_uri must be an absolute URI"),
+    ("\"https://example.com/sample\"", "\"example.com\"", "documentation_uri must be a URL that begins with"),
     ("category = \"Test\"", "article = \" \" # <<\ncategory = \"Test\"", "must not be empty"),
     ("category = \"Test\"", "article = \"a\\u0000b\" # <<\ncategory = \"Test\"", "control characters"),
     ("schema_version = 1", "schema_version = 0", "schema_version must be at least 1"),
