@@ -213,15 +213,17 @@ fn check_format(file: &FieldFile, section: Section) -> Result<(), SpannedError> 
 fn check_section(file: &FieldFile, section: Section) -> Result<(), SpannedError> {
     let key = file.key.get_ref();
     let is_endpoint = section == Section::Property && file.format.as_ref().is_some_and(|at| at.get_ref().is_uri());
-    let only_credentials = |at: usize, name: &str| {
-        let reason = format!("field {key} must not set {name}; only fields of credentials can");
+    let misplaced = |at: usize, name: &str, permitted: &str| {
+        let reason = format!("field {key} must not set {name}; only {permitted} can");
         Err(SpannedError { offset: at, reason })
     };
     match (section, &file.companion, &file.required_if, &file.example) {
         (Section::Property | Section::Export, Some(at), ..) if !is_endpoint => {
-            only_credentials(at.span().start, "companion")
+            misplaced(at.span().start, "companion", "fields of credentials and endpoints")
         }
-        (Section::Property | Section::Export, _, Some(at), _) => only_credentials(at.span().start, "required_if"),
+        (Section::Property | Section::Export, _, Some(at), _) => {
+            misplaced(at.span().start, "required_if", "fields of credentials")
+        }
         (Section::Credential, .., Some(example)) => {
             let reason = format!("credential field {key} must not have an example; people would use it");
             Err(SpannedError::new(example, reason))

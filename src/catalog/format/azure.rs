@@ -8,17 +8,15 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use super::endpoint::AZURE_DOMAINS;
 use super::text::{Read, is_graphic};
 
 /// Bytes of an access key of a storage account.
 const ACCOUNT_KEY_BYTES: usize = 64;
 
-/// Parts of hosts of which a name of an account is the first label.
-const STORAGE_HOSTS: [&str; 3] = [".core.windows.net", ".core.chinacloudapi.cn", ".core.usgovcloudapi.net"];
-
 /// Checks the name of a storage account.
 pub(super) fn check_storage_account(text: &str) -> Result<(), &'static str> {
-    if text.contains("://") || STORAGE_HOSTS.iter().any(|host| text.contains(host)) {
+    if text.contains("://") || AZURE_DOMAINS.iter().any(|host| text.contains(host)) {
         return Err("must be the name of the storage account alone, without https:// and domain");
     }
     if !(3..=24).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
@@ -85,9 +83,9 @@ pub(super) fn sas_token(text: &str, now: DateTime<Utc>) -> Read<'_> {
     if !is_graphic(token) || value("sig").is_none_or(|signature| signature.is_empty()) {
         return Err("must be a shared access signature: parameters such as sv=…&sp=…&se=…&sig=…".into());
     }
-    check_parameters(&value)?;
-    check_expiry(&value, now)?;
-    check_permissions(&value)?;
+    check_parameters(value)?;
+    check_expiry(value, now)?;
+    check_permissions(value)?;
     Ok(escape_plus(token))
 }
 

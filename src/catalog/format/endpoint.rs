@@ -1,4 +1,4 @@
-//! URLs of object stores: people copy them with the bucket, the container or the account of someone else in them.
+//! URLs of object stores: people copy them with a bucket, a container or another account in them.
 
 use std::net::Ipv4Addr;
 
@@ -23,7 +23,7 @@ const S3_DOMAINS: [&str; 14] = [
 ];
 
 /// Domains of the storage accounts of each cloud of Azure.
-const AZURE_DOMAINS: [&str; 4] =
+pub(super) const AZURE_DOMAINS: [&str; 4] =
     [".core.windows.net", ".core.chinacloudapi.cn", ".core.usgovcloudapi.net", ".storage.azure.net"];
 
 /// The parts of an http or https URL.

@@ -150,6 +150,32 @@ fn s3() -> Vec<Case> {
     ]
 }
 
+fn azure_endpoint() -> Case {
+    texts(
+        "azure_blob.endpoint",
+        &[
+            "https://acmeexports.blob.core.usgovcloudapi.net",
+            "https://acmeexports.z01.blob.storage.azure.net/",
+            "https://127.0.0.1:10000/devstoreaccount1",
+            "https://blobs.example.com",
+        ],
+        &[
+            ("https://acmeexports.blob.core.windows.net/exports", "contains the container"),
+            ("https://127.0.0.1:10000/acmeexports/exports", "contains the container"),
+            ("https://acmeexports.dfs.core.windows.net", "is of another service"),
+            ("https://acmeexports.file.core.windows.net", "is of another service"),
+            ("https://acmeexports.queue.core.windows.net/", "is of another service"),
+            ("https://blob.core.windows.net", "lacks the storage account"),
+            ("https://acmeexports.privatelink.blob.core.windows.net", "has privatelink in its host"),
+            ("https://acmeexports-secondary.blob.core.windows.net", "is the secondary endpoint"),
+            ("https://acmeimports.blob.core.windows.net", "is of another storage account"),
+            ("https://acmeexports.blob.core.windows.net/?sv=2024-11-04&sig=a", "has a shared access signature"),
+            ("http://127.0.0.1:10000/devstoreaccount1", "https URL"),
+            ("acmeexports.blob.core.windows.net", WITHOUT_HTTPS),
+        ],
+    )
+}
+
 fn azure_blob() -> Vec<Case> {
     let guid = "6731de76-14a6-49ae-97bc-6eba6914391e";
     vec![
@@ -173,29 +199,7 @@ fn azure_blob() -> Vec<Case> {
             ],
         ),
         texts("azure_blob.prefix", &["weekly"], &[("weekly/", "relative path")]),
-        texts(
-            "azure_blob.endpoint",
-            &[
-                "https://acmeexports.blob.core.usgovcloudapi.net",
-                "https://acmeexports.z01.blob.storage.azure.net/",
-                "https://127.0.0.1:10000/devstoreaccount1",
-                "https://blobs.example.com",
-            ],
-            &[
-                ("https://acmeexports.blob.core.windows.net/exports", "contains the container"),
-                ("https://127.0.0.1:10000/acmeexports/exports", "contains the container"),
-                ("https://acmeexports.dfs.core.windows.net", "is of another service"),
-                ("https://acmeexports.file.core.windows.net", "is of another service"),
-                ("https://acmeexports.queue.core.windows.net/", "is of another service"),
-                ("https://blob.core.windows.net", "lacks the storage account"),
-                ("https://acmeexports.privatelink.blob.core.windows.net", "has privatelink in its host"),
-                ("https://acmeexports-secondary.blob.core.windows.net", "is the secondary endpoint"),
-                ("https://acmeimports.blob.core.windows.net", "is of another storage account"),
-                ("https://acmeexports.blob.core.windows.net/?sv=2024-11-04&sig=a", "has a shared access signature"),
-                ("http://127.0.0.1:10000/devstoreaccount1", "https URL"),
-                ("acmeexports.blob.core.windows.net", WITHOUT_HTTPS),
-            ],
-        ),
+        azure_endpoint(),
         texts(
             "azure_blob.authority_host",
             &["https://login.microsoftonline.us", "https://login.chinacloudapi.cn/"],

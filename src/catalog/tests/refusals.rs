@@ -137,10 +137,15 @@ const FIELDS: &[Case] = &[
         "format = \"PAYLOAD_FIELD\" # <<",
         "field code must not name a field of the payload",
     ),
+    ("maximum = 10", "format = \"GCS_ENDPOINT\"", "a URI has the format of an endpoint, or none"),
     ("maximum = 10", "format = \"GUID\"", "field count must not set format; only a STRING or STRING_LIST can"),
     ("maximum = 10", "group = \" \"", "must not be empty"),
     ("maximum = 10", "maximum = 10\nexample = 11 # <<", "example of count must be at most 10"),
-    ("maximum = 10", "companion = \"note\"", "field count must not set companion; only fields of credentials can"),
+    (
+        "maximum = 10",
+        "companion = \"note\"",
+        "field count must not set companion; only fields of credentials and endpoints can",
+    ),
     (
         "maximum = 10",
         "required_if = { key = \"mode\", values = [\"safe\"] }",
