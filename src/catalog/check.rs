@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::format::{Context, Format};
 use super::spec::{ConnectionType, FieldSpec};
-use super::value::{check_value, is_blank, read_secret, same_value, trim};
+use super::value::{check_endpoint, check_value, is_blank, read_secret, same_value, trim};
 use crate::model::{CredentialSecret, Payload, PayloadField, PayloadTable, Secret, Violations, excerpt, limits};
 
 /// Maximum number of characters of a caller's key that a violation shows.
@@ -231,15 +231,24 @@ fn check_fields(fields: &[FieldSpec], given: &Map<String, Value>, path: &str) ->
         }
     }
     for field in fields {
-        if let Some((condition, pattern)) = &field.pattern_if
-            && condition.holds(&completed)
-            && let Some(text) = completed.get(&field.key).and_then(Value::as_str)
-            && !pattern.matches(text)
-        {
-            violations.add(format!("{path}.{}", field.key), format!("must be {}", pattern.hint()));
+        if let Err(reason) = check_beside(field, &completed) {
+            violations.add(format!("{path}.{}", field.key), reason);
         }
     }
     (completed, violations)
+}
+
+/// Checks a valid value against those of other fields.
+fn check_beside(field: &FieldSpec, completed: &Map<String, Value>) -> Result<(), Cow<'static, str>> {
+    let text = |key: &String| completed.get(key).and_then(Value::as_str);
+    let Some(value) = text(&field.key) else { return Ok(()) };
+    check_endpoint(field, value, field.companion.as_ref().and_then(text))?;
+    match &field.pattern_if {
+        Some((condition, pattern)) if condition.holds(completed) && !pattern.matches(value) => {
+            Err(format!("must be {}", pattern.hint()).into())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn unknown_field(fields: &[FieldSpec]) -> String {

@@ -122,7 +122,8 @@ pub struct FieldSpec {
     pub shown_if: Option<Condition>,
     /// When a field of a credential is required that is otherwise optional, by a property.
     pub required_if: Option<Condition>,
-    /// Key of the field of the same credential that the format of this one refers to, such as the passphrase of a key.
+    /// Key of the field of the same list that the format of this one refers to: the passphrase of a key, or the bucket that
+    /// an endpoint must not contain.
     pub companion: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-use super::address::{ascii_host, ascii_uri, check_host, check_relative_path, check_uri};
+use super::address::{ascii_host, ascii_uri, check_has_scheme, check_host, check_relative_path, check_uri};
 use super::format::Context;
 use super::spec::{AllowedValue, FieldSpec, ValueType};
 use crate::model::Violations;
@@ -93,8 +93,8 @@ fn integer(number: &Number) -> Option<i64> {
 fn read_text(field: &FieldSpec, text: &str) -> Result<String, String> {
     let text = trim(text);
     let text = match field.format {
-        Some(format) => format.read(text, &Context::default())?,
-        None => Cow::Borrowed(text),
+        Some(format) if !format.is_uri() => format.read(text, &Context::default())?,
+        Some(_) | None => Cow::Borrowed(text),
     };
     if text.contains(char::is_control) {
         return Err("must not contain control characters".to_owned());
@@ -105,13 +105,24 @@ fn read_text(field: &FieldSpec, text: &str) -> Result<String, String> {
         host
     } else if field.value_type == ValueType::Uri {
         let uri = ascii_uri(&text)?;
+        if field.pattern.as_ref().is_some_and(|pattern| pattern.as_str().starts_with("https://")) {
+            check_has_scheme(&uri, "must be a URL that begins with https://; put it before the host")?;
+        }
         check_uri(&uri, field.pattern.is_some())?;
+        check_endpoint(field, &uri, None)?;
         uri
     } else {
         text.into_owned()
     };
     check_rules(field, &text)?;
     Ok(text)
+}
+
+/// Checks a URI against the format of its field, and the property that the format refers to.
+pub(super) fn check_endpoint(field: &FieldSpec, uri: &str, companion: Option<&str>) -> Result<(), Cow<'static, str>> {
+    let Some(format) = field.format.filter(|format| format.is_uri()) else { return Ok(()) };
+    let context = Context { has_companion: field.companion.is_some(), companion, ..Context::default() };
+    format.read(uri, &context).map(drop)
 }
 
 /// Checks the rules that the field sets: relative path, allowed values and pattern.

@@ -187,7 +187,12 @@ fn check_allowed_values(file: &FieldFile) -> Result<(), SpannedError> {
 fn check_format(file: &FieldFile, section: Section) -> Result<(), SpannedError> {
     let Some(format) = &file.format else { return Ok(()) };
     let key = file.key.get_ref();
-    if !matches!(file.value_type.get_ref(), ValueType::String | ValueType::StringList) {
+    let is_uri = *file.value_type.get_ref() == ValueType::Uri;
+    if is_uri != format.get_ref().is_uri() {
+        let reason = format!("field {key} must not set this format; a URI has the format of an endpoint, or none");
+        return Err(SpannedError::new(format, reason));
+    }
+    if !is_uri && !matches!(file.value_type.get_ref(), ValueType::String | ValueType::StringList) {
         let reason = format!("field {key} must not set format; only a STRING or STRING_LIST can");
         return Err(SpannedError::new(format, reason));
     }
@@ -207,13 +212,18 @@ fn check_format(file: &FieldFile, section: Section) -> Result<(), SpannedError> 
 /// Checks the keys that only some sections permit.
 fn check_section(file: &FieldFile, section: Section) -> Result<(), SpannedError> {
     let key = file.key.get_ref();
-    let only_credentials = |at: usize, name: &str| {
-        let reason = format!("field {key} must not set {name}; only fields of credentials can");
+    let is_endpoint = section == Section::Property && file.format.as_ref().is_some_and(|at| at.get_ref().is_uri());
+    let misplaced = |at: usize, name: &str, permitted: &str| {
+        let reason = format!("field {key} must not set {name}; only {permitted} can");
         Err(SpannedError { offset: at, reason })
     };
     match (section, &file.companion, &file.required_if, &file.example) {
-        (Section::Property | Section::Export, Some(at), ..) => only_credentials(at.span().start, "companion"),
-        (Section::Property | Section::Export, _, Some(at), _) => only_credentials(at.span().start, "required_if"),
+        (Section::Property | Section::Export, Some(at), ..) if !is_endpoint => {
+            misplaced(at.span().start, "companion", "fields of credentials and endpoints")
+        }
+        (Section::Property | Section::Export, _, Some(at), _) => {
+            misplaced(at.span().start, "required_if", "fields of credentials")
+        }
         (Section::Credential, .., Some(example)) => {
             let reason = format!("credential field {key} must not have an example; people would use it");
             Err(SpannedError::new(example, reason))

@@ -61,7 +61,7 @@ impl References {
         if let Some(companion) = self.companion {
             let key = companion.get_ref();
             if *key == field.key || !fields.iter().any(|other| other.key == *key) {
-                let reason = format!("companion of {} must be the key of another field of the auth method", field.key);
+                let reason = format!("companion of {} must be the key of another field beside it", field.key);
                 return Err(SpannedError::new(&companion, reason));
             }
             field.companion = Some(companion.into_inner());

@@ -1,13 +1,13 @@
 //! Names and keys of Amazon S3, and of stores with the same API.
 
-use std::net::Ipv4Addr;
-
+use super::endpoint::{is_ipv4, is_s3_store};
 use super::text::{Context, is_graphic};
 
 /// Prefixes of ids of AWS that are not access keys: users, roles, groups and others.
 const OTHER_IDS: [&str; 8] = ["AIDA", "AROA", "AGPA", "AIPA", "ANPA", "ANVA", "APKA", "ASCA"];
 
-/// Checks the name of a bucket by the rules of Amazon S3.
+/// Checks the name of a bucket by the rules of Amazon S3 for old buckets of us-east-1, and of Ceph. In the virtual style,
+/// the field permits what a host name can have.
 pub(super) fn check_bucket(text: &str) -> Result<(), &'static str> {
     if text.starts_with("arn:") {
         return Err("is an ARN; enter the name of the bucket, or the alias of the access point");
@@ -15,15 +15,23 @@ pub(super) fn check_bucket(text: &str) -> Result<(), &'static str> {
     if text.contains("://") || text.contains('/') {
         return Err("must be the name of the bucket alone; a path in the bucket is the prefix");
     }
-    if text.contains(".amazonaws.com") {
+    if is_s3_store(&text.to_ascii_lowercase()) {
         return Err("is the host name of a bucket; enter the name of the bucket alone");
     }
-    let edge = |character: Option<char>| character.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
-    let is_name = (3..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.contains("..");
-    if !is_name || !edge(text.chars().next()) || !edge(text.chars().last()) || text.parse::<Ipv4Addr>().is_ok() {
+    if ["--x-s3", "--xa-s3"].iter().any(|suffix| text.ends_with(suffix)) {
         return Err(
-            "must be the name of a bucket: 3 to 63 lower-case letters, digits, hyphens and single periods, which \
+            "is a directory bucket (S3 Express One Zone), which is not supported; enter a general purpose bucket",
+        );
+    }
+    if text.ends_with("--ol-s3") {
+        return Err("is the alias of an Object Lambda access point, which only reads; enter the bucket");
+    }
+    let edge = |character: Option<char>| character.is_some_and(|c| c.is_ascii_alphanumeric());
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_name = (3..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.contains("..");
+    if !is_name || !edge(text.chars().next()) || !edge(text.chars().last()) || is_ipv4(text) {
+        return Err(
+            "must be the name of a bucket: 3 to 63 letters, digits, hyphens, underscores and single periods, which \
                     starts and ends with a letter or digit and is not an IP address",
         );
     }

@@ -4,21 +4,19 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use super::endpoint::AZURE_DOMAINS;
 use super::text::{Read, is_graphic};
 
 /// Bytes of an access key of a storage account.
 const ACCOUNT_KEY_BYTES: usize = 64;
 
-/// Parts of hosts of which a name of an account is the first label.
-const STORAGE_HOSTS: [&str; 3] = [".core.windows.net", ".core.chinacloudapi.cn", ".core.usgovcloudapi.net"];
-
 /// Checks the name of a storage account.
 pub(super) fn check_storage_account(text: &str) -> Result<(), &'static str> {
-    if text.contains("://") || STORAGE_HOSTS.iter().any(|host| text.contains(host)) {
+    if text.contains("://") || AZURE_DOMAINS.iter().any(|host| text.contains(host)) {
         return Err("must be the name of the storage account alone, without https:// and domain");
     }
     if !(3..=24).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
@@ -66,7 +64,8 @@ pub(super) fn check_account_key(text: &str) -> Result<(), &'static str> {
 /// Checks a shared access signature and drops the question mark before it. What it permits is only checked where it is
 /// certain that no delivery can succeed.
 pub(super) fn sas_token(text: &str, now: DateTime<Utc>) -> Read<'_> {
-    if text.contains("://") && !text.contains(';') {
+    let is_url = text.split_once('?').is_some_and(|(before, _)| !before.is_empty() && !before.contains(['=', ';']));
+    if is_url || (text.contains("://") && !text.contains(';')) {
         return Err("is the URL of a shared access signature; enter only the part after the question mark".into());
     }
     if text.contains("SharedAccessSignature=") || text.contains("AccountKey=") {
@@ -84,18 +83,63 @@ pub(super) fn sas_token(text: &str, now: DateTime<Utc>) -> Read<'_> {
     if !is_graphic(token) || value("sig").is_none_or(|signature| signature.is_empty()) {
         return Err("must be a shared access signature: parameters such as sv=…&sp=…&se=…&sig=…".into());
     }
+    check_parameters(value)?;
+    check_expiry(value, now)?;
+    check_permissions(value)?;
+    Ok(escape_plus(token))
+}
+
+/// Percent-encodes plus signs in the signature, which is base64 and never has the spaces that they stand for.
+fn escape_plus(token: &str) -> Cow<'_, str> {
+    let has_plus = |parameter: &str| parameter.starts_with("sig=") && parameter.contains('+');
+    if !token.split('&').any(has_plus) {
+        return Cow::Borrowed(token);
+    }
+    let escaped: Vec<Cow<'_, str>> = token
+        .split('&')
+        .map(|one| if has_plus(one) { Cow::Owned(one.replace('+', "%2B")) } else { Cow::Borrowed(one) })
+        .collect();
+    Cow::Owned(escaped.join("&"))
+}
+
+/// Checks that the token is whole, and has nothing but itself in it.
+fn check_parameters(value: impl Fn(&str) -> Option<String>) -> Result<(), &'static str> {
+    if ["comp", "restype"].iter().any(|name| value(name).is_some()) {
+        return Err("has parameters of a request (comp, restype); enter only those of the shared access signature");
+    }
+    if value("sig").is_some_and(|signature| signature.contains('%')) {
+        return Err("has a signature (sig) that is percent-encoded twice; copy the token from where it was created");
+    }
+    if value("sv").is_none() || ["sp", "si"].iter().all(|name| value(name).is_none()) {
+        return Err("is a part of a shared access signature; enter all of it, such as sv=…&sp=…&se=…&sig=…");
+    }
+    Ok(())
+}
+
+fn check_expiry(value: impl Fn(&str) -> Option<String>, now: DateTime<Utc>) -> Result<(), Cow<'static, str>> {
+    let shown = |end: DateTime<Utc>| end.to_rfc3339_opts(SecondsFormat::Secs, true);
     if let Some(end) = value("se") {
-        let Some(end) = time(&end) else { return Err("has an expiry (se) that is not a time".into()) };
+        let end = time(&end).ok_or("has an expiry (se) that is not a time")?;
         if end <= now {
-            return Err(format!("expired at {}", end.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)).into());
+            return Err(format!("expired at {}", shown(end)).into());
         }
     }
-    check_permissions(value).map(|()| Cow::Borrowed(token)).map_err(Cow::Borrowed)
+    if let Some(end) = value("ske") {
+        let end = time(&end).ok_or("has an expiry of its user delegation key (ske) that is not a time")?;
+        if end <= now {
+            let end = shown(end);
+            return Err(format!("has a user delegation key (ske) that expired at {end}; create a new token").into());
+        }
+    }
+    Ok(())
 }
 
 fn check_permissions(value: impl Fn(&str) -> Option<String>) -> Result<(), &'static str> {
     if value("sr").is_some_and(|resource| matches!(resource.as_str(), "b" | "bs" | "bv")) {
         return Err("is for a single blob (sr); create one for the container");
+    }
+    if value("sr").is_some_and(|resource| matches!(resource.as_str(), "s" | "f")) {
+        return Err("is for Azure Files (sr); create one for the container of the Blob service");
     }
     if value("ss").is_some_and(|services| !services.contains('b')) {
         return Err("is not for the Blob service (ss); create one that permits it");

@@ -6,6 +6,7 @@
 mod aws;
 mod azure;
 mod certificate;
+mod endpoint;
 mod google;
 mod kafka;
 mod pem;
@@ -39,12 +40,16 @@ pub enum Format {
     Guid,
     /// Name of an S3 bucket.
     S3Bucket,
+    /// URL of a store with the S3 API. The companion is the bucket.
+    S3Endpoint,
     /// Code of an S3 region.
     S3Region,
     /// ID of an access key of AWS, or of another store with the S3 API. The companion is the session token.
     AwsAccessKeyId,
     /// Secret access key that belongs to an access key ID.
     AwsSecretAccessKey,
+    /// URL of the Blob service of an Azure storage account. The companion is the name of the account.
+    AzureBlobEndpoint,
     /// Name of an Azure storage account.
     AzureStorageAccount,
     /// Name of a container of Azure Blob Storage.
@@ -57,6 +62,8 @@ pub enum Format {
     EntraTenant,
     /// Value of a client secret of a Microsoft Entra app registration.
     EntraClientSecret,
+    /// URL of Google Cloud Storage.
+    GcsEndpoint,
     /// Name of a bucket of Google Cloud Storage.
     GcsBucket,
     /// Key file of a Google Cloud service account.
@@ -91,15 +98,23 @@ impl Format {
             Self::SshHostKey
             | Self::Guid
             | Self::S3Bucket
+            | Self::S3Endpoint
             | Self::S3Region
+            | Self::AzureBlobEndpoint
             | Self::AzureStorageAccount
             | Self::AzureContainer
             | Self::EntraTenant
             | Self::GcsBucket
+            | Self::GcsEndpoint
             | Self::KafkaBootstrapServer
             | Self::KafkaTopic
             | Self::PayloadField => false,
         }
+    }
+
+    /// Whether values are URLs, so that only fields of the type URI can have the format.
+    pub(in crate::catalog) fn is_uri(self) -> bool {
+        matches!(self, Self::S3Endpoint | Self::AzureBlobEndpoint | Self::GcsEndpoint)
     }
 
     /// Reads a value, which has no white space around it.
@@ -111,15 +126,18 @@ impl Format {
             Self::PemPrivateKey => unchanged(text, certificate::check_private_key(text, context.companion)),
             Self::Guid => guid(text).map(Cow::Owned),
             Self::S3Bucket => unchanged(text, aws::check_bucket(text)),
+            Self::S3Endpoint => unchanged(text, endpoint::check_s3(text, context)),
             Self::S3Region => unchanged(text, aws::check_region(text)),
             Self::AwsAccessKeyId => unchanged(text, aws::check_access_key_id(text, context)),
             Self::AwsSecretAccessKey => unchanged(text, aws::check_secret_access_key(text)),
+            Self::AzureBlobEndpoint => unchanged(text, endpoint::check_azure(text, context)),
             Self::AzureStorageAccount => unchanged(text, azure::check_storage_account(text)),
             Self::AzureContainer => unchanged(text, azure::check_container(text)),
             Self::AzureStorageAccountKey => unchanged(text, azure::check_account_key(text)),
             Self::AzureSasToken => azure::sas_token(text, context.now),
             Self::EntraTenant => azure::tenant(text),
             Self::EntraClientSecret => unchanged(text, azure::check_client_secret(text)),
+            Self::GcsEndpoint => unchanged(text, endpoint::check_gcs(text)),
             Self::GcsBucket => unchanged(text, google::check_bucket(text)),
             Self::GcsServiceAccountKey => google::service_account_key(text),
             Self::KafkaBootstrapServer => kafka::bootstrap_server(text),

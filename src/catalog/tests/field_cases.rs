@@ -100,14 +100,21 @@ fn s3() -> Vec<Case> {
                 "https://minio.example.com:9000",
                 "https://abcdefgh.storage.supabase.co/storage/v1/s3",
                 "https://1234.r2.cloudflarestorage.com",
-                "https://[2001:db8::1]:9000",
+                // The DNS names of an interface endpoint of AWS begin with the word bucket.
+                "https://bucket.vpce-0a.s3.eu-central-1.vpce.amazonaws.com",
             ],
             &[
                 ("http://minio.example.com", "https URL"),
-                ("minio.example.com:9000", "absolute URI"),
+                ("minio.example.com:9000", WITHOUT_HTTPS),
                 ("https://key:secret@minio.example.com", "user information"),
                 ("https://minio.example.com/?region=x", "https URL"),
                 ("s3://bucket", "https URL"),
+                ("https://acme-exports.s3.eu-central-1.amazonaws.com", "contains the bucket"),
+                ("https://acme-exports.fra1.digitaloceanspaces.com", "contains the bucket"),
+                ("https://Acme-Exports.minio.example.com:9000/", "contains the bucket"),
+                ("https://1234.r2.cloudflarestorage.com/acme-exports", "contains the bucket"),
+                ("https://192.0.2.7:9000", "set addressing_style to path"),
+                ("https://[2001:db8::1]:9000", "set addressing_style to path"),
             ],
         ),
         texts(
@@ -128,15 +135,45 @@ fn s3() -> Vec<Case> {
                 ("acme-exports/weekly", "a path in the bucket is the prefix"),
                 ("arn:aws:s3:::acme-exports", "is an ARN"),
                 ("acme-exports.s3.eu-central-1.amazonaws.com", "is the host name of a bucket"),
-                ("Acme-Exports", "lower-case letters"),
+                ("Acme-Exports", "set addressing_style to path"),
                 ("192.168.5.4", "not an IP address"),
-                ("acme_exports", "lower-case letters"),
+                ("acme_exports", "set addressing_style to path"),
+                ("acme-exports.fra1.digitaloceanspaces.com", "is the host name of a bucket"),
+                ("acme--usw2-az1--x-s3", "is a directory bucket"),
+                ("acme-1a2b--ol-s3", "is the alias of an Object Lambda access point"),
+                ("acme exports", "3 to 63 letters"),
             ],
         ),
         texts("s3.prefix", &["weekly", "a/b c/d"], &[("/weekly", "relative path"), ("a/../b", "relative path")]),
         choices("s3.addressing_style", &["virtual", "path"]),
         choices("s3.storage_class", &["STANDARD", "GLACIER_IR"]),
     ]
+}
+
+fn azure_endpoint() -> Case {
+    texts(
+        "azure_blob.endpoint",
+        &[
+            "https://acmeexports.blob.core.usgovcloudapi.net",
+            "https://acmeexports.z01.blob.storage.azure.net/",
+            "https://127.0.0.1:10000/devstoreaccount1",
+            "https://blobs.example.com",
+        ],
+        &[
+            ("https://acmeexports.blob.core.windows.net/exports", "contains the container"),
+            ("https://127.0.0.1:10000/acmeexports/exports", "contains the container"),
+            ("https://acmeexports.dfs.core.windows.net", "is of another service"),
+            ("https://acmeexports.file.core.windows.net", "is of another service"),
+            ("https://acmeexports.queue.core.windows.net/", "is of another service"),
+            ("https://blob.core.windows.net", "lacks the storage account"),
+            ("https://acmeexports.privatelink.blob.core.windows.net", "has privatelink in its host"),
+            ("https://acmeexports-secondary.blob.core.windows.net", "is the secondary endpoint"),
+            ("https://acmeimports.blob.core.windows.net", "is of another storage account"),
+            ("https://acmeexports.blob.core.windows.net/?sv=2024-11-04&sig=a", "has a shared access signature"),
+            ("http://127.0.0.1:10000/devstoreaccount1", "https URL"),
+            ("acmeexports.blob.core.windows.net", WITHOUT_HTTPS),
+        ],
+    )
 }
 
 fn azure_blob() -> Vec<Case> {
@@ -162,11 +199,7 @@ fn azure_blob() -> Vec<Case> {
             ],
         ),
         texts("azure_blob.prefix", &["weekly"], &[("weekly/", "relative path")]),
-        texts(
-            "azure_blob.endpoint",
-            &["https://acme.blob.core.usgovcloudapi.net", "https://127.0.0.1:10000/devstoreaccount1"],
-            &[("http://127.0.0.1:10000/devstoreaccount1", "https URL"), ("acme.blob.core.windows.net", "absolute URI")],
-        ),
+        azure_endpoint(),
         texts(
             "azure_blob.authority_host",
             &["https://login.microsoftonline.us", "https://login.chinacloudapi.cn/"],
@@ -203,13 +236,25 @@ fn gcs_and_kafka() -> Vec<Case> {
         texts(
             "gcs.bucket",
             &["acme_exports.example.com", "acme-exports"],
-            &[("gs://acme-exports", "name of the bucket alone"), ("Acme", "lower-case"), ("ab", "3 to 63")],
+            &[
+                ("gs://acme-exports", "name of the bucket alone"),
+                ("Acme", "lower-case"),
+                ("ab", "3 to 63"),
+                ("1.2.3.4", "not an IP address"),
+                ("acme.storage.googleapis.com", "is the host name of a bucket"),
+                ("goog-x", "must not start with goog"),
+            ],
         ),
         texts("gcs.prefix", &["weekly"], &[("..", "relative path")]),
         texts(
             "gcs.endpoint",
             &["https://storage.googleapis.com", "https://storage-xyz.p.googleapis.com/"],
-            &[("https://storage.googleapis.com/acme", "without path"), ("storage.googleapis.com", "absolute URI")],
+            &[
+                ("https://storage.googleapis.com/acme", "without path"),
+                ("https://acme-exports.storage.googleapis.com", "contains the bucket"),
+                ("https://console.cloud.google.com", "is a page for people"),
+                ("storage.googleapis.com", WITHOUT_HTTPS),
+            ],
         ),
         choices("gcs.storage_class", &["STANDARD", "ARCHIVE"]),
         (
@@ -263,7 +308,7 @@ fn postgresql_and_webhook() -> Vec<Case> {
                 ("http://hooks.example.com/", "https URL"),
                 ("https://ann:pw@hooks.example.com/", "put it into the credential"),
                 ("https://hooks.example.com/#top", "fragment"),
-                ("hooks.example.com", "absolute URI"),
+                ("hooks.example.com", WITHOUT_HTTPS),
             ],
         ),
         numbers("webhook.timeout_seconds", &[1, 120], &[(0, "at least 1"), (121, "at most 120")]),
@@ -280,9 +325,16 @@ fn dynamics_and_local_directory() -> Vec<Case> {
         texts(
             "dynamics_365_marketing.organization_url",
             &["https://contoso.crm4.dynamics.com", "https://contoso.crm.dynamics.com/"],
-            &[("https://contoso.crm4.dynamics.com/main.aspx?appid=1", "without path"), ("contoso", "absolute URI")],
+            &[
+                ("https://contoso.crm4.dynamics.com/main.aspx?appid=1", "without path"),
+                ("contoso.crm4.dynamics.com", WITHOUT_HTTPS),
+            ],
         ),
-        texts("dynamics_365_marketing.authority_host", &["https://login.microsoftonline.us"], &[("login", "URI")]),
+        texts(
+            "dynamics_365_marketing.authority_host",
+            &["https://login.microsoftonline.us"],
+            &[("login.microsoftonline.us", WITHOUT_HTTPS)],
+        ),
         texts("dynamics_365_marketing.tenant_id", &[guid, "contoso.com"], &[("common", "must name one tenant")]),
         texts("dynamics_365_marketing.client_id", &[guid], &[("outflow", "must be a GUID")]),
         texts("dynamics_365_marketing.segment_name", &["Newsletter"], &[(LONG, "at most 100")]),
@@ -293,6 +345,8 @@ fn dynamics_and_local_directory() -> Vec<Case> {
         texts("local_directory.directory", &["partners/acme"], &[("/etc", "relative path"), ("a\\b", "without \\")]),
     ]
 }
+
+const WITHOUT_HTTPS: &str = "must be a URL that begins with https://; put it before the host";
 
 /// A text of 101 characters.
 const LONG: &str =

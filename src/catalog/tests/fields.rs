@@ -59,6 +59,7 @@ fn every_field_accepts_what_works_and_refuses_what_cannot() {
         for (given, reason) in refused {
             let violations = save(known, key, &given).expect_err(&format!("{name}: {given}"));
             let violation = violations.iter().next().unwrap();
+            assert!(violations.iter().count() == 1 || given.is_array(), "{name}: {given}: {violations}");
             let is_at_field = violation.field.split(['[', '.']).nth(1) == Some(key);
             assert!(is_at_field && violation.description.contains(reason), "{name}: {given}: {violation:?}");
             assert_sentence(&violation.description);
@@ -86,7 +87,7 @@ fn all_fields(known: &ConnectionType) -> Vec<String> {
 
 /// Checks that a form can show a description after the name of a field.
 pub(super) fn assert_sentence(description: &str) {
-    let verbs = ["must ", "is ", "has ", "does ", "needs ", "lacks ", "expired ", "cannot "];
+    let verbs = ["must ", "is ", "has ", "does ", "needs ", "lacks ", "expired ", "cannot ", "contains "];
     assert!(verbs.iter().any(|verb| description.starts_with(verb)), "{description}");
     for expression in ["[a-z", "[A-Z", "(?:", "\\s", "[^", "{1,"] {
         assert!(!description.contains(expression), "{description}");
@@ -94,8 +95,42 @@ pub(super) fn assert_sentence(description: &str) {
 }
 
 #[test]
-fn a_bucket_with_periods_works_in_the_path_style() {
+fn properties_are_checked_against_each_other() {
     let catalog = Catalog::load(None).unwrap();
-    let given = map(json!({"region": "eu-central-1", "bucket": "acme.exports", "addressing_style": "path"}));
-    assert!(checked(catalog.get("s3").unwrap().check_properties(&given, "p")).is_ok());
+    let checked_of = |id: &str, mut given: Map<String, Value>| {
+        let mut all = required(id);
+        all.append(&mut given);
+        checked(catalog.get(id).unwrap().check_properties(&all, "p")).map_err(|violations| violations.to_string())
+    };
+    for (id, given) in [
+        ("s3", json!({"bucket": "acme.exports", "addressing_style": "path"})),
+        ("s3", json!({"bucket": "Acme_Exports", "addressing_style": "path"})),
+        ("s3", json!({"endpoint": "https://192.0.2.7:9000", "addressing_style": "path"})),
+        ("s3", json!({"endpoint": "https://[2001:db8::1]:9000/", "addressing_style": "path"})),
+        ("s3", json!({"endpoint": "https://host-7.example:9000/a/b.c"})),
+        // The name of a server can be that of a bucket.
+        ("s3", json!({"endpoint": "https://backup.example.com", "bucket": "backup"})),
+        ("s3", json!({"endpoint": "https://localhost:9000", "bucket": "backup"})),
+        (
+            "azure_blob",
+            json!({"endpoint": "https://azurite:10000/devstoreaccount1", "account_name": "devstoreaccount1"}),
+        ),
+    ] {
+        assert_eq!(checked_of(id, map(given.clone())).err(), None, "{given}");
+    }
+    for (id, given, reason) in [
+        (
+            "s3",
+            json!({"endpoint": "https://acme.exports.s3.amazonaws.com", "bucket": "acme.exports", "addressing_style": "path"}),
+            "p.endpoint contains the bucket",
+        ),
+        (
+            "azure_blob",
+            json!({"endpoint": "https://acmeexports.blob.core.windows.net", "account_name": "acme"}),
+            "p.endpoint is of another storage account",
+        ),
+    ] {
+        let refused = checked_of(id, map(given.clone())).expect_err("refused");
+        assert!(refused.contains(reason), "{given}: {refused}");
+    }
 }

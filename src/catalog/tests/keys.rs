@@ -84,6 +84,7 @@ fn azure() -> Vec<Case> {
         format!("DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={key};EndpointSuffix=core.windows.net");
     let sas =
         "sv=2024-11-04&ss=b&srt=sco&sp=rwdlac&se=2027-01-31T00:00:00Z&st=2026-01-01T00:00:00Z&spr=https&sig=a%2Bb%3D";
+    let delegated = "sp=rcw&sv=2024-11-04&se=2027-01-31&sr=c&sig=a&skoid=a&ske=";
     let token = |value: &str| given("azure_blob.sas_token", &[("sas_token", value)]);
     let wrong = |value: &str, reason| refused("azure_blob.sas_token", &[("sas_token", value)], "sas_token", reason);
     let key_of =
@@ -111,6 +112,18 @@ fn azure() -> Vec<Case> {
         wrong("sp=rcw&sv=2024-11-04&se=2027-01-31T00:00:00Z&sr=b&sig=a", "is for a single blob"),
         wrong(&sas.replace("ss=b", "ss=q"), "is not for the Blob service"),
         wrong(&sas.replace("srt=sco", "srt=sc"), "is not for objects"),
+        wrong(&format!("acme.blob.core.windows.net/segments?{sas}"), "enter only the part after the question mark"),
+        wrong(
+            &format!("{delegated}2026-11-23T00:00:00Z"),
+            "has a user delegation key (ske) that expired at 2026-11-23",
+        ),
+        token(&format!("{delegated}2027-01-31T00:00:00Z")),
+        wrong("sp=rcw&sv=2024-11-04&se=2027-01-31&sr=s&sig=a", "is for Azure Files"),
+        wrong("sp=rcw&sv=2024-11-04&se=2027-01-31&sr=f&sig=a", "is for Azure Files"),
+        wrong(&format!("comp=list&restype=container&{sas}"), "has parameters of a request"),
+        wrong("sig=abc", "is a part of a shared access signature"),
+        wrong(&sas.replace("%2B", "%252B"), "is percent-encoded twice"),
+        token(&sas.replace("%2B", "+")),
         wrong("sv=2024-11-04&sp=rcwdl", "must be a shared access signature"),
         given("azure_blob.client_secret", &[("client_secret", "abc8Q~dEfGhIjKlMnOpQrStUvWxYz0123456789A")]),
         secret("6731de76-14a6-49ae-97bc-6eba6914391e", "is a GUID: the ID of the secret"),
@@ -123,11 +136,19 @@ fn google() -> Vec<Case> {
     let method = "gcs.service_account_key";
     let with = |text: &str| given(method, &[("service_account_key", text)]);
     let wrong = |text: &str, reason| refused(method, &[("service_account_key", text)], "service_account_key", reason);
+    let broken = keys.service_account.replace("\\n", "\r\n");
+    let twice = Value::String(keys.service_account.clone()).to_string();
+    let answer = json!({"privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE", "privateKeyData": "e30="}).to_string();
     let lost = service_account(&keys.certificate_key.replace('\n', "\\n")).to_string();
     vec![
         with(&keys.service_account),
         with(&format!("\u{feff}{}\n", keys.service_account)),
         with(&STANDARD.encode(&keys.service_account)),
+        with(&broken),
+        with(&twice),
+        with(twice.trim_matches('"')),
+        with(&STANDARD.encode(&broken)),
+        wrong(&answer, "enter the value of its privateKeyData"),
         wrong(&lost, "has a private_key that is damaged"),
         wrong(
             r#"{"type": "authorized_user", "client_secret": "s", "refresh_token": "r"}"#,
@@ -306,9 +327,15 @@ fn values_are_stored_in_their_normal_form() {
     let sas = "sv=2024-11-04&sp=rcwdl&sig=a";
     let expected = [("sas_token".to_owned(), sas.to_owned())];
     assert_eq!(stored("azure_blob", "sas_token", &[("sas_token", &format!(" ?{sas}\n"))]), expected);
+    let plus = format!(" ?{sas}+b\n");
+    let expected = [("sas_token".to_owned(), format!("{sas}%2Bb"))];
+    assert_eq!(stored("azure_blob", "sas_token", &[("sas_token", &plus)]), expected);
     let file = &KEYS.service_account;
     let expected = [("service_account_key".to_owned(), file.clone())];
-    assert_eq!(stored("gcs", "service_account_key", &[("service_account_key", &STANDARD.encode(file))]), expected);
+    let twice = Value::String(file.clone()).to_string();
+    for given in [STANDARD.encode(file), file.replace("\\n", "\r\n"), twice[1..twice.len() - 1].to_owned(), twice] {
+        assert_eq!(stored("gcs", "service_account_key", &[("service_account_key", &given)]), expected);
+    }
 }
 
 #[test]

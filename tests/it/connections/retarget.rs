@@ -137,8 +137,12 @@ impl Used {
     async fn change(&mut self, field: &str, value: &Json, secrets: &Secrets, new: &FarSide) {
         let what = format!("{field} of {}", self.what());
         let mut changed = self.connection.clone();
-        let changed_field = to_struct(&json!({ field: value }));
-        changed.properties.fields.extend(changed_field.fields);
+        let mut changed_fields = to_struct(&json!({ field: value })).fields;
+        if field == "addressing_style" {
+            // An address has no buckets as host names.
+            changed_fields.extend(to_struct(&json!({ "endpoint": format!("https://localhost:{}", new.http1) })).fields);
+        }
+        changed.properties.fields.extend(changed_fields);
         assert_ne!(changed.properties, self.connection.properties, "{what}");
         let update = pb::UpdateConnectionRequest {
             connection: Some(pb::Connection {
