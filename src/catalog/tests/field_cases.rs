@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::spellings;
+
 /// A field, values that are accepted with what is stored for them, and values that are refused with a part of the reason.
 pub(super) type Case = (&'static str, Vec<(Value, Value)>, Vec<(Value, &'static str)>);
 
@@ -37,7 +39,7 @@ fn sftp() -> Vec<Case> {
     let other = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";
     let ed25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
     let of = |text: String, stored: &str| (json!(text), json!(stored));
-    let host_keys = vec![
+    let mut host_keys = vec![
         of(print.to_owned(), print),
         // AWS Transfer Family and FileZilla print the padding.
         of(format!("{print}="), print),
@@ -55,6 +57,9 @@ fn sftp() -> Vec<Case> {
         of(format!("{print}\n{other}\n{print}"), &format!("{print},{other}")),
         of(format!("{print}, {other}"), &format!("{print},{other}")),
     ];
+    host_keys.extend(
+        spellings::host_keys(print, ed25519, other).into_iter().map(|(text, stored)| (json!(text), json!(stored))),
+    );
     let refused_keys = [
         ("16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48", "is an MD5 fingerprint"),
         ("2048 MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48 host (RSA)", "is an MD5 fingerprint"),
@@ -64,6 +69,11 @@ fn sftp() -> Vec<Case> {
         ("SHA256:abc", "SHA256: and 43 characters"),
         ("SHA256:uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vv M", "SHA256: and 43 characters"),
         ("yes", "SHA256: and 43 characters"),
+        (REVOKED, "is a revoked key"),
+        ("sftp IN SSHFP 4 1 62d3a9b8c1a1a5ef9ab9a6c2c8d3f4b5a6978899", "SHA-1"),
+        ("sftp IN SSHFP 4 2 62d3a9b8", "64 hexadecimal digits"),
+        ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5", "cut off or damaged"),
+        ("uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vvM and more", "SHA256: and 43 characters"),
     ];
     vec![
         (
@@ -87,7 +97,16 @@ fn sftp() -> Vec<Case> {
             &["acme", "ACME\\ann", "ann@example.com"],
             &[("a b", "without spaces"), ("", "must not be empty")],
         ),
-        texts("sftp.directory", &[".", "/in", "in/daily"], &[("~/in", "without ~"), ("in\\daily", "forward slashes")]),
+        texts(
+            "sftp.directory",
+            &[".", "/in", "in/daily", "/C:/in", "a::b", "a:", "/in//daily"],
+            &[
+                ("~/in", "without ~"),
+                ("in\\daily", "forward slashes"),
+                ("sftp://h/in", "without sftp://"),
+                ("a:/:/b", "forward"),
+            ],
+        ),
         ("sftp.host_key", host_keys, refused_keys.map(|(text, reason)| (json!(text), reason)).to_vec()),
     ]
 }
@@ -190,6 +209,7 @@ fn azure_blob() -> Vec<Case> {
             vec![
                 (json!("6731DE76-14A6-49AE-97BC-6EBA6914391E"), json!(guid)),
                 (json!(format!("{{{guid}}}")), json!(guid)),
+                (json!(format!("({guid})")), json!(guid)),
             ],
             vec![(json!("outflow-app"), "must be a GUID"), (json!("api://outflow"), "must be a GUID")],
         ),
@@ -217,6 +237,11 @@ fn gcs_and_kafka() -> Vec<Case> {
             vec![
                 (json!(["b1.example:9093", "[2001:db8::1]:9093"]), json!(["b1.example:9093", "[2001:db8::1]:9093"])),
                 (json!("b1.example:9093, b2.example:9093"), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!("b1.example:9093,b2.example:9093,"), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!(["b1.example:9093\nb2.example:9093 "]), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!("b1.example:9093 b2.example:9093;"), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!(["b\u{fc}cher.example.:9093"]), json!(["xn--bcher-kva.example:9093"])),
+                (json!(["sasl_ssl://b1.example:9093"]), json!(["b1.example:9093"])),
                 (json!(["SASL_SSL://pkc-1.confluent.cloud:9092"]), json!(["pkc-1.confluent.cloud:9092"])),
             ],
             vec![
@@ -225,6 +250,10 @@ fn gcs_and_kafka() -> Vec<Case> {
                 (server("PLAINTEXT://b1.example:9092"), "without TLS"),
                 (server("https://b1.example:9092"), "without a scheme"),
                 (json!([]), "must not be empty"),
+                (server("2001:db8::1:9093"), "without brackets"),
+                (server("2001:db8:0:0:0:0:0:1:9093"), "without brackets"),
+                (server("b1:9093:1"), "must be host:port"),
+                (server(" , "), "must not be empty"),
             ],
         ),
         texts("kafka.client_id", &["outflow-1"], &[("out flow", "letters, digits")]),
@@ -293,6 +322,9 @@ fn dynamics_and_local_directory() -> Vec<Case> {
         texts("local_directory.directory", &["partners/acme"], &[("/etc", "relative path"), ("a\\b", "without \\")]),
     ]
 }
+
+/// A line of known_hosts.
+const REVOKED: &str = "@revoked * ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 
 /// A text of 101 characters.
 const LONG: &str =
