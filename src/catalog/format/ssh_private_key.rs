@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use russh::keys::ssh_key::Kdf;
 use russh::keys::ssh_key::public::RsaPublicKey;
+use russh::keys::ssh_key::{Cipher, Kdf};
 use russh::keys::{Algorithm, PrivateKey, decode_secret_key};
 use zeroize::Zeroizing;
 
@@ -130,6 +130,9 @@ impl Parsed {
 
     fn openssh(content: &[u8]) -> Result<Self, &'static str> {
         let key = PrivateKey::from_bytes(content).map_err(|_| "is damaged, or has an unsupported format")?;
+        if key.cipher() == Cipher::TdesCbc {
+            return Err(UNSUPPORTED);
+        }
         if let Kdf::Bcrypt { rounds, .. } = key.kdf()
             && *rounds > MAX_BCRYPT_ROUNDS
         {
@@ -157,7 +160,7 @@ fn check_algorithm(key: &PrivateKey) -> Result<(), &'static str> {
 /// Refuses an encryption that cannot be opened, and a key derivation whose parameters could take minutes or gigabytes.
 fn check_derivation(content: &[u8]) -> Result<(), &'static str> {
     if find(content, &SCRYPT).is_some() {
-        return Err("is encrypted with scrypt, which is not supported");
+        return Err("is encrypted with scrypt, which is not supported; convert it with ssh-keygen -p -f KEY");
     }
     let header = &content[..content.len().min(MAX_HEADER_BYTES)];
     let has = |prefix: &[u8], ends: &[u8]| {

@@ -201,6 +201,14 @@ fn an_encryption_that_a_run_cannot_open_is_refused() {
     assert_refused(save(&pem("EC PRIVATE KEY", &format!("AES-128-CBC,{iv}"))), unsupported);
     assert_refused(save(&pem("RSA PRIVATE KEY", &format!("AES-256-CBC,{iv}"))), unsupported);
     assert_refused(save(&pem("RSA PRIVATE KEY", "DES-EDE3-CBC,0123456789ABCDEF")), unsupported);
+    // ssh-keygen -Z 3des-cbc
+    let content: String = KEYS.openssh_encrypted.lines().filter(|line| !line.starts_with('-')).collect();
+    let content = STANDARD.decode(content).unwrap();
+    let (magic, rest) = content.split_at(15);
+    let content =
+        STANDARD.encode([magic, b"\0\0\0\x083des-cbc", rest.strip_prefix(b"\0\0\0\x0aaes256-ctr").unwrap()].concat());
+    let openssh = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{content}\n-----END OPENSSH PRIVATE KEY-----");
+    assert_refused(save(&openssh), unsupported);
     // A key with PBES2, changed to a scheme of PBES1, to HMAC with SHA-1, and to another cipher than AES.
     let content: String = KEYS.pkcs8_encrypted.lines().filter(|line| !line.starts_with('-')).collect();
     let changed = |from: &[u8], to: &[u8]| {
