@@ -78,8 +78,11 @@ fn assert_refused(saved: Result<String, String>, reason: &str) {
     assert!(found.contains(reason), "{found}, not {reason}");
 }
 
-/// A credential of each secret format: the auth method, the key, a value, and the values beside it.
-fn credentials() -> Vec<(&'static str, &'static str, String, Vec<(&'static str, &'static str)>)> {
+/// A value of a credential: the auth method, the key, the value, and the values beside it.
+type Given = (&'static str, &'static str, String, Vec<(&'static str, &'static str)>);
+
+/// Returns a value of each secret format.
+fn credentials() -> Vec<Given> {
     let keys = &*KEYS;
     let id = ("access_key_id", "AKIAIOSFODNN7EXAMPLE");
     let secret = ("secret_access_key", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
@@ -134,7 +137,7 @@ fn quotes_and_names_around_a_credential_are_dropped_or_refused() {
 #[test]
 fn pem_is_read_indented_and_in_base64() {
     let keys = &*KEYS;
-    let indented = |text: &str| text.trim().lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let indented = |text: &str| format!("    {}\n", text.trim().replace('\n', "\n    "));
     for (method, key, value, others) in
         credentials().into_iter().filter(|(.., value, _)| value.starts_with("-----BEGIN"))
     {
