@@ -60,21 +60,6 @@ fn sftp() -> Vec<Case> {
     host_keys.extend(
         spellings::host_keys(print, ed25519, other).into_iter().map(|(text, stored)| (json!(text), json!(stored))),
     );
-    let refused_keys = [
-        ("16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48", "is an MD5 fingerprint"),
-        ("2048 MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48 host (RSA)", "is an MD5 fingerprint"),
-        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9", "cut off or damaged"),
-        ("ssh-dss AAAAB3NzaC1kc3MAAACBAOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl", "is a DSA key"),
-        ("@cert-authority * ssh-ed25519 AAAA", "certificate authority"),
-        ("SHA256:abc", "SHA256: and 43 characters"),
-        ("SHA256:uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vv M", "SHA256: and 43 characters"),
-        ("yes", "SHA256: and 43 characters"),
-        (REVOKED, "is a revoked key"),
-        ("sftp IN SSHFP 4 1 62d3a9b8c1a1a5ef9ab9a6c2c8d3f4b5a6978899", "SHA-1"),
-        ("sftp IN SSHFP 4 2 62d3a9b8", "64 hexadecimal digits"),
-        ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5", "cut off or damaged"),
-        ("uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vvM and more", "SHA256: and 43 characters"),
-    ];
     vec![
         (
             "sftp.host",
@@ -107,7 +92,7 @@ fn sftp() -> Vec<Case> {
                 ("a:/:/b", "forward"),
             ],
         ),
-        ("sftp.host_key", host_keys, refused_keys.map(|(text, reason)| (json!(text), reason)).to_vec()),
+        ("sftp.host_key", host_keys, REFUSED_HOST_KEYS.iter().map(|(text, reason)| (json!(text), *reason)).collect()),
     ]
 }
 
@@ -322,6 +307,23 @@ fn dynamics_and_local_directory() -> Vec<Case> {
         texts("local_directory.directory", &["partners/acme"], &[("/etc", "relative path"), ("a\\b", "without \\")]),
     ]
 }
+
+/// Texts that are no host keys to trust.
+const REFUSED_HOST_KEYS: &[(&str, &str)] = &[
+    ("16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48", "is an MD5 fingerprint"),
+    ("2048 MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48 host (RSA)", "is an MD5 fingerprint"),
+    ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9", "cut off or damaged"),
+    ("ssh-dss AAAAB3NzaC1kc3MAAACBAOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl", "is a DSA key"),
+    ("@cert-authority * ssh-ed25519 AAAA", "certificate authority"),
+    ("SHA256:abc", "SHA256: and 43 characters"),
+    ("SHA256:uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vv M", "SHA256: and 43 characters"),
+    ("yes", "SHA256: and 43 characters"),
+    (REVOKED, "is a revoked key"),
+    ("sftp IN SSHFP 4 1 62d3a9b8c1a1a5ef9ab9a6c2c8d3f4b5a6978899", "SHA-1"),
+    ("sftp IN SSHFP 4 2 62d3a9b8", "64 hexadecimal digits"),
+    ("---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5", "cut off or damaged"),
+    ("uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vvM and more", "SHA256: and 43 characters"),
+];
 
 /// A line of known_hosts.
 const REVOKED: &str = "@revoked * ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
