@@ -195,10 +195,16 @@ fn check_list(field: &FieldSpec, value: &Value, path: &str, violations: &mut Vio
             violations.add(path, "must be a string");
             continue;
         };
-        let parts: Vec<&str> = if field.format.is_some() { text.split(',').collect() } else { vec![text] };
+        let parts: Vec<&str> = match field.format {
+            Some(format) => text.split(|c| format.is_separator(c)).filter(|part| !trim(part).is_empty()).collect(),
+            None => vec![text],
+        };
+        if parts.iter().all(|part| trim(part).is_empty()) {
+            violations.add(path, "must not be empty");
+            continue;
+        }
         for part in parts {
-            let read = if trim(part).is_empty() { Err("must not be empty".to_owned()) } else { read_text(field, part) };
-            match read {
+            match read_text(field, part) {
                 Ok(text) => items.push(Value::String(text)),
                 Err(reason) => violations.add(path.clone(), reason),
             }

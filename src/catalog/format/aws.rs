@@ -83,3 +83,8 @@ pub(super) fn check_secret_access_key(text: &str) -> Result<(), &'static str> {
     let is_id = text.len() == 20 && (text.starts_with("AKIA") || text.starts_with("ASIA"));
     if is_id { Err("is the ID of an access key; enter the secret access key that belongs to it") } else { Ok(()) }
 }
+
+/// Checks the session token of temporary credentials.
+pub(super) fn check_session_token(text: &str) -> Result<(), &'static str> {
+    if is_graphic(text) { Ok(()) } else { Err("must be printable ASCII characters without spaces") }
+}

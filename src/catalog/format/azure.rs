@@ -6,10 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use url::form_urlencoded;
-use uuid::Uuid;
 
 use super::endpoint::AZURE_DOMAINS;
-use super::text::{Read, is_graphic};
+use super::text::{Read, is_graphic, parse_guid};
 
 /// Bytes of an access key of a storage account.
 const ACCOUNT_KEY_BYTES: usize = 64;
@@ -168,7 +167,7 @@ pub(super) fn tenant(text: &str) -> Read<'_> {
     if text.contains("://") || text.contains('/') {
         return Err("must be the ID or a domain of the tenant alone, not a URL".into());
     }
-    if let Ok(id) = Uuid::parse_str(text) {
+    if let Some(id) = parse_guid(text) {
         return Ok(Cow::Owned(id.hyphenated().to_string()));
     }
     let domain = text.to_ascii_lowercase();
@@ -195,7 +194,7 @@ pub(super) fn tenant(text: &str) -> Read<'_> {
 
 /// Checks the value of a client secret.
 pub(super) fn check_client_secret(text: &str) -> Result<(), &'static str> {
-    if Uuid::parse_str(text).is_ok() {
+    if parse_guid(text).is_some() {
         return Err(
             "is a GUID: the ID of the secret; enter its value, which the portal shows once, after its creation",
         );

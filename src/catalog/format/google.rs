@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::certificate;
 use super::endpoint::is_ipv4;
-use super::text::{Read, is_file_path};
+use super::text::{Context, Read, is_file_path};
+use super::{certificate, pem};
 
 /// The parts of a key file that decide whether it can be used.
 #[derive(Deserialize, Zeroize, ZeroizeOnDrop)]
@@ -59,7 +57,7 @@ pub(super) fn service_account_key(text: &str) -> Read<'_> {
     if text.starts_with("-----BEGIN") {
         return Err("is the private key alone; enter the complete JSON file of the service account".into());
     }
-    let decoded = if text.starts_with(['{', '"']) { None } else { decode(text) };
+    let decoded = if text.starts_with(['{', '"']) { None } else { pem::decode(text) };
     let repaired = repair(decoded.as_deref().map_or(text, String::as_str)).or(decoded);
     check_key_file(repaired.as_deref().map_or(text, String::as_str))?;
     Ok(repaired.map_or(Cow::Borrowed(text), |mut json| Cow::Owned(std::mem::take(&mut *json))))
@@ -96,12 +94,6 @@ fn escape_line_breaks(text: &str) -> Zeroizing<String> {
     escaped
 }
 
-fn decode(text: &str) -> Option<Zeroizing<String>> {
-    let compact: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
-    let bytes = STANDARD.decode(compact.as_bytes()).ok()?;
-    String::from_utf8(bytes).ok().map(Zeroizing::new)
-}
-
 fn check_key_file(json: &str) -> Result<(), &'static str> {
     let expected = "must be the complete JSON file of a key that Google issued for a service account";
     if json.contains("\"privateKeyData\"") {
@@ -132,6 +124,7 @@ fn check_key_file(json: &str) -> Result<(), &'static str> {
     if file.client_email.is_empty() || file.private_key_id.is_empty() || file.private_key.is_empty() {
         return Err("lacks client_email, private_key_id or private_key; enter the complete file");
     }
-    certificate::check_private_key(&file.private_key, None)
+    certificate::private_key(&file.private_key, &Context::default())
+        .map(drop)
         .map_err(|_| "has a private_key that is damaged; enter the file as Google issued it, with its \\n")
 }

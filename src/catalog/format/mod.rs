@@ -14,15 +14,15 @@ mod ssh_host_key;
 mod ssh_private_key;
 mod text;
 mod webhook;
+mod wrapping;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use uuid::Uuid;
 
 pub use ssh_private_key::read as read_ssh_private_key;
 pub(in crate::catalog) use text::Context;
-use text::Read;
+use text::{Read, parse_guid};
 
 /// A format that the value of a field must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -46,10 +46,12 @@ pub enum Format {
     S3Region,
     /// ID of an access key of AWS, or of another store with the S3 API. The companion is the session token.
     AwsAccessKeyId,
-    /// Secret access key that belongs to an access key ID.
+    /// Secret access key that belongs to an access key ID. People choose those of some stores, with quotes if they like.
     AwsSecretAccessKey,
     /// URL of the Blob service of an Azure storage account. The companion is the name of the account.
     AzureBlobEndpoint,
+    /// Session token of temporary credentials of AWS.
+    AwsSessionToken,
     /// Name of an Azure storage account.
     AzureStorageAccount,
     /// Name of a container of Azure Blob Storage.
@@ -72,7 +74,7 @@ pub enum Format {
     KafkaBootstrapServer,
     /// Name of a Kafka topic.
     KafkaTopic,
-    /// A bearer token (RFC 6750), without scheme.
+    /// A bearer token, without scheme: printable ASCII characters, quotes among them.
     BearerToken,
     /// Signing secret of Standard Webhooks.
     WebhookSigningSecret,
@@ -89,6 +91,7 @@ impl Format {
             | Self::PemPrivateKey
             | Self::AwsAccessKeyId
             | Self::AwsSecretAccessKey
+            | Self::AwsSessionToken
             | Self::AzureStorageAccountKey
             | Self::AzureSasToken
             | Self::EntraClientSecret
@@ -117,13 +120,27 @@ impl Format {
         matches!(self, Self::S3Endpoint | Self::AzureBlobEndpoint | Self::GcsEndpoint)
     }
 
+    /// Whether a character ends an item of a list that is given as one text.
+    pub(in crate::catalog) fn is_separator(self, character: char) -> bool {
+        matches!(character, ',' | '\n')
+            || (self == Self::KafkaBootstrapServer && (character == ';' || character.is_whitespace()))
+    }
+
     /// Reads a value, which has no white space around it.
+    ///
+    /// A pair of straight quotes around a secret is dropped: keys and certificates in PEM, JSON files, identifiers and tokens
+    /// in base64 or as query strings never begin and end with one. Where quotes may belong to the value it is refused.
     pub(in crate::catalog) fn read<'a>(self, text: &'a str, context: &Context<'_>) -> Read<'a> {
+        let text = if self.is_secret() {
+            wrapping::unwrap(text, matches!(self, Self::AwsSecretAccessKey | Self::BearerToken))?
+        } else {
+            text
+        };
         match self {
             Self::SshHostKey => ssh_host_key::read(text).map(Cow::Owned).map_err(Cow::Borrowed),
-            Self::SshPrivateKey => unchanged(text, ssh_private_key::check(text, context.companion)),
+            Self::SshPrivateKey => ssh_private_key::check(text, context.companion).map_err(Cow::Borrowed),
             Self::PemCertificates => certificate::read_certificates(text, context),
-            Self::PemPrivateKey => unchanged(text, certificate::check_private_key(text, context.companion)),
+            Self::PemPrivateKey => certificate::private_key(text, context),
             Self::Guid => guid(text).map(Cow::Owned),
             Self::S3Bucket => unchanged(text, aws::check_bucket(text)),
             Self::S3Endpoint => unchanged(text, endpoint::check_s3(text, context)),
@@ -131,6 +148,7 @@ impl Format {
             Self::AwsAccessKeyId => unchanged(text, aws::check_access_key_id(text, context)),
             Self::AwsSecretAccessKey => unchanged(text, aws::check_secret_access_key(text)),
             Self::AzureBlobEndpoint => unchanged(text, endpoint::check_azure(text, context)),
+            Self::AwsSessionToken => unchanged(text, aws::check_session_token(text)),
             Self::AzureStorageAccount => unchanged(text, azure::check_storage_account(text)),
             Self::AzureContainer => unchanged(text, azure::check_container(text)),
             Self::AzureStorageAccountKey => unchanged(text, azure::check_account_key(text)),
@@ -143,7 +161,7 @@ impl Format {
             Self::KafkaBootstrapServer => kafka::bootstrap_server(text),
             Self::KafkaTopic => unchanged(text, kafka::check_topic(text)),
             Self::BearerToken => unchanged(text, webhook::check_bearer_token(text)),
-            Self::WebhookSigningSecret => unchanged(text, webhook::check_signing_secret(text)),
+            Self::WebhookSigningSecret => webhook::signing_secret(text),
             Self::PayloadField => Ok(Cow::Borrowed(text)),
         }
     }
@@ -153,10 +171,9 @@ fn unchanged<'a>(text: &'a str, checked: Result<(), &'static str>) -> Read<'a> {
     checked.map(|()| Cow::Borrowed(text)).map_err(Cow::Borrowed)
 }
 
-/// Reads a GUID in any of the spellings of .NET: with or without braces and hyphens.
 fn guid(text: &str) -> Result<String, Cow<'static, str>> {
-    let parsed = Uuid::parse_str(text).map_err(|_| {
-        Cow::Borrowed("must be a GUID: 32 hexadecimal digits in groups, such as 6731de76-14a6-49ae-97bc-6eba6914391e")
-    })?;
+    let parsed = parse_guid(text).ok_or(Cow::Borrowed(
+        "must be a GUID: 32 hexadecimal digits in groups, such as 6731de76-14a6-49ae-97bc-6eba6914391e",
+    ))?;
     Ok(parsed.hyphenated().to_string())
 }

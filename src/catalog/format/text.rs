@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 /// A value in its normal form, or a description of what is wrong that follows the name of the field: "is a path; …".
 pub(super) type Read<'a> = Result<Cow<'a, str>, Cow<'static, str>>;
@@ -30,4 +31,10 @@ pub(super) fn is_file_path(text: &str) -> bool {
 /// Whether a text has only printable ASCII characters without spaces.
 pub(super) fn is_graphic(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Reads a GUID in any of the spellings of .NET: with or without braces or parentheses, and hyphens.
+pub(super) fn parse_guid(text: &str) -> Option<Uuid> {
+    let bare = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(text);
+    Uuid::parse_str(bare).ok()
 }

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::spellings;
+
 /// A field, values that are accepted with what is stored for them, and values that are refused with a part of the reason.
 pub(super) type Case = (&'static str, Vec<(Value, Value)>, Vec<(Value, &'static str)>);
 
@@ -37,7 +39,7 @@ fn sftp() -> Vec<Case> {
     let other = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";
     let ed25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
     let of = |text: String, stored: &str| (json!(text), json!(stored));
-    let host_keys = vec![
+    let mut host_keys = vec![
         of(print.to_owned(), print),
         // AWS Transfer Family and FileZilla print the padding.
         of(format!("{print}="), print),
@@ -55,16 +57,9 @@ fn sftp() -> Vec<Case> {
         of(format!("{print}\n{other}\n{print}"), &format!("{print},{other}")),
         of(format!("{print}, {other}"), &format!("{print},{other}")),
     ];
-    let refused_keys = [
-        ("16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48", "is an MD5 fingerprint"),
-        ("2048 MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48 host (RSA)", "is an MD5 fingerprint"),
-        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9", "cut off or damaged"),
-        ("ssh-dss AAAAB3NzaC1kc3MAAACBAOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl", "is a DSA key"),
-        ("@cert-authority * ssh-ed25519 AAAA", "certificate authority"),
-        ("SHA256:abc", "SHA256: and 43 characters"),
-        ("SHA256:uNiVztksCsDhcc0u9e8BrFWVZTZSVlKAdYFCQlR9vv M", "SHA256: and 43 characters"),
-        ("yes", "SHA256: and 43 characters"),
-    ];
+    host_keys.extend(
+        spellings::host_keys(print, ed25519, other).into_iter().map(|(text, stored)| (json!(text), json!(stored))),
+    );
     vec![
         (
             "sftp.host",
@@ -87,8 +82,21 @@ fn sftp() -> Vec<Case> {
             &["acme", "ACME\\ann", "ann@example.com"],
             &[("a b", "without spaces"), ("", "must not be empty")],
         ),
-        texts("sftp.directory", &[".", "/in", "in/daily"], &[("~/in", "without ~"), ("in\\daily", "forward slashes")]),
-        ("sftp.host_key", host_keys, refused_keys.map(|(text, reason)| (json!(text), reason)).to_vec()),
+        texts(
+            "sftp.directory",
+            &[".", "/in", "in/daily", "/C:/in", "a::b", "a:", "/in//daily"],
+            &[
+                ("~/in", "without ~"),
+                ("in\\daily", "forward slashes"),
+                ("sftp://h/in", "without sftp://"),
+                ("a:/:/b", "forward"),
+            ],
+        ),
+        (
+            "sftp.host_key",
+            host_keys,
+            spellings::REFUSED_HOST_KEYS.iter().map(|(text, reason)| (json!(text), *reason)).collect(),
+        ),
     ]
 }
 
@@ -223,6 +231,7 @@ fn azure_blob() -> Vec<Case> {
             vec![
                 (json!("6731DE76-14A6-49AE-97BC-6EBA6914391E"), json!(guid)),
                 (json!(format!("{{{guid}}}")), json!(guid)),
+                (json!(format!("({guid})")), json!(guid)),
             ],
             vec![(json!("outflow-app"), "must be a GUID"), (json!("api://outflow"), "must be a GUID")],
         ),
@@ -262,6 +271,11 @@ fn gcs_and_kafka() -> Vec<Case> {
             vec![
                 (json!(["b1.example:9093", "[2001:db8::1]:9093"]), json!(["b1.example:9093", "[2001:db8::1]:9093"])),
                 (json!("b1.example:9093, b2.example:9093"), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!("b1.example:9093,b2.example:9093,"), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!(["b1.example:9093\nb2.example:9093 "]), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!("b1.example:9093 b2.example:9093;"), json!(["b1.example:9093", "b2.example:9093"])),
+                (json!(["b\u{fc}cher.example.:9093"]), json!(["xn--bcher-kva.example:9093"])),
+                (json!(["sasl_ssl://b1.example:9093"]), json!(["b1.example:9093"])),
                 (json!(["SASL_SSL://pkc-1.confluent.cloud:9092"]), json!(["pkc-1.confluent.cloud:9092"])),
             ],
             vec![
@@ -270,6 +284,10 @@ fn gcs_and_kafka() -> Vec<Case> {
                 (server("PLAINTEXT://b1.example:9092"), "without TLS"),
                 (server("https://b1.example:9092"), "without a scheme"),
                 (json!([]), "must not be empty"),
+                (server("2001:db8::1:9093"), "without brackets"),
+                (server("2001:db8:0:0:0:0:0:1:9093"), "without brackets"),
+                (server("b1:9093:1"), "must be host:port"),
+                (server(" , "), "must not be empty"),
             ],
         ),
         texts("kafka.client_id", &["outflow-1"], &[("out flow", "letters, digits")]),

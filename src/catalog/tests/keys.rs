@@ -48,7 +48,7 @@ fn ssh() -> Vec<Case> {
         wrong(&keys.openssh.replace(last, ""), "is damaged"),
         wrong(
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ann",
-            "is the public key",
+            "is a public key",
         ),
         wrong("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none", "puttygen"),
         wrong("~/.ssh/id_ed25519", "is the path of a file"),

@@ -9,6 +9,7 @@ mod fuzzed;
 mod key_material;
 mod keys;
 mod refusals;
+mod spellings;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};

@@ -70,6 +70,7 @@ fn format(format: Format) -> pb::field_spec::Format {
         Format::KafkaTopic => Wire::KafkaTopic,
         Format::BearerToken => Wire::BearerToken,
         Format::WebhookSigningSecret => Wire::WebhookSigningSecret,
+        Format::AwsSessionToken => Wire::AwsSessionToken,
         Format::PayloadField => Wire::PayloadField,
     }
 }
