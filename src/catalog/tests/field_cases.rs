@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::spellings;
+use super::{endpoints, spellings};
 
 /// A field, values that are accepted with what is stored for them, and values that are refused with a part of the reason.
 pub(super) type Case = (&'static str, Vec<(Value, Value)>, Vec<(Value, &'static str)>);
@@ -13,7 +13,7 @@ fn same(values: &[Value]) -> Vec<(Value, Value)> {
 }
 
 /// Cases of texts that are stored as they are.
-fn texts(field: &'static str, accepted: &[&str], refused: &[(&str, &'static str)]) -> Case {
+pub(super) fn texts(field: &'static str, accepted: &[&str], refused: &[(&str, &'static str)]) -> Case {
     let accepted: Vec<Value> = accepted.iter().map(|text| json!(text)).collect();
     (field, same(&accepted), refused.iter().map(|(text, reason)| (json!(text), *reason)).collect())
 }
@@ -158,32 +158,6 @@ fn s3() -> Vec<Case> {
     ]
 }
 
-fn azure_endpoint() -> Case {
-    texts(
-        "azure_blob.endpoint",
-        &[
-            "https://acmeexports.blob.core.usgovcloudapi.net",
-            "https://acmeexports.z01.blob.storage.azure.net/",
-            "https://127.0.0.1:10000/devstoreaccount1",
-            "https://blobs.example.com",
-        ],
-        &[
-            ("https://acmeexports.blob.core.windows.net/exports", "contains the container"),
-            ("https://127.0.0.1:10000/acmeexports/exports", "contains the container"),
-            ("https://acmeexports.dfs.core.windows.net", "is of another service"),
-            ("https://acmeexports.file.core.windows.net", "is of another service"),
-            ("https://acmeexports.queue.core.windows.net/", "is of another service"),
-            ("https://blob.core.windows.net", "lacks the storage account"),
-            ("https://acmeexports.privatelink.blob.core.windows.net", "has privatelink in its host"),
-            ("https://acmeexports-secondary.blob.core.windows.net", "is the secondary endpoint"),
-            ("https://acmeimports.blob.core.windows.net", "is of another storage account"),
-            ("https://acmeexports.blob.core.windows.net/?sv=2024-11-04&sig=a", "has a shared access signature"),
-            ("http://127.0.0.1:10000/devstoreaccount1", "https URL"),
-            ("acmeexports.blob.core.windows.net", WITHOUT_HTTPS),
-        ],
-    )
-}
-
 fn azure_blob() -> Vec<Case> {
     let guid = "6731de76-14a6-49ae-97bc-6eba6914391e";
     vec![
@@ -207,7 +181,7 @@ fn azure_blob() -> Vec<Case> {
             ],
         ),
         texts("azure_blob.prefix", &["weekly"], &[("weekly/", "relative path")]),
-        azure_endpoint(),
+        endpoints::azure_blob(),
         texts(
             "azure_blob.authority_host",
             &["https://login.microsoftonline.us", "https://login.chinacloudapi.cn/"],
@@ -364,7 +338,7 @@ fn dynamics_and_local_directory() -> Vec<Case> {
     ]
 }
 
-const WITHOUT_HTTPS: &str = "must be a URL that begins with https://; put it before the host";
+pub(super) const WITHOUT_HTTPS: &str = "must be a URL that begins with https://; put it before the host";
 
 /// A text of 101 characters.
 const LONG: &str =

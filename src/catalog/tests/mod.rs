@@ -3,6 +3,7 @@
 mod addresses;
 mod checks;
 mod embedded;
+mod endpoints;
 mod field_cases;
 mod fields;
 mod fuzzed;

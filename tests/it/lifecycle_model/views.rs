@@ -151,7 +151,7 @@ impl Reference {
         pb::Connection {
             name: organization.connection(id),
             description: connection.description.clone(),
-            schema_version: 3,
+            schema_version: 4,
             properties: Some(object([("host", text(&connection.host))])),
             credential_status: Some(pb::CredentialStatus {
                 auth_method: if stored { "password".to_owned() } else { String::new() },

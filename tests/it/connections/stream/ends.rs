@@ -15,7 +15,7 @@ async fn a_stream_ends_when_the_token_expires() {
         let mut admin = server.admin().await;
         let connection = admin.connection("Partner").await.name;
         admin.export(&connection, "Stays").await;
-        let token = server.token_with_ttl("short-lived", &[Role::Admin], chrono::TimeDelta::seconds(1));
+        let token = server.token_with_ttl("short-lived", &[Role::Admin], chrono::TimeDelta::seconds(3));
         let mut client = server.bearer(Some(&token)).await;
         let mut reader = Reader::open(&mut client, &connection, "", true).await.expect("opened");
         reader.listing().await;
@@ -34,7 +34,7 @@ async fn a_stream_ends_at_the_deadline_of_the_call() {
     let mut request =
         Request::new(pb::StreamBlockingExportsRequest { name: connection, follow: true, ..Default::default() });
     // tonic's client enforces the timeout until the headers arrive; after them, only the server does.
-    request.set_timeout(Duration::from_millis(800));
+    request.set_timeout(Duration::from_secs(2));
     let stream = admin.connections.stream_blocking_exports(request).await.expect("opened").into_inner();
     let mut reader = Reader { stream, cursor: String::new() };
     reader.listing().await;
