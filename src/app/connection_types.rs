@@ -9,7 +9,7 @@ use crate::store;
 
 /// A type as the catalog shows it to a caller.
 pub struct CatalogEntry<'a> {
-    /// The type.
+    /// The type of the catalog.
     pub connection_type: &'a ConnectionType,
     /// Number of connections of the type; `None` if the caller is not an administrator or the database does not respond.
     pub connection_count: Option<u64>,

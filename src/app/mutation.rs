@@ -85,13 +85,12 @@ impl App {
     /// A retried request has no second effect: it returns the current state of what the first one affected. With
     /// `validate_only`, and for a request with an invalid form, the mutation is executed and rolled back.
     pub async fn execute<M: Mutation>(&self, context: &OpContext, mut mutation: M) -> Result<M::Response> {
-        let is_dry_run = context.validate_only || !context.invalid_form.is_empty();
-        let limit = self.quotas().writes_per_second.filter(|_| !is_dry_run);
+        let limit = self.quotas().writes_per_second.filter(|_| !context.is_dry_run());
         if let (Some(_), Some(per_second)) = (context.actor.caller(), limit) {
             self.0.write_rates.count(&context.organization, per_second, Instant::now())?;
         }
         mutation.prepare(self, context).await;
-        let on_success = if is_dry_run { OnSuccess::Rollback } else { OnSuccess::Commit };
+        let on_success = if context.is_dry_run() { OnSuccess::Rollback } else { OnSuccess::Commit };
         let execution = Execution { app: self.clone(), context: context.clone(), mutation };
         let transaction = self.0.parts.store.transact(
             context.actor.caller(),
@@ -121,11 +120,10 @@ impl<M: Mutation> Execution<M> {
     async fn run(&self, db: &Transaction) -> Result<(M::Response, Vec<AuditEvent>)> {
         let Self { app, context, mutation } = self;
         let mut tx = MutationTx { app, context, scope: app.scope(context), db, now: app.now(), events: Vec::new() };
-        let request =
-            context.idempotency_key.filter(|_| !context.validate_only && context.invalid_form.is_empty()).map(|key| {
-                let principal = context.actor.principal();
-                (request_ids::Key { principal, method: context.operation, request_id: key.request_id }, key.digest)
-            });
+        let request = context.idempotency_key.filter(|_| !context.is_dry_run()).map(|key| {
+            let principal = context.actor.principal();
+            (request_ids::Key { principal, method: context.operation, request_id: key.request_id }, key.digest)
+        });
         if let Some((key, digest)) = &request
             && let Some(earlier) = request_ids::claim(db, &tx.scope, key, digest, tx.now).await?
         {

@@ -94,8 +94,9 @@ pub(super) fn check_uri(text: &str, any_scheme: bool) -> Result<(), &'static str
         return Err("must not contain a fragment");
     }
     check_uri_characters(text)?;
-    check_has_scheme(text, "must be a URL that begins with a scheme, such as https://; put it before the host")?;
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err("must be a URL that begins with a scheme, such as https://; put it before the host");
+    };
     let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     if !scheme_ok {
@@ -105,11 +106,6 @@ pub(super) fn check_uri(text: &str, any_scheme: bool) -> Result<(), &'static str
         return Err("must be an http or https URI");
     }
     check_authority(rest.split(['/', '?']).next().unwrap_or_default())
-}
-
-/// Checks that a URI has a scheme. The error is the given one.
-pub(super) fn check_has_scheme(text: &str, missing: &'static str) -> Result<(), &'static str> {
-    if text.contains("://") { Ok(()) } else { Err(missing) }
 }
 
 /// Permits the characters of RFC 3986 only, and nothing that decodes to a control character.

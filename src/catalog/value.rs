@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-use super::address::{ascii_host, ascii_uri, check_has_scheme, check_host, check_relative_path, check_uri};
+use super::address::{ascii_host, ascii_uri, check_host, check_relative_path, check_uri};
 use super::format::Context;
 use super::spec::{AllowedValue, FieldSpec, ValueType};
 use crate::model::Violations;
@@ -105,10 +105,12 @@ fn read_text(field: &FieldSpec, text: &str) -> Result<String, String> {
         host
     } else if field.value_type == ValueType::Uri {
         let uri = ascii_uri(&text)?;
-        if field.pattern.as_ref().is_some_and(|pattern| pattern.as_str().starts_with("https://")) {
-            check_has_scheme(&uri, "must be a URL that begins with https://; put it before the host")?;
+        let is_https = field.pattern.as_ref().is_some_and(|pattern| pattern.as_str().starts_with("https://"));
+        if is_https && !uri.contains("://") {
+            return Err("must be a URL that begins with https://; put it before the host".to_owned());
         }
         check_uri(&uri, field.pattern.is_some())?;
+        // Before its pattern, whose hint says less.
         check_endpoint(field, &uri, None)?;
         uri
     } else {

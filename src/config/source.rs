@@ -286,11 +286,11 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Reads the file of a secret. If its name could be the secret itself, it is not shown.
+/// Reads the file of a secret. If its name does not begin as paths do, it could be the secret itself, and is not shown.
 fn read_secret(key: &'static str, path: &Path) -> Result<String, ConfigError> {
     let text = path.to_str().unwrap_or_default();
     match read(path) {
-        Err(ConfigError::Unreadable { cause, .. }) if !is_path(text) || !text.contains('/') => {
+        Err(ConfigError::Unreadable { cause, .. }) if !is_path(text) || !text.starts_with(['/', '.']) => {
             Err(ConfigError::UnreadableSecret { key, cause })
         }
         read => Ok(read?.trim_start_matches('\u{feff}').to_owned()),

@@ -143,6 +143,7 @@ fn a_secret_in_place_of_its_file_is_not_shown() {
     for (variable, value) in [
         ("OUTFLOW_DATABASE_URL_FILE", "postgres://ann:hunter2@db/outflow"),
         ("OUTFLOW_DATABASE_PASSWORD_FILE", "hunter2"),
+        ("OUTFLOW_DATABASE_PASSWORD_FILE", "hunter2/x=="),
         ("OUTFLOW_KEYS_FILE", "k1=hunter2\nk2=hunter2"),
     ] {
         let error = read(&[], &[(variable, value)]).err().unwrap().to_string();

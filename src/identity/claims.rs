@@ -111,7 +111,8 @@ pub(super) fn are_groups<'a>(groups: impl ExactSizeIterator<Item = &'a str>) -> 
 fn organization(settings: &IssuerSettings, claims: &Map<String, Value>) -> Result<OrganizationId, Fault> {
     let (path, found) = (&settings.organization_claim, settings.organization_claim.find(claims));
     let Some(values) = found.and_then(names) else {
-        let expected = "a string, an array of strings, or an object with objects as its values";
+        let expected =
+            "a string, an array of strings, or an object with objects as its values, or an array of such objects";
         return Err(wrong_shape(AuthnError::Organization, path, found, expected));
     };
     let fault = |problem: &str| {
@@ -158,7 +159,8 @@ fn roles(
         };
         grants.filter(|(_, grants)| granted(grants)).map(|(role, _)| role).collect()
     } else {
-        let expected = "a string, an array of strings, or an object with objects as its values";
+        let expected =
+            "a string, an array of strings, or an object with objects as its values, or an array of such objects";
         words(path, value).ok_or_else(|| wrong_shape(AuthnError::Roles, path, found, expected))?
     };
     let roles: BTreeSet<Role> = values.into_iter().filter_map(|value| role(settings, value)).collect();

@@ -123,6 +123,11 @@ impl Actor {
 pub const SYSTEM_PREFIX: &str = "system:";
 
 impl OpContext {
+    /// Whether a mutation is rolled back: because that is what the caller wants, or because the form of its request is invalid.
+    pub fn is_dry_run(&self) -> bool {
+        self.validate_only || !self.invalid_form.is_empty()
+    }
+
     /// The context of a component of the service that acts within an organization.
     pub fn system(name: &'static str, organization: OrganizationId, deadline: Instant) -> Self {
         Self {

@@ -221,7 +221,7 @@ pub enum Error {
     OwnerRequired {
         /// Name of the export.
         name: String,
-        /// Its owner.
+        /// The user or group that owns it now.
         owner: String,
     },
     /// The resource does not exist; returned only to callers who may know that.

@@ -19,6 +19,18 @@ impl InvalidRequest {
         }
     }
 
+    /// Adds one violation.
+    pub fn refuse(&mut self, reason: Invalid, field: impl AsRef<str>, description: impl AsRef<str>) {
+        let mut violations = Violations::new();
+        violations.add(field, description);
+        self.add(reason, violations);
+    }
+
+    /// The violations, if there are any; otherwise another error.
+    pub fn or(self, error: Error) -> Error {
+        self.into_result().err().unwrap_or(error)
+    }
+
     /// Adds the violations of a failed check, and returns `None` for it. Any other error is returned, unless there are
     /// violations, which are returned instead.
     pub fn collect<T>(&mut self, checked: Result<T>) -> Result<Option<T>> {
@@ -29,10 +41,7 @@ impl InvalidRequest {
                 self.violations.extend_with_others(found);
                 Ok(None)
             }
-            Err(error) => {
-                std::mem::take(self).into_result()?;
-                Err(error)
-            }
+            Err(error) => Err(std::mem::take(self).or(error)),
         }
     }
 

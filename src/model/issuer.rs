@@ -21,12 +21,12 @@ pub struct IssuerSettings {
     pub principal_prefix: String,
     /// The claim that identifies a principal, a string.
     pub principal_claim: ClaimPath,
-    /// The claim with the organization: a string, an array of one string, or an object with one key.
+    /// The claim with the organization: a string, an array of one string, or an object with one key, also in an array.
     pub organization_claim: ClaimPath,
     /// The organization of each value of that claim. `None`: the values are the ids. Other values are ignored.
     pub organization_values: Option<BTreeMap<String, OrganizationId>>,
     /// The claim with the roles: a string, an array of strings, or an object with the roles as keys, each with an object of
-    /// the organizations that grant it.
+    /// the organizations that grant it; or an array of such objects.
     pub roles_claim: ClaimPath,
     /// The role of each value of the roles claim. `None`: the names of the roles, in lower or upper case.
     pub role_values: Option<BTreeMap<String, Role>>,

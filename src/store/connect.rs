@@ -16,9 +16,9 @@ use crate::private_file;
 
 /// Maximum wait for a connection from a pool.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The same for SQLite, as long as the longest call. Permits guarantee a free slot, and a file responds: only a process without
-/// enough CPU time has to wait.
-const SQLITE_ACQUIRE_TIMEOUT: Duration = Duration::from_mins(1);
+/// The same for SQLite, as long as the longest unary call. Permits guarantee a free slot, and a file responds: only a process
+/// without enough CPU time has to wait.
+const SQLITE_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often PostgreSQL checks whether the client of a running statement is still connected. Other systems than Linux
 /// cannot check this.
 const CHECK_CLIENT: &str =

@@ -136,7 +136,9 @@ fn explain(error: &DbErr) -> String {
              database"
         ),
         Some("3F000") => format!("{message}; create the schema that the `search_path` of the role names"),
-        Some("25006") => format!("{message}; the server is a read replica: use the address of the primary"),
+        Some("25006") => format!(
+            "{message}; the database accepts no changes: use the primary, and check `default_transaction_read_only`"
+        ),
         _ => message.to_owned(),
     }
 }

@@ -34,7 +34,7 @@ impl App {
         context: &OpContext,
         mut rotation: RotateConnectionCredential,
     ) -> Result<ConnectionChange> {
-        if rotation.test && !context.validate_only && context.invalid_form.is_empty() {
+        if rotation.test && !context.is_dry_run() {
             let name = ConnectionName { organization: context.organization.clone(), id: rotation.id.clone() };
             let connection = self.get_connection(context, &name).await?;
             let connection_type = stored::known_type(self, "name", &connection.connection_type)?;

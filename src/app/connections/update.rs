@@ -5,7 +5,7 @@ use super::{CredentialInput, audit, credential, properties, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::json::{Labels, Object};
 use crate::model::{
-    Connection, ConnectionTypeId, Error, Invalid, InvalidRequest, Precondition, ResourceId, Result, Violations,
+    Connection, ConnectionTypeId, Invalid, InvalidRequest, Precondition, ResourceId, Result, Violations,
 };
 use crate::store;
 use crate::store::locks::LockMode;
@@ -47,11 +47,7 @@ impl Mutation for UpdateConnection {
         let mut request = InvalidRequest::default();
         if self.update.connection_type.as_ref().is_some_and(|given| *given != before.connection_type) {
             let description = "is immutable; create another connection and move its exports there with AttachExport";
-            request.collect::<()>(Err(Error::invalid_as(
-                Invalid::Immutable,
-                "connection.connection_type",
-                description,
-            )))?;
+            request.refuse(Invalid::Immutable, "connection.connection_type", description);
         }
         let (mut after, credential) = request.finish(self.updated(tx, &before))?;
         if after == before && credential.is_none() {

@@ -42,11 +42,7 @@ impl PayloadCheck {
                 request.add(Invalid::Field, violations.clone());
                 Ok(pinned.clone())
             }
-            Self::Unavailable => {
-                let unavailable: Result<()> = Err(Error::Unavailable(Unavailable::Dataset));
-                request.collect(unavailable)?;
-                Ok(given.clone())
-            }
+            Self::Unavailable => Err(std::mem::take(request).or(Error::Unavailable(Unavailable::Dataset))),
         }
     }
 }

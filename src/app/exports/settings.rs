@@ -20,9 +20,8 @@ pub fn check(
     path: &str,
 ) -> Object {
     let Some(known) = app.connection_type(connection_type) else {
-        let mut violations = Violations::new();
-        violations.add(path, format!("cannot be checked: {} is no longer in the catalog", connection_type.name()));
-        request.add(Invalid::Field, violations);
+        let description = format!("cannot be checked: {} is no longer in the catalog", connection_type.name());
+        request.refuse(Invalid::Field, path, description);
         return settings.clone();
     };
     let (checked, violations) = known.check_export_settings(settings, path);

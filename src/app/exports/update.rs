@@ -72,7 +72,7 @@ impl UpdateExport {
         let attached = before.attachment().map(|attachment| &attachment.name);
         if update.connection.as_ref().is_some_and(|given| Some(given) != attached) {
             let description = "cannot be changed by an update; use AttachExport or DetachExport";
-            request.collect::<()>(Err(Error::invalid_as(Invalid::Immutable, "export.connection", description)))?;
+            request.refuse(Invalid::Immutable, "export.connection", description);
         }
         if let Some(display_name) = &update.display_name {
             after.display_name.clone_from(display_name);

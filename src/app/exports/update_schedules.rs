@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{BatchOutcome, settings, stored};
 use crate::app::{Affected, Mutation, MutationTx};
 use crate::model::schedule::Schedule;
-use crate::model::{Error, Export, InvalidRequest, ResourceId, Result};
+use crate::model::{Export, Invalid, InvalidRequest, ResourceId, Result};
 
 /// Switches or replaces the schedules of many exports, all or none.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ impl Mutation for BatchUpdateExportSchedules {
         for (index, before) in exports.into_iter().enumerate() {
             let Some(mut after) = self.updated(&before) else {
                 let description = "has no schedule to switch on or off; set one with `schedule`";
-                request.collect::<()>(Err(Error::invalid(format!("names[{index}]"), description)))?;
+                request.refuse(Invalid::Field, format!("names[{index}]"), description);
                 continue;
             };
             if after == before {

@@ -88,7 +88,7 @@ pub(super) fn check_azure(url: &str, context: &Context<'_>) -> Result<(), &'stat
         return Err("lacks the storage account; enter its URL, such as https://ACCOUNT.blob.core.windows.net");
     };
     if account.ends_with("-secondary") {
-        return Err("is the secondary endpoint, which nobody can write to; enter it without -secondary");
+        return Err("is the secondary endpoint, which is read-only; enter it without -secondary");
     }
     if !path.is_empty() {
         return Err("contains the container or another path; enter the URL of the Blob service without path");

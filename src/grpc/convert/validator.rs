@@ -20,11 +20,8 @@ pub fn accept<M, T>(
     request: Request<M>,
     parse: impl FnOnce(&mut RequestValidator<'_>, &M) -> Option<T>,
 ) -> Result<(OpContext, T)> {
-    let (context, request) = take_context(request)?;
-    let mut validator = RequestValidator::new(app, &context);
-    let parsed = parse(&mut validator, &request);
-    let (parsed, invalid_form) = validator.into_parts(parsed)?;
-    invalid_form.into_result()?;
+    let (context, parsed) = accept_draft(app, request, |validator, request| parse(validator, &request))?;
+    context.invalid_form.clone().into_result()?;
     Ok((context, parsed))
 }
 
@@ -86,7 +83,7 @@ pub struct RequestValidator<'a> {
     pub context: &'a OpContext,
     /// The violations so far.
     pub violations: Violations,
-    /// Violations by immutable fields.
+    /// Violations by fields that the method does not change.
     pub immutable: Violations,
     /// An error that takes precedence over the violations.
     error: Option<Error>,
@@ -195,7 +192,9 @@ impl<'a> RequestValidator<'a> {
     pub fn chosen_id(&mut self, field: &str, text: &str) -> Option<ResourceId> {
         let id = ResourceId::parse_chosen(text);
         if id.is_none() && !text.is_empty() {
-            self.add(field, "must have 1 to 63 lower-case letters, digits and hyphens, begin with a letter, and not end with a hyphen");
+            let description = "must have 1 to 63 lower-case letters, digits and hyphens, begin with a letter, and not end with \
+                               a hyphen";
+            self.add(field, description);
         }
         id
     }

@@ -25,13 +25,14 @@ async fn every_failed_check_is_explained() {
         (
             "org",
             Value::Null,
-            "claim `org` is missing, not a string, an array of strings, or an object with objects as its values",
+            "claim `org` is missing, not a string, an array of strings, or an object with objects as its \
+             values, or an array of such objects",
         ),
         (
             "org",
             json!({"id": CANARY}),
             "claim `org` is an object of 1 (string), not a string, an array of strings, or an object with objects as its \
-             values",
+             values, or an array of such objects",
         ),
         (
             "org",

@@ -19,6 +19,7 @@ async fn one_organization_may_be_a_string_an_array_or_an_object() {
         json!(["acme"]),
         json!(["acme", "acme"]),
         json!({"acme": {}}),
+        json!([{"acme": {}}]),
         json!({"acme": {"id": "8a1b", "region": ["eu", "us"]}}),
     ] {
         let caller = caller(settings(), &with("org", organization.clone())).await.unwrap();

@@ -98,12 +98,12 @@ async fn check_session(
     }
     let mark_session = format!("SELECT set_config('outflow.session', '{mark}', false)");
     first.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(mark_session))).await?;
-    let mut second = match options.connect().await {
-        Ok(second) => second,
+    let mut second = match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(Ok(second)) => second,
         // Every pool needs connections.
-        Err(error) if is_limit(&error) => return Ok(Session::Alone(diagnosis::explain(&error, settings))),
-        // The first client was accepted, so the settings are right.
-        Err(_) => return Ok(Session::Kept),
+        Ok(Err(error)) if is_limit(&error) => return Ok(Session::Alone(diagnosis::explain(&error, settings))),
+        // The first client was accepted, so the settings are right. A pooler may have no second connection.
+        Ok(Err(_)) | Err(_) => return Ok(Session::Kept),
     };
     second.execute(sqlx::raw_sql("BEGIN")).await?;
     let seen_by_second = session_mark(&mut second).await?;

@@ -43,7 +43,7 @@ async fn manages(client: &mut Client, name: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_owner_of_a_detached_export_manages_it_and_nobody_else_but_administrators() {
+async fn a_detached_export_is_managed_by_its_owner_and_by_administrators() {
     on_both(async |server| {
         let (mut admin, mut ann) = (server.admin().await, server.contributor("ann").await);
         let mut member = server.caller("acme", "bob", &[Role::Contributor], &["marketing"]).await;

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use super::{ENCODED, PASSWORD, accept, refusal, server};
+use crate::support::start_cluster;
 
 /// Accepts connections, and answers the first bytes of each.
 fn listen(answer: &'static [u8]) -> u16 {
@@ -77,7 +78,10 @@ fn a_server_that_accepts_no_changes_is_reported() {
     let (server, database) = (server(), server().new_database());
     server.sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
     let error = url_refusal(&format!("postgres://app:{ENCODED}@127.0.0.1:{}/{database}", server.port));
-    assert!(error.contains("read-only transaction; the server is a read replica"), "{error}");
+    assert!(error.contains("read-only transaction; the database accepts no changes"), "{error}");
+    let standby = start_cluster("standby", &[("standby.signal", "")], "-c shared_buffers=32MB");
+    let error = url_refusal(&format!("{}/postgres", standby.base));
+    assert!(error.contains("is a read replica, which accepts no changes; use the address of the primary"), "{error}");
 }
 
 #[test]
