@@ -2,6 +2,7 @@
 
 mod connection_watch;
 mod denied_attempts;
+mod idle_connections;
 mod key_refresh;
 mod key_usage;
 mod readiness;
@@ -33,6 +34,7 @@ pub fn tasks(
     let mut tasks: Vec<Arc<dyn Task>> = vec![
         Arc::new(connection_watch::ConnectionWatch::new(app.clone())),
         Arc::new(denied_attempts::DeniedAttempts::new(app.clone())),
+        Arc::new(idle_connections::IdleConnections::new(app.store().clone())),
         Arc::new(key_usage::KeyUsage::new(app.clone())),
         Arc::new(readiness),
         Arc::new(run_watch::RunWatch::new(app.clone())),

@@ -192,17 +192,16 @@ impl Export {
     /// Its size in bytes, as limits count it: texts, and payload, schedule, settings and labels as JSON, plus for each
     /// number in a filter or setting the bytes that its protobuf form may need beyond its JSON form.
     pub fn bytes(&self) -> usize {
-        let json = |value: serde_json::Result<String>| value.map_or(usize::MAX, |json| json.len());
         let filters = self.payload.tables.iter().flat_map(|table| &table.filters);
         let values = filters.flat_map(|filter| &filter.values).chain(self.destination_settings.values());
         [
             values.map(json::count_numbers).sum::<usize>() * NUMBER_BYTES,
             self.display_name.len(),
             self.description.len(),
-            json(serde_json::to_string(&self.payload.without_types())),
-            json(serde_json::to_string(&self.schedule)),
-            json(serde_json::to_string(&self.destination_settings)),
-            json(serde_json::to_string(&self.labels)),
+            json::encoded_len(&self.payload.without_types()),
+            json::encoded_len(&self.schedule),
+            json::encoded_len(&self.destination_settings),
+            json::encoded_len(&self.labels),
         ]
         .into_iter()
         .fold(0, usize::saturating_add)

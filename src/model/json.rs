@@ -1,7 +1,9 @@
 //! JSON values: properties, settings, labels.
 
 use std::collections::BTreeMap;
+use std::io;
 
+use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 /// A JSON object.
@@ -12,6 +14,22 @@ pub type Labels = BTreeMap<String, String>;
 
 /// 2^53: below it a double holds every integer exactly.
 const MAX_EXACT_INTEGER: u64 = 1 << 53;
+
+/// Length of a value as JSON in bytes; nothing is allocated for it.
+pub fn encoded_len(value: &impl Serialize) -> usize {
+    struct Length(usize);
+    impl io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, value).map_or(usize::MAX, |()| length.0)
+}
 
 /// Whether a number is so large that the one which was meant may be another one: numbers of messages arrive as doubles.
 pub fn is_inexact(number: &Number) -> bool {

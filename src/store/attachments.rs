@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, UpdateStatement};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, Set, Unchanged,
@@ -14,11 +14,12 @@ use sea_orm::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Scope;
 use super::entities::{attachment_release, connection, export};
+use super::query::expressions::usable;
 use super::query::lookup;
+use super::{Scope, connection_rows};
 use crate::model::{
-    AttachmentState, Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid,
+    Actor, AttachmentState, Blocker, Connection, ConnectionUid, Detachment, Error, Export, ExportName, ExportUid,
     ReleaseCause, ResourceId, Result,
 };
 
@@ -58,18 +59,42 @@ pub async fn reserve_revisions(
     connection: ConnectionUid,
     count: u64,
 ) -> Result<i64> {
-    use connection::Column::{AttachedExportCount, AttachmentRevision, LastAttachedRevision};
     let count = i64::try_from(count).map_err(Error::internal)?;
-    let updated = connection::Entity::update_many()
-        .col_expr(AttachedExportCount, Expr::col(AttachedExportCount).add(count))
-        .col_expr(AttachmentRevision, Expr::col(AttachmentRevision).add(count))
-        .col_expr(LastAttachedRevision, Expr::col(AttachmentRevision).add(count))
-        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-        .filter(connection::Column::Uid.eq(connection.0))
-        .exec_with_returning(db)
-        .await?;
-    let row = updated.first().ok_or_else(|| Error::internal("a locked connection does not exist"))?;
-    Ok(row.attachment_revision - count)
+    let statement = reserve(count)
+        .and_where(connection::Column::Organization.eq(scope.organization.as_str()))
+        .and_where(connection::Column::Uid.eq(connection.0))
+        .returning_col(connection::Column::AttachmentRevision)
+        .take();
+    let row = db.query_one(&statement).await?.ok_or_else(|| Error::internal("a locked connection does not exist"))?;
+    Ok(row.try_get_by_index::<i64>(0)? - count)
+}
+
+/// Reserves a revision for one attachment, if the actor may use the connection, which is locked. Returns the connection after
+/// that; its `attachment_revision` is the reserved one.
+pub async fn reserve_usable(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    connection: ConnectionUid,
+) -> Result<Option<Connection>> {
+    let statement = reserve(1)
+        .and_where(connection::Column::Organization.eq(scope.organization.as_str()))
+        .and_where(connection::Column::Uid.eq(connection.0))
+        .and_where(usable(actor))
+        .returning(connection_rows::returning(db, scope))
+        .take();
+    db.query_one(&statement).await?.map(|row| connection_rows::read(&row, scope)).transpose()
+}
+
+/// Adds to the number of attached exports, and gives each a revision.
+fn reserve(count: i64) -> UpdateStatement {
+    use connection::Column::{AttachedExportCount, AttachmentRevision, LastAttachedRevision};
+    Query::update()
+        .table(connection::Entity)
+        .value(AttachedExportCount, Expr::col(AttachedExportCount).add(count))
+        .value(AttachmentRevision, Expr::col(AttachmentRevision).add(count))
+        .value(LastAttachedRevision, Expr::col(AttachmentRevision).add(count))
+        .take()
 }
 
 /// Attaches a stored export as given by `export.attachment_state`, with its settings and due time.

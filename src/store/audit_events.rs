@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, IntoActiveModel as _, NotSet, QueryFilter as _,
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, FromQueryResult as _, IntoActiveModel as _, NotSet,
+    QueryFilter as _, QueryResult, QueryTrait as _,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use super::query::list::{Keys, List, UidRange};
 use super::query::paging;
 use super::query::time::first_uid_at;
 use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
+use crate::model::json;
 use crate::model::page::{OrderKey, Page, PageRequest, Position, PositionKey};
 use crate::model::{Error, Result};
 
@@ -79,7 +81,7 @@ pub async fn list(
 ) -> Result<Page<AuditEvent>> {
     use audit_event::Column::{Method, Organization, Principal, Resource, Time};
     let select = audit_event::Entity::find().filter(Organization.eq(scope.organization.as_str()));
-    let mut list = List::new(select, scope, &KEYS);
+    let mut list = List::new(select.into_query(), scope, &KEYS);
     for (column, value) in [(Resource, &filter.resource), (Principal, &filter.principal), (Method, &filter.method)] {
         list.values.extend(value.as_ref().map(|value| (column, value.as_str().into())));
     }
@@ -99,10 +101,11 @@ pub async fn list(
         }
     };
     let size = |(event, _): &(AuditEvent, i64)| {
-        let json = |object: &serde_json::Map<String, Value>| Value::Object(object.clone()).to_string().len();
-        512 + event.resource.len() + event.reason.len() + json(&event.diff.before) + json(&event.diff.after)
+        let diff = json::encoded_len(&event.diff.before) + json::encoded_len(&event.diff.after);
+        512 + event.resource.len() + event.reason.len() + diff
     };
-    let with_position = |row: audit_event::Model| {
+    let with_position = |row: &QueryResult| {
+        let row = audit_event::Model::from_query_result(row, "")?;
         let feed_position = row.feed_position;
         Ok((event_of(row)?, feed_position))
     };

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, JoinType, Order, Query, SelectStatement, SimpleExpr, UnionType};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, FromQueryResult, QueryResult};
+use sea_orm::{ColumnTrait as _, ConnectionTrait};
 use uuid::Uuid;
 
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
+use super::query::columns::Columns;
 use super::query::expressions::{availability, now};
 use crate::model::schedule::{Schedule, ScheduleCompiler};
 use crate::model::{
@@ -112,8 +113,9 @@ pub async fn snapshots(
             .and_where(uid().is_in(chunk.iter().map(|connection| connection.0)))
             .take();
         for row in db.query_all(&query).await? {
-            let uid = ConnectionUid(row.try_get("", "snapshot_uid")?);
-            found.insert(uid, SnapshotRow::from_query_result(&row, "")?.into_model()?);
+            let mut columns = Columns::of(&row);
+            let (snapshot, _) = read_snapshot(&mut columns)?;
+            found.insert(ConnectionUid(columns.next()?), snapshot);
         }
     }
     Ok(found)
@@ -136,19 +138,16 @@ pub async fn is_deleted(db: &impl ConnectionTrait, scope: &Scope<'_>, connection
 
 /// The page after a cursor; with `releases`, also the releases since the start of the stream.
 pub async fn page(db: &impl ConnectionTrait, scope: &Scope<'_>, cursor: &Cursor, releases: bool) -> Result<EventPage> {
-    let mut entries = blocking_entries(scope, cursor);
-    if releases {
-        entries.union(UnionType::All, release_entries(scope, cursor));
-    }
-    let entries = Query::select()
-        .columns(EntryRow::COLUMNS)
-        .from_subquery(entries, "u")
-        .order_by("entry_revision", Order::Asc)
-        .limit(MAX_PAGE_ROWS as u64)
-        .take();
+    let entries = if releases {
+        let either =
+            wrap(blocking_entries(scope, cursor), "b").union(UnionType::All, release_entries(scope, cursor)).take();
+        wrap(either, "u").order_by("entry_revision", Order::Asc).limit(MAX_PAGE_ROWS as u64).take()
+    } else {
+        blocking_entries(scope, cursor)
+    };
     let query = snapshot_query(db, scope)
         .and_where(Expr::col((connection::Entity, connection::Column::Uid)).eq(cursor.connection.0))
-        .columns(EntryRow::COLUMNS.map(|column| ("p", column)))
+        .columns(COLUMNS.map(|column| ("p", column)))
         .join_subquery(JoinType::LeftJoin, entries, "p", Expr::val(true))
         .order_by(("p", "entry_revision"), Order::Asc)
         .take();
@@ -156,11 +155,11 @@ pub async fn page(db: &impl ConnectionTrait, scope: &Scope<'_>, cursor: &Cursor,
     let Some(first) = rows.first() else {
         return page_of_deleted(db, scope, cursor, releases).await;
     };
-    let first = SnapshotRow::from_query_result(first, "")?;
-    let active = Availability::from_code(first.availability) == Some(Availability::Active);
-    let events = rows.iter().filter_map(|row| EntryRow::read(row).transpose());
-    let events = events.map(|row| row?.into_event(scope, active)).collect::<Result<_>>()?;
-    Ok(EventPage { snapshot: Some(first.into_model()?), events })
+    let (snapshot, availability) = read_snapshot(&mut Columns::of(first))?;
+    let is_active = availability == Some(Availability::Active);
+    let read = |row| read_event(&mut Columns::after(row, SNAPSHOT_COLUMNS), scope, is_active).transpose();
+    let events = rows.iter().filter_map(read).collect::<Result<_>>()?;
+    Ok(EventPage { snapshot: Some(snapshot), events })
 }
 
 /// The releases of a deleted connection.
@@ -175,13 +174,14 @@ async fn page_of_deleted(
         let query =
             release_entries(scope, cursor).order_by("entry_revision", Order::Asc).limit(MAX_PAGE_ROWS as u64).take();
         for row in db.query_all(&query).await? {
-            if let Some(row) = EntryRow::read(&row)? {
-                events.push(row.into_event(scope, false)?);
-            }
+            events.extend(read_event(&mut Columns::of(&row), scope, false)?);
         }
     }
     Ok(EventPage { snapshot: None, events })
 }
+
+/// Number of columns of [`snapshot_query`].
+const SNAPSHOT_COLUMNS: usize = 4;
 
 fn snapshot_query(db: &impl ConnectionTrait, scope: &Scope<'_>) -> SelectStatement {
     use connection::Column::{AttachedExportCount, AttachmentRevision, Organization};
@@ -200,7 +200,7 @@ fn blocking_entries(scope: &Scope<'_>, cursor: &Cursor) -> SelectStatement {
     use export::Column::{
         AttachedRevision, ConnectionUid, CreateTime, Creator, DisplayName, Id, NextDueTime, Organization, Schedule, Uid,
     };
-    let limited = Query::select()
+    Query::select()
         .expr_as(AttachedRevision.into_expr(), "entry_revision")
         .expr_as(Id.into_expr(), "entry_id")
         .expr_as(DisplayName.into_expr(), "entry_display_name")
@@ -216,8 +216,7 @@ fn blocking_entries(scope: &Scope<'_>, cursor: &Cursor) -> SelectStatement {
         .and_where(AttachedRevision.gt(cursor.last_revision))
         .order_by(AttachedRevision, Order::Asc)
         .limit(MAX_PAGE_ROWS as u64)
-        .take();
-    wrap(limited, "b")
+        .take()
 }
 
 fn release_entries(scope: &Scope<'_>, cursor: &Cursor) -> SelectStatement {
@@ -246,86 +245,48 @@ fn null(sql_type: &'static str) -> SimpleExpr {
     Expr::val(None::<String>).cast_as(Alias::new(sql_type))
 }
 
-/// Wraps a SELECT with LIMIT into a subquery: SQLite does not allow LIMIT in a member of a UNION.
+/// Wraps entries into a subquery: SQLite does not allow LIMIT in a member of a UNION.
 fn wrap(limited: SelectStatement, alias: &'static str) -> SelectStatement {
-    Query::select().columns(EntryRow::COLUMNS).from_subquery(limited, alias).take()
+    Query::select().columns(COLUMNS).from_subquery(limited, alias).take()
 }
 
-#[derive(FromQueryResult)]
-struct SnapshotRow {
-    snapshot_count: i64,
-    snapshot_revision: i64,
-    availability: i32,
-    snapshot_time: DateTime<Utc>,
+/// The columns of an entry.
+const COLUMNS: [&str; 9] = [
+    "entry_revision",
+    "entry_id",
+    "entry_display_name",
+    "entry_creator",
+    "entry_due_time",
+    "entry_uid",
+    "entry_create_time",
+    "entry_schedule",
+    "entry_cause",
+];
+
+/// Reads the row of the connection, and whether exports on it can run.
+fn read_snapshot(columns: &mut Columns<'_>) -> Result<(AttachmentSnapshot, Option<Availability>)> {
+    let count = u64::try_from(columns.next::<i64>()?).map_err(Error::internal)?;
+    let revision = columns.next()?;
+    let availability = Availability::from_code(columns.next()?);
+    Ok((AttachmentSnapshot { count, revision, time: columns.next()? }, availability))
 }
 
-impl SnapshotRow {
-    fn into_model(self) -> Result<AttachmentSnapshot> {
-        let count = u64::try_from(self.snapshot_count).map_err(Error::internal)?;
-        Ok(AttachmentSnapshot { count, revision: self.snapshot_revision, time: self.snapshot_time })
+/// Reads an entry; `None` if the connection has none.
+fn read_event(columns: &mut Columns<'_>, scope: &Scope<'_>, is_active: bool) -> Result<Option<(i64, Event)>> {
+    let Some(revision) = columns.next::<Option<i64>>()? else { return Ok(None) };
+    let name = ExportName { organization: scope.organization.clone(), id: ResourceId::stored(columns.next()?) };
+    let (display_name, creator, next_due_time) = (columns.next()?, columns.next()?, columns.next()?);
+    let key: (Option<Uuid>, Option<DateTime<Utc>>) = (columns.next()?, columns.next()?);
+    let schedule = columns.optional_json()?;
+    if let Some(cause) = columns.next::<Option<String>>()? {
+        let cause = ReleaseCause::parse(&cause).ok_or_else(|| Error::internal("unknown cause"))?;
+        return Ok(Some((revision, Event::Released(name, cause))));
     }
-}
-
-struct EntryRow {
-    revision: i64,
-    id: String,
-    display_name: String,
-    creator: String,
-    due_time: Option<DateTime<Utc>>,
-    uid: Option<Uuid>,
-    create_time: Option<DateTime<Utc>>,
-    schedule: Option<serde_json::Value>,
-    cause: Option<String>,
-}
-
-impl EntryRow {
-    const COLUMNS: [&'static str; 9] = [
-        "entry_revision",
-        "entry_id",
-        "entry_display_name",
-        "entry_creator",
-        "entry_due_time",
-        "entry_uid",
-        "entry_create_time",
-        "entry_schedule",
-        "entry_cause",
-    ];
-
-    /// `None` for the row of the connection without an entry.
-    fn read(row: &QueryResult) -> Result<Option<Self>> {
-        let Some(revision) = row.try_get::<Option<i64>>("", "entry_revision")? else { return Ok(None) };
-        Ok(Some(Self {
-            revision,
-            id: row.try_get("", "entry_id")?,
-            display_name: row.try_get("", "entry_display_name")?,
-            creator: row.try_get("", "entry_creator")?,
-            due_time: row.try_get("", "entry_due_time")?,
-            uid: row.try_get("", "entry_uid")?,
-            create_time: row.try_get("", "entry_create_time")?,
-            schedule: row.try_get("", "entry_schedule")?,
-            cause: row.try_get("", "entry_cause")?,
-        }))
-    }
-
-    fn into_event(self, scope: &Scope<'_>, active: bool) -> Result<(i64, Event)> {
-        let name = ExportName { organization: scope.organization.clone(), id: ResourceId::stored(self.id) };
-        let missing = || Error::internal("an attached export without its key");
-        let event = match self.cause {
-            Some(cause) => {
-                let cause = ReleaseCause::parse(&cause).ok_or_else(|| Error::internal("unknown cause"))?;
-                Event::Released(name, cause)
-            }
-            None => Event::Blocking(Box::new(Blocking {
-                name,
-                display_name: self.display_name,
-                creator: self.creator,
-                state: if active { ExportState::Active } else { ExportState::Blocked },
-                uid: ExportUid(self.uid.ok_or_else(missing)?),
-                create_time: self.create_time.ok_or_else(missing)?,
-                schedule: self.schedule.map(serde_json::from_value).transpose().map_err(Error::internal)?,
-                next_due_time: self.due_time,
-            })),
-        };
-        Ok((self.revision, event))
-    }
+    let (Some(uid), Some(create_time)) = key else {
+        return Err(Error::internal("an attached export without its key"));
+    };
+    let state = if is_active { ExportState::Active } else { ExportState::Blocked };
+    let uid = ExportUid(uid);
+    let blocking = Blocking { name, display_name, creator, state, uid, create_time, schedule, next_due_time };
+    Ok(Some((revision, Event::Blocking(Box::new(blocking)))))
 }

@@ -1,12 +1,10 @@
 //! Opens the database: PostgreSQL or SQLite by URL, with bounded pools.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbBackend};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::postgres::{self, PostgresSettings};
@@ -26,10 +24,6 @@ const CHECK_CLIENT: &str =
 /// How long a released connection has to respond. A statement of an aborted task may still be running on it; PostgreSQL
 /// cancels it when the connection is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a SQLite connection may run statements for one reader.
-const SQLITE_READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// Instructions of SQLite between two checks of the timeout: about a millisecond.
-const SQLITE_INSTRUCTIONS_PER_CHECK: i32 = 100_000;
 /// How long a SQLite connection waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum age of a connection, so that a database that moved to another address is found.
@@ -40,6 +34,8 @@ const MAX_UNCHECKED_IDLE: Duration = Duration::from_secs(30);
 const SQLITE_READERS: u32 = 8;
 /// Page cache of a read connection: in KiB, because it is negative. The operating system caches the file too.
 const SQLITE_READER_CACHE_SIZE: &str = "-1024";
+/// Rows that a SQLite connection reads ahead. Its thread waits when it has read more than are taken.
+const SQLITE_ROW_BUFFER: usize = 512;
 /// Connections to PostgreSQL for background tasks, in addition to those for calls.
 pub const BACKGROUND_CONNECTIONS: u32 = 2;
 
@@ -134,8 +130,9 @@ fn postgres_pool(size: u32, pooler: Pooler) -> PgPoolOptions {
         })
         .before_acquire(|connection, meta| {
             Box::pin(async move {
-                // In the last third of their lifetime connections are closed at random, not all at the same time.
-                if meta.age > MAX_LIFETIME * 2 / 3 && rand::random_ratio(1, 50) {
+                // In the last third of their lifetime connections are closed at random, not all at the same time. They are
+                // acquired about every 30 s.
+                if meta.age > MAX_LIFETIME * 2 / 3 && rand::random_ratio(1, 10) {
                     return Ok(false);
                 }
                 // A round trip only for connections that were idle long enough to have been dropped unnoticed.
@@ -162,6 +159,7 @@ fn sqlite(options: SqliteConnectOptions) -> Result<OpenedPools, ConnectError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(SQLITE_ROW_BUFFER)
         .pragma("secure_delete", "ON") // deleted content is overwritten
         .disable_statement_logging();
     let pool = |size: u32| SqlitePoolOptions::new().max_connections(size).acquire_timeout(SQLITE_ACQUIRE_TIMEOUT);
@@ -175,10 +173,7 @@ fn sqlite(options: SqliteConnectOptions) -> Result<OpenedPools, ConnectError> {
         })
         .connect_lazy_with(options.clone());
     let read_options = options.clone().pragma("cache_size", SQLITE_READER_CACHE_SIZE);
-    let read: SqlitePool = pool(SQLITE_READERS)
-        .after_connect(|connection, _| Box::pin(limit_statements(connection)))
-        .before_acquire(|connection, _| Box::pin(async move { limit_statements(connection).await.map(|()| true) }))
-        .connect_lazy_with(read_options);
+    let read: SqlitePool = pool(SQLITE_READERS).connect_lazy_with(read_options);
     let readiness: SqlitePool = pool(1).connect_lazy_with(options);
     Ok(OpenedPools {
         read: OpenedPool { connections: read.into(), size: SQLITE_READERS },
@@ -187,12 +182,4 @@ fn sqlite(options: SqliteConnectOptions) -> Result<OpenedPools, ConnectError> {
         readiness: OpenedPool { connections: readiness.into(), size: 1 },
         server: None,
     })
-}
-
-/// Ends the statements of a SQLite connection that are still running after 5 s, also those of cancelled calls.
-async fn limit_statements(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let end = Instant::now() + SQLITE_READ_TIMEOUT;
-    let mut handle = connection.lock_handle().await?;
-    handle.set_progress_handler(SQLITE_INSTRUCTIONS_PER_CHECK, move || Instant::now() < end);
-    Ok(())
 }

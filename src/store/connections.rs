@@ -1,24 +1,25 @@
 //! Connections: find, list, insert, update, delete and share.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Alias, Expr, Query, SelectStatement, SimpleExpr, UnionType};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement, SimpleExpr, UnionType};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _,
-    QueryFilter as _, QueryResult, QuerySelect as _, QueryTrait as _, Select, Set, Unchanged,
+    QueryFilter as _, QueryResult, QuerySelect as _, QueryTrait as _, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::entities::{connection, connection_member};
-use super::query::expressions::{self, availability, in_state, limited_to_shared, member_texts, members, usable};
+use super::query::expressions::{self, availability, in_state, limited_to_shared, member_texts, usable};
 use super::query::list::{Keys, List, MAX_ROWS_SORTED};
+use super::query::locks::{self, LockMode};
 use super::query::lookup;
 use super::query::paging;
-use super::{Scope, display_names, error};
+use super::{Scope, connection_rows, credentials, display_names, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
-    Actor, Availability, Caller, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid,
-    CredentialStatus, Error, LastTest, Member, ResourceId, ResourceKind, Result, Sharing, UsableConnection,
+    Actor, Caller, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid, CredentialStatus,
+    Error, LastTest, Member, ResourceId, ResourceKind, Result, UsableConnection,
 };
 
 /// Members per statement.
@@ -34,9 +35,8 @@ static KEYS: Keys<connection::Entity> = Keys {
 
 /// Finds a connection by id.
 pub async fn find(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId) -> Result<Option<Connection>> {
-    let found: Option<Row> =
-        lookup::fetch_one(db, select(db, scope).filter(connection::Column::Id.eq(id.as_str()))).await?;
-    found.map(|row| row.into_model(scope)).transpose()
+    let query = connection_rows::select(db, scope).and_where(connection::Column::Id.eq(id.as_str())).take();
+    lookup::read_one(db, &query, |row| connection_rows::read(row, scope)).await
 }
 
 /// Finds the uid of a connection by id, to lock the row before it is read.
@@ -51,8 +51,8 @@ pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &Resourc
 
 /// Finds a connection by uid.
 pub async fn get(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<Option<Connection>> {
-    let found: Option<Row> = lookup::fetch_one(db, select(db, scope).filter(connection::Column::Uid.eq(uid.0))).await?;
-    found.map(|row| row.into_model(scope)).transpose()
+    let query = connection_rows::select(db, scope).and_where(connection::Column::Uid.eq(uid.0)).take();
+    lookup::read_one(db, &query, |row| connection_rows::read(row, scope)).await
 }
 
 /// Lists a page of connections.
@@ -62,7 +62,7 @@ pub async fn list(
     filter: &ConnectionFilter,
     page: &PageRequest,
 ) -> Result<Page<Connection>> {
-    let mut list = List::new(select(db, scope), scope, &KEYS);
+    let mut list = List::new(connection_rows::select(db, scope), scope, &KEYS);
     list.filters.extend(filters(filter));
     if let Some(state) = filter.state {
         list.filters.push(in_state(availability(db.get_database_backend(), scope.read_context), state));
@@ -70,7 +70,7 @@ pub async fn list(
     let position = |connection: &Connection| {
         paging::position(page.order, connection.uid.0, &connection.display_name, connection.update_time)
     };
-    paging::page(db, list, page, |row: Row| row.into_model(scope), position, size).await
+    paging::page(db, list, page, |row| connection_rows::read(row, scope), position, connection_rows::size).await
 }
 
 /// Finds the uid of a connection that the caller may use. Its row is not locked.
@@ -96,9 +96,19 @@ pub async fn get_usable(
     actor: &Actor,
     uid: ConnectionUid,
 ) -> Result<Option<Connection>> {
-    let query = select(db, scope).filter(connection::Column::Uid.eq(uid.0)).filter(usable(actor));
-    let found: Option<Row> = lookup::fetch_one(db, query).await?;
-    found.map(|row| row.into_model(scope)).transpose()
+    let of_actor = connection::Column::Uid.eq(uid.0).and(usable(actor));
+    let query = connection_rows::select(db, scope).and_where(of_actor).take();
+    lookup::read_one(db, &query, |row| connection_rows::read(row, scope)).await
+}
+
+/// Locks a connection if the caller may use it, which may have changed while the statement waited.
+pub async fn lock_usable(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    id: &ResourceId,
+) -> Result<Option<ConnectionUid>> {
+    locks::connection_by_id(db, scope, id, LockMode::Update, Some(usable(actor))).await
 }
 
 /// Lists a page of the connections that the caller may use, in any state: usable refers to permission, not to the
@@ -115,14 +125,15 @@ pub async fn search_usable(
         .select_only()
         .columns([Uid, Id, DisplayName, ConnectionType, UpdateTime])
         .filter(Organization.eq(scope.organization.as_str()));
-    let mut list = List::new(select, scope, &KEYS);
+    let mut list = List::new(select.into_query(), scope, &KEYS);
     if let Some(caller) = limited_to_shared(actor) {
         list.filters.push(usable(actor));
         list.matching_uids = Some(shared_uids(scope, caller));
     }
     list.filters.extend(filters(filter));
     let position = |row: &UsableRow| paging::position(page.order, row.uid, &row.display_name, row.update_time);
-    let rows = paging::page(db, list, page, Ok, position, |row: &UsableRow| 128 + row.display_name.len()).await?;
+    let read = |row: &QueryResult| Ok(UsableRow::from_query_result(row, "")?);
+    let rows = paging::page(db, list, page, read, position, |row| 128 + row.display_name.len()).await?;
     let names = rows.items.iter().map(|row| row.display_name.as_str());
     let ambiguous = display_names::ambiguous(db, scope, actor, names).await?;
     let usable = |row: UsableRow| UsableConnection {
@@ -179,11 +190,11 @@ pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Resul
         schema_version: i32::try_from(connection.schema_version).map_err(Error::internal)?,
         properties: Value::Object(connection.properties.clone()),
         needs_credential: connection.needs_credential,
-        credential_auth_method: None,
-        credential_set_fields: Value::Array(Vec::new()),
-        credential_revision: 0,
-        credential_set_time: None,
-        credential_expire_time: None,
+        credential_auth_method: connection.credential.auth_method.clone(),
+        credential_set_fields: serde_json::to_value(&connection.credential.set_fields).map_err(Error::internal)?,
+        credential_revision: connection.credential.revision,
+        credential_set_time: connection.credential.set_time,
+        credential_expire_time: connection.credential.expire_time,
         shared_with_all: connection.sharing.all_contributors,
         suspended: false,
         suspend_reason: String::new(),
@@ -208,8 +219,9 @@ pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Resul
     add_members(db, connection, connection.sharing.members.iter()).await
 }
 
-/// Updates the fields that callers can change, and the revision.
+/// Updates the fields that callers can change, the metadata of the credential, and the revision.
 pub async fn update(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+    let CredentialStatus { auth_method, set_fields, revision, set_time, expire_time } = connection.credential.clone();
     let row = connection::ActiveModel {
         organization: Unchanged(connection.name.organization.to_string()),
         uid: Unchanged(connection.uid.0),
@@ -219,6 +231,11 @@ pub async fn update(db: &impl ConnectionTrait, connection: &Connection) -> Resul
         schema_version: Set(i32::try_from(connection.schema_version).map_err(Error::internal)?),
         properties: Set(Value::Object(connection.properties.clone())),
         needs_credential: Set(connection.needs_credential),
+        credential_auth_method: Set(auth_method),
+        credential_set_fields: Set(serde_json::to_value(set_fields).map_err(Error::internal)?),
+        credential_revision: Set(revision),
+        credential_set_time: Set(set_time),
+        credential_expire_time: Set(expire_time),
         shared_with_all: Set(connection.sharing.all_contributors),
         suspended: Set(connection.suspended),
         suspend_reason: Set(connection.suspend_reason.clone()),
@@ -289,9 +306,9 @@ pub async fn remove_members(
     Ok(())
 }
 
-/// Deletes a connection and its members. Its credential is deleted before; a foreign key prevents the deletion while an
-/// export is attached.
+/// Deletes a connection with its members and its credential. A foreign key prevents it while an export is attached.
 pub async fn delete(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<()> {
+    credentials::erase(db, scope, uid).await?;
     connection_member::Entity::delete_many()
         .filter(connection_member::Column::Organization.eq(scope.organization.as_str()))
         .filter(connection_member::Column::ConnectionUid.eq(uid.0))
@@ -301,22 +318,6 @@ pub async fn delete(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: Connectio
     Ok(())
 }
 
-fn select(db: &impl ConnectionTrait, scope: &Scope<'_>) -> Select<connection::Entity> {
-    connection::Entity::find()
-        .expr_as(members(), "members")
-        .expr_as(availability(db.get_database_backend(), scope.read_context), "availability")
-        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-}
-
-fn size(connection: &Connection) -> usize {
-    let properties = connection.properties.iter().map(|(key, value)| key.len() + value.to_string().len());
-    let members = connection.sharing.members.iter().map(|member| member.as_str().len());
-    let labels = connection.labels.iter().map(|(key, value)| key.len() + value.len());
-    512 + connection.description.len()
-        + connection.suspend_reason.len()
-        + properties.chain(members).chain(labels).sum::<usize>()
-}
-
 #[derive(FromQueryResult)]
 struct UsableRow {
     uid: Uuid,
@@ -324,64 +325,4 @@ struct UsableRow {
     display_name: String,
     connection_type: String,
     update_time: DateTime<Utc>,
-}
-
-struct Row {
-    connection: connection::Model,
-    members: Option<String>,
-    availability: i32,
-}
-
-impl FromQueryResult for Row {
-    fn from_query_result(row: &QueryResult, prefix: &str) -> Result<Self, sea_orm::DbErr> {
-        Ok(Self {
-            connection: connection::Model::from_query_result(row, prefix)?,
-            members: row.try_get(prefix, "members")?,
-            availability: row.try_get(prefix, "availability")?,
-        })
-    }
-}
-
-impl Row {
-    fn into_model(self, scope: &Scope<'_>) -> Result<Connection> {
-        let row = self.connection;
-        let Value::Object(properties) = row.properties else {
-            return Err(Error::internal("stored properties are not an object"));
-        };
-        Ok(Connection {
-            name: ConnectionName { organization: scope.organization.clone(), id: ResourceId::stored(row.id) },
-            uid: ConnectionUid(row.uid),
-            display_name: row.display_name,
-            description: row.description,
-            connection_type: ConnectionTypeId::new(row.connection_type),
-            schema_version: u32::try_from(row.schema_version).map_err(Error::internal)?,
-            properties,
-            needs_credential: row.needs_credential,
-            credential: CredentialStatus {
-                auth_method: row.credential_auth_method,
-                set_fields: serde_json::from_value(row.credential_set_fields).map_err(Error::internal)?,
-                revision: row.credential_revision,
-                set_time: row.credential_set_time,
-                expire_time: row.credential_expire_time,
-            },
-            sharing: Sharing {
-                all_contributors: row.shared_with_all,
-                members: self.members.iter().flat_map(|members| members.lines()).map(Member::stored).collect(),
-            },
-            availability: Availability::from_code(self.availability)
-                .ok_or_else(|| Error::internal("unknown availability"))?,
-            suspended: row.suspended,
-            suspend_reason: row.suspend_reason,
-            attached_export_count: u64::try_from(row.attached_export_count).map_err(Error::internal)?,
-            attachment_revision: row.attachment_revision,
-            last_attached_revision: row.last_attached_revision,
-            labels: serde_json::from_value(row.labels).map_err(Error::internal)?,
-            creator: row.creator,
-            create_time: row.create_time,
-            updater: row.updater,
-            update_time: row.update_time,
-            revision: row.revision,
-            last_test: row.last_test.map(serde_json::from_value).transpose().map_err(Error::internal)?,
-        })
-    }
 }

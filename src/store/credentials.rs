@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QueryResult, QuerySelect as _, Set, Unchanged,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult,
+    QuerySelect as _, Set,
 };
 use serde_json::{Map, Value};
 
@@ -11,11 +11,10 @@ use super::Scope;
 use super::entities::{connection, credential};
 use super::query::lookup;
 use crate::model::{
-    Connection, ConnectionName, ConnectionUid, CredentialStatus, Error, OrganizationId, ResourceId, Result,
-    SealedSecret,
+    Connection, ConnectionName, ConnectionUid, Error, OrganizationId, ResourceId, Result, SealedSecret,
 };
 
-/// Stores a secret, replacing the present one, with its metadata (`connection.credential`).
+/// Stores a secret, replacing the present one. Its metadata is stored with the connection.
 pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: SealedSecret) -> Result<()> {
     let row = credential::ActiveModel {
         organization: Set(connection.name.organization.to_string()),
@@ -28,18 +27,13 @@ pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: Sea
         .update_columns([credential::Column::Revision, credential::Column::KeyId, credential::Column::Envelope])
         .to_owned();
     credential::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await?;
-    set_status(db, connection).await
+    Ok(())
 }
 
-/// Erases the secret of a connection and writes the metadata (`connection.credential`).
-pub async fn erase(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
-    delete(db, connection.name.organization.as_str(), connection.uid).await?;
-    set_status(db, connection).await
-}
-
-/// Erases the secret of a connection that is about to be deleted.
-pub async fn erase_for_removal(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<()> {
-    delete(db, scope.organization.as_str(), uid).await
+/// Erases the secret of a connection. Its metadata is stored with the connection.
+pub async fn erase(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<()> {
+    credential::Entity::delete_by_id((scope.organization.to_string(), uid.0)).exec(db).await?;
+    Ok(())
 }
 
 /// The sealed secret of a connection and its revision.
@@ -163,25 +157,4 @@ pub async fn count_by_key(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)
         .column_as(credential::Column::ConnectionUid.count(), "count")
         .group_by(credential::Column::KeyId);
     Ok(query.into_tuple().all(db).await?)
-}
-
-async fn delete(db: &impl ConnectionTrait, organization: &str, uid: ConnectionUid) -> Result<()> {
-    credential::Entity::delete_by_id((organization.to_owned(), uid.0)).exec(db).await?;
-    Ok(())
-}
-
-async fn set_status(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
-    let CredentialStatus { auth_method, set_fields, revision, set_time, expire_time } = connection.credential.clone();
-    let row = connection::ActiveModel {
-        organization: Unchanged(connection.name.organization.to_string()),
-        uid: Unchanged(connection.uid.0),
-        credential_auth_method: Set(auth_method),
-        credential_set_fields: Set(serde_json::to_value(set_fields).map_err(Error::internal)?),
-        credential_revision: Set(revision),
-        credential_set_time: Set(set_time),
-        credential_expire_time: Set(expire_time),
-        ..Default::default()
-    };
-    row.update_without_returning(db).await?;
-    Ok(())
 }

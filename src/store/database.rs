@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use tokio::sync::OnceCell;
@@ -11,8 +12,9 @@ use tracing::Instrument as _;
 
 use super::connect::{self, ACQUIRE_TIMEOUT, OpenedPool};
 use super::postgres::{CheckError, PostgresSettings, check_connection};
+use super::query::expressions::availability_sql;
 use super::query::scope::ReadContext;
-use super::statement;
+use super::session::Session;
 use super::target::{ConnectError, DatabaseSettings};
 use crate::fair_share::{FairShare, Share};
 use crate::model::{Caller, Clock, Error, Pooler, Result, Unavailable};
@@ -48,6 +50,9 @@ struct Inner {
 pub(super) struct Pool {
     name: &'static str,
     connections: DatabaseConnection,
+    is_for_readers: bool,
+    /// Open connections that no permit uses. There are never more than permits.
+    free: Arc<Mutex<Vec<Session>>>,
     permits: FairShare,
     size: u32,
     tasks: TaskTracker,
@@ -62,7 +67,16 @@ pub(super) struct LastResponse(Arc<Mutex<Instant>>);
 /// cancelled.
 pub struct Reader<'a> {
     pool: &'a Pool,
-    permit: Arc<Share>,
+    lease: Arc<tokio::sync::Mutex<Lease>>,
+}
+
+/// A permit, and an open connection for its statements.
+pub(super) struct Lease {
+    session: Option<Session>,
+    pool: DatabaseConnection,
+    is_reader: bool,
+    free: Arc<Mutex<Vec<Session>>>,
+    _permit: Share,
 }
 
 /// Usage of a pool, for metrics.
@@ -86,27 +100,30 @@ impl Store {
         let opened = connect::open(settings)?;
         let last_response = LastResponse(Arc::new(Mutex::new(Instant::now())));
         let tasks = TaskTracker::new();
-        let pool = |name, permits, opened: OpenedPool| {
+        let pool = |name, permits, opened: OpenedPool, is_for_readers| {
             metrics::counter!(POOL_TIMEOUTS, POOL_NAME => name).increment(0);
             Pool {
                 name,
                 connections: opened.connections,
+                is_for_readers,
+                free: Arc::default(),
                 permits: FairShare::in_turns(permits, opened.size.into()),
                 size: opened.size,
                 tasks: tasks.clone(),
                 last_response: last_response.clone(),
             }
         };
-        let read = pool("read", "read_connections", opened.read);
-        let write = pool("write", "write_connections", opened.write);
-        let background = opened.background.map(|opened| pool("background", "background_connections", opened));
+        let availability = availability_sql(opened.read.connections.get_database_backend(), &known_types);
+        let read = pool("read", "read_connections", opened.read, true);
+        let write = pool("write", "write_connections", opened.write, false);
+        let background = opened.background.map(|opened| pool("background", "background_connections", opened, false));
         Ok(Self(Arc::new(Inner {
             background_read: background.clone().unwrap_or_else(|| read.clone()),
             background_write: background.unwrap_or_else(|| write.clone()),
             read,
             write,
-            readiness: pool("readiness", "readiness_connections", opened.readiness),
-            read_context: ReadContext { known_types: known_types.into(), clock },
+            readiness: pool("readiness", "readiness_connections", opened.readiness, false),
+            read_context: ReadContext { availability: availability.into(), known_types: known_types.into(), clock },
             tasks,
             server: opened.server,
             checked: OnceCell::new(),
@@ -164,6 +181,14 @@ impl Store {
         };
         let row = reader.query_one_raw(Statement::from_string(self.backend(), sql)).await?;
         Ok(row.is_some_and(|row| row.try_get::<bool>("", "ready").unwrap_or(false)))
+    }
+
+    /// Returns connections that are not in use to the pools of sqlx, which test them, and close the old ones.
+    pub fn return_idle_connections(&self) {
+        for pool in [&self.0.read, &self.0.write, &self.0.background_read, &self.0.background_write, &self.0.readiness]
+        {
+            pool.return_sessions(false);
+        }
     }
 
     /// Waits until all transactions and reads have ended.
@@ -227,26 +252,71 @@ impl Pool {
     }
 
     async fn reader(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Result<Reader<'_>> {
-        Ok(Reader { permit: Arc::new(self.acquire_permit(holder, timeout).await?), pool: self })
+        let lease = self.lease(holder, timeout).await?;
+        Ok(Reader { lease: Arc::new(tokio::sync::Mutex::new(lease)), pool: self })
+    }
+
+    /// Acquires a permit, with an open connection if there is one.
+    pub(super) async fn lease(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Result<Lease> {
+        let permit = self.acquire_permit(holder, timeout).await?;
+        let session = self.free.lock().pop();
+        let (pool, free) = (self.connections.clone(), Arc::clone(&self.free));
+        Ok(Lease { session, pool, is_reader: self.is_for_readers, free, _permit: permit })
+    }
+
+    /// Returns connections to the pool: those that no permit uses and that are old, or all of them.
+    pub(super) fn return_sessions(&self, all: bool) {
+        self.free.lock().retain(|session| !all && session.is_reusable());
     }
 
     fn status(&self) -> PoolStatus {
         let (open, idle) = connect::open_and_idle(&self.connections);
+        let idle = idle + u32::try_from(self.free.lock().len()).unwrap_or(u32::MAX);
         PoolStatus { name: self.name, max: self.size, idle, used: open.saturating_sub(idle) }
     }
 }
 
+impl Lease {
+    /// Takes the connection, or opens another one if there is none or it is too old.
+    pub(super) async fn take(&mut self) -> Result<Session, DbErr> {
+        match self.session.take().filter(Session::is_reusable) {
+            Some(session) => Ok(session),
+            None => Session::open(&self.pool, self.is_reader).await,
+        }
+    }
+
+    /// Keeps a connection for the next statement.
+    pub(super) fn put(&mut self, session: Session) {
+        self.session = Some(session);
+    }
+}
+
+impl Drop for Lease {
+    /// The permit is released after that. If the connection failed, all go back to the pool, which tests them: the database may
+    /// have been restarted.
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let mut free = self.free.lock();
+        if session.has_failed() {
+            free.clear();
+        } else if session.is_reusable() {
+            free.push(session);
+        }
+    }
+}
+
 impl Reader<'_> {
-    /// Runs a statement in a task that keeps the permit until the connection is back in the pool.
-    async fn run<T: Send + 'static, F>(&self, statement: impl FnOnce(DatabaseConnection) -> F) -> Result<T, DbErr>
-    where
-        F: Future<Output = Result<T, DbErr>> + Send + 'static,
-    {
-        let statement = statement(self.pool.connections.clone());
-        let (permit, last_response) = (Arc::clone(&self.permit), self.pool.last_response.clone());
+    /// Runs a statement in a task that keeps the permit until the connection is free again.
+    async fn run<T: Send + 'static>(
+        &self,
+        statement: impl for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, DbErr>> + Send + 'static,
+    ) -> Result<T, DbErr> {
+        let (lease, last_response) = (Arc::clone(&self.lease), self.pool.last_response.clone());
         let task = async move {
-            let result = statement.await.inspect(|_| last_response.note());
-            drop(permit);
+            let mut lease = lease.lock_owned().await;
+            let mut session = lease.take().await?;
+            let result = statement(&mut session).await.inspect(|_| last_response.note());
+            lease.put(session);
             result
         };
         let result = self.pool.tasks.spawn(task.in_current_span()).await;
@@ -261,19 +331,19 @@ impl ConnectionTrait for Reader<'_> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.run(async move |db| statement::execute(&db, statement).await).await
+        self.run(|session| Box::pin(session.execute(statement))).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let sql = sql.to_owned();
-        self.run(async move |db| statement::execute_unprepared(&db, &sql).await).await
+        self.run(|session| Box::pin(async move { session.execute_unprepared(&sql).await })).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.run(async move |db| statement::query_one(&db, statement).await).await
+        self.run(|session| Box::pin(session.query_one(statement))).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.run(async move |db| statement::query_all(&db, statement).await).await
+        self.run(|session| Box::pin(session.query_all(statement))).await
     }
 }

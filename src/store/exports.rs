@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, JoinType, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _, Select, Set, Unchanged,
+    QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::entities::{connection, export};
-use super::export_rows::Row;
+use super::query::columns::Columns;
 use super::query::expressions::{self, availability, in_state, member_texts, usable};
 use super::query::list::{Keys, List};
 use super::query::lookup;
 use super::query::paging;
-use super::{Scope, connections, error};
+use super::{Scope, connections, error, export_rows, runs};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, AttachmentState, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState,
@@ -45,16 +45,39 @@ pub struct ExportRef {
     pub connection: Option<ConnectionUid>,
 }
 
-/// Finds an export by id, with the actor's access to it.
+/// Finds an export by id, with the actor's access to it and its newest run.
 pub async fn find(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
     actor: &Actor,
     id: &ResourceId,
 ) -> Result<Option<Export>> {
-    let query = select(db, scope, actor).filter(export::Column::Id.eq(id.as_str()));
-    let found: Option<Row> = lookup::fetch_one(db, query).await?;
-    found.map(|row| row.into_model(scope)).transpose()
+    read_one(db, scope, actor, export::Column::Id.eq(id.as_str())).await
+}
+
+/// Finds an export by uid, with the actor's access to it and its newest run.
+pub async fn get(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    uid: ExportUid,
+) -> Result<Option<Export>> {
+    read_one(db, scope, actor, export::Column::Uid.eq(uid.0)).await
+}
+
+async fn read_one(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    actor: &Actor,
+    condition: SimpleExpr,
+) -> Result<Option<Export>> {
+    let query = runs::with_newest(select(db, scope, actor).and_where(condition)).take();
+    let read = |row: &QueryResult| {
+        let mut columns = Columns::of(row);
+        let export = export_rows::read_next(&mut columns, scope)?;
+        Ok(Export { last_run: runs::read_newest(&mut columns)?, ..export })
+    };
+    lookup::read_one(db, &query, read).await
 }
 
 /// Finds exports by uid, with the actor's access to each, in no particular order.
@@ -67,9 +90,9 @@ pub async fn get_many(
     let uids: Vec<Uuid> = uids.into_iter().map(|uid| uid.0).collect();
     let mut exports = Vec::with_capacity(uids.len());
     for chunk in uids.chunks(MAX_ROWS_PER_STATEMENT) {
-        let query = select(db, scope, actor).filter(export::Column::Uid.is_in(chunk.iter().copied()));
-        for row in query.into_model::<Row>().all(db).await? {
-            exports.push(row.into_model(scope)?);
+        let uids = export::Column::Uid.is_in(chunk.iter().copied());
+        for row in db.query_all(select(db, scope, actor).and_where(uids)).await? {
+            exports.push(export_rows::read(&row, scope)?);
         }
     }
     Ok(exports)
@@ -162,7 +185,7 @@ pub async fn list(
     add_filters(&mut list, db, scope, actor, filter);
     let position =
         |export: &Export| paging::position(page.order, export.uid.0, &export.display_name, export.update_time);
-    paging::page(db, list, page, |row: Row| row.into_model(scope), position, size).await
+    paging::page(db, list, page, |row| export_rows::read(row, scope), position, size).await
 }
 
 /// Whether the organization has at least `count` exports. Reads no more rows than that.
@@ -221,14 +244,18 @@ pub async fn delete(db: &impl ConnectionTrait, scope: &Scope<'_>, uids: &BTreeSe
     Ok(())
 }
 
-fn select(db: &impl ConnectionTrait, scope: &Scope<'_>, actor: &Actor) -> Select<export::Entity> {
-    export::Entity::find()
-        .left_join(connection::Entity)
-        .expr_as(Expr::col((connection::Entity, connection::Column::Id)), "connection_id")
-        .expr_as(Expr::col((connection::Entity, connection::Column::DisplayName)), "connection_display_name")
-        .expr_as(availability(db.get_database_backend(), scope.read_context), "availability")
-        .expr_as(managed(actor), "managed")
-        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+fn select(db: &impl ConnectionTrait, scope: &Scope<'_>, actor: &Actor) -> SelectStatement {
+    let of_connection =
+        Expr::cust("connections.organization = exports.organization AND connections.uid = exports.connection_uid");
+    Query::select()
+        .expr(Expr::cust("connections.id, connections.display_name"))
+        .expr(availability(db.get_database_backend(), scope.read_context))
+        .expr(managed(actor))
+        .expr(export_rows::columns())
+        .from(export::Entity)
+        .join(JoinType::LeftJoin, connection::Entity, of_connection)
+        .and_where(export::Column::Organization.eq(scope.organization.as_str()))
+        .take()
 }
 
 /// Whether the actor manages an export: an administrator every export; a contributor those on a connection that it may

@@ -98,7 +98,7 @@ pub async fn delete_expired(
 /// The database's time minus an age.
 fn expired_before(backend: DbBackend, read_context: &ReadContext, age: Duration) -> SimpleExpr {
     let clock = read_context.clock.moved_back(age);
-    now(backend, &ReadContext { known_types: read_context.known_types.clone(), clock })
+    now(backend, &read_context.with_clock(clock))
 }
 
 /// Deletes expired rows of a table: with one statement on PostgreSQL, with as many as fit into the time budget on

@@ -1,53 +1,11 @@
-//! Statements: each has a client-side timeout and, with tracing, a span named after its operation and table.
+//! The spans of statements.
 
-use std::time::Duration;
-
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use sea_orm::DbBackend;
+use tracing::Span;
 use tracing::field::Empty;
-use tracing::{Instrument as _, Span};
-
-/// Client-side timeout of a statement; longer than the database's own `statement_timeout`.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// Runs a statement and returns the number of affected rows.
-pub async fn execute(db: &impl ConnectionTrait, statement: Statement) -> Result<ExecResult, DbErr> {
-    let (backend, span) = (statement.db_backend, span(statement.db_backend, &statement.sql));
-    with_client_timeout(backend, db.execute_raw(statement)).instrument(span).await
-}
-
-/// Runs statements without parameters.
-pub async fn execute_unprepared(db: &impl ConnectionTrait, sql: &str) -> Result<ExecResult, DbErr> {
-    let backend = db.get_database_backend();
-    with_client_timeout(backend, db.execute_unprepared(sql)).instrument(span(backend, sql)).await
-}
-
-/// Runs a statement and returns the first row.
-pub async fn query_one(db: &impl ConnectionTrait, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-    let (backend, span) = (statement.db_backend, span(statement.db_backend, &statement.sql));
-    with_client_timeout(backend, db.query_one_raw(statement)).instrument(span).await
-}
-
-/// Runs a statement and returns all rows.
-pub async fn query_all(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-    let (backend, span) = (statement.db_backend, span(statement.db_backend, &statement.sql));
-    with_client_timeout(backend, db.query_all_raw(statement)).instrument(span).await
-}
-
-/// Fails after 8 s without a response of PostgreSQL. `statement_timeout` cannot fire when the server is unreachable.
-/// SQLite is a local file and has no timeout.
-pub async fn with_client_timeout<T>(
-    backend: DbBackend,
-    response: impl Future<Output = Result<T, DbErr>>,
-) -> Result<T, DbErr> {
-    if backend == DbBackend::Sqlite {
-        return response.await;
-    }
-    let timed_out = |_| Err(DbErr::Conn(RuntimeErr::Internal("no response from the database".to_owned())));
-    tokio::time::timeout(CLIENT_TIMEOUT, response).await.unwrap_or_else(timed_out)
-}
 
 /// The span of a statement, named by OpenTelemetry's conventions for databases. It never contains values.
-fn span(backend: DbBackend, sql: &str) -> Span {
+pub fn span(backend: DbBackend, sql: &str) -> Span {
     let span = tracing::info_span!(
         target: "otel",
         "statement",

@@ -8,17 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait as _,
-};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use tokio::sync::{Mutex, MutexGuard};
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use super::connect::ACQUIRE_TIMEOUT;
 use super::database::{LastResponse, Pool, Store};
 use super::error::DEADLINE;
-use super::statement::{self, with_client_timeout};
+use super::session::Session;
 use crate::model::{Abort, Caller, Error, Result, Unavailable};
 
 /// Maximum number of retries after a conflict.
@@ -32,7 +30,8 @@ const SQLITE_STATEMENT_BUDGET: Duration = Duration::from_millis(35);
 
 /// An open transaction. No statement is started after its deadline.
 pub struct Transaction {
-    inner: DatabaseTransaction,
+    session: Mutex<Session>,
+    backend: DbBackend,
     begun: Instant,
     deadline: Instant,
     last_response: LastResponse,
@@ -130,36 +129,41 @@ async fn run<S: Sync, T>(
     state: &S,
     work: &(impl for<'a> Fn(&'a Transaction, &'a S) -> BoxFuture<'a, Result<T>> + Send + Sync),
 ) -> Result<T> {
-    let _permit = pool.acquire_permit(holder, ACQUIRE_TIMEOUT).await?;
+    let mut lease = pool.lease(holder, ACQUIRE_TIMEOUT).await?;
     if Instant::now() >= deadline {
         return Err(Error::DeadlineExceeded);
     }
-    let options =
-        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
-    let backend = pool.connections().get_database_backend();
-    let inner = with_client_timeout(backend, pool.connections().begin_with_options(options)).await?;
+    let mut session = lease.take().await?;
+    if let Err(error) = session.begin().await {
+        lease.put(session);
+        return Err(error.into());
+    }
     let last_response = pool.last_response().clone();
     last_response.note();
-    let transaction = Transaction { inner, begun: Instant::now(), deadline, last_response };
+    let backend = pool.connections().get_database_backend();
+    let transaction =
+        Transaction { session: Mutex::new(session), backend, begun: Instant::now(), deadline, last_response };
     let result = work(&transaction, state).await;
-    match (&result, on_success) {
-        (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => {
-            with_client_timeout(backend, transaction.inner.commit()).await?;
-        }
-        (Ok(_), OnSuccess::Commit) => {
-            with_client_timeout(backend, transaction.inner.rollback()).await?;
-            return Err(Error::DeadlineExceeded);
-        }
+    // A connection whose transaction has not ended is not used again.
+    let mut session = transaction.session.into_inner();
+    let ended = match (&result, on_success) {
+        (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => session.commit().await.map_err(Error::from),
+        (Ok(_), OnSuccess::Commit) => match session.rollback().await {
+            Ok(()) => Err(Error::DeadlineExceeded),
+            Err(error) => Err(error.into()),
+        },
         // The connection no longer responds; dropping it ends the transaction.
-        (Err(Error::Unavailable(Unavailable::Database)), _) => {}
+        (Err(Error::Unavailable(Unavailable::Database)), _) => Ok(()),
         (Err(_), _) | (_, OnSuccess::Rollback) => {
             // The result of the work takes precedence over an error of the rollback.
-            if let Err(error) = with_client_timeout(backend, transaction.inner.rollback()).await {
+            if let Err(error) = session.rollback().await {
                 tracing::debug!(%error, "failed to roll back a transaction");
             }
+            Ok(())
         }
-    }
-    result
+    };
+    lease.put(session);
+    ended.and(result)
 }
 
 impl Transaction {
@@ -168,34 +172,35 @@ impl Transaction {
         self.get_database_backend() != DbBackend::Sqlite || self.begun.elapsed() < SQLITE_STATEMENT_BUDGET
     }
 
-    fn check_deadline(&self) -> Result<(), DbErr> {
-        if Instant::now() < self.deadline { Ok(()) } else { Err(DbErr::Custom(DEADLINE.to_owned())) }
+    /// The connection, for a statement.
+    async fn session(&self) -> Result<MutexGuard<'_, Session>, DbErr> {
+        if Instant::now() < self.deadline {
+            Ok(self.session.lock().await)
+        } else {
+            Err(DbErr::Custom(DEADLINE.to_owned()))
+        }
     }
 }
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Transaction {
     fn get_database_backend(&self) -> DbBackend {
-        self.inner.get_database_backend()
+        self.backend
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.check_deadline()?;
-        statement::execute(&self.inner, statement).await.inspect(|_| self.last_response.note())
+        self.session().await?.execute(statement).await.inspect(|_| self.last_response.note())
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.check_deadline()?;
-        statement::execute_unprepared(&self.inner, sql).await.inspect(|_| self.last_response.note())
+        self.session().await?.execute_unprepared(sql).await.inspect(|_| self.last_response.note())
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.check_deadline()?;
-        statement::query_one(&self.inner, statement).await.inspect(|_| self.last_response.note())
+        self.session().await?.query_one(statement).await.inspect(|_| self.last_response.note())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.check_deadline()?;
-        statement::query_all(&self.inner, statement).await.inspect(|_| self.last_response.note())
+        self.session().await?.query_all(statement).await.inspect(|_| self.last_response.note())
     }
 }

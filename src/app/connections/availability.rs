@@ -1,9 +1,9 @@
 //! Suspends a connection or erases its credential, which blocks its exports. The only code that does.
 
-use super::{audit, credential, stored};
+use super::{audit, stored};
 use crate::app::MutationTx;
 use crate::model::audit::AuditDiff;
-use crate::model::{Connection, Result, SkipReason};
+use crate::model::{Connection, CredentialStatus, Result, SkipReason};
 use crate::store;
 
 /// Why a connection becomes unavailable to its exports.
@@ -36,9 +36,11 @@ pub async fn make_unavailable(tx: &mut MutationTx<'_>, before: &Connection, caus
                 return Ok(false);
             }
             after.last_test = None;
+            after.credential =
+                CredentialStatus { revision: before.credential.revision + 1, ..CredentialStatus::default() };
             stored::touch(tx, &mut after);
+            store::credentials::erase(tx.db, &tx.scope, after.uid).await?;
             store::connections::update(tx.db, &after).await?;
-            credential::erase(tx, &mut after).await?;
             tx.audit(audit::resource(&after), AuditDiff::new().redacted("credential"), None, "");
             block_runs(tx, &after, SkipReason::CredentialRequired).await?;
         }

@@ -57,10 +57,12 @@ impl Mutation for CreateConnection {
 
         let version = connection_type.schema_version;
         let mut connection = self.new_connection(tx, properties, version, connection_type.needs_credential());
+        let seal = |input| credential::seal(tx, connection_type, &mut connection, input);
+        let sealed = credential.as_ref().map(seal).transpose()?;
         store::connections::insert(tx.db, &connection).await?;
         let mut diff = audit::diff(None, Some(&connection));
-        if let Some(input) = &credential {
-            credential::store(tx, connection_type, &mut connection, input).await?;
+        if let Some(sealed) = sealed {
+            store::credentials::put(tx.db, &connection, sealed).await?;
             diff = diff.redacted("credential");
         }
         tx.audit(audit::resource(&connection), diff, None, "");

@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::app::MutationTx;
 use crate::catalog::ConnectionType;
 use crate::model::json::Object;
-use crate::model::{Connection, CredentialSecret, CredentialStatus, Error, Result, Violations};
-use crate::store::credentials;
+use crate::model::{Connection, CredentialSecret, CredentialStatus, Error, Result, SealedSecret, Violations};
 use crate::vault::SealContext;
 
 /// A credential as a caller gives it. It has no Debug.
@@ -43,14 +42,14 @@ pub fn check(
     }
 }
 
-/// Seals a checked credential and stores it, replacing the current one. It is bound to `connection.properties`, which
+/// Seals a checked credential and describes it in `connection.credential`. It is bound to `connection.properties`, which
 /// must be the properties that it will be used with.
-pub async fn store(
+pub fn seal(
     tx: &MutationTx<'_>,
     connection_type: &ConnectionType,
     connection: &mut Connection,
     input: &CredentialInput,
-) -> Result<()> {
+) -> Result<SealedSecret> {
     connection.credential = CredentialStatus {
         auth_method: Some(input.secret.auth_method.clone()),
         set_fields: input.secret.fields.keys().cloned().collect(),
@@ -64,13 +63,5 @@ pub async fn store(
         revision: u64::try_from(connection.credential.revision).map_err(Error::internal)?,
     };
     let binding = connection_type.binding_paths();
-    let sealed = tx.app.0.parts.vault.seal(&context, &binding, &connection.properties, &input.secret)?;
-    credentials::put(tx.db, connection, sealed).await
-}
-
-/// Erases the stored credential.
-pub async fn erase(tx: &MutationTx<'_>, connection: &mut Connection) -> Result<()> {
-    let revision = connection.credential.revision + 1;
-    connection.credential = CredentialStatus { revision, ..CredentialStatus::default() };
-    credentials::erase(tx.db, connection).await
+    Ok(tx.app.0.parts.vault.seal(&context, &binding, &connection.properties, &input.secret)?)
 }

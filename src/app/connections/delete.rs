@@ -29,7 +29,6 @@ impl Mutation for DeleteConnection {
             }
             .into());
         }
-        store::credentials::erase_for_removal(tx.db, &tx.scope, connection.uid).await?;
         store::connections::delete(tx.db, &tx.scope, connection.uid).await?;
         let mut diff = audit::diff(Some(&connection), None);
         if connection.credential.auth_method.is_some() {

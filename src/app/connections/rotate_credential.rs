@@ -79,8 +79,9 @@ impl Mutation for RotateConnectionCredential {
         let checked = self.checked(connection_type, &connection, tx.now)?;
         connection.last_test.clone_from(&self.last_test);
         stored::touch(tx, &mut connection);
+        let sealed = credential::seal(tx, connection_type, &mut connection, &checked)?;
+        store::credentials::put(tx.db, &connection, sealed).await?;
         store::connections::update(tx.db, &connection).await?;
-        credential::store(tx, connection_type, &mut connection, &checked).await?;
         tx.audit(audit::resource(&connection), AuditDiff::new().redacted("credential"), None, "");
         Ok(affecting_exports(&connection))
     }

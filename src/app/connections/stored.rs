@@ -13,8 +13,7 @@ use crate::store::locks::{self, LockMode};
 pub async fn lock(tx: &MutationTx<'_>, id: &ResourceId, mode: LockMode, etag: &str) -> Result<Connection> {
     let name = ConnectionName { organization: tx.scope.organization.clone(), id: id.clone() };
     let not_found = || Error::NotFound(ResourceKind::Connection, name.to_string());
-    let uid = store::connections::find_uid(tx.db, &tx.scope, id).await?.ok_or_else(not_found)?;
-    locks::connections(tx.db, &tx.scope, &[uid].into(), mode).await?;
+    let uid = locks::connection_by_id(tx.db, &tx.scope, id, mode, None).await?.ok_or_else(not_found)?;
     let connection = store::connections::get(tx.db, &tx.scope, uid).await?.ok_or_else(not_found)?;
     if !etag.is_empty() && etag != connection.etag() {
         return Err(Abort::EtagMismatch { name: name.to_string() }.into());

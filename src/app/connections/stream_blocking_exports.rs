@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
@@ -24,8 +24,10 @@ use crate::model::{
 use crate::store;
 use crate::store::blocking_exports::{self, AttachmentSnapshot, Event, EventPage};
 
-/// Messages buffered for a slow client.
-const MESSAGE_CAPACITY: usize = 32;
+/// Messages that the task of a stream passes on at once, and of which two batches are buffered for a slow client.
+const MAX_BATCH_MESSAGES: usize = 50;
+/// Batches in the channel.
+const BATCH_CAPACITY: usize = 1;
 /// Interval of heartbeats on a stream that watches. The API promises 30 s; this leaves time for delivery.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(25);
 /// Maximum age of a cursor with `follow`. Releases are kept for one hour more.
@@ -81,7 +83,7 @@ impl App {
     ) -> Result<impl Stream<Item = Result<BlockingMessage>> + Send + use<>> {
         let permit = self.0.streams.try_acquire(context.actor.caller(), 1)?;
         let cursor = self.start_cursor(context, name, cursor, follow).await?;
-        let (sender, receiver) = mpsc::channel(MESSAGE_CAPACITY);
+        let (sender, receiver) = mpsc::channel(BATCH_CAPACITY);
         let task = StreamTask { app: self.clone(), context: context.clone(), cursor, follow, sender, _permit: permit };
         let task = self.0.parts.tasks.spawn(task.run().instrument(Span::current()));
         let interrupted = Box::pin(streams::interrupted(context.clone(), self.now(), self.0.parts.stop.clone()));
@@ -114,21 +116,31 @@ impl App {
 
 /// The messages of the task, until the stream is interrupted.
 fn until_interrupted(
-    receiver: mpsc::Receiver<Result<BlockingMessage>>,
+    receiver: mpsc::Receiver<Result<Vec<BlockingMessage>>>,
     interrupted: BoxFuture<'static, Error>,
     task: JoinHandle<()>,
 ) -> impl Stream<Item = Result<BlockingMessage>> + Send + use<> {
-    futures_util::stream::unfold(Some((receiver, interrupted, task)), |state| async {
-        let (mut receiver, mut interrupted, task) = state?;
-        let message = tokio::select! {
-            biased;
-            error = &mut interrupted => return Some((Err(error), None)),
-            message = receiver.recv() => message,
-        };
-        match message {
-            Some(message) => Some((message, Some((receiver, interrupted, task)))),
-            // A task that panicked has sent no error, and the listing is incomplete.
-            None => task.await.err().map(|error| (Err(Error::internal(error)), None)),
+    let batch = Vec::new().into_iter();
+    futures_util::stream::unfold(Some((batch, receiver, interrupted, task)), |state| async {
+        let (mut batch, mut receiver, mut interrupted, task) = state?;
+        loop {
+            if let Some(error) = (&mut interrupted).now_or_never() {
+                return Some((Err(error), None));
+            }
+            if let Some(message) = batch.next() {
+                return Some((Ok(message), Some((batch, receiver, interrupted, task))));
+            }
+            let next = tokio::select! {
+                biased;
+                error = &mut interrupted => return Some((Err(error), None)),
+                next = receiver.recv() => next,
+            };
+            match next {
+                Some(Ok(messages)) => batch = messages.into_iter(),
+                Some(Err(error)) => return Some((Err(error), None)),
+                // A task that panicked has sent no error, and the listing is incomplete.
+                None => return task.await.err().map(|error| (Err(Error::internal(error)), None)),
+            }
         }
     })
 }
@@ -166,13 +178,16 @@ fn check_age(cursor: Cursor, now: DateTime<Utc>) -> Result<Cursor> {
     Ok(cursor)
 }
 
+/// Sends batches of messages.
+type Sender = mpsc::Sender<Result<Vec<BlockingMessage>>>;
+
 /// Sends the messages of one stream.
 struct StreamTask {
     app: App,
     context: OpContext,
     cursor: Cursor,
     follow: bool,
-    sender: mpsc::Sender<Result<BlockingMessage>>,
+    sender: Sender,
     _permit: Share,
 }
 
@@ -232,6 +247,7 @@ impl StreamTask {
 
     async fn send_page(&mut self, page: EventPage) -> Result<(), ClientGone> {
         let now = self.app.now();
+        let mut batch = Vec::with_capacity(MAX_BATCH_MESSAGES);
         for (revision, event) in page.events {
             self.cursor.last_revision = revision;
             let event = match event {
@@ -244,9 +260,13 @@ impl StreamTask {
                     state: blocking.state,
                 },
             };
-            send(&self.sender, event, &self.cursor).await?;
+            batch.push(BlockingMessage { event, cursor: self.cursor.encode() });
+            if batch.len() == MAX_BATCH_MESSAGES {
+                let next = Vec::with_capacity(MAX_BATCH_MESSAGES);
+                send_batch(&self.sender, std::mem::replace(&mut batch, next)).await?;
+            }
         }
-        Ok(())
+        if batch.is_empty() { Ok(()) } else { send_batch(&self.sender, batch).await }
     }
 
     async fn send_summary(&self, blocking_export_count: u64, revision: i64) -> Result<(), ClientGone> {
@@ -256,18 +276,18 @@ impl StreamTask {
     }
 }
 
-async fn send(
-    sender: &mpsc::Sender<Result<BlockingMessage>>,
-    event: BlockingEvent,
-    cursor: &Cursor,
-) -> Result<(), ClientGone> {
-    sender.send(Ok(BlockingMessage { event, cursor: cursor.encode() })).await.map_err(|_| ClientGone)
+async fn send(sender: &Sender, event: BlockingEvent, cursor: &Cursor) -> Result<(), ClientGone> {
+    send_batch(sender, vec![BlockingMessage { event, cursor: cursor.encode() }]).await
+}
+
+async fn send_batch(sender: &Sender, batch: Vec<BlockingMessage>) -> Result<(), ClientGone> {
+    sender.send(Ok(batch)).await.map_err(|_| ClientGone)
 }
 
 /// Waits until the connection has changed since the cursor, with a heartbeat in every long silence.
 async fn wait_for_change(
     watched: &mut watch::Receiver<WatchedState>,
-    sender: &mpsc::Sender<Result<BlockingMessage>>,
+    sender: &Sender,
     cursor: &mut Cursor,
 ) -> Result<(), ClientGone> {
     let changed =
@@ -303,7 +323,7 @@ mod tests {
             time: DateTime::UNIX_EPOCH + TimeDelta::days(revision),
         };
         let (changes, mut watched) = watch::channel(Some(snapshot(7)));
-        let (sender, mut receiver) = mpsc::channel(MESSAGE_CAPACITY);
+        let (sender, mut receiver) = mpsc::channel(BATCH_CAPACITY);
         let connection = ConnectionUid::new();
         let released_until = DateTime::UNIX_EPOCH;
         let mut cursor = Cursor { connection, start_revision: 3, last_revision: 7, released_until };
@@ -313,7 +333,7 @@ mod tests {
             (waited.is_ok(), cursor)
         });
         for heartbeat in 1..=3 {
-            let message = receiver.recv().await.unwrap().unwrap();
+            let [message] = <[_; 1]>::try_from(receiver.recv().await.unwrap().unwrap()).unwrap();
             assert_eq!(message.event, BlockingEvent::Heartbeat);
             assert_eq!(started.elapsed(), HEARTBEAT_INTERVAL * heartbeat);
             // A stream resumed after it misses no release and repeats none.

@@ -54,13 +54,14 @@ impl Mutation for UpdateConnection {
             return Ok(stored::affected(&before));
         }
         stored::touch(tx, &mut after);
-        store::connections::update(tx.db, &after).await?;
         let mut diff = audit::diff(Some(&before), Some(&after));
         if let Some(input) = &credential {
             let connection_type = stored::known_type(tx.app, "connection.connection_type", &after.connection_type)?;
-            credential::store(tx, connection_type, &mut after, input).await?;
+            let sealed = credential::seal(tx, connection_type, &mut after, input)?;
+            store::credentials::put(tx.db, &after, sealed).await?;
             diff = diff.redacted("credential");
         }
+        store::connections::update(tx.db, &after).await?;
         tx.audit(audit::resource(&after), diff, None, "");
         let concerns_exports = after.properties != before.properties || credential.is_some();
         Ok(if concerns_exports { affecting_exports(&after) } else { stored::affected(&after) })

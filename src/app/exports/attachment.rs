@@ -16,7 +16,6 @@ use crate::model::{
 };
 use crate::store;
 use crate::store::attachments::{self, ReleasedExport};
-use crate::store::locks::{self, LockMode};
 
 /// Finds the connection to attach an export to, if the caller may use it. A contributor gets one error
 /// for a connection that does not exist and for one that it may not use.
@@ -25,11 +24,12 @@ pub async fn find_target(tx: &MutationTx<'_>, name: &ConnectionName) -> Result<C
     found.ok_or_else(|| not_usable(tx, name))
 }
 
-/// Locks the connection that an export is to be attached to.
-pub async fn lock_target(tx: &MutationTx<'_>, name: &ConnectionName) -> Result<Connection> {
-    let uid = find_target(tx, name).await?;
-    locks::connections(tx.db, &tx.scope, &[uid].into(), LockMode::Update).await?;
-    read_target(tx, name, uid).await
+/// Locks the connection that a new export is to be attached to, and reserves its `attachment_revision` for the export.
+pub async fn reserve_target(tx: &MutationTx<'_>, name: &ConnectionName) -> Result<Connection> {
+    let not_usable = || not_usable(tx, name);
+    let locked = store::connections::lock_usable(tx.db, &tx.scope, &tx.context.actor, &name.id).await?;
+    let uid = locked.ok_or_else(not_usable)?;
+    attachments::reserve_usable(tx.db, &tx.scope, &tx.context.actor, uid).await?.ok_or_else(not_usable)
 }
 
 /// Reads a target after its lock: it may have been deleted or unshared before.
@@ -38,22 +38,27 @@ pub async fn read_target(tx: &MutationTx<'_>, name: &ConnectionName, uid: Connec
     found.ok_or_else(|| not_usable(tx, name))
 }
 
-/// The state of an export that is attached to a connection. Its revision is assigned when it is stored.
-pub fn attached_to(connection: &Connection) -> AttachmentState {
+/// The state of an export that is attached to a connection with a reserved revision.
+pub fn attached_to(connection: &Connection, revision: i64) -> AttachmentState {
     AttachmentState::Attached(Attachment {
         uid: connection.uid,
         name: connection.name.clone(),
         display_name: connection.display_name.clone(),
         availability: connection.availability,
-        revision: 0,
+        revision,
     })
 }
 
-/// Inserts a new export. An attached one takes the next revision of its connection, which is locked.
-pub async fn insert(tx: &mut MutationTx<'_>, export: &mut Export) -> Result<()> {
+/// Inserts a copy of an export. An attached one takes the next revision of its connection, which is locked.
+pub async fn insert_copy(tx: &mut MutationTx<'_>, mut export: Export) -> Result<()> {
     if let AttachmentState::Attached(attachment) = &mut export.attachment_state {
         attachment.revision = attachments::reserve_revisions(tx.db, &tx.scope, attachment.uid, 1).await? + 1;
     }
+    insert(tx, &export).await
+}
+
+/// Inserts a new export, whose revision is reserved if it is attached.
+pub async fn insert(tx: &mut MutationTx<'_>, export: &Export) -> Result<()> {
     stored::check_file_name(tx, export).await?;
     store::exports::insert(tx.db, export).await?;
     tx.audit(audit::resource(export), audit::diff(None, Some(export)), None, "");
@@ -77,10 +82,7 @@ pub async fn attach(
     let last = attachments::reserve_revisions(tx.db, &tx.scope, connection.uid, count).await?;
     for (before, revision) in exports.into_iter().zip(last + 1..) {
         let mut after = adapt(tx, &before)?;
-        after.attachment_state = attached_to(connection);
-        if let AttachmentState::Attached(attachment) = &mut after.attachment_state {
-            attachment.revision = revision;
-        }
+        after.attachment_state = attached_to(connection, revision);
         after.next_due_time = after.first_due_time(tx.app.schedules(), tx.now);
         stored::check_file_name(tx, &after).await?;
         stored::touch(tx, &mut after);

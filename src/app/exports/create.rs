@@ -57,7 +57,7 @@ impl Mutation for CreateExport {
         if !self.is_preview {
             quotas::check_exports(tx.app.quotas(), tx.db, &tx.scope).await?;
         }
-        let connection = attachment::lock_target(tx, &self.draft.connection).await?;
+        let connection = attachment::reserve_target(tx, &self.draft.connection).await?;
         let mut request = InvalidRequest::default();
         let mut export = self.new_export(tx, &connection);
         let path = "export.destination_settings";
@@ -71,7 +71,7 @@ impl Mutation for CreateExport {
             export.file_name = None;
         }
         export.next_due_time = export.first_due_time(tx.app.schedules(), tx.now);
-        attachment::insert(tx, &mut export).await?;
+        attachment::insert(tx, &export).await?;
         Ok(stored::affected(&export))
     }
 }
@@ -88,7 +88,7 @@ impl CreateExport {
             display_name: draft.display_name.clone(),
             description: draft.description.clone(),
             connection_type: connection.connection_type.clone(),
-            attachment_state: attachment::attached_to(connection),
+            attachment_state: attachment::attached_to(connection, connection.attachment_revision),
             payload: draft.payload.clone(),
             schedule: draft.schedule.clone(),
             destination_settings: draft.destination_settings.clone(),

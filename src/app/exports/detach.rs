@@ -100,8 +100,8 @@ async fn lock_set(
     blocking_set_etag: &str,
 ) -> Result<(Connection, Vec<ReleasedExport>)> {
     let not_found = || Error::NotFound(ResourceKind::Connection, name.to_string());
-    let uid = store::connections::find_uid(tx.db, &tx.scope, &name.id).await?.ok_or_else(not_found)?;
-    locks::connections(tx.db, &tx.scope, &[uid].into(), LockMode::Update).await?;
+    let locked = locks::connection_by_id(tx.db, &tx.scope, &name.id, LockMode::Update, None).await?;
+    let uid = locked.ok_or_else(not_found)?;
     let connection = store::connections::get(tx.db, &tx.scope, uid).await?.ok_or_else(not_found)?;
     let current = Etag::decode(TokenKind::BlockingSet, blocking_set_etag).filter(|etag| {
         let revisions = connection.last_attached_revision..=connection.attachment_revision;

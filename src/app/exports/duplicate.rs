@@ -46,8 +46,9 @@ impl Mutation for DuplicateExport {
         }
         settings::check_delivery(tx.app, &mut copy, "")?;
         settings::check_size(tx, &copy, None, "display_name")?;
-        attachment::insert(tx, &mut copy).await?;
-        Ok(stored::affected(&copy))
+        let affected = stored::affected(&copy);
+        attachment::insert_copy(tx, copy).await?;
+        Ok(affected)
     }
 }
 

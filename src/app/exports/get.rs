@@ -10,9 +10,6 @@ impl App {
         let (reader, scope) = (self.reader(context).await?, self.scope(context));
         let found = store::exports::find(&reader, &scope, &context.actor, &name.id).await?;
         let export = found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.to_string()))?;
-        let mut export = [export.with_due_time_after(self.schedules(), self.now())];
-        store::runs::add_newest(&reader, &scope, &mut export).await?;
-        let [export] = export;
-        Ok(export)
+        Ok(export.with_due_time_after(self.schedules(), self.now()))
     }
 }

@@ -35,7 +35,17 @@ pub struct BatchOutcome {
 ///
 /// An export that moved between the look-up of its connection and the lock restarts the transaction.
 pub async fn lock(tx: &MutationTx<'_>, ids: &[ResourceId], target: Option<ConnectionUid>) -> Result<Vec<Export>> {
+    let only = if let ([id], None) = (ids, target) { Some(id) } else { None };
+    if let Some(id) = only
+        && let Some(uid) = locks::attached_export_by_id(tx.db, &tx.scope, id).await?
+    {
+        return store::exports::get_many(tx.db, &tx.scope, &tx.context.actor, [uid]).await;
+    }
     let references = store::exports::find_references(tx.db, &tx.scope, ids).await?;
+    if only.is_some() && references.iter().any(|found| found.connection.is_some()) {
+        // It was attached or moved in between. Its connection must be locked before it.
+        return Err(Abort::Conflict.into());
+    }
     let references: HashMap<_, _> = references.iter().map(|found| (&found.id, found)).collect();
     let not_found = |id: &ResourceId| Error::NotFound(ResourceKind::Export, name(tx, id).to_string());
     for id in ids {
@@ -134,13 +144,9 @@ pub fn name(tx: &MutationTx<'_>, id: &ResourceId) -> ExportName {
 impl ReadBack for Export {
     async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
         let (uid, name) = affected.single()?;
-        let uids = [ExportUid(*uid)];
-        let found = store::exports::get_many(tx.db, &tx.scope, &tx.context.actor, uids).await?;
-        let export = found.into_iter().next().ok_or_else(|| Error::NotFound(ResourceKind::Export, name.clone()))?;
-        let mut export = [export.with_due_time_after(tx.app.schedules(), tx.now)];
-        store::runs::add_newest(tx.db, &tx.scope, &mut export).await?;
-        let [export] = export;
-        Ok(export)
+        let found = store::exports::get(tx.db, &tx.scope, &tx.context.actor, ExportUid(*uid)).await?;
+        let export = found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.clone()))?;
+        Ok(export.with_due_time_after(tx.app.schedules(), tx.now))
     }
 }
 

@@ -297,7 +297,7 @@ pub fn to_proto(connection: Connection, validate_only: bool) -> pb::Connection {
         description: connection.description,
         connection_type: connection.connection_type.name(),
         schema_version: i32::try_from(connection.schema_version).unwrap_or(i32::MAX),
-        properties: Some(object_to_proto(&connection.properties)),
+        properties: Some(object_to_proto(connection.properties)),
         credential_status: Some(pb::CredentialStatus {
             auth_method: credential.auth_method.unwrap_or_default(),
             set_fields: credential.set_fields,

@@ -287,10 +287,11 @@ fn batch(validator: &mut RequestValidator<'_>, parent: &str, names: &[String], o
 }
 
 /// An export. With `validate_only` uid, times and etag are left out, because nothing was stored.
-pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
+pub fn to_proto(mut export: Export, validate_only: bool) -> pb::Export {
     let (state, etag) = (export.state(), export.etag());
     let next_run_time = export.next_run_time();
     let kept = |time| Some(time).filter(|_| !validate_only).map(time_to_proto);
+    let destination_settings = object_to_proto(std::mem::take(&mut export.destination_settings));
     let attachment = export.attachment();
     pb::Export {
         name: export.name.to_string(),
@@ -300,7 +301,7 @@ pub fn to_proto(export: Export, validate_only: bool) -> pb::Export {
         connection_type: export.connection_type.name(),
         payload: Some(payload_to_proto(&export.payload)),
         schedule: export.schedule.as_ref().map(schedule_to_proto),
-        destination_settings: Some(object_to_proto(&export.destination_settings)),
+        destination_settings: Some(destination_settings),
         state: state_to_proto(state).into(),
         state_reason: attachment.map_or(pb::export::StateReason::Unspecified, reason_to_proto).into(),
         detachment: match &export.attachment_state {

@@ -16,13 +16,13 @@ pub fn field(spec: &FieldSpec) -> pb::FieldSpec {
         binding: spec.binding,
         pattern: text(Pattern::as_str),
         allowed_values: spec.allowed_values.iter().map(allowed_value).collect(),
-        default_value: spec.default_value.as_ref().map(json_to_proto),
+        default_value: spec.default_value.clone().map(json_to_proto),
         minimum: spec.minimum,
         maximum: spec.maximum,
         format: spec.format.map_or(pb::field_spec::Format::Unspecified, format).into(),
         hint: text(Pattern::hint),
         group: spec.group.clone(),
-        example: spec.example.as_ref().map(json_to_proto),
+        example: spec.example.clone().map(json_to_proto),
         shown_if: spec.shown_if.as_ref().map(condition),
         required_if: spec.required_if.as_ref().map(condition),
     }
@@ -82,6 +82,6 @@ fn allowed_value(allowed: &AllowedValue) -> pb::field_spec::AllowedValue {
 fn condition(condition: &Condition) -> pb::field_spec::Condition {
     pb::field_spec::Condition {
         key: condition.key.clone(),
-        values: condition.values.iter().map(json_to_proto).collect(),
+        values: condition.values.iter().cloned().map(json_to_proto).collect(),
     }
 }

@@ -120,6 +120,6 @@ fn filter_to_proto(filter: &PayloadFilter) -> pb::PayloadFilter {
     pb::PayloadFilter {
         field: filter.field.clone(),
         comparison: comparison.into(),
-        values: filter.values.iter().map(json_to_proto).collect(),
+        values: filter.values.iter().cloned().map(json_to_proto).collect(),
     }
 }

@@ -71,19 +71,19 @@ fn number(value: f64) -> Option<Number> {
 }
 
 /// An object as a Struct.
-pub fn object_to_proto(object: &Object) -> prost_types::Struct {
-    prost_types::Struct { fields: object.iter().map(|(key, value)| (key.clone(), json_to_proto(value))).collect() }
+pub fn object_to_proto(object: Object) -> prost_types::Struct {
+    prost_types::Struct { fields: object.into_iter().map(|(key, value)| (key, json_to_proto(value))).collect() }
 }
 
 /// Converts a JSON value to protobuf.
-pub fn json_to_proto(value: &Value) -> prost_types::Value {
+pub fn json_to_proto(value: Value) -> prost_types::Value {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(*value),
+        Value::Bool(value) => Kind::BoolValue(value),
         Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
-        Value::String(value) => Kind::StringValue(value.clone()),
+        Value::String(value) => Kind::StringValue(value),
         Value::Array(values) => {
-            Kind::ListValue(prost_types::ListValue { values: values.iter().map(json_to_proto).collect() })
+            Kind::ListValue(prost_types::ListValue { values: values.into_iter().map(json_to_proto).collect() })
         }
         Value::Object(object) => Kind::StructValue(object_to_proto(object)),
     };
@@ -150,7 +150,7 @@ mod tests {
             let value = prost_types::Value { kind: Some(Kind::NumberValue(given)) };
             let value = json(&mut violations, "p", value);
             assert_eq!(value, expected);
-            assert_eq!(json_to_proto(&value).kind, Some(Kind::NumberValue(given)));
+            assert_eq!(json_to_proto(value).kind, Some(Kind::NumberValue(given)));
         }
         assert!(violations.is_empty());
         json(&mut violations, "p", prost_types::Value { kind: Some(Kind::NumberValue(f64::NAN)) });

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sea_orm::DbBackend;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, LikeExpr, Query, SimpleExpr};
+use sea_orm::{DbBackend, EntityTrait, IdenStatic as _};
 
 use super::scope::ReadContext;
 use crate::model::{Actor, Availability, Caller, ConnectionState, Role};
@@ -43,12 +43,25 @@ pub fn now_plus(backend: DbBackend, read_context: &ReadContext, duration: Durati
 
 /// Whether exports on a connection can run and, if not, why, as the code of an [`Availability`].
 pub fn availability(backend: DbBackend, read_context: &ReadContext) -> SimpleExpr {
+    let offset_ms = read_context.clock.offset_ms();
+    let now = if backend == DbBackend::Postgres {
+        format!("(statement_timestamp() + {offset_ms} * interval '1 millisecond')")
+    } else {
+        format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', ({offset_ms} / 1000.0) || ' seconds')")
+    };
+    Expr::cust(read_context.availability.replace(NOW, &now))
+}
+
+/// The text in [`availability_sql`] that stands for the time.
+const NOW: &str = "{now}";
+
+/// The SQL of [`availability`]. It is built once, because it is part of nearly every statement.
+pub fn availability_sql(backend: DbBackend, known_types: &[String]) -> String {
     use connection::Column::{ConnectionType, CredentialAuthMethod, CredentialExpireTime, NeedsCredential, Suspended};
-    // Literals instead of bound values: they are the same in every call, and each statement sends a dozen values less.
     let column = |column| Expr::col((connection::Entity, column));
     let code = |availability: Availability| SimpleExpr::Constant(availability.code().into());
-    let known = read_context.known_types.iter().map(|id| SimpleExpr::Constant(id.as_str().into()));
-    CaseStatement::new()
+    let known = known_types.iter().map(|id| SimpleExpr::Constant(id.as_str().into()));
+    let case = CaseStatement::new()
         .case(column(Suspended), code(Availability::Suspended))
         .case(column(ConnectionType).is_not_in(known), code(Availability::TypeUnknown))
         .case(
@@ -56,11 +69,19 @@ pub fn availability(backend: DbBackend, read_context: &ReadContext) -> SimpleExp
             code(Availability::CredentialMissing),
         )
         .case(
-            column(NeedsCredential).and(column(CredentialExpireTime).lte(now(backend, read_context))),
+            column(NeedsCredential).and(column(CredentialExpireTime).lte(Expr::cust(NOW))),
             code(Availability::CredentialExpired),
         )
-        .finally(code(Availability::Active))
-        .into()
+        .finally(code(Availability::Active));
+    let select = backend.build(Query::select().expr(case)).sql;
+    select.trim_start_matches("SELECT ").to_owned()
+}
+
+/// Columns of a table as the list of a SELECT, which is built once.
+pub fn column_list<E: EntityTrait>(columns: impl IntoIterator<Item = E::Column>) -> String {
+    let table = E::default().table_name().to_owned();
+    let columns = columns.into_iter().map(|column| format!("{table}.{}", column.as_str()));
+    columns.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether an availability belongs to a `state`.

@@ -4,7 +4,7 @@ use sea_orm::sea_query::{
     Alias, Asterisk, ColumnRef, Condition, Expr, ExprTrait as _, IntoColumnRef, Order as Direction, Query,
     SelectStatement, SimpleExpr, Value,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter as _, QueryTrait as _, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait};
 use uuid::Uuid;
 
 use super::scope::Scope;
@@ -26,7 +26,7 @@ pub struct Keys<E: EntityTrait> {
 
 /// The rows of an organization, their order keys and the filters of a list.
 pub struct List<'a, E: EntityTrait> {
-    select: Select<E>,
+    select: SelectStatement,
     scope: &'a Scope<'a>,
     keys: &'static Keys<E>,
     /// Filters by the value of a column, each with an index of the organization, the column and the uid. The first one,
@@ -67,7 +67,7 @@ pub struct Rows<'a, E: EntityTrait> {
 
 impl<'a, E: EntityTrait> List<'a, E> {
     /// A list without filters of what a statement selects, which are rows of the organization.
-    pub fn new(select: Select<E>, scope: &'a Scope<'a>, keys: &'static Keys<E>) -> Self {
+    pub fn new(select: SelectStatement, scope: &'a Scope<'a>, keys: &'static Keys<E>) -> Self {
         let (values, filters, uids) = (Vec::new(), Vec::new(), UidRange::default());
         Self { select, scope, keys, values, matching_uids: None, filters, uids, end: None }
     }
@@ -144,13 +144,13 @@ impl<E: EntityTrait> Rows<'_, E> {
     pub fn statement(&self, after: Option<&Position>, limit: u64, rows_to_read: u64) -> SelectStatement {
         let list = &self.list;
         let filters = list.filters.iter().cloned().fold(Condition::all(), Condition::add);
-        let select = list.select.clone();
+        let mut select = list.select.clone();
         let mut statement = if let Some(uids) = &self.few_uids {
             // More than were counted: some may have been added since.
             let limit = 2 * MAX_ROWS_SORTED;
             let is_found = list.keys.uid.in_subquery(uids.clone().limit(limit).take());
             let rows = self.list.select_from_table(Asterisk).and_where(is_found).limit(limit).take();
-            from_rows(select.filter(filters).filter(self.range(after)), rows)
+            from_rows::<E>(select.cond_where(filters).cond_where(self.range(after)), rows)
         } else if self.is_scan() {
             let next =
                 |column: ColumnRef| self.ordered(list.select_from_table(column).cond_where(self.range(after)).take());
@@ -158,12 +158,12 @@ impl<E: EntityTrait> Rows<'_, E> {
             let last_read = next(uid).offset(rows_to_read - 1).limit(1).take();
             let last_read = list.keys.uid.into_expr().eq(SimpleExpr::SubQuery(None, Box::new(last_read.into())));
             let found = Condition::any().add(filters.clone()).add(last_read.clone());
-            from_rows(select.filter(found), next(Asterisk.into_column_ref()).limit(rows_to_read).take())
+            from_rows::<E>(select.cond_where(found), next(Asterisk.into_column_ref()).limit(rows_to_read).take())
                 .expr_as(SimpleExpr::from(filters), "matches")
                 .expr_as(last_read, "last_read")
                 .take()
         } else {
-            select.filter(self.range(after)).into_query()
+            select.cond_where(self.range(after)).take()
         };
         self.ordered(statement.limit(limit).take())
     }
@@ -230,8 +230,8 @@ impl<E: EntityTrait> Rows<'_, E> {
 }
 
 /// Replaces the table of a statement by rows of it. They have a limit, and so both databases read no others.
-fn from_rows<E: EntityTrait>(select: Select<E>, rows: SelectStatement) -> SelectStatement {
-    select.into_query().from_clear().from_subquery(rows, Alias::new(E::default().table_name())).take()
+fn from_rows<E: EntityTrait>(select: &mut SelectStatement, rows: SelectStatement) -> SelectStatement {
+    select.from_clear().from_subquery(rows, Alias::new(E::default().table_name())).take()
 }
 
 /// Whether a column has a value. As a range, because with an equation PostgreSQL may read in the order of another index, and

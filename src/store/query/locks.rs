@@ -6,14 +6,16 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::sea_query::LockType;
+use sea_orm::sea_query::{Condition, IntoIden as _, LockType, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect,
+    RelationTrait as _,
 };
 use uuid::Uuid;
 
+use super::lookup;
 use super::scope::Scope;
-use crate::model::{ConnectionUid, ExportUid, Result};
+use crate::model::{ConnectionUid, ExportUid, ResourceId, Result};
 use crate::store::entities::{connection, export};
 
 /// Uids per statement.
@@ -28,6 +30,53 @@ pub enum LockMode {
     Delete,
 }
 
+impl LockMode {
+    fn lock_type(self) -> LockType {
+        match self {
+            Self::Update => LockType::NoKeyUpdate,
+            Self::Delete => LockType::Update,
+        }
+    }
+}
+
+/// Locks the connection with an id if it fulfills a condition, which may have changed while the statement waited. Returns its
+/// uid.
+pub async fn connection_by_id(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    id: &ResourceId,
+    mode: LockMode,
+    condition: Option<SimpleExpr>,
+) -> Result<Option<ConnectionUid>> {
+    let query = connection::Entity::find()
+        .select_only()
+        .column(connection::Column::Uid)
+        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
+        .filter(connection::Column::Id.eq(id.as_str()))
+        .filter(Condition::all().add_option(condition))
+        .lock(mode.lock_type());
+    Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
+}
+
+/// Locks an attached export and, before it, its connection. Returns the uid of the export; `None` if it is not attached, does
+/// not exist, or moved to another connection while the statement waited.
+pub async fn attached_export_by_id(
+    db: &impl ConnectionTrait,
+    scope: &Scope<'_>,
+    id: &ResourceId,
+) -> Result<Option<ExportUid>> {
+    let mut query = export::Entity::find()
+        .select_only()
+        .column(export::Column::Uid)
+        .join(JoinType::InnerJoin, export::Relation::Connection.def())
+        .filter(export::Column::Organization.eq(scope.organization.as_str()))
+        .filter(export::Column::Id.eq(id.as_str()));
+    // PostgreSQL locks the rows of the tables in this order.
+    let tables = [connection::Entity.into_iden(), export::Entity.into_iden()];
+    QuerySelect::query(&mut query).lock_with_tables(LockType::NoKeyUpdate, tables);
+    Ok(lookup::fetch_scalar(db, query).await?.map(ExportUid))
+}
+
 /// Locks connections; returns the uids of those that exist.
 pub async fn connections(
     db: &impl ConnectionTrait,
@@ -35,10 +84,6 @@ pub async fn connections(
     uids: &BTreeSet<ConnectionUid>,
     mode: LockMode,
 ) -> Result<BTreeSet<ConnectionUid>> {
-    let strength = match mode {
-        LockMode::Update => LockType::NoKeyUpdate,
-        LockMode::Delete => LockType::Update,
-    };
     let mut found = BTreeSet::new();
     for chunk in uids.iter().map(|uid| uid.0).collect::<Vec<_>>().chunks(MAX_ROWS_PER_STATEMENT) {
         let rows: Vec<Uuid> = connection::Entity::find()
@@ -47,7 +92,7 @@ pub async fn connections(
             .filter(connection::Column::Organization.eq(scope.organization.as_str()))
             .filter(connection::Column::Uid.is_in(chunk.iter().copied()))
             .order_by_asc(connection::Column::Uid)
-            .lock(strength)
+            .lock(mode.lock_type())
             .into_tuple()
             .all(db)
             .await?;

@@ -3,7 +3,10 @@
 //! SeaORM's `one` binds a LIMIT, and SQLite plans a statement with a bound LIMIT again on every execution, which costs
 //! more than the lookup itself.
 
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QuerySelect as _, QueryTrait as _, Select, TryGetable};
+use sea_orm::sea_query::SelectStatement;
+use sea_orm::{
+    ConnectionTrait, EntityTrait, FromQueryResult, QueryResult, QuerySelect as _, QueryTrait as _, Select, TryGetable,
+};
 use uuid::Uuid;
 
 use crate::model::Result;
@@ -15,6 +18,15 @@ pub async fn fetch_one<E: EntityTrait, R: FromQueryResult>(
 ) -> Result<Option<R>> {
     let row = db.query_one(&query.into_query()).await?;
     Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
+}
+
+/// What is read from the row, if it exists.
+pub async fn read_one<T>(
+    db: &impl ConnectionTrait,
+    query: &SelectStatement,
+    read: impl FnOnce(&QueryResult) -> Result<T>,
+) -> Result<Option<T>> {
+    db.query_one(query).await?.as_ref().map(read).transpose()
 }
 
 /// The first column of the row, if it exists.

@@ -1,6 +1,7 @@
 //! Shared parts of queries: lookups, SQL expressions, lists and their keyset pages, row locks, the time and the scope of an
 //! organization.
 
+pub mod columns;
 pub mod expressions;
 pub mod list;
 pub mod locks;

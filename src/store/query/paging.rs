@@ -4,7 +4,7 @@
 //! follow until enough of them match. It then ends after [`MAX_ROWS_READ`] rows, with a position to continue from.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, QueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryResult, Statement};
 use uuid::Uuid;
 
 use super::list::List;
@@ -33,18 +33,14 @@ pub fn position(order: Order, uid: Uuid, display_name: &str, update_time: DateTi
 }
 
 /// Reads a page until it has enough entries or bytes, or has read [`MAX_ROWS_READ`] rows.
-pub async fn page<E, R, T>(
+pub async fn page<E: EntityTrait, T>(
     db: &impl ConnectionTrait,
     list: List<'_, E>,
     request: &PageRequest,
-    into_model: impl Fn(R) -> Result<T>,
+    read: impl Fn(&QueryResult) -> Result<T>,
     position: impl Fn(&T) -> Position,
     size: impl Fn(&T) -> usize,
-) -> Result<Page<T>>
-where
-    E: EntityTrait,
-    R: FromQueryResult,
-{
+) -> Result<Page<T>> {
     let mut rows = list.in_order(request.order);
     let wanted = request.size as usize;
     let mut items: Vec<T> = Vec::new();
@@ -53,7 +49,8 @@ where
     loop {
         // One extra entry shows whether there is a next page.
         let limit = Ord::min(MAX_ROWS_PER_STATEMENT, (wanted - items.len()) as u64 + 1);
-        let found = db.query_all(&rows.statement(after.as_ref(), limit, rows_to_read)).await?;
+        let statement = db.get_database_backend().build(&rows.statement(after.as_ref(), limit, rows_to_read));
+        let found = db.query_all_raw(with_literal_limit(statement, limit)).await?;
         let is_full = found.len() as u64 == limit;
         let mut is_last_read = false;
         for row in found {
@@ -63,7 +60,7 @@ where
             let matches = !rows.is_scan() || flag(&row, "matches")?;
             is_last_read = rows.is_scan() && flag(&row, "last_read")?;
             // Rows take less memory than what they are converted to.
-            let item = into_model(R::from_query_result(&row, "")?)?;
+            let item = read(&row)?;
             after = Some(position(&item));
             if matches {
                 bytes += size(&item);
@@ -86,6 +83,20 @@ where
             rows_to_read = next.min(MAX_ROWS_READ_PER_STATEMENT).min(MAX_ROWS_READ - rows_read);
         }
     }
+}
+
+/// Makes the limit at the end of a statement of SQLite a literal: with a bound limit, a statement is planned again at every
+/// execution.
+fn with_literal_limit(mut statement: Statement, limit: u64) -> Statement {
+    if statement.db_backend == DbBackend::Sqlite
+        && let Some(values) = &mut statement.values
+        && statement.sql.ends_with(" LIMIT ?")
+    {
+        statement.sql.truncate(statement.sql.len() - 1);
+        statement.sql.push_str(&limit.to_string());
+        values.0.pop();
+    }
+    statement
 }
 
 /// A condition in a row; `NULL` is false, as in a filter.

@@ -9,8 +9,18 @@ use crate::model::{Clock, OrganizationId};
 pub struct ReadContext {
     /// Connection types of the catalog.
     pub known_types: Arc<[String]>,
-    /// The clock whose offset is bound into every time comparison.
+    /// The clock whose offset is part of every time comparison.
     pub clock: Clock,
+    /// The SQL of the availability of a connection, which needs the time to be inserted.
+    pub availability: Arc<str>,
+}
+
+impl ReadContext {
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(&self, clock: Clock) -> Self {
+        Self { clock, ..self.clone() }
+    }
 }
 
 /// The rows of one organization.

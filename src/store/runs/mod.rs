@@ -10,16 +10,17 @@ mod rows;
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _, JoinType,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationTrait as _, Select, TryInsertResult,
+    QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait, RelationTrait as _, Select,
+    TryInsertResult,
 };
 use uuid::Uuid;
 
 use super::Scope;
 use super::entities::{export, run};
+use super::query::columns::Columns;
 use super::query::list::{Keys, List, UidRange};
 use super::query::lookup;
 use super::query::paging;
@@ -36,6 +37,10 @@ static KEYS: Keys<run::Entity> = Keys {
     update_time: run::Column::Uid,
     feed: None,
 };
+
+/// The columns of [`read_newest`].
+const NEWEST_COLUMNS: [run::Column; 5] =
+    [run::Column::Uid, run::Column::State, run::Column::CreateTime, run::Column::EndTime, run::Column::FailureCode];
 
 /// Inserts a run. Returns `false` without inserting if the due time has a run already, or if an unfinished run of the
 /// export is in the way.
@@ -68,49 +73,59 @@ pub async fn add_newest(db: &impl ConnectionTrait, scope: &Scope<'_>, exports: &
     Ok(())
 }
 
+/// Adds the newest run of each export to a statement, to be read with [`read_newest`].
+pub fn with_newest(exports: &mut SelectStatement) -> &mut SelectStatement {
+    let of_export = Expr::col((run::Entity, run::Column::Organization))
+        .equals((export::Entity, export::Column::Organization))
+        .and(Expr::col((run::Entity, run::Column::Uid)).eq(newest_of_export()));
+    let columns = NEWEST_COLUMNS.map(|column| (run::Entity, column));
+    exports.join(JoinType::LeftJoin, run::Entity, of_export).columns(columns)
+}
+
+/// Reads the newest run, if there is one.
+pub fn read_newest(columns: &mut Columns<'_>) -> Result<Option<LastRun>> {
+    let (uid, state): (Option<Uuid>, Option<String>) = (columns.next()?, columns.next()?);
+    let (create_time, end_time, failure): (_, _, Option<String>) = (columns.next()?, columns.next()?, columns.next()?);
+    let (Some(uid), Some(state), Some(create_time)) = (uid, state, create_time) else { return Ok(None) };
+    let failure = failure.map(decode).transpose()?;
+    Ok(Some(LastRun { uid, state: decode(state)?, create_time, end_time, failure }))
+}
+
+/// Selects the uid of the newest run of the export of a row. The limit is a literal: SQLite plans a statement with a bound limit
+/// again at every execution.
+fn newest_of_export() -> SimpleExpr {
+    Expr::cust(
+        "(SELECT of_export.uid FROM runs AS of_export WHERE of_export.organization = exports.organization \
+         AND of_export.export_uid = exports.uid ORDER BY of_export.uid DESC LIMIT 1)",
+    )
+}
+
 /// The newest run of each of these exports that has one.
 async fn newest(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
     exports: &[ExportUid],
 ) -> Result<HashMap<ExportUid, LastRun>> {
-    use run::Column::{CreateTime, EndTime, ExportUid as OfExport, FailureCode, Organization, State, Uid};
-    let newest_of_export = Query::select()
-        .column((run::Entity, Uid))
-        .from(run::Entity)
-        .and_where(Expr::col((run::Entity, Organization)).eq(scope.organization.as_str()))
-        .and_where(Expr::col((run::Entity, OfExport)).equals((export::Entity, export::Column::Uid)))
-        .order_by((run::Entity, Uid), Order::Desc)
-        .limit(1)
-        .take();
+    use run::Column::{ExportUid as OfExport, Organization, Uid};
     let newest = Query::select()
-        .expr(SimpleExpr::SubQuery(None, Box::new(newest_of_export.into())))
+        .expr(newest_of_export())
         .from(export::Entity)
         .and_where(Expr::col((export::Entity, export::Column::Organization)).eq(scope.organization.as_str()))
         .and_where(Expr::col((export::Entity, export::Column::Uid)).is_in(exports.iter().map(|export| export.0)))
         .take();
     let query = run::Entity::find()
         .select_only()
-        .columns([OfExport, Uid, State, CreateTime, EndTime, FailureCode])
+        .column(OfExport)
+        .columns(NEWEST_COLUMNS)
         .filter(Organization.eq(scope.organization.as_str()))
         .filter(Uid.in_subquery(newest));
-    let rows: Vec<NewestRow> = query.into_model().all(db).await?;
-    let last_run = |row: NewestRow| {
-        let NewestRow { uid, create_time, end_time, .. } = row;
-        let failure = row.failure_code.map(decode).transpose()?;
-        Ok((ExportUid(row.export_uid), LastRun { uid, state: decode(row.state)?, create_time, end_time, failure }))
-    };
-    rows.into_iter().map(last_run).collect()
-}
-
-#[derive(FromQueryResult)]
-struct NewestRow {
-    export_uid: Uuid,
-    uid: Uuid,
-    state: String,
-    create_time: DateTime<Utc>,
-    end_time: Option<DateTime<Utc>>,
-    failure_code: Option<String>,
+    let mut runs = HashMap::new();
+    for row in db.query_all(&query.into_query()).await? {
+        let mut columns = Columns::of(&row);
+        let export = ExportUid(columns.next()?);
+        runs.extend(read_newest(&mut columns)?.map(|run| (export, run)));
+    }
+    Ok(runs)
 }
 
 /// The unfinished runs of an export, the oldest first; at most two.
@@ -133,7 +148,7 @@ pub async fn list(
     use run::Column::{ConnectionId, State, Trigger};
     let state = filter.state.map(|state| code(&state)).transpose()?;
     let trigger = filter.trigger.map(|trigger| code(&trigger)).transpose()?;
-    let mut list = List::new(select(scope), scope, &KEYS);
+    let mut list = List::new(select(scope).into_query(), scope, &KEYS);
     let connection = filter.connection.as_ref().map(|connection| (ConnectionId, connection.as_str().into()));
     let by_state = state.map(|state| (State, state.into()));
     // Most runs have ended.
@@ -145,7 +160,8 @@ pub async fn list(
     list.uids = UidRange { start: filter.start_time.map(first_uid_at), end: filter.end_time.map(first_uid_at) };
     let position = |run: &Run| paging::position(page.order, run.name.uid, "", run.create_time);
     let size = |run: &Run| 512 + run.failure.as_ref().map_or(0, |failure| failure.detail.len());
-    paging::page(db, list, page, |row: Row| row.into_model(scope), position, size).await
+    let read = |row: &QueryResult| Row::from_query_result(row, "")?.into_model(scope);
+    paging::page(db, list, page, read, position, size).await
 }
 
 /// Locks a run until the transaction ends. The export that it belongs to is locked before.

@@ -41,7 +41,7 @@ pub async fn find(
 ) -> Result<Vec<Remains>> {
     use run::Column::{ConnectionUid as Connection, DeliveryState, EndTime, FormatVersion, Organization, Uid};
     let clock = read_context.clock.moved_back(MAX_AGE);
-    let oldest = now(db.get_database_backend(), &ReadContext { known_types: read_context.known_types.clone(), clock });
+    let oldest = now(db.get_database_backend(), &read_context.with_clock(clock));
     let query = run::Entity::find()
         .select_only()
         .columns([Organization, Uid, Connection, DeliveryState])

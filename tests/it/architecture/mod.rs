@@ -80,14 +80,14 @@ const CRATES: &[(&str, &[&str])] = &[
 /// unavailable.
 const SINGLE_PLACES: &[(&str, &str)] = &[
     ("attachments::reserve_revisions(", "app/exports/attachment.rs"),
+    ("attachments::reserve_usable(", "app/exports/attachment.rs"),
     ("attachments::attach(", "app/exports/attachment.rs"),
     ("attachments::release(", "app/exports/attachment.rs"),
     ("attachments::detach(", "app/exports/attachment.rs"),
     ("exports::insert(", "app/exports/attachment.rs"),
     ("exports::delete(", "app/exports/attachment.rs"),
     ("suspended = true", "app/connections/availability.rs"),
-    ("credential::erase(", "app/connections/availability.rs"),
-    ("credentials::erase(", "app/connections/credential.rs"),
+    ("credentials::erase(", "app/connections/availability.rs"),
 ];
 
 /// Every Rust file below a folder of the crate, with its text.

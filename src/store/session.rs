@@ -1,0 +1,225 @@
+//! Sessions: open connections that run one statement after the other.
+//!
+//! SeaORM builds statements, and sqlx runs them here. In a pool of SeaORM each statement would return its connection to the pool
+//! of sqlx, which then tests it: a round trip to PostgreSQL, or two thread switches with SQLite, for every statement.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sea_orm::sea_query::Values;
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use sea_query_sqlx::SqlxValues;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor as _, Postgres, Sqlite};
+use tracing::Instrument as _;
+
+use super::statement::span;
+
+/// Client-side timeout of a statement; longer than the database's own `statement_timeout`.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Age at which a connection goes back to its pool, which tests it, and closes it when it is old.
+const MAX_AGE: Duration = Duration::from_secs(30);
+/// How long a statement of a reader may run on SQLite.
+const SQLITE_READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Instructions of SQLite between two checks of the timeout: about a millisecond.
+const SQLITE_INSTRUCTIONS_PER_CHECK: i32 = 100_000;
+
+/// An open connection, which goes back to its pool when it is dropped.
+pub struct Session {
+    connection: Connection,
+    opened: Instant,
+    progress: Progress,
+    in_transaction: bool,
+}
+
+enum Connection {
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+struct Progress {
+    /// Whether the last statement has ended without an error.
+    is_idle: bool,
+    /// When the statement of a reader ends; `None` for PostgreSQL, which has a timeout of its own, and for writers.
+    sqlite_end: Option<StatementEnd>,
+    client_timeout: Option<Duration>,
+}
+
+/// When a statement ends, in milliseconds after `start`.
+#[derive(Clone)]
+struct StatementEnd {
+    start: Instant,
+    millis: Arc<AtomicU64>,
+}
+
+impl Session {
+    /// Acquires a connection. With `is_reader`, SQLite ends statements that run for more than 5 s.
+    pub async fn open(pool: &DatabaseConnection, is_reader: bool) -> Result<Self, DbErr> {
+        let (mut sqlite_end, mut client_timeout) = (None, None);
+        let connection = if pool.get_database_backend() == DbBackend::Sqlite {
+            let mut connection = pool.get_sqlite_connection_pool().acquire().await.map_err(not_acquired)?;
+            if is_reader {
+                let end = StatementEnd { start: Instant::now(), millis: Arc::default() };
+                sqlite_end = Some(end.clone());
+                let mut handle = connection.lock_handle().await.map_err(not_acquired)?;
+                handle.set_progress_handler(SQLITE_INSTRUCTIONS_PER_CHECK, move || !end.is_over());
+            }
+            Connection::Sqlite(connection)
+        } else {
+            client_timeout = Some(CLIENT_TIMEOUT);
+            Connection::Postgres(pool.get_postgres_connection_pool().acquire().await.map_err(not_acquired)?)
+        };
+        let progress = Progress { is_idle: true, sqlite_end, client_timeout };
+        Ok(Self { connection, opened: Instant::now(), progress, in_transaction: false })
+    }
+
+    /// Whether the last statement failed or has not ended, or the transaction has not ended.
+    pub fn has_failed(&self) -> bool {
+        !self.progress.is_idle || self.in_transaction
+    }
+
+    /// Whether another statement can use it: it has not failed and is not too old.
+    pub fn is_reusable(&self) -> bool {
+        !self.has_failed() && self.opened.elapsed() < MAX_AGE
+    }
+
+    /// Begins a transaction, on SQLite with the lock for writes: a transaction that takes it later can fail.
+    pub async fn begin(&mut self) -> Result<(), DbErr> {
+        self.in_transaction = true;
+        let is_sqlite = matches!(self.connection, Connection::Sqlite(_));
+        self.execute_unprepared(if is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }).await.map(drop)
+    }
+
+    /// Commits the transaction.
+    pub async fn commit(&mut self) -> Result<(), DbErr> {
+        self.execute_unprepared("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Rolls the transaction back.
+    pub async fn rollback(&mut self) -> Result<(), DbErr> {
+        self.execute_unprepared("ROLLBACK").await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Runs a statement and returns the number of affected rows.
+    pub async fn execute(&mut self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let (span, sql, values) = parts(statement);
+        let result = async {
+            match &mut self.connection {
+                Connection::Postgres(db) => sqlx::query_with(sql, values).execute(&mut **db).await.map(Into::into),
+                Connection::Sqlite(db) => sqlx::query_with(sql, values).execute(&mut **db).await.map(Into::into),
+            }
+        };
+        self.progress.complete(result, DbErr::Exec).instrument(span).await
+    }
+
+    /// Runs statements without parameters.
+    pub async fn execute_unprepared(&mut self, sql: &str) -> Result<ExecResult, DbErr> {
+        let span = span(self.backend(), sql);
+        let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        let result = async {
+            match &mut self.connection {
+                Connection::Postgres(db) => db.execute(query).await.map(Into::into),
+                Connection::Sqlite(db) => db.execute(query).await.map(Into::into),
+            }
+        };
+        self.progress.complete(result, DbErr::Exec).instrument(span).await
+    }
+
+    /// Runs a statement and returns the first row.
+    pub async fn query_one(&mut self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let (span, sql, values) = parts(statement);
+        let result = async {
+            match &mut self.connection {
+                Connection::Postgres(db) => {
+                    let row = sqlx::query_with(sql, values).fetch_optional(&mut **db).await?;
+                    Ok(row.map(Into::into))
+                }
+                Connection::Sqlite(db) => {
+                    let row = sqlx::query_with(sql, values).fetch_optional(&mut **db).await?;
+                    Ok(row.map(Into::into))
+                }
+            }
+        };
+        self.progress.complete(result, DbErr::Query).instrument(span).await
+    }
+
+    /// Runs a statement and returns all rows.
+    pub async fn query_all(&mut self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let (span, sql, values) = parts(statement);
+        let result = async {
+            match &mut self.connection {
+                Connection::Postgres(db) => {
+                    let rows = sqlx::query_with(sql, values).fetch_all(&mut **db).await?;
+                    Ok(rows.into_iter().map(Into::into).collect())
+                }
+                Connection::Sqlite(db) => {
+                    let rows = sqlx::query_with(sql, values).fetch_all(&mut **db).await?;
+                    Ok(rows.into_iter().map(Into::into).collect())
+                }
+            }
+        };
+        self.progress.complete(result, DbErr::Query).instrument(span).await
+    }
+
+    fn backend(&self) -> DbBackend {
+        match self.connection {
+            Connection::Postgres(_) => DbBackend::Postgres,
+            Connection::Sqlite(_) => DbBackend::Sqlite,
+        }
+    }
+}
+
+impl Progress {
+    /// Waits for the result of a statement. PostgreSQL has 8 s: `statement_timeout` cannot fire when the server is unreachable.
+    async fn complete<T>(
+        &mut self,
+        result: impl Future<Output = Result<T, sqlx::Error>>,
+        failed: fn(RuntimeErr) -> DbErr,
+    ) -> Result<T, DbErr> {
+        // It remains false if the statement fails, or if this future is dropped.
+        self.is_idle = false;
+        if let Some(end) = &self.sqlite_end {
+            end.set(SQLITE_READ_TIMEOUT);
+        }
+        let result = match self.client_timeout {
+            Some(timeout) => tokio::time::timeout(timeout, result)
+                .await
+                .map_err(|_| DbErr::Conn(RuntimeErr::Internal("no response from the database".to_owned())))?,
+            None => result.await,
+        };
+        let result = result.map_err(|cause| failed(RuntimeErr::SqlxError(Arc::new(cause))))?;
+        self.is_idle = true;
+        Ok(result)
+    }
+}
+
+impl StatementEnd {
+    fn set(&self, timeout: Duration) {
+        let end = self.start.elapsed() + timeout;
+        self.millis.store(u64::try_from(end.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        self.start.elapsed().as_millis() >= self.millis.load(Ordering::Relaxed).into()
+    }
+}
+
+fn parts(statement: Statement) -> (tracing::Span, AssertSqlSafe<String>, SqlxValues) {
+    let span = span(statement.db_backend, &statement.sql);
+    (span, AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
+}
+
+fn not_acquired(cause: sqlx::Error) -> DbErr {
+    if matches!(cause, sqlx::Error::PoolTimedOut) {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
+    } else if matches!(cause, sqlx::Error::PoolClosed) {
+        DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
+    } else {
+        DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause)))
+    }
+}
