@@ -1,32 +1,17 @@
-//! Benchmark of CreateExport: 8 calls in flight, spread over 1,000 connections.
-
-use futures_util::future::join_all;
-use outflow::grpc::proto as pb;
+//! Benchmark of CreateExport, spread over 1,000 connections: without a schedule, 8 calls in flight, and with a cron
+//! expression, 32 calls in flight. The bare servers do not compute when the expression fires.
 
 use crate::bare::Contenders;
-use crate::rounds::compare;
-use crate::support::{Clients as _, TestServer, create_export};
+use crate::responses::{assert_equal, comparable_export};
+use crate::rounds::{CONTENDERS, call_in_flight, compare};
+use crate::support::{Clients as _, TestServer, create_export, cron};
 
 /// The number of calls of each contender in a round.
 const CALLS: u64 = 2_000;
-/// The number of concurrent calls.
-const IN_FLIGHT: u64 = 8;
 /// The number of connections that exports are created on.
 const CONNECTIONS: usize = 1_000;
 /// The number of existing exports, so that the table is not empty.
 const EXISTING_EXPORTS: u64 = 20_000;
-
-/// Clears the fields that differ between two exports of equal requests.
-fn comparable(export: pb::Export) -> pb::Export {
-    pb::Export {
-        name: String::new(),
-        uid: String::new(),
-        etag: String::new(),
-        create_time: None,
-        update_time: None,
-        ..export
-    }
-}
 
 /// Runs the benchmark.
 pub async fn run(server: &TestServer, contenders: &Contenders) {
@@ -40,26 +25,27 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
     database.attach_copies(&template, EXISTING_EXPORTS).await;
     // Autovacuum would do this within minutes. By the statistics of an empty table PostgreSQL picks the wrong index.
     database.execute("ANALYZE").await;
-    let request = |number: usize| create_export(&connections[number % CONNECTIONS], "Weekly");
-    let mut responses = Vec::new();
-    for contender in &contenders.contributors {
-        let created = contender[0].clone().exports.create_export(request(0)).await.expect("created").into_inner();
-        responses.push(comparable(created.export.expect("an export")));
+    let cron = Some(cron("0 6 * * MON", "Europe/Berlin"));
+    for (what, schedule, in_flight) in [("CreateExport", None, 8), ("CreateExport with cron", cron, 32)] {
+        let request = |number: usize| {
+            let mut request = create_export(&connections[number % CONNECTIONS], "Weekly");
+            request.export.as_mut().expect("an export").schedule.clone_from(&schedule);
+            request
+        };
+        let mut responses = Vec::new();
+        for contender in &contenders.contributors {
+            let created = contender[0].clone().exports.create_export(request(0)).await.expect("created").into_inner();
+            responses.push(comparable_export(created.export));
+        }
+        assert_equal(&responses);
+        compare(what, CALLS, &CONTENDERS, async |contender| {
+            call_in_flight(&contenders.contributors[contender], CALLS, in_flight, async |client, number| {
+                client.exports.create_export(request(number)).await.expect("created");
+            })
+            .await;
+        })
+        .await;
     }
-    assert!(responses.iter().all(|response| *response == responses[0]), "responses differ: {responses:#?}");
-    compare("CreateExport", CALLS, async |contender| {
-        let channels = &contenders.contributors[contender];
-        let request = &request;
-        let workers = (0..IN_FLIGHT).map(|worker| async move {
-            let worker = usize::try_from(worker).expect("small");
-            let mut client = channels[worker % channels.len()].clone();
-            for number in 0..usize::try_from(CALLS / IN_FLIGHT).expect("small") {
-                client.exports.create_export(request(number * 8 + worker)).await.expect("created");
-            }
-        });
-        join_all(workers).await;
-    })
-    .await;
     // The rows of the bare handlers satisfy the same invariants as those of the service.
     server.check_rows().await;
 }

@@ -1,10 +1,8 @@
 //! Benchmark of GetConnection: 64 calls in flight.
 
-use futures_util::future::join_all;
-
 use crate::bare::Contenders;
-use crate::rounds::compare;
-use crate::support::{Client, Clients as _, TestServer};
+use crate::rounds::{CONTENDERS, call_in_flight, compare};
+use crate::support::{Clients as _, TestServer};
 
 /// The number of calls of each contender in a round.
 const CALLS: u64 = 10_000;
@@ -19,16 +17,11 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
     for contender in &contenders.admins {
         assert_eq!(contender[0].clone().read_connection(&name).await, expected, "responses differ");
     }
-    compare("GetConnection", CALLS, async |contender| {
-        let channels = &contenders.admins[contender];
-        let name = &name;
-        let workers = (0..IN_FLIGHT).map(|worker| async move {
-            let mut client: Client = channels[usize::try_from(worker).expect("small") % channels.len()].clone();
-            for _ in 0..CALLS / IN_FLIGHT {
-                client.read_connection(name).await;
-            }
-        });
-        join_all(workers).await;
+    compare("GetConnection", CALLS, &CONTENDERS, async |contender| {
+        call_in_flight(&contenders.admins[contender], CALLS, IN_FLIGHT, async |client, _| {
+            client.read_connection(&name).await;
+        })
+        .await;
     })
     .await;
 }

@@ -2,10 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use crate::is_wanted;
+use crate::support::Client;
 
 /// The names of the contenders, in the order in which they are run.
 pub const CONTENDERS: [&str; 3] = ["service", "seaorm", "sqlx"];
+/// The contenders of calls that the bare server with sqlx does not have.
+pub const WITHOUT_SQLX: [&str; 2] = ["service", "seaorm"];
 
 /// The number of rounds: `BENCH_ROUNDS`, or 5.
 pub fn rounds() -> usize {
@@ -13,11 +18,11 @@ pub fn rounds() -> usize {
 }
 
 /// Runs the contenders in turn; `run` makes `count` calls to the contender of an index. The first round is a warm-up.
-pub async fn compare(what: &str, count: u64, run: impl AsyncFn(usize)) {
-    let mut rates = [const { Vec::new() }; CONTENDERS.len()];
+pub async fn compare(what: &str, count: u64, contenders: &[&str], run: impl AsyncFn(usize)) {
+    let mut rates = vec![Vec::new(); contenders.len()];
     for round in 0..=rounds() {
         for (contender, rates) in rates.iter_mut().enumerate() {
-            if !is_wanted(&CONTENDERS, CONTENDERS[contender]) {
+            if !is_wanted(&CONTENDERS, contenders[contender]) {
                 continue;
             }
             let start = Instant::now();
@@ -27,12 +32,25 @@ pub async fn compare(what: &str, count: u64, run: impl AsyncFn(usize)) {
             }
         }
     }
-    for (contender, name) in CONTENDERS.iter().enumerate().filter(|(contender, _)| !rates[*contender].is_empty()) {
+    for (contender, name) in contenders.iter().enumerate().filter(|(contender, _)| !rates[*contender].is_empty()) {
         let rate = median(rates[contender].clone());
         let ratios: Vec<f64> = rates[0].iter().zip(&rates[contender]).map(|(service, other)| service / other).collect();
         let ratio = if ratios.is_empty() { f64::NAN } else { median(ratios) };
         println!("  {what:<22} {name:<8} {rate:>10.0} /s   the service reaches {ratio:.2} of it");
     }
+}
+
+/// Makes `count` calls, `in_flight` at the same time. `call` gets a client and the number of the call.
+pub async fn call_in_flight(clients: &[Client], count: u64, in_flight: u64, call: impl AsyncFn(&mut Client, usize)) {
+    let call = &call;
+    let workers = (0..in_flight).map(|worker| async move {
+        let first = usize::try_from(worker).expect("small");
+        let mut client = clients[first % clients.len()].clone();
+        for number in (worker..count).step_by(usize::try_from(in_flight).expect("small")) {
+            call(&mut client, usize::try_from(number).expect("small")).await;
+        }
+    });
+    join_all(workers).await;
 }
 
 /// The rate of `count` calls.

@@ -4,7 +4,7 @@ use outflow::grpc::proto as pb;
 use pb::stream_blocking_exports_response::Event;
 
 use crate::bare::Contenders;
-use crate::rounds::compare;
+use crate::rounds::{CONTENDERS, compare};
 use crate::support::{Clients as _, TestServer};
 
 /// The number of exports of the stream.
@@ -20,8 +20,7 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
         let mut client = contenders.admins[contender][0].clone();
         let request = pb::StreamBlockingExportsRequest { name: connection.clone(), ..Default::default() };
         let mut stream = client.connections.stream_blocking_exports(request).await.expect("streamed").into_inner();
-        let mut seen = 0;
-        let mut first = None;
+        let (mut seen, mut first, mut last) = (0, None, None);
         while let Some(message) = stream.message().await.expect("a message") {
             match message.event.as_ref().expect("an event") {
                 Event::Blocking(_) => seen += 1,
@@ -30,16 +29,17 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
                 }
                 other => panic!("not an event of a listing: {other:?}"),
             }
-            first.get_or_insert(message);
+            first.get_or_insert_with(|| message.event.clone());
+            last = message.event;
         }
         assert_eq!(seen, EXPORTS);
-        first.expect("a first message").event
+        [first.flatten(), last]
     };
     let expected = stream(0).await;
     for contender in 1..contenders.admins.len() {
-        assert_eq!(stream(contender).await, expected, "the first messages differ");
+        assert_eq!(stream(contender).await, expected, "the first messages or the summaries differ");
     }
-    compare("StreamBlockingExports", EXPORTS, async |contender| {
+    compare("StreamBlockingExports", EXPORTS, &CONTENDERS, async |contender| {
         stream(contender).await;
     })
     .await;

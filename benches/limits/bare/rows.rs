@@ -1,131 +1,100 @@
 //! Reads rows of both libraries, and converts them to messages.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use outflow::grpc::proto as pb;
+use outflow::model::schedule::{Schedule, Timing};
 use outflow::model::token::{Etag, TokenKind};
-use outflow::model::{ConnectionUid, Cursor};
+use outflow::model::{Cursor, Payload};
 use pb::stream_blocking_exports_response::{Blocking, Event};
 use prost_types::value::Kind;
 use prost_types::{Struct, Timestamp};
-use sea_orm::QueryResult;
-use serde_json::{Value, json};
-use sqlx::Row as _;
+use sea_orm::{QueryResult, TryGetable, TryGetableFromJson};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
+use sqlx::types::Json;
+use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
 use uuid::Uuid;
 
-use super::Page;
+/// A type that both libraries read from columns of both databases.
+pub trait Column:
+    TryGetable + Type<Sqlite> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>
+{
+}
 
-/// A row of either library, read by column name.
+impl<T> Column for T where
+    T: TryGetable + Type<Sqlite> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>
+{
+}
+
+/// A row of either library, read by the positions of columns.
 pub trait Row {
-    fn text(&self, column: &str) -> String;
-    fn maybe_text(&self, column: &str) -> Option<String>;
-    fn number(&self, column: &str) -> i64;
-    fn maybe_number(&self, column: &str) -> Option<i64>;
-    fn small(&self, column: &str) -> i32;
-    fn flag(&self, column: &str) -> bool;
-    fn json(&self, column: &str) -> Value;
-    fn uid(&self, column: &str) -> Uuid;
-    fn time(&self, column: &str) -> DateTime<Utc>;
-    fn maybe_time(&self, column: &str) -> Option<DateTime<Utc>>;
+    fn value<T: Column>(&self, index: usize) -> T;
+    fn json<T: DeserializeOwned>(&self, index: usize) -> Option<T>;
 }
 
 impl Row for SqliteRow {
-    fn text(&self, column: &str) -> String {
-        self.get(column)
+    fn value<T: Column>(&self, index: usize) -> T {
+        self.get(index)
     }
-    fn maybe_text(&self, column: &str) -> Option<String> {
-        self.get(column)
-    }
-    fn number(&self, column: &str) -> i64 {
-        self.get(column)
-    }
-    fn maybe_number(&self, column: &str) -> Option<i64> {
-        self.get(column)
-    }
-    fn small(&self, column: &str) -> i32 {
-        self.get(column)
-    }
-    fn flag(&self, column: &str) -> bool {
-        self.get(column)
-    }
-    fn json(&self, column: &str) -> Value {
-        self.get(column)
-    }
-    fn uid(&self, column: &str) -> Uuid {
-        self.get(column)
-    }
-    fn time(&self, column: &str) -> DateTime<Utc> {
-        self.get(column)
-    }
-    fn maybe_time(&self, column: &str) -> Option<DateTime<Utc>> {
-        self.get(column)
+    fn json<T: DeserializeOwned>(&self, index: usize) -> Option<T> {
+        self.get::<Option<Json<T>>, _>(index).map(|Json(value)| value)
     }
 }
 
 impl Row for PgRow {
-    fn text(&self, column: &str) -> String {
-        self.get(column)
+    fn value<T: Column>(&self, index: usize) -> T {
+        self.get(index)
     }
-    fn maybe_text(&self, column: &str) -> Option<String> {
-        self.get(column)
-    }
-    fn number(&self, column: &str) -> i64 {
-        self.get(column)
-    }
-    fn maybe_number(&self, column: &str) -> Option<i64> {
-        self.get(column)
-    }
-    fn small(&self, column: &str) -> i32 {
-        self.get(column)
-    }
-    fn flag(&self, column: &str) -> bool {
-        self.get(column)
-    }
-    fn json(&self, column: &str) -> Value {
-        self.get(column)
-    }
-    fn uid(&self, column: &str) -> Uuid {
-        self.get(column)
-    }
-    fn time(&self, column: &str) -> DateTime<Utc> {
-        self.get(column)
-    }
-    fn maybe_time(&self, column: &str) -> Option<DateTime<Utc>> {
-        self.get(column)
+    fn json<T: DeserializeOwned>(&self, index: usize) -> Option<T> {
+        self.get::<Option<Json<T>>, _>(index).map(|Json(value)| value)
     }
 }
 
+/// A value that is stored as JSON, for SeaORM.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Stored<T>(T);
+
+impl<T: DeserializeOwned> TryGetableFromJson for Stored<T> {}
+
 impl Row for QueryResult {
-    fn text(&self, column: &str) -> String {
-        self.try_get("", column).expect("a text")
+    fn value<T: Column>(&self, index: usize) -> T {
+        self.try_get_by_index(index).expect("a value of the type of the column")
     }
-    fn maybe_text(&self, column: &str) -> Option<String> {
-        self.try_get("", column).expect("a text or NULL")
+    fn json<T: DeserializeOwned>(&self, index: usize) -> Option<T> {
+        let value: Option<Stored<T>> = self.try_get_by_index(index).expect("JSON or NULL");
+        value.map(|Stored(value)| value)
     }
-    fn number(&self, column: &str) -> i64 {
-        self.try_get("", column).expect("a number")
+}
+
+/// Reads the columns of a row one after the other.
+struct Columns<'r, R> {
+    row: &'r R,
+    next: usize,
+}
+
+impl<R: Row> Columns<'_, R> {
+    fn next<T: Column>(&mut self) -> T {
+        self.next += 1;
+        self.row.value(self.next - 1)
     }
-    fn maybe_number(&self, column: &str) -> Option<i64> {
-        self.try_get("", column).expect("a number or NULL")
+
+    fn maybe_json<T: DeserializeOwned>(&mut self) -> Option<T> {
+        self.next += 1;
+        self.row.json(self.next - 1)
     }
-    fn small(&self, column: &str) -> i32 {
-        self.try_get("", column).expect("a small number")
+
+    fn json<T: DeserializeOwned>(&mut self) -> T {
+        self.maybe_json().expect("not NULL")
     }
-    fn flag(&self, column: &str) -> bool {
-        self.try_get("", column).expect("a flag")
-    }
-    fn json(&self, column: &str) -> Value {
-        self.try_get("", column).expect("JSON")
-    }
-    fn uid(&self, column: &str) -> Uuid {
-        self.try_get("", column).expect("a uid")
-    }
-    fn time(&self, column: &str) -> DateTime<Utc> {
-        self.try_get("", column).expect("a time")
-    }
-    fn maybe_time(&self, column: &str) -> Option<DateTime<Utc>> {
-        self.try_get("", column).expect("a time or NULL")
+
+    fn maybe_time(&mut self) -> Option<Timestamp> {
+        self.next::<Option<_>>().map(stamp)
     }
 }
 
@@ -134,8 +103,7 @@ fn stamp(time: DateTime<Utc>) -> Timestamp {
 }
 
 /// Converts a JSON object of strings, booleans and numbers to a Struct.
-fn object(value: Value) -> Struct {
-    let Value::Object(fields) = value else { panic!("not an object: {value}") };
+fn object(fields: Map<String, Value>) -> Struct {
     let value = |value| match value {
         Value::String(text) => Kind::StringValue(text),
         Value::Bool(flag) => Kind::BoolValue(flag),
@@ -145,152 +113,237 @@ fn object(value: Value) -> Struct {
     Struct { fields: fields.into_iter().map(|(key, found)| (key, value(found).into())).collect() }
 }
 
-fn texts(value: Value) -> Vec<String> {
-    serde_json::from_value(value).expect("a list of texts")
-}
-
 fn etag(uid: Uuid, revision: i64) -> String {
     Etag { uid, revision }.encode(TokenKind::Etag)
 }
 
-/// Converts a row to a connection.
-pub fn connection(row: &impl Row) -> pb::Connection {
-    let uid = row.uid("uid");
-    let members = row.maybe_text("members");
-    assert_eq!(row.small("condition"), 0);
-    pb::Connection {
-        last_test: None,
-        name: format!("organizations/{}/connections/{}", row.text("organization"), row.text("id")),
+/// Converts a row to a connection, and reads its attachment revision.
+pub fn connection(row: &impl Row) -> (pb::Connection, i64) {
+    let mut columns = Columns { row, next: 0 };
+    let members: Option<String> = columns.next();
+    assert_eq!(columns.next::<i32>(), 0, "exports on the connection can run");
+    let id: String = columns.next();
+    let uid: Uuid = columns.next();
+    let mut connection = pb::Connection {
+        name: format!("organizations/acme/connections/{id}"),
         uid: uid.to_string(),
-        display_name: row.text("display_name"),
-        description: row.text("description"),
-        connection_type: format!("connectionTypes/{}", row.text("connection_type")),
-        schema_version: row.small("schema_version"),
-        properties: Some(object(row.json("properties"))),
-        credential_status: Some(pb::CredentialStatus {
-            auth_method: row.maybe_text("credential_auth_method").unwrap_or_default(),
-            set_fields: texts(row.json("credential_set_fields")),
-            revision: row.number("credential_revision"),
-            set_time: row.maybe_time("credential_set_time").map(stamp),
-            expire_time: row.maybe_time("credential_expire_time").map(stamp),
-        }),
-        sharing: Some(pb::Sharing {
-            all_contributors: row.flag("shared_with_all"),
-            members: members.iter().flat_map(|members| members.lines()).map(ToOwned::to_owned).collect(),
-        }),
+        display_name: columns.next(),
+        description: columns.next(),
+        connection_type: format!("connectionTypes/{}", columns.next::<String>()),
+        schema_version: columns.next(),
+        properties: Some(object(columns.json())),
         state: pb::connection::State::Active.into(),
-        state_reason: 0,
-        suspend_reason: row.text("suspend_reason"),
-        attached_export_count: row.number("attached_export_count"),
-        labels: serde_json::from_value(row.json("labels")).expect("labels"),
-        creator: row.text("creator"),
-        create_time: Some(stamp(row.time("create_time"))),
-        updater: row.text("updater"),
-        update_time: Some(stamp(row.time("update_time"))),
-        etag: etag(uid, row.number("revision")),
+        ..pb::Connection::default()
+    };
+    let _needs_credential: bool = columns.next();
+    connection.credential_status = Some(pb::CredentialStatus {
+        auth_method: columns.next::<Option<_>>().unwrap_or_default(),
+        set_fields: columns.json(),
+        revision: columns.next(),
+        set_time: columns.maybe_time(),
+        expire_time: columns.maybe_time(),
+    });
+    connection.sharing = Some(pb::Sharing {
+        all_contributors: columns.next(),
+        members: members.iter().flat_map(|members| members.lines()).map(ToOwned::to_owned).collect(),
+    });
+    let _suspended: bool = columns.next();
+    connection.suspend_reason = columns.next();
+    connection.attached_export_count = columns.next();
+    let attachment_revision = columns.next();
+    let _last_attached_revision: i64 = columns.next();
+    connection.labels = columns.json();
+    connection.creator = columns.next();
+    connection.create_time = Some(stamp(columns.next()));
+    connection.updater = columns.next();
+    connection.update_time = Some(stamp(columns.next()));
+    connection.etag = etag(uid, columns.next());
+    assert!(columns.maybe_json::<Value>().is_none(), "the connection was not tested");
+    (connection, attachment_revision)
+}
+
+/// Converts rows to a page of a list, of which they may hold one row more.
+pub fn list<R: Row>(rows: &[R]) -> pb::ListConnectionsResponse {
+    let page = rows.iter().take(super::statements::LIST_PAGE_SIZE);
+    let connections: Vec<_> = page.map(|row| connection(row).0).collect();
+    let last = connections.last().filter(|_| connections.len() < rows.len());
+    pb::ListConnectionsResponse { next_page_token: last.map(|last| last.uid.clone()).unwrap_or_default(), connections }
+}
+
+/// A stored export that is attached.
+#[derive(Clone)]
+pub struct Export {
+    connection_id: String,
+    connection_display_name: String,
+    is_managed: bool,
+    creator: String,
+    pub owner: Option<String>,
+    id: String,
+    pub uid: Uuid,
+    pub display_name: String,
+    pub description: String,
+    connection_type: String,
+    pub payload: Payload,
+    pub schedule: Option<Schedule>,
+    pub settings: Map<String, Value>,
+    pub file_name: Option<String>,
+    pub next_due_time: Option<DateTime<Utc>>,
+    pub labels: BTreeMap<String, String>,
+    create_time: DateTime<Utc>,
+    updater: String,
+    update_time: DateTime<Utc>,
+    pub revision: i64,
+}
+
+/// Reads an export, with its newest run if the statement selects it.
+pub fn export(row: &impl Row, with_run: bool) -> Export {
+    let mut columns = Columns { row, next: 0 };
+    let connection: (Option<String>, Option<String>) = (columns.next(), columns.next());
+    let (Some(connection_id), Some(connection_display_name)) = connection else { panic!("the export is detached") };
+    assert_eq!(columns.next::<i32>(), 0, "exports on the connection can run");
+    let is_managed = columns.next();
+    let attachment: (Option<Uuid>, Option<i64>) = (columns.next(), columns.next());
+    let detached_from: (Option<Uuid>, Option<String>, Option<String>) =
+        (columns.next(), columns.next(), columns.next());
+    let (batch_id, principal): (Option<Uuid>, Option<String>) = (columns.next(), columns.next());
+    let detached: (Option<DateTime<Utc>>, Option<String>) = (columns.next(), columns.next());
+    let pause: (Option<DateTime<Utc>>, i32) = (columns.next(), columns.next());
+    assert!(attachment.0.is_some() && attachment.1.is_some() && pause.0.is_none());
+    assert!(detached_from == (None, None, None) && (batch_id, principal) == (None, None) && detached == (None, None));
+    let export = Export {
+        connection_id,
+        connection_display_name,
+        is_managed,
+        creator: columns.next(),
+        owner: columns.next(),
+        id: columns.next(),
+        uid: columns.next(),
+        display_name: columns.next(),
+        description: columns.next(),
+        connection_type: columns.next(),
+        payload: columns.json(),
+        schedule: columns.maybe_json(),
+        settings: columns.json(),
+        file_name: columns.next(),
+        next_due_time: columns.next(),
+        labels: columns.json(),
+        create_time: columns.next(),
+        updater: columns.next(),
+        update_time: columns.next(),
+        revision: columns.next(),
+    };
+    if with_run {
+        let run: (Option<Uuid>, Option<String>) = (columns.next(), columns.next());
+        let times: (Option<DateTime<Utc>>, Option<DateTime<Utc>>) = (columns.next(), columns.next());
+        assert!((run, times, columns.next::<Option<String>>()) == ((None, None), (None, None), None), "it has no run");
+    }
+    export
+}
+
+impl Export {
+    pub fn name(&self) -> String {
+        format!("organizations/acme/exports/{}", self.id)
+    }
+
+    pub fn into_message(self) -> pb::Export {
+        use pb::export::{CallerAccess, State};
+        pb::Export {
+            name: self.name(),
+            uid: self.uid.to_string(),
+            connection: format!("organizations/acme/connections/{}", self.connection_id),
+            connection_display_name: self.connection_display_name,
+            connection_type: format!("connectionTypes/{}", self.connection_type),
+            payload: Some(payload(self.payload)),
+            schedule: self.schedule.map(schedule),
+            destination_settings: Some(object(self.settings)),
+            state: State::Active.into(),
+            next_run_time: self.next_due_time.map(stamp),
+            caller_access: if self.is_managed { CallerAccess::Manage } else { CallerAccess::View }.into(),
+            create_time: Some(stamp(self.create_time)),
+            update_time: Some(stamp(self.update_time)),
+            etag: etag(self.uid, self.revision),
+            display_name: self.display_name,
+            description: self.description,
+            labels: self.labels,
+            owner: self.owner.unwrap_or_else(|| format!("user:{}", self.creator)),
+            creator: self.creator,
+            updater: self.updater,
+            ..pb::Export::default()
+        }
     }
 }
 
-/// Converts a row to an attached export.
-pub fn export(row: &impl Row) -> pb::Export {
-    use pb::export::{CallerAccess, State};
-    let (uid, organization) = (row.uid("uid"), row.text("organization"));
-    assert_eq!(row.small("condition"), 0);
-    assert!(row.maybe_number("attached_revision").is_some() && row.maybe_text("detached_reason").is_none());
-    let table = row.json("payload")["tables"][0]["table"].as_str().expect("a table").to_owned();
-    let field = pb::PayloadField {
-        field: row.json("payload")["tables"][0]["fields"][0]["field"].as_str().expect("a field").to_owned(),
-        output_name: String::new(),
-        transform: pb::payload_field::Transform::None.into(),
-    };
-    pb::Export {
-        name: format!("organizations/{organization}/exports/{}", row.text("id")),
-        uid: uid.to_string(),
-        display_name: row.text("display_name"),
-        description: row.text("description"),
-        connection: format!("organizations/{organization}/connections/{}", row.text("connection_id")),
-        connection_display_name: row.text("connection_display_name"),
-        connection_type: format!("connectionTypes/{}", row.text("connection_type")),
-        payload: Some(pb::Payload {
-            tables: vec![pb::PayloadTable { table, fields: vec![field], filters: Vec::new() }],
-        }),
-        destination_settings: Some(object(row.json("destination_settings"))),
-        state: State::Active.into(),
-        caller_access: if row.flag("managed") { CallerAccess::Manage } else { CallerAccess::View }.into(),
-        labels: serde_json::from_value(row.json("labels")).expect("labels"),
-        creator: row.text("creator"),
-        create_time: Some(stamp(row.time("create_time"))),
-        updater: row.text("updater"),
-        update_time: Some(stamp(row.time("update_time"))),
-        etag: etag(uid, row.number("revision")),
-        ..Default::default()
+/// Converts a payload without filters and transforms.
+fn payload(payload: Payload) -> pb::Payload {
+    let transform = pb::payload_field::Transform::None.into();
+    let tables = payload.tables.into_iter().map(|table| pb::PayloadTable {
+        table: table.table,
+        fields: table
+            .fields
+            .into_iter()
+            .map(|field| pb::PayloadField { field: field.field, output_name: field.output_name, transform })
+            .collect(),
+        filters: Vec::new(),
+    });
+    pb::Payload { tables: tables.collect() }
+}
+
+/// Converts a schedule that has no more than a cron expression.
+fn schedule(schedule: Schedule) -> pb::Schedule {
+    let Timing::Cron { expression, time_zone, .. } = schedule.timing else { panic!("not a cron expression") };
+    let cron = pb::schedule::Cron { expression, time_zone, ..pb::schedule::Cron::default() };
+    pb::Schedule {
+        timing: Some(pb::schedule::Timing::Cron(cron)),
+        enabled: schedule.enabled,
+        overlap_policy: pb::schedule::OverlapPolicy::Skip.into(),
+        ..pb::Schedule::default()
     }
+}
+
+/// The connection's row in the snapshot of a page of the stream.
+#[derive(Clone, Copy)]
+pub struct Snapshot {
+    pub count: i64,
+    pub revision: i64,
+    pub time: DateTime<Utc>,
+}
+
+/// A page of the stream.
+pub struct Page {
+    pub messages: Vec<pb::StreamBlockingExportsResponse>,
+    pub snapshot: Snapshot,
+    /// The position of the last message.
+    pub cursor: Cursor,
+}
+
+/// The columns of a snapshot.
+const SNAPSHOT_COLUMNS: usize = 4;
+
+/// Reads a snapshot.
+pub fn snapshot(row: &impl Row) -> Snapshot {
+    let mut columns = Columns { row, next: 0 };
+    let (count, revision) = (columns.next(), columns.next());
+    assert_eq!(columns.next::<i32>(), 0, "exports on the connection can run");
+    Snapshot { count, revision, time: columns.next() }
 }
 
 /// Converts rows to a page.
 pub fn page<R: Row>(rows: &[R], mut cursor: Cursor) -> Page {
-    let first = rows.first().expect("the connection exists");
-    let (count, snapshot_revision) = (first.number("snapshot_count"), first.number("snapshot_revision"));
-    let mut messages = Vec::with_capacity(rows.len());
+    let snapshot = snapshot(rows.first().expect("the connection exists"));
+    let mut messages = Vec::with_capacity(rows.len() + 1);
     for row in rows {
-        let Some(revision) = row.maybe_number("entry_revision") else { continue };
+        let mut columns = Columns { row, next: SNAPSHOT_COLUMNS };
+        let Some(revision) = columns.next() else { continue };
         cursor.last_revision = revision;
         let blocking = Blocking {
-            name: format!("organizations/acme/exports/{}", row.text("entry_id")),
-            display_name: row.text("entry_display_name"),
-            creator: row.text("entry_creator"),
+            name: format!("organizations/acme/exports/{}", columns.next::<String>()),
+            display_name: columns.next(),
+            creator: columns.next(),
             state: pb::export::State::Active.into(),
-            next_run_time: row.maybe_time("entry_due_time").map(stamp),
+            next_run_time: columns.maybe_time(),
         };
         let event = Some(Event::Blocking(blocking));
         messages.push(pb::StreamBlockingExportsResponse { event, cursor: cursor.encode() });
     }
-    let revision = if messages.len() < super::statements::PAGE_SIZE { snapshot_revision } else { cursor.last_revision };
-    Page { messages, count, revision }
-}
-
-/// The column values of a new export, which `create_export` requests.
-pub struct NewExport {
-    pub uid: Uuid,
-    pub id: String,
-    pub display_name: String,
-    pub payload: Value,
-    pub settings: Value,
-    pub time: DateTime<Utc>,
-}
-
-impl NewExport {
-    pub fn of(request: &pb::CreateExportRequest) -> Self {
-        let export = request.export.as_ref().expect("an export");
-        let uid = Uuid::now_v7();
-        let fields = json!([{"field": "email", "output_name": "", "transform": "None"}]);
-        let settings = json!({
-            "folder": "weekly", "file_format": "csv", "quoting": "necessary", "delimiter": "comma", "null_text": "",
-            "compression": "zstd", "line_ending": "crlf", "formula_guard": false, "include_header": true,
-            "byte_order_mark": false, "parquet_compression": "zstd",
-        });
-        Self {
-            uid,
-            id: uid.to_string(),
-            display_name: export.display_name.clone(),
-            payload: json!({"tables": [{"table": "customers", "fields": fields, "filters": []}]}),
-            settings,
-            time: outflow::model::Clock::default().now(),
-        }
-    }
-
-    /// The new values in its audit event.
-    pub fn after(&self, connection: &str) -> Value {
-        let tables = &self.payload["tables"][0];
-        json!({
-            "display_name": self.display_name, "connection": connection, "destination_settings": self.settings,
-            "payload": [{"table": tables["table"], "fields": tables["fields"]}],
-        })
-    }
-}
-
-/// The cursor at the start of the stream.
-pub fn start(uid: Uuid) -> Cursor {
-    let connection = ConnectionUid(uid);
-    Cursor { connection, start_revision: 0, last_revision: 0, released_until: DateTime::UNIX_EPOCH }
+    Page { messages, snapshot, cursor }
 }
