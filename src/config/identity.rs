@@ -65,8 +65,8 @@ pub const SETTINGS: &[Setting] = &[
     .map(),
     Setting::new(
         "jwt_roles_claim",
-        "Claim with the roles: a string, an array, or an object of roles with the organizations that grant them, or an array of such objects. Strings \
-         of `scope` and `scp` are split at spaces.",
+        "Claim with the roles: a string, an array, or an object of roles with the organizations that grant them, or an \
+         array of such objects. Strings of `scope` and `scp` are split at spaces.",
     )
     .default("roles"),
     Setting::new(

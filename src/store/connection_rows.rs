@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use sea_orm::sea_query::{Expr, Query, ReturningClause, SelectStatement, SimpleExpr};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, QueryResult};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryResult, QuerySelect as _, Select,
+};
 
 use super::Scope;
 use super::entities::connection::{Column, Entity};
@@ -51,6 +53,15 @@ pub fn select(db: &impl ConnectionTrait, scope: &Scope<'_>) -> SelectStatement {
         .from(Entity)
         .and_where(Column::Organization.eq(scope.organization.as_str()))
         .take()
+}
+
+/// Selects the uid of the connection with an id.
+pub fn select_uid(scope: &Scope<'_>, id: &ResourceId) -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .column(Column::Uid)
+        .filter(Column::Organization.eq(scope.organization.as_str()))
+        .filter(Column::Id.eq(id.as_str()))
 }
 
 /// Makes a statement that changes connections return the same columns.

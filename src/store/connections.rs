@@ -39,14 +39,9 @@ pub async fn find(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId)
     lookup::read_one(db, &query, |row| connection_rows::read(row, scope)).await
 }
 
-/// Finds the uid of a connection by id, to lock the row before it is read.
+/// Finds the uid of a connection by id.
 pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId) -> Result<Option<ConnectionUid>> {
-    let query = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::Uid)
-        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-        .filter(connection::Column::Id.eq(id.as_str()));
-    Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
+    Ok(lookup::fetch_scalar(db, connection_rows::select_uid(scope, id)).await?.map(ConnectionUid))
 }
 
 /// Finds a connection by uid.
@@ -80,12 +75,7 @@ pub async fn find_usable_uid(
     actor: &Actor,
     id: &ResourceId,
 ) -> Result<Option<ConnectionUid>> {
-    let query = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::Uid)
-        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-        .filter(connection::Column::Id.eq(id.as_str()))
-        .filter(usable(actor));
+    let query = connection_rows::select_uid(scope, id).filter(usable(actor));
     Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
 }
 

@@ -183,11 +183,11 @@ impl Store {
         Ok(row.is_some_and(|row| row.try_get::<bool>("", "ready").unwrap_or(false)))
     }
 
-    /// Returns connections that are not in use to the pools of sqlx, which test them, and close the old ones.
+    /// Returns connections that have been open for half a minute and are not in use to the pools of sqlx, which test them.
     pub fn return_idle_connections(&self) {
         for pool in [&self.0.read, &self.0.write, &self.0.background_read, &self.0.background_write, &self.0.readiness]
         {
-            pool.return_sessions(false);
+            pool.return_old();
         }
     }
 
@@ -264,9 +264,14 @@ impl Pool {
         Ok(Lease { session, pool, is_reader: self.is_for_readers, free, _permit: permit })
     }
 
-    /// Returns connections to the pool: those that no permit uses and that are old, or all of them.
-    pub(super) fn return_sessions(&self, all: bool) {
-        self.free.lock().retain(|session| !all && session.is_reusable());
+    /// Returns the connections that no permit uses to the pool.
+    pub(super) fn return_idle(&self) {
+        self.free.lock().clear();
+    }
+
+    /// The same for those that are old.
+    fn return_old(&self) {
+        self.free.lock().retain(Session::is_reusable);
     }
 
     fn status(&self) -> PoolStatus {

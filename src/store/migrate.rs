@@ -84,7 +84,7 @@ impl Store {
     async fn migrate_once(&self) -> Result<SchemaState, MigrateError> {
         let _permit =
             self.write_pool().acquire_permit(None, ACQUIRE_TIMEOUT).await.map_err(MigrateError::Unavailable)?;
-        self.write_pool().return_sessions(true);
+        self.write_pool().return_idle();
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()

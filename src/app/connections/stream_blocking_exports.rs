@@ -24,9 +24,10 @@ use crate::model::{
 use crate::store;
 use crate::store::blocking_exports::{self, AttachmentSnapshot, Event, EventPage};
 
-/// Messages that the task of a stream passes on at once, and of which two batches are buffered for a slow client.
+/// Maximum number of messages that the task of a stream passes on at once. A slow client keeps two such batches in memory: the
+/// one that is sent, and the next one in the channel.
 const MAX_BATCH_MESSAGES: usize = 50;
-/// Batches in the channel.
+/// Number of batches in the channel.
 const BATCH_CAPACITY: usize = 1;
 /// Interval of heartbeats on a stream that watches. The API promises 30 s; this leaves time for delivery.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(25);

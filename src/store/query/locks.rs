@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::lookup;
 use super::scope::Scope;
 use crate::model::{ConnectionUid, ExportUid, ResourceId, Result};
+use crate::store::connection_rows::select_uid;
 use crate::store::entities::{connection, export};
 
 /// Uids per statement.
@@ -48,13 +49,7 @@ pub async fn connection_by_id(
     mode: LockMode,
     condition: Option<SimpleExpr>,
 ) -> Result<Option<ConnectionUid>> {
-    let query = connection::Entity::find()
-        .select_only()
-        .column(connection::Column::Uid)
-        .filter(connection::Column::Organization.eq(scope.organization.as_str()))
-        .filter(connection::Column::Id.eq(id.as_str()))
-        .filter(Condition::all().add_option(condition))
-        .lock(mode.lock_type());
+    let query = select_uid(scope, id).filter(Condition::all().add_option(condition)).lock(mode.lock_type());
     Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
 }
 

@@ -103,3 +103,21 @@ fn with_literal_limit(mut statement: Statement, limit: u64) -> Statement {
 fn flag(row: &QueryResult, column: &str) -> Result<bool> {
     Ok(row.try_get::<Option<bool>>("", column)?.unwrap_or(false))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_limit_is_a_literal_on_sqlite_only() {
+        let limited = |backend, sql: &str| {
+            let statement = Statement::from_sql_and_values(backend, sql, [7_i64.into(), 51_i64.into()]);
+            let Statement { sql, values, .. } = with_literal_limit(statement, 51);
+            (sql, values.unwrap().0.len())
+        };
+        let sqlite = "SELECT a FROM b WHERE c = ? ORDER BY a LIMIT ?";
+        assert_eq!(limited(DbBackend::Sqlite, sqlite), (sqlite.replace("LIMIT ?", "LIMIT 51"), 1));
+        let postgres = "SELECT a FROM b WHERE c = $1 ORDER BY a LIMIT $2";
+        assert_eq!(limited(DbBackend::Postgres, postgres), (postgres.to_owned(), 2));
+    }
+}
