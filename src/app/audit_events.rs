@@ -19,7 +19,7 @@ impl App {
         if let Err(error) = self.flush_denied_attempts().await {
             tracing::warn!(target: "audit", %error, "failed to write denied attempts before a list");
         }
-        store::audit_events::list(&self.reader(context).await?, &self.scope(context), filter, page).await
+        store::audit_events::list(&self.reader(context), &self.scope(context), filter, page).await
     }
 
     /// Counts a denied attempt for the audit log. Never waits.

@@ -62,7 +62,7 @@ impl App {
         if types.is_empty() || !context.actor.has(Role::Admin) {
             return Ok(None);
         }
-        let (reader, scope) = (self.reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.reader(context), self.scope(context));
         let ids = types.iter().map(|found| found.id.as_str());
         Ok(Some(store::connection_counts::by_type(&reader, &scope, ids).await?))
     }

@@ -185,18 +185,18 @@ impl App {
     /// Number of stored credentials per sealing key, including the keys of the ring that seal none.
     pub async fn count_credentials_by_key(&self) -> Result<BTreeMap<String, i64>> {
         let unused = self.0.parts.vault.ring().ids().map(|id| (id.to_owned(), 0));
-        let used = credentials::count_by_key(&self.0.parts.store.background_reader().await?).await?;
+        let used = credentials::count_by_key(&self.0.parts.store.background_reader()).await?;
         Ok(unused.chain(used).collect())
     }
 
-    /// Acquires a permit to read from the database for a call.
-    pub(super) async fn reader(&self, context: &OpContext) -> Result<Reader<'_>> {
-        self.0.parts.store.reader(context.actor.caller()).await
+    /// Reads from the database for a call.
+    pub(super) fn reader(&self, context: &OpContext) -> Reader<'_> {
+        self.0.parts.store.reader(context.actor.caller())
     }
 
     /// The same for a stream.
-    pub(super) async fn stream_reader(&self, context: &OpContext) -> Result<Reader<'_>> {
-        self.0.parts.store.stream_reader(context.actor.caller()).await
+    pub(super) fn stream_reader(&self, context: &OpContext) -> Reader<'_> {
+        self.0.parts.store.stream_reader(context.actor.caller())
     }
 
     /// The rows that an operation may read and change.

@@ -68,7 +68,7 @@ impl Dispatcher {
     /// Organizations with queued runs: first those after the one that was asked last, then the others.
     async fn next_organizations(&self) -> Result<Vec<OrganizationId>> {
         let last = self.last.lock().clone();
-        let (reader, read_context) = (self.store.background_reader().await?, self.store.read_context());
+        let (reader, read_context) = (self.store.background_reader(), self.store.read_context());
         let mut found = queue::organizations_with_queued(&reader, read_context, &last, MAX_ORGANIZATIONS).await?;
         if (found.len() as u64) < MAX_ORGANIZATIONS {
             let others = queue::organizations_with_queued(&reader, read_context, "", MAX_ORGANIZATIONS).await?;

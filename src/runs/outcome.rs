@@ -136,7 +136,7 @@ impl Ending {
 /// Pauses the schedule of the export if it says so after that many failures.
 async fn pause_schedule(app: &App, ending: &Ending, failures: u32) -> Result<()> {
     let Ending { store, organization, export, .. } = ending;
-    let reader = store.background_reader().await?;
+    let reader = store.background_reader();
     let scope = Scope { organization, read_context: store.read_context() };
     let export = store::exports::get_many(&reader, &scope, &Actor::System(ACTOR), [*export]).await?.into_iter().next();
     drop(reader);

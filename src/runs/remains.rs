@@ -42,7 +42,7 @@ impl RemainsRemoval {
     async fn remove(&self, found: &Remains) -> Result<bool> {
         let store = self.app.store();
         let scope = Scope { organization: &found.organization, read_context: store.read_context() };
-        let reader = store.background_reader().await?;
+        let reader = store.background_reader();
         let Some(connection) = store::connections::get(&reader, &scope, found.connection).await? else {
             // The credential was deleted with the connection.
             return Ok(true);
@@ -89,7 +89,7 @@ impl Task for RemainsRemoval {
     async fn run_once(&self) -> Result<(), TaskError> {
         let store = self.app.store();
         let after = *self.last.lock();
-        let found = remains::find(&store.background_reader().await?, store.read_context(), after, MAX_RUNS).await?;
+        let found = remains::find(&store.background_reader(), store.read_context(), after, MAX_RUNS).await?;
         *self.last.lock() = found.last().map(|run| run.uid).unwrap_or_default();
         for run in found {
             if !self.remove(&run).await? {

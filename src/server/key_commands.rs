@@ -148,7 +148,7 @@ async fn rewrap_page(
 }
 
 async fn rewrap_request_hash(store: &Store, vault: &Vault) -> Result<(), StartError> {
-    let reader = store.background_reader().await.map_err(StartError::Store)?;
+    let reader = store.background_reader();
     let found = sealed_secrets::get(&reader, REQUEST_HASH).await.map_err(StartError::Store)?;
     drop(reader);
     if let Some(found) = found.filter(|found| found.key_id != vault.ring().primary()) {
@@ -187,7 +187,7 @@ pub async fn retire_key(config: &Config, key_id: String) -> Result<(), RetireErr
     if vault.ring().primary() == key_id {
         return Err(RetireError::Primary(key_id));
     }
-    let reader = store.background_reader().await.map_err(StartError::Store)?;
+    let reader = store.background_reader();
     let is_stored = sealed_secrets::get(&reader, &canary(&key_id)).await.map_err(StartError::Store)?.is_some();
     drop(reader);
     if !is_stored && vault.ring().ids().all(|id| id != key_id) {
@@ -226,7 +226,7 @@ fn position_of(credential: &StoredCredential) -> (OrganizationId, ConnectionUid)
 }
 
 async fn key_ids(store: &Store) -> Result<Vec<String>, StartError> {
-    let reader = store.background_reader().await.map_err(StartError::Store)?;
+    let reader = store.background_reader();
     credentials::key_ids(&reader).await.map_err(StartError::Store)
 }
 
@@ -235,7 +235,7 @@ async fn page(
     key_id: &str,
     position: Option<&(OrganizationId, ConnectionUid)>,
 ) -> Result<Vec<StoredCredential>, StartError> {
-    let reader = store.background_reader().await.map_err(StartError::Store)?;
+    let reader = store.background_reader();
     credentials::page(&reader, key_id, position, PAGE).await.map_err(StartError::Store)
 }
 

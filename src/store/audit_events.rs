@@ -13,6 +13,7 @@ use super::Scope;
 use super::entities::audit_event;
 use super::query::list::{Keys, List, UidRange};
 use super::query::paging;
+use super::query::text::{self, Text};
 use super::query::time::first_uid_at;
 use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
 use crate::model::json;
@@ -47,6 +48,10 @@ static KEYS: Keys<audit_event::Entity> = Keys {
 
 /// Inserts events.
 pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &[AuditEvent]) -> Result<()> {
+    static INSERT: Text = Text::new();
+    if let [event] = events {
+        return Ok(text::insert(db, &INSERT, row_of(scope, event, None)?, None).await?);
+    }
     for chunk in events.chunks(MAX_ROWS_PER_STATEMENT) {
         let rows = chunk.iter().map(|event| row_of(scope, event, None)).collect::<Result<Vec<_>>>()?;
         audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;

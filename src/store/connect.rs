@@ -32,6 +32,8 @@ const MAX_LIFETIME: Duration = Duration::from_mins(30);
 const MAX_UNCHECKED_IDLE: Duration = Duration::from_secs(30);
 /// Read connections to a SQLite file. A caller that is alone uses half of them, and four are needed for the best throughput.
 const SQLITE_READERS: u32 = 8;
+/// How long a read connection is kept that is not needed. What its thread allocated for rows is returned when the thread ends.
+const SQLITE_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Page cache of a read connection: in KiB, because it is negative. The operating system caches the file too.
 const SQLITE_READER_CACHE_SIZE: &str = "-1024";
 /// Rows that a SQLite connection reads ahead. Its thread waits when it has read more than are taken.
@@ -173,7 +175,7 @@ fn sqlite(options: SqliteConnectOptions) -> Result<OpenedPools, ConnectError> {
         })
         .connect_lazy_with(options.clone());
     let read_options = options.clone().pragma("cache_size", SQLITE_READER_CACHE_SIZE);
-    let read: SqlitePool = pool(SQLITE_READERS).connect_lazy_with(read_options);
+    let read: SqlitePool = pool(SQLITE_READERS).idle_timeout(SQLITE_IDLE_TIMEOUT).connect_lazy_with(read_options);
     let readiness: SqlitePool = pool(1).connect_lazy_with(options);
     Ok(OpenedPools {
         read: OpenedPool { connections: read.into(), size: SQLITE_READERS },

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement, SimpleExpr, UnionType};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _,
-    QueryFilter as _, QueryResult, QuerySelect as _, QueryTrait as _, Set, Unchanged,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryResult,
+    QuerySelect as _, QueryTrait as _, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::query::list::{Keys, List, MAX_ROWS_SORTED};
 use super::query::locks::{self, LockMode};
 use super::query::lookup;
 use super::query::paging;
+use super::query::text::{self, Text};
 use super::{Scope, connection_rows, credentials, display_names, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
@@ -35,8 +36,10 @@ static KEYS: Keys<connection::Entity> = Keys {
 
 /// Finds a connection by id.
 pub async fn find(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &ResourceId) -> Result<Option<Connection>> {
-    let query = connection_rows::select(db, scope).and_where(connection::Column::Id.eq(id.as_str())).take();
-    lookup::read_one(db, &query, |row| connection_rows::read(row, scope)).await
+    let query = || connection_rows::select(db, scope).and_where(connection::Column::Id.eq(id.as_str())).take();
+    let values = || vec![scope.organization.as_str().into(), id.as_str().into()];
+    let text = scope.read_context.texts().map(|texts| (&texts.connection_by_id, values()));
+    lookup::read_one(db, text, query, |row| connection_rows::read(row, scope)).await
 }
 
 /// Finds the uid of a connection by id.
@@ -46,8 +49,10 @@ pub async fn find_uid(db: &impl ConnectionTrait, scope: &Scope<'_>, id: &Resourc
 
 /// Finds a connection by uid.
 pub async fn get(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUid) -> Result<Option<Connection>> {
-    let query = connection_rows::select(db, scope).and_where(connection::Column::Uid.eq(uid.0)).take();
-    lookup::read_one(db, &query, |row| connection_rows::read(row, scope)).await
+    let query = || connection_rows::select(db, scope).and_where(connection::Column::Uid.eq(uid.0)).take();
+    let values = || vec![scope.organization.as_str().into(), uid.0.into()];
+    let text = scope.read_context.texts().map(|texts| (&texts.connection_by_uid, values()));
+    lookup::read_one(db, text, query, |row| connection_rows::read(row, scope)).await
 }
 
 /// Lists a page of connections.
@@ -87,8 +92,8 @@ pub async fn get_usable(
     uid: ConnectionUid,
 ) -> Result<Option<Connection>> {
     let of_actor = connection::Column::Uid.eq(uid.0).and(usable(actor));
-    let query = connection_rows::select(db, scope).and_where(of_actor).take();
-    lookup::read_one(db, &query, |row| connection_rows::read(row, scope)).await
+    let query = || connection_rows::select(db, scope).and_where(of_actor.clone()).take();
+    lookup::read_one(db, None, query, |row| connection_rows::read(row, scope)).await
 }
 
 /// Locks a connection if the caller may use it, which may have changed while the statement waited.
@@ -169,6 +174,7 @@ fn shared_uids(scope: &Scope<'_>, caller: &Caller) -> SelectStatement {
 
 /// Inserts a connection with its members; `ALREADY_EXISTS` if the id is in use.
 pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+    static INSERT: Text = Text::new();
     let row = connection::Model {
         organization: connection.name.organization.to_string(),
         uid: connection.uid.0,
@@ -199,18 +205,18 @@ pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Resul
         revision: connection.revision,
         last_test: None,
     };
-    let inserted = connection::Entity::insert(row.into_active_model()).exec_without_returning(db).await;
-    match inserted {
+    match text::insert(db, &INSERT, row, None).await {
         Err(cause) if error::is_unique_violation(&cause) => {
             return Err(Error::AlreadyExists(ResourceKind::Connection, connection.name.to_string()));
         }
         result => result?,
-    };
+    }
     add_members(db, connection, connection.sharing.members.iter()).await
 }
 
 /// Updates the fields that callers can change, the metadata of the credential, and the revision.
 pub async fn update(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+    static UPDATE: Text = Text::new();
     let CredentialStatus { auth_method, set_fields, revision, set_time, expire_time } = connection.credential.clone();
     let row = connection::ActiveModel {
         organization: Unchanged(connection.name.organization.to_string()),
@@ -236,8 +242,7 @@ pub async fn update(db: &impl ConnectionTrait, connection: &Connection) -> Resul
         last_test: Set(connection.last_test.as_ref().map(serde_json::to_value).transpose().map_err(Error::internal)?),
         ..Default::default()
     };
-    row.update_without_returning(db).await?;
-    Ok(())
+    Ok(text::update(db, &UPDATE, row).await?)
 }
 
 /// Saves the result of a test of a connection, unless the connection changed since revision `tested`.

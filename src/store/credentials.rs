@@ -10,12 +10,14 @@ use serde_json::{Map, Value};
 use super::Scope;
 use super::entities::{connection, credential};
 use super::query::lookup;
+use super::query::text::{self, Text};
 use crate::model::{
     Connection, ConnectionName, ConnectionUid, Error, OrganizationId, ResourceId, Result, SealedSecret,
 };
 
 /// Stores a secret, replacing the present one. Its metadata is stored with the connection.
 pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: SealedSecret) -> Result<()> {
+    static PUT: Text = Text::new();
     let row = credential::ActiveModel {
         organization: Set(connection.name.organization.to_string()),
         connection_uid: Set(connection.uid.0),
@@ -23,11 +25,12 @@ pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: Sea
         key_id: Set(sealed.key_id),
         envelope: Set(sealed.envelope),
     };
-    let replace = OnConflict::columns([credential::Column::Organization, credential::Column::ConnectionUid])
-        .update_columns([credential::Column::Revision, credential::Column::KeyId, credential::Column::Envelope])
-        .to_owned();
-    credential::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await?;
-    Ok(())
+    let replace = || {
+        OnConflict::columns([credential::Column::Organization, credential::Column::ConnectionUid])
+            .update_columns([credential::Column::Revision, credential::Column::KeyId, credential::Column::Envelope])
+            .to_owned()
+    };
+    Ok(text::insert(db, &PUT, row, Some(replace)).await?)
 }
 
 /// Erases the secret of a connection. Its metadata is stored with the connection.

@@ -11,11 +11,13 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::connect::{self, ACQUIRE_TIMEOUT, OpenedPool};
+use super::error;
 use super::postgres::{CheckError, PostgresSettings, check_connection};
 use super::query::expressions::availability_sql;
 use super::query::scope::ReadContext;
 use super::session::Session;
 use super::target::{ConnectError, DatabaseSettings};
+use super::uninterrupted::Uninterrupted;
 use crate::fair_share::{FairShare, Share};
 use crate::model::{Caller, Clock, Error, Pooler, Result, Unavailable};
 
@@ -57,17 +59,20 @@ pub(super) struct Pool {
     size: u32,
     tasks: TaskTracker,
     last_response: LastResponse,
+    wait_time: metrics::Histogram,
 }
 
 /// When the database responded last, on a connection of any pool.
 #[derive(Clone)]
 pub(super) struct LastResponse(Arc<Mutex<Instant>>);
 
-/// A permit to read from a pool; released when it is dropped and its statements have ended, even if their call was
-/// cancelled.
+/// Reads from a pool. Each statement acquires a permit, which is released when the statement has ended, even if its call was
+/// cancelled: what is done with the rows needs no connection.
 pub struct Reader<'a> {
     pool: &'a Pool,
-    lease: Arc<tokio::sync::Mutex<Lease>>,
+    holder: Option<Arc<Caller>>,
+    /// How long a statement waits for its permit.
+    timeout: Duration,
 }
 
 /// A permit, and an open connection for its statements.
@@ -111,6 +116,7 @@ impl Store {
                 size: opened.size,
                 tasks: tasks.clone(),
                 last_response: last_response.clone(),
+                wait_time: metrics::histogram!("db.client.connection.wait_time", POOL_NAME => name),
             }
         };
         let availability = availability_sql(opened.read.connections.get_database_backend(), &known_types);
@@ -123,7 +129,12 @@ impl Store {
             read,
             write,
             readiness: pool("readiness", "readiness_connections", opened.readiness, false),
-            read_context: ReadContext { availability: availability.into(), known_types: known_types.into(), clock },
+            read_context: ReadContext {
+                availability: availability.into(),
+                known_types: known_types.into(),
+                clock,
+                texts: Arc::default(),
+            },
             tasks,
             server: opened.server,
             checked: OnceCell::new(),
@@ -141,24 +152,24 @@ impl Store {
         self.0.checked.get_or_try_init(|| check).await.copied()
     }
 
-    /// Acquires a permit to read, for a caller or for the service itself; fails with RESOURCE_EXHAUSTED after 3 s.
-    pub async fn reader(&self, holder: Option<&Arc<Caller>>) -> Result<Reader<'_>> {
-        self.0.read.reader(holder, ACQUIRE_TIMEOUT).await
+    /// Reads for a caller or for the service itself. A statement that waits for 3 s fails with RESOURCE_EXHAUSTED.
+    pub fn reader(&self, holder: Option<&Arc<Caller>>) -> Reader<'_> {
+        self.0.read.reader(holder, ACQUIRE_TIMEOUT)
     }
 
     /// The same for a stream, which can wait.
-    pub async fn stream_reader(&self, holder: Option<&Arc<Caller>>) -> Result<Reader<'_>> {
-        self.0.read.reader(holder, STREAM_ACQUIRE_TIMEOUT).await
+    pub fn stream_reader(&self, holder: Option<&Arc<Caller>>) -> Reader<'_> {
+        self.0.read.reader(holder, STREAM_ACQUIRE_TIMEOUT)
     }
 
-    /// Acquires a permit to read for a background task: from its own pool on PostgreSQL, from the read pool on SQLite.
-    pub async fn background_reader(&self) -> Result<Reader<'_>> {
-        self.0.background_read.reader(None, ACQUIRE_TIMEOUT).await
+    /// Reads for a background task: from its own pool on PostgreSQL, from the read pool on SQLite.
+    pub fn background_reader(&self) -> Reader<'_> {
+        self.0.background_read.reader(None, ACQUIRE_TIMEOUT)
     }
 
-    /// The connection for readiness checks.
-    pub(super) async fn readiness_reader(&self) -> Result<Reader<'_>> {
-        self.0.readiness.reader(None, ACQUIRE_TIMEOUT).await
+    /// Reads for readiness checks, on a connection of their own.
+    pub(super) fn readiness_reader(&self) -> Reader<'_> {
+        self.0.readiness.reader(None, ACQUIRE_TIMEOUT)
     }
 
     /// The clock and the known connection types, needed by every read.
@@ -173,7 +184,7 @@ impl Store {
 
     /// Whether the database responds and accepts writes; a standby does not.
     pub async fn is_ready(&self) -> Result<bool> {
-        let reader = self.readiness_reader().await?;
+        let reader = self.readiness_reader();
         let sql = if self.backend() == DbBackend::Postgres {
             "SELECT NOT pg_is_in_recovery() AS ready"
         } else {
@@ -244,16 +255,15 @@ impl Pool {
     pub(super) async fn acquire_permit(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Result<Share> {
         let started = Instant::now();
         let permit = self.permits.acquire(holder, 1, timeout).await;
-        metrics::histogram!("db.client.connection.wait_time", POOL_NAME => self.name).record(started.elapsed());
+        self.wait_time.record(started.elapsed());
         permit.map_err(|refused| {
             metrics::counter!(POOL_TIMEOUTS, POOL_NAME => self.name).increment(1);
             if self.last_response.is_after(started) { refused } else { Error::Unavailable(Unavailable::Database) }
         })
     }
 
-    async fn reader(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Result<Reader<'_>> {
-        let lease = self.lease(holder, timeout).await?;
-        Ok(Reader { lease: Arc::new(tokio::sync::Mutex::new(lease)), pool: self })
+    fn reader(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Reader<'_> {
+        Reader { pool: self, holder: holder.cloned(), timeout }
     }
 
     /// Acquires a permit, with an open connection if there is one.
@@ -311,21 +321,21 @@ impl Drop for Lease {
 }
 
 impl Reader<'_> {
-    /// Runs a statement in a task that keeps the permit until the connection is free again.
+    /// Runs a statement with a permit, which it keeps until the connection is free again.
     async fn run<T: Send + 'static>(
         &self,
         statement: impl for<'s> FnOnce(&'s mut Session) -> BoxFuture<'s, Result<T, DbErr>> + Send + 'static,
     ) -> Result<T, DbErr> {
-        let (lease, last_response) = (Arc::clone(&self.lease), self.pool.last_response.clone());
-        let task = async move {
-            let mut lease = lease.lock_owned().await;
+        let lease = self.pool.lease(self.holder.as_ref(), self.timeout).await;
+        let (mut lease, last_response) =
+            (lease.map_err(|error| error::of_statement(&error))?, self.pool.last_response.clone());
+        let work = async move {
             let mut session = lease.take().await?;
             let result = statement(&mut session).await.inspect(|_| last_response.note());
             lease.put(session);
             result
         };
-        let result = self.pool.tasks.spawn(task.in_current_span()).await;
-        result.map_err(|error| DbErr::Custom(error.to_string()))?
+        Uninterrupted::new(&self.pool.tasks, work.in_current_span()).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! Maps database errors to errors of the application.
 
-use sea_orm::{DbErr, RuntimeErr};
+use std::sync::Arc;
 
-use crate::model::{Abort, Error, Unavailable};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+
+use crate::model::{Abort, Error, Exhausted, Unavailable};
 
 /// The deadline of the call passed between two statements; carried in a `DbErr`, the error type of statements.
 pub const DEADLINE: &str = "deadline of the call exceeded";
@@ -15,6 +17,11 @@ pub fn is_conflict(error: &DbErr) -> bool {
     let code = sqlx_error(error).and_then(sqlx::Error::as_database_error).and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| CONFLICTS.contains(&code.as_ref()))
 }
+
+/// Callers hold all permits that one may have.
+#[derive(Debug, thiserror::Error)]
+#[error("no permit for a statement: {0:?}")]
+struct NoPermit(Exhausted);
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -36,6 +43,9 @@ impl From<DbErr> for Error {
                 _ => Self::internal(error),
             },
             _ if no_connection => connection_unavailable(&error),
+            Some(sqlx::Error::AnyDriverError(cause)) if let Some(NoPermit(exhausted)) = cause.downcast_ref() => {
+                Self::Exhausted(*exhausted)
+            }
             Some(
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
@@ -45,6 +55,16 @@ impl From<DbErr> for Error {
             ) => Self::Unavailable(Unavailable::Database),
             _ => Self::internal(error),
         }
+    }
+}
+
+/// An error of a permit, as an error of the statement that waited for it.
+pub fn of_statement(error: &Error) -> DbErr {
+    if let Error::Exhausted(exhausted) = error {
+        let cause = sqlx::Error::AnyDriverError(Box::new(NoPermit(*exhausted)));
+        DbErr::Query(RuntimeErr::SqlxError(Arc::new(cause)))
+    } else {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
     }
 }
 

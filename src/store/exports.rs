@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, JoinType, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _,
-    QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait as _, Set, Unchanged,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult,
+    QuerySelect as _, QueryTrait as _, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,6 +16,8 @@ use super::query::expressions::{self, availability, in_state, member_texts, usab
 use super::query::list::{Keys, List};
 use super::query::lookup;
 use super::query::paging;
+use super::query::scope::ReadTexts;
+use super::query::text::{self, Text};
 use super::{Scope, connections, error, export_rows, runs};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
@@ -52,7 +54,7 @@ pub async fn find(
     actor: &Actor,
     id: &ResourceId,
 ) -> Result<Option<Export>> {
-    read_one(db, scope, actor, export::Column::Id.eq(id.as_str())).await
+    read_one(db, scope, actor, (export::Column::Id, id.as_str().into()), |texts| &texts.export_by_id).await
 }
 
 /// Finds an export by uid, with the actor's access to it and its newest run.
@@ -62,22 +64,26 @@ pub async fn get(
     actor: &Actor,
     uid: ExportUid,
 ) -> Result<Option<Export>> {
-    read_one(db, scope, actor, export::Column::Uid.eq(uid.0)).await
+    read_one(db, scope, actor, (export::Column::Uid, uid.0.into()), |texts| &texts.export_by_uid).await
 }
 
 async fn read_one(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
     actor: &Actor,
-    condition: SimpleExpr,
+    (key, value): (export::Column, sea_orm::Value),
+    text: fn(&ReadTexts) -> &Text,
 ) -> Result<Option<Export>> {
-    let query = runs::with_newest(select(db, scope, actor).and_where(condition)).take();
+    let query = || runs::with_newest(select(db, scope, actor).and_where(key.eq(value.clone()))).take();
+    let values = || vec![true.into(), scope.organization.as_str().into(), value.clone()];
+    let texts = scope.read_context.texts().filter(|_| actor.has(Role::Admin));
+    let text = texts.map(|texts| (text(texts), values()));
     let read = |row: &QueryResult| {
         let mut columns = Columns::of(row);
         let export = export_rows::read_next(&mut columns, scope)?;
         Ok(Export { last_run: runs::read_newest(&mut columns)?, ..export })
     };
-    lookup::read_one(db, &query, read).await
+    lookup::read_one(db, text, query, read).await
 }
 
 /// Finds exports by uid, with the actor's access to each, in no particular order.
@@ -196,18 +202,19 @@ pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u
 
 /// Inserts an export; `ALREADY_EXISTS` if the id is in use. The revision of its attachment is reserved before.
 pub async fn insert(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
-    let inserted = export::Entity::insert(row_of(export)?.into_active_model()).exec_without_returning(db).await;
-    match inserted {
+    static INSERT: Text = Text::new();
+    match text::insert(db, &INSERT, row_of(export)?, None).await {
         Err(cause) if error::is_unique_violation(&cause) => {
             Err(Error::AlreadyExists(ResourceKind::Export, export.name.to_string()))
         }
         Err(cause) => Err(cause.into()),
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
     }
 }
 
 /// Updates the fields that callers can change, and the revision; never the attachment.
 pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
+    static UPDATE: Text = Text::new();
     let row = row_of(export)?;
     let row = export::ActiveModel {
         organization: Unchanged(row.organization),
@@ -228,8 +235,7 @@ pub async fn update(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
         revision: Set(row.revision),
         ..Default::default()
     };
-    row.update_without_returning(db).await?;
-    Ok(())
+    Ok(text::update(db, &UPDATE, row).await?)
 }
 
 /// Deletes exports; their releases are recorded before.

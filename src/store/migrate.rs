@@ -115,7 +115,7 @@ impl Store {
         self.check_connection().await?;
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
-            let reader = self.readiness_reader().await.map_err(MigrateError::Unavailable)?;
+            let reader = self.readiness_reader();
             match state(&reader).await.map_err(failed) {
                 Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
                 result => return result,

@@ -30,6 +30,7 @@ mod session;
 mod statement;
 mod target;
 mod transaction;
+mod uninterrupted;
 
 pub use connect::BACKGROUND_CONNECTIONS;
 pub use database::{PoolStatus, Reader, Store};

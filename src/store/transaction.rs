@@ -1,8 +1,4 @@
-//! Transactions: each runs in its own task, is retried after a conflict and rolled back after its deadline.
-//!
-//! When a client cancels a call, the call's future is dropped at any await. If the transaction were part of that
-//! future, its connection could return to the pool with an open transaction (sqlx #4385, #4409). A spawned task is not
-//! dropped when the call is.
+//! Transactions: each is retried after a conflict, rolled back after its deadline, and ends even if its call is cancelled.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +13,7 @@ use super::connect::ACQUIRE_TIMEOUT;
 use super::database::{LastResponse, Pool, Store};
 use super::error::DEADLINE;
 use super::session::Session;
+use super::uninterrupted::Uninterrupted;
 use crate::model::{Abort, Caller, Error, Result, Unavailable};
 
 /// Maximum number of retries after a conflict.
@@ -49,7 +46,7 @@ pub enum OnSuccess {
 impl Store {
     /// Runs `work` in a transaction for a call and commits it; retries it after a conflict with another transaction.
     ///
-    /// `state` is owned by the transaction's task and passed to `work`. It is dropped after the transaction has ended.
+    /// `state` is owned by the transaction and passed to `work`. It is dropped after the transaction has ended.
     /// It holds the concurrency permit of the call, which is thus kept until then.
     pub async fn transact<S, T>(
         &self,
@@ -63,7 +60,7 @@ impl Store {
         S: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.spawn_transaction(self.write_pool().clone(), holder.cloned(), deadline, on_success, state, work).await
+        self.run_transaction(self.write_pool().clone(), holder.cloned(), deadline, on_success, state, work).await
     }
 
     /// Runs `work` in a transaction for a background task: in its own pool on PostgreSQL, as the single writer on
@@ -78,11 +75,10 @@ impl Store {
         S: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.spawn_transaction(self.background_write_pool().clone(), None, deadline, OnSuccess::Commit, state, work)
-            .await
+        self.run_transaction(self.background_write_pool().clone(), None, deadline, OnSuccess::Commit, state, work).await
     }
 
-    async fn spawn_transaction<S, T>(
+    async fn run_transaction<S, T>(
         &self,
         pool: Pool,
         holder: Option<Arc<Caller>>,
@@ -96,7 +92,7 @@ impl Store {
         T: Send + 'static,
     {
         let span = tracing::info_span!(target: "otel", "transaction", attempts = Empty);
-        let task = async move {
+        let work = async move {
             let mut attempt = 1;
             let result = loop {
                 match run(&pool, holder.as_ref(), deadline, on_success, &state, &work).await {
@@ -116,7 +112,7 @@ impl Store {
             tracing::Span::current().record("attempts", attempt);
             result
         };
-        self.tasks().spawn(task.instrument(span)).await.map_err(Error::internal)?
+        Uninterrupted::new(self.tasks(), work.instrument(span)).await
     }
 }
 

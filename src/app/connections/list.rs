@@ -13,6 +13,6 @@ impl App {
         filter: &ConnectionFilter,
         page: &PageRequest,
     ) -> Result<Page<Connection>> {
-        store::connections::list(&self.reader(context).await?, &self.scope(context), filter, page).await
+        store::connections::list(&self.reader(context), &self.scope(context), filter, page).await
     }
 }

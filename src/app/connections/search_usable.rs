@@ -13,7 +13,7 @@ impl App {
         filter: &ConnectionFilter,
         page: &PageRequest,
     ) -> Result<Page<UsableConnection>> {
-        let (reader, scope) = (self.reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.reader(context), self.scope(context));
         store::connections::search_usable(&reader, &scope, &context.actor, filter, page).await
     }
 }

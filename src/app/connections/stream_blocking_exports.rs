@@ -99,7 +99,7 @@ impl App {
         cursor: Option<Cursor>,
         follow: bool,
     ) -> Result<Cursor> {
-        let (reader, scope) = (self.stream_reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.stream_reader(context), self.scope(context));
         let not_found = || Error::NotFound(ResourceKind::Connection, name.to_string());
         let found = store::connections::find_uid(&reader, &scope, &name.id).await?;
         // The connection of a follower's cursor may be deleted by now, or another may have its name. The releases that are
@@ -242,7 +242,7 @@ impl StreamTask {
     }
 
     async fn next_page(&self) -> Result<EventPage> {
-        let reader = self.app.stream_reader(&self.context).await?;
+        let reader = self.app.stream_reader(&self.context);
         blocking_exports::page(&reader, &self.app.scope(&self.context), &self.cursor, self.follow).await
     }
 

@@ -92,7 +92,7 @@ impl App {
         context: &OpContext,
         name: &ConnectionName,
     ) -> Result<(Connection, Option<CredentialSecret>)> {
-        let (reader, scope) = (self.reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.reader(context), self.scope(context));
         let found = store::connections::find(&reader, &scope, &name.id).await?;
         let connection = found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.to_string()))?;
         let sealed = credentials::get(&reader, &scope, connection.uid).await?;

@@ -61,7 +61,7 @@ impl ConnectionWatcher {
     async fn poll_organization(&self, organization: OrganizationId, connections: Vec<ConnectionUid>) -> Result<()> {
         let context = OpContext::system(TASK, organization, Instant::now() + POLL_TIMEOUT);
         let scope = Scope { organization: &context.organization, read_context: self.store.read_context() };
-        let reader = self.store.background_reader().await?;
+        let reader = self.store.background_reader();
         let states = blocking_exports::snapshots(&reader, &scope, &connections).await?;
         for connection in connections {
             self.publish(connection, states.get(&connection).copied());

@@ -13,7 +13,7 @@ impl App {
         filter: &ExportFilter,
         page: &PageRequest,
     ) -> Result<Page<Export>> {
-        let (reader, scope) = (self.reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.reader(context), self.scope(context));
         let mut found = store::exports::list(&reader, &scope, &context.actor, filter, page).await?;
         store::runs::add_newest(&reader, &scope, &mut found.items).await?;
         let now = self.now();

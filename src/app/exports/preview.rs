@@ -80,7 +80,7 @@ impl App {
     }
 
     async fn find_to_preview(&self, context: &OpContext, name: &ExportName) -> Result<Export> {
-        let (reader, scope) = (self.reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.reader(context), self.scope(context));
         let found = store::exports::find(&reader, &scope, &context.actor, &name.id).await?;
         let export = found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.to_string()))?;
         if export.caller_access == CallerAccess::Manage { Ok(export) } else { Err(Error::not_permitted(name)) }

@@ -8,7 +8,7 @@ use crate::store;
 impl App {
     /// Gets a run.
     pub async fn get_export_run(&self, context: &OpContext, name: &RunName) -> Result<Run> {
-        let (reader, scope) = (self.reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.reader(context), self.scope(context));
         stored::named(store::runs::get(&reader, &scope, name.uid).await?, name)
     }
 }

@@ -13,7 +13,7 @@ impl App {
         filter: &RunFilter,
         page: &PageRequest,
     ) -> Result<Page<Run>> {
-        let (reader, scope) = (self.reader(context).await?, self.scope(context));
+        let (reader, scope) = (self.reader(context), self.scope(context));
         let export = match &filter.export {
             None => None,
             Some(id) => {

@@ -54,7 +54,7 @@ impl RunWatcher {
     async fn poll_organization(&self, organization: OrganizationId, uids: &[Uuid]) -> Result<()> {
         let context = OpContext::system(TASK, organization, Instant::now() + POLL_TIMEOUT);
         let scope = Scope { organization: &context.organization, read_context: self.store.read_context() };
-        let reader = self.store.background_reader().await?;
+        let reader = self.store.background_reader();
         let runs = store::runs::get_many(&reader, &scope, uids).await?;
         let mut runs: HashMap<_, _> = runs.into_iter().map(|run| (run.name.uid, run)).collect();
         for uid in uids {

@@ -75,7 +75,7 @@ pub fn canary(key_id: &str) -> String {
 
 /// The row of every purpose, if it is stored. A credential that is sealed with a key that the ring lacks is an error.
 async fn stored(store: &Store, vault: &Vault) -> Result<Vec<(String, Option<SealedSecret>)>, StartError> {
-    let reader = store.reader(None).await.map_err(StartError::Store)?;
+    let reader = store.reader(None);
     let mut used = credentials::key_ids(&reader).await.map_err(StartError::Store)?;
     used.retain(|used| vault.ring().ids().all(|id| id != used));
     if !used.is_empty() {

@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Condition, IntoIden as _, LockType, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QuerySelect,
-    RelationTrait as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, JoinType, QueryFilter as _, QueryOrder as _, QueryResult,
+    QuerySelect as _, QueryTrait as _, RelationTrait as _,
 };
 use uuid::Uuid;
 
 use super::lookup;
 use super::scope::Scope;
+use super::text::Text;
 use crate::model::{ConnectionUid, ExportUid, ResourceId, Result};
 use crate::store::connection_rows::select_uid;
 use crate::store::entities::{connection, export};
@@ -60,16 +61,23 @@ pub async fn attached_export_by_id(
     scope: &Scope<'_>,
     id: &ResourceId,
 ) -> Result<Option<ExportUid>> {
-    let mut query = export::Entity::find()
-        .select_only()
-        .column(export::Column::Uid)
-        .join(JoinType::InnerJoin, export::Relation::Connection.def())
-        .filter(export::Column::Organization.eq(scope.organization.as_str()))
-        .filter(export::Column::Id.eq(id.as_str()));
-    // PostgreSQL locks the rows of the tables in this order.
-    let tables = [connection::Entity.into_iden(), export::Entity.into_iden()];
-    QuerySelect::query(&mut query).lock_with_tables(LockType::NoKeyUpdate, tables);
-    Ok(lookup::fetch_scalar(db, query).await?.map(ExportUid))
+    static LOCK: Text = Text::new();
+    let query = || {
+        let mut query = export::Entity::find()
+            .select_only()
+            .column(export::Column::Uid)
+            .join(JoinType::InnerJoin, export::Relation::Connection.def())
+            .filter(export::Column::Organization.eq(scope.organization.as_str()))
+            .filter(export::Column::Id.eq(id.as_str()))
+            .into_query();
+        // PostgreSQL locks the rows of the tables in this order.
+        query
+            .lock_with_tables(LockType::NoKeyUpdate, [connection::Entity.into_iden(), export::Entity.into_iden()])
+            .take()
+    };
+    let values = vec![scope.organization.as_str().into(), id.as_str().into()];
+    let read = |row: &QueryResult| Ok(ExportUid(row.try_get_by_index(0)?));
+    lookup::read_one(db, Some((&LOCK, values)), query, read).await
 }
 
 /// Locks connections; returns the uids of those that exist.

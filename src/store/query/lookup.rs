@@ -6,9 +6,11 @@
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ConnectionTrait, EntityTrait, FromQueryResult, QueryResult, QuerySelect as _, QueryTrait as _, Select, TryGetable,
+    Value,
 };
 use uuid::Uuid;
 
+use super::text::Text;
 use crate::model::Result;
 
 /// The row, if it exists.
@@ -20,13 +22,18 @@ pub async fn fetch_one<E: EntityTrait, R: FromQueryResult>(
     Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
 }
 
-/// What is read from the row, if it exists.
+/// What is read from the row, if it exists. With a text and its values, the statement is built once only.
 pub async fn read_one<T>(
     db: &impl ConnectionTrait,
-    query: &SelectStatement,
+    text: Option<(&Text, Vec<Value>)>,
+    query: impl Fn() -> SelectStatement,
     read: impl FnOnce(&QueryResult) -> Result<T>,
 ) -> Result<Option<T>> {
-    db.query_one(query).await?.as_ref().map(read).transpose()
+    let row = match text {
+        Some((text, values)) => db.query_one_raw(text.select(db.get_database_backend(), values, query)?).await?,
+        None => db.query_one(&query()).await?,
+    };
+    row.as_ref().map(read).transpose()
 }
 
 /// The first column of the row, if it exists.

@@ -8,4 +8,5 @@ pub mod locks;
 pub mod lookup;
 pub mod paging;
 pub mod scope;
+pub mod text;
 pub mod time;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::text::Text;
 use crate::model::{Clock, OrganizationId};
 
 /// Parameters of every read, independent of the organization.
@@ -13,9 +14,30 @@ pub struct ReadContext {
     pub clock: Clock,
     /// The SQL of the availability of a connection, which needs the time to be inserted.
     pub availability: Arc<str>,
+    /// Texts of statements that read one resource.
+    pub texts: Arc<ReadTexts>,
+}
+
+/// Texts of statements that read one resource, as an administrator does where that matters. They contain the availability of
+/// connections at the time of a clock that was not moved.
+#[derive(Default)]
+pub struct ReadTexts {
+    /// A connection by its id.
+    pub connection_by_id: Text,
+    /// A connection by its uid.
+    pub connection_by_uid: Text,
+    /// An export by its id.
+    pub export_by_id: Text,
+    /// An export by its uid.
+    pub export_by_uid: Text,
 }
 
 impl ReadContext {
+    /// Texts that can be used now.
+    pub fn texts(&self) -> Option<&ReadTexts> {
+        Some(&*self.texts).filter(|_| self.clock.offset_ms() == 0)
+    }
+
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(&self, clock: Clock) -> Self {

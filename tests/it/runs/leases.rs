@@ -76,7 +76,7 @@ async fn organizations_with_runs_to_lease_are_found_in_order() {
         }
         let store = server.app.store();
         let found = async |after: &str, limit| {
-            let reader = store.reader(None).await.expect("a connection");
+            let reader = store.reader(None);
             let found = organizations_with_queued(&reader, store.read_context(), after, limit).await.expect("found");
             found.iter().map(|organization| organization.as_str().to_owned()).collect::<Vec<_>>()
         };
