@@ -53,8 +53,10 @@ impl<T: prost::Message> tonic::codec::Encoder for Encoder<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        // `encode` would count the length again.
         buffer.reserve(item.encoded_len());
-        item.encode(buffer).map_err(|error| Error::internal(error).into())
+        item.encode_raw(buffer);
+        Ok(())
     }
 }
 

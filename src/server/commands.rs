@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::error::StartError;
+use super::error::{BoxError, StartError};
 use super::startup;
 use crate::config::{Config, Location, TimeZoneData};
 use crate::grpc::health;
@@ -27,7 +27,7 @@ pub fn time_zone_release(data: &TimeZoneData) -> Result<String, StartError> {
 }
 
 /// Whether the server with this configuration is ready.
-pub async fn is_ready(config: &Config) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+pub async fn is_ready(config: &Config) -> Result<bool, BoxError> {
     health::check(config.api.admin_listen).await
 }
 

@@ -11,6 +11,9 @@ use crate::identity::{ClientTableError, DevelopmentError, IssuersError, KeySetEr
 use crate::store::{ConnectError, MigrateError};
 use crate::vault::{KeyError, VaultError};
 
+/// An error of any type.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -70,7 +73,7 @@ pub enum StartError {
     Listen(SocketAddr, #[source] std::io::Error),
     /// The transport cannot be set up.
     #[error("transport")]
-    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Transport(#[source] BoxError),
 }
 
 /// A part of the server that must not end ended before the shutdown.

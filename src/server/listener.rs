@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
 use super::connections::{ConnectionLimits, OpenConnections};
+use super::error::BoxError;
+use super::output::Output;
 use super::tls::Tls;
 use crate::grpc::middleware::ConnectionCalls;
 use crate::identity::ClientCertificate;
@@ -70,8 +72,6 @@ pub struct Options {
     /// Age at which a connection is closed, changed by up to 20 % at random.
     pub max_age: Duration,
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves the connections of a listener until `stop` is cancelled and the last connection has ended. Returns earlier
 /// only if the socket is unusable.
@@ -144,11 +144,11 @@ where
     let preface = with_handshake_timeout(read_preface(&mut read), &stop).await?;
     let is_http2 = preface == PREFACE;
     // hyper reads the first bytes again.
-    let stream = tokio::io::join(io::Cursor::new(preface).chain(read), write);
+    let read = io::Cursor::new(preface).chain(read);
     if is_http2 {
-        serve_http2(stream, options, router, stop).await
+        serve_http2(read, write, options, router, stop).await
     } else if options.http1 {
-        serve_http1(stream, router, stop).await
+        serve_http1(tokio::io::join(read, write), router, stop).await
     } else {
         Err("the client does not use HTTP/2".into())
     }
@@ -178,15 +178,13 @@ async fn with_handshake_timeout<T>(
     }
 }
 
-pub(super) async fn serve_http2<I>(
-    stream: I,
+pub(super) async fn serve_http2(
+    read: impl AsyncRead + Unpin + Send + 'static,
+    write: impl AsyncWrite + Unpin + Send + 'static,
     options: &Options,
     router: Router,
     stop: CancellationToken,
-) -> Result<(), BoxError>
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) -> Result<(), BoxError> {
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
@@ -197,21 +195,31 @@ where
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     let calls = ConnectionCalls::new(options.needs_caller);
     let router = Extension(calls.clone()).layer(router);
-    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let output = Output::new(write);
+    let stream = TokioIo::new(tokio::io::join(read, output.clone()));
+    let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(router)));
     let max_age = options.max_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
     let grace = tokio::select! {
-        ended = &mut serving => return Ok(ended?),
+        ended = output.serve(connection.as_mut()) => return ended,
         () = stop.cancelled() => None,
         () = tokio::time::sleep(max_age) => Some(AGE_GRACE),
         is_authenticated = idle(&calls) => {
             Some(if is_authenticated { AGE_GRACE } else { IDLE_GRACE })
         }
         () = calls.too_many_unread_responses() => Some(UNREAD_GRACE),
+        () = calls.expire_responses() => None,
     };
-    serving.as_mut().graceful_shutdown();
-    match grace {
-        None => Ok(serving.await?),
-        Some(grace) => Ok(tokio::time::timeout(grace, serving).await??),
+    connection.as_mut().graceful_shutdown();
+    let ending = async {
+        let ended = output.serve(connection);
+        match grace {
+            None => ended.await,
+            Some(grace) => tokio::time::timeout(grace, ended).await?,
+        }
+    };
+    tokio::select! {
+        ended = ending => ended,
+        () = calls.expire_responses() => Ok(()),
     }
 }
 

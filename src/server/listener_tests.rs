@@ -33,7 +33,8 @@ async fn connect(needs_caller: bool, max_age: Duration) -> Client {
         .route("/unauthenticated", post(async || ()))
         .layer(from_fn(async |request: Request, next: Next| count_call(request, |request| next.run(request)).await));
     let (client, server) = tokio::io::duplex(1 << 20);
-    tokio::spawn(async move { drop(serve_http2(server, &options, router, CancellationToken::new()).await) });
+    let (read, write) = tokio::io::split(server);
+    tokio::spawn(async move { drop(serve_http2(read, write, &options, router, CancellationToken::new()).await) });
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(client)).await.unwrap();
     let opened = Instant::now();
     let open = tokio::spawn(async move {

@@ -36,6 +36,7 @@ mod listener;
 #[cfg(test)]
 mod listener_tests;
 mod metrics;
+mod output;
 mod startup;
 mod tls;
 mod traces;

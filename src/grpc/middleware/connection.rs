@@ -1,5 +1,7 @@
-//! What is known about the connection that a call arrives on, for the listener, which closes connections that are idle.
+//! What is known about the connection that a call arrives on, for the listener, which closes connections that are idle, and
+//! ends responses that were not sent in time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,31 @@ struct Connection {
     calls: Mutex<Calls>,
     /// Notified when too many responses were not read.
     is_unread: Notify,
+    unsent: Mutex<Unsent>,
+    /// Notified when a response has an earlier deadline than those before.
+    is_earlier: Notify,
+}
+
+/// Responses that were not sent yet.
+#[derive(Default)]
+struct Unsent {
+    /// By their deadlines, and by numbers, which distinguish those of one deadline.
+    responses: BTreeMap<(Instant, u64), Arc<dyn Expire>>,
+    last_number: u64,
+    /// Until when [`ConnectionCalls::expire_responses`] waits; `None`: until it is notified.
+    next_look: Option<Instant>,
+}
+
+/// A response that can end before it was sent.
+pub trait Expire: Send + Sync {
+    /// Ends it, and releases what it holds.
+    fn expire(&self);
+}
+
+/// A response that is being sent, until it is dropped.
+pub struct SendingResponse {
+    connection: ConnectionCalls,
+    key: (Instant, u64),
 }
 
 struct Calls {
@@ -63,7 +90,12 @@ impl ConnectionCalls {
             needs_caller,
             is_authenticated: false,
         };
-        Self(Arc::new(Connection { calls: Mutex::new(calls), is_unread: Notify::new() }))
+        Self(Arc::new(Connection {
+            calls: Mutex::new(calls),
+            is_unread: Notify::new(),
+            unsent: Mutex::default(),
+            is_earlier: Notify::new(),
+        }))
     }
 
     /// Notes that a caller of the connection was authenticated.
@@ -105,6 +137,40 @@ impl ConnectionCalls {
         self.0.is_unread.notified().await;
     }
 
+    /// Ends a response at its deadline, unless what is returned was dropped before.
+    pub fn expire_at(&self, deadline: Instant, response: Arc<dyn Expire>) -> SendingResponse {
+        let (key, is_earlier) = {
+            let mut unsent = self.0.unsent.lock();
+            unsent.last_number += 1;
+            let key = (deadline, unsent.last_number);
+            unsent.responses.insert(key, response);
+            let is_earlier = unsent.next_look.is_none_or(|next| deadline < next);
+            if is_earlier {
+                unsent.next_look = Some(deadline);
+            }
+            (key, is_earlier)
+        };
+        if is_earlier {
+            self.0.is_earlier.notify_one();
+        }
+        SendingResponse { connection: self.clone(), key }
+    }
+
+    /// Ends responses at their deadlines. Does not return.
+    pub async fn expire_responses(&self) {
+        loop {
+            let (expired, next) = self.0.unsent.lock().expired(Instant::now());
+            for response in expired {
+                response.expire();
+            }
+            let earlier = self.0.is_earlier.notified();
+            match next {
+                None => earlier.await,
+                Some(next) => drop(tokio::time::timeout_at(next, earlier).await),
+            }
+        }
+    }
+
     fn begin(&self) -> CallInProgress {
         self.0.calls.lock().in_progress += 1;
         CallInProgress(self.clone())
@@ -114,6 +180,22 @@ impl ConnectionCalls {
 impl Calls {
     fn counts(&self) -> bool {
         self.is_authenticated || !self.needs_caller
+    }
+}
+
+impl Unsent {
+    /// Removes the responses whose deadlines are over. Also returns the next deadline.
+    fn expired(&mut self, now: Instant) -> (Vec<Arc<dyn Expire>>, Option<Instant>) {
+        let later = self.responses.split_off(&(now, u64::MAX));
+        let expired = std::mem::replace(&mut self.responses, later);
+        self.next_look = self.responses.first_key_value().map(|((deadline, _), _)| *deadline);
+        (expired.into_values().collect(), self.next_look)
+    }
+}
+
+impl Drop for SendingResponse {
+    fn drop(&mut self) {
+        self.connection.0.unsent.lock().responses.remove(&self.key);
     }
 }
 
@@ -154,4 +236,46 @@ where
             frame
         }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Response(AtomicBool);
+
+    impl Expire for Response {
+        fn expire(&self) {
+            assert!(!self.0.swap(true, Ordering::Relaxed), "it ends once");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn responses_end_at_their_deadlines_in_any_order() {
+        let connection = ConnectionCalls::new(false);
+        let expiring = connection.clone();
+        tokio::spawn(async move { expiring.expire_responses().await });
+        let start = Instant::now();
+        let responses: [Arc<Response>; 4] = Default::default();
+        let expire = |seconds: u64, response: usize| {
+            connection
+                .expire_at(start + Duration::from_secs(seconds), Arc::clone(&responses[response]) as Arc<dyn Expire>)
+        };
+        let ended = async |seconds: u64| {
+            tokio::time::sleep_until(start + Duration::from_secs(seconds) + Duration::from_millis(10)).await;
+            responses.each_ref().map(|response| response.0.load(Ordering::Relaxed))
+        };
+        let _late = expire(30, 0);
+        assert_eq!(ended(1).await, [false; 4]);
+        // Earlier than the one before, and at the same time as another one.
+        let _early = [expire(5, 1), expire(5, 2)];
+        drop(expire(4, 3));
+        assert_eq!(ended(4).await, [false; 4]);
+        assert_eq!(ended(5).await, [false, true, true, false]);
+        assert_eq!(ended(30).await, [true, true, true, false]);
+        assert!(connection.0.unsent.lock().responses.is_empty());
+    }
 }

@@ -12,30 +12,31 @@ use axum::response::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full};
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
 
-use super::connection::{ConnectionCalls, UnreadResponse};
+use super::connection::{ConnectionCalls, Expire, SendingResponse, UnreadResponse};
 use crate::grpc::status;
 use crate::model::{Error, Result};
 
-/// The shortest and the longest part of a response that is given to HTTP/2 at once, which keeps it until the client accepts
-/// it. The rest can still be dropped at the deadline.
-const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 1_024..=16 * 1_024;
+/// The first part of a response, which HTTP/2 takes and keeps until the client accepts data. The rest can still be dropped at
+/// the deadline. It is so short that HTTP/2 writes it together with the headers.
+const FIRST_CHUNK_BYTES: usize = 1_023;
+/// The other parts, which HTTP/2 takes when the client accepts data. Each is a frame, which is written by a system call.
+const CHUNK_BYTES: usize = 16 * 1_024;
 
 /// A body that holds what its call has acquired.
 struct HoldingBody {
     sending: Arc<Mutex<Sending>>,
-    deadline: JoinHandle<()>,
+    /// Ends it at its deadline.
+    _expiring: SendingResponse,
 }
 
-#[derive(Default)]
 struct Sending {
     /// What was not sent yet, and what is held for it; `None` after the end or the deadline.
     rest: Option<(Rest, Arc<dyn Any + Send + Sync>)>,
     is_expired: bool,
     /// Counts a response that has expired.
     unread: Option<UnreadResponse>,
-    connection: Option<ConnectionCalls>,
+    connection: ConnectionCalls,
     waker: Option<Waker>,
 }
 
@@ -44,8 +45,8 @@ struct Rest {
     /// What was read from the body already.
     data: Bytes,
     body: Body,
-    /// How much of the body was given to HTTP/2.
-    sent: usize,
+    /// Whether a part of the body was given to HTTP/2.
+    is_begun: bool,
 }
 
 /// Encodes the message of a unary response, so that only its bytes are kept until they were sent. Also returns their
@@ -72,24 +73,15 @@ pub fn hold_until_sent(
     deadline: Instant,
     connection: Option<ConnectionCalls>,
 ) -> Response {
-    // A response without a body is sent with its headers.
-    if response.body().is_end_stream() {
-        return response;
-    }
+    // A response without a body is sent with its headers. HTTP/1, of which there are health checks only, has no connection.
+    let Some(connection) = connection.filter(|_| !response.body().is_end_stream()) else { return response };
     response.map(|body| {
-        let rest = Some((Rest { data: Bytes::new(), body, sent: 0 }, held));
-        let sending = Arc::new(Mutex::new(Sending { rest, connection, ..Sending::default() }));
-        let expiring = Arc::clone(&sending);
+        let rest = Some((Rest { data: Bytes::new(), body, is_begun: false }, held));
+        let sending = Sending { rest, is_expired: false, unread: None, connection: connection.clone(), waker: None };
+        let sending = Arc::new(Mutex::new(sending));
         // HTTP/2 polls a body for a first part, and for more only while its client accepts data.
-        let deadline = tokio::spawn(async move {
-            tokio::time::sleep_until(deadline.into()).await;
-            let (rest, waker) = expiring.lock().expire();
-            drop(rest);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        });
-        Body::new(HoldingBody { sending, deadline })
+        let expiring = connection.expire_at(deadline.into(), Arc::clone(&sending) as Arc<dyn Expire>);
+        Body::new(HoldingBody { sending, _expiring: expiring })
     })
 }
 
@@ -115,27 +107,31 @@ impl HttpBody for HoldingBody {
 
 impl Drop for HoldingBody {
     fn drop(&mut self) {
-        self.deadline.abort();
         let mut sending = self.sending.lock();
         (sending.rest, sending.unread) = (None, None);
     }
 }
 
-impl Sending {
-    /// Returns the rest, to be dropped, and whom to wake.
-    fn expire(&mut self) -> (impl Sized + use<>, Option<Waker>) {
-        self.is_expired = self.rest.is_some();
-        if self.is_expired {
-            self.unread = self.connection.as_ref().map(ConnectionCalls::count_unread_response);
+impl Expire for Mutex<Sending> {
+    fn expire(&self) {
+        let (rest, waker) = {
+            let mut sending = self.lock();
+            sending.is_expired = sending.rest.is_some();
+            if sending.is_expired {
+                sending.unread = Some(sending.connection.count_unread_response());
+            }
+            (sending.rest.take(), sending.waker.take())
+        };
+        drop(rest);
+        if let Some(waker) = waker {
+            waker.wake();
         }
-        (self.rest.take(), self.waker.take())
     }
 }
 
 impl Rest {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // A client that reads nothing leaves little, one that reads gets longer and longer parts.
-        let most = self.sent.clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
+        let most = if self.is_begun { CHUNK_BYTES } else { FIRST_CHUNK_BYTES };
         if self.data.is_empty() {
             let frame = Pin::new(&mut self.body).poll_frame(context);
             let is_long = |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() > most);
@@ -147,7 +143,7 @@ impl Rest {
             }
         }
         let chunk = self.data.split_to(self.data.len().min(most));
-        self.sent += chunk.len();
+        self.is_begun = true;
         // A copy: a part of the bytes would keep all of them in memory.
         Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&chunk)))))
     }
