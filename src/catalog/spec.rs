@@ -1,6 +1,7 @@
 //! The model of a connection type: plain data, as callers see it in the catalog. The file format and the checks are in
 //! other files.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use regex::Regex;
@@ -210,21 +211,22 @@ pub enum DeliveryGuarantee {
     AtLeastOnce,
 }
 
-/// A compiled regular expression that must match a whole string, and what it permits in words.
+/// A regular expression that must match a whole string, and what it permits in words. It is compiled at its first use: most
+/// installations use few connection types, and a compiled expression takes up to 100 KB.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     source: String,
-    anchored: Regex,
+    anchored: OnceLock<Option<Regex>>,
     hint: String,
 }
 
 impl Pattern {
-    /// Compiles `source`. Fails if it is not a regular expression. The hint follows the words "must be".
+    /// Fails if `source` is not a regular expression. The hint follows the words "must be".
     pub fn new(source: &str, hint: &str) -> Result<Self, regex::Error> {
-        // Compiled alone first: the group below would make `a)(b` valid.
+        // Compiled alone first: the group would make `a)(b` valid.
         Regex::new(source)?;
-        let anchored = Regex::new(&format!(r"\A(?:{source})\z"))?;
-        Ok(Self { source: source.to_owned(), anchored, hint: hint.to_owned() })
+        anchored(source)?;
+        Ok(Self { source: source.to_owned(), anchored: OnceLock::new(), hint: hint.to_owned() })
     }
 
     /// Returns what the expression permits in words.
@@ -239,6 +241,12 @@ impl Pattern {
 
     /// Whether the expression matches the whole of `text`.
     pub fn matches(&self, text: &str) -> bool {
-        self.anchored.is_match(text)
+        let compiled = self.anchored.get_or_init(|| anchored(&self.source).ok());
+        compiled.as_ref().is_some_and(|compiled| compiled.is_match(text))
     }
+}
+
+/// Compiles an expression that matches whole strings.
+fn anchored(source: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!(r"\A(?:{source})\z"))
 }

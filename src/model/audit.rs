@@ -95,12 +95,21 @@ impl AuditDiff {
         self
     }
 
-    /// Records a field of a resource that existed before, exists after, or both. Empty values of a new or a deleted
-    /// resource are left out.
+    /// Records a field of a resource that existed before, exists after, or both; `value` is the value of a part of the resource.
+    /// Empty values of a new or a deleted resource are left out.
     #[must_use]
-    pub fn compare<T>(self, name: &str, before: Option<&T>, after: Option<&T>, value: impl Fn(&T) -> Value) -> Self {
-        let filled = |resource: Option<&T>| resource.map(&value).filter(|value| !is_empty(value));
+    pub fn compare<T, P: PartialEq>(
+        self,
+        name: &str,
+        before: Option<&T>,
+        after: Option<&T>,
+        part: impl Fn(&T) -> &P,
+        value: impl Fn(&P) -> Value,
+    ) -> Self {
+        let value = |resource: &T| value(part(resource));
+        let filled = |resource: Option<&T>| resource.map(value).filter(|value| !is_empty(value));
         match (before, after) {
+            (Some(before), Some(after)) if part(before) == part(after) => self,
             (Some(before), Some(after)) => self.field(name, value(before), value(after)),
             _ => self.field(name, filled(before).unwrap_or_default(), filled(after).unwrap_or_default()),
         }

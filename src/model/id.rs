@@ -1,13 +1,14 @@
 //! Ids and resource names: one type each, parsed at the edge and trusted afterwards.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Id of an organization (tenant): `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OrganizationId(String);
+pub struct OrganizationId(Arc<str>);
 
 /// Last segment of a resource name: `[a-z]([a-z0-9-]{0,61}[a-z0-9])?`, or a UUID in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,7 +65,7 @@ pub fn is_identifier(text: &str) -> bool {
 impl OrganizationId {
     /// Parses the id of an organization.
     pub fn parse(text: &str) -> Option<Self> {
-        is_segment(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()).then(|| Self(text.to_owned()))
+        is_segment(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()).then(|| Self(text.into()))
     }
 
     /// The id as text.

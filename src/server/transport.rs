@@ -4,21 +4,23 @@
 use std::any::Any;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
 use http::header;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
-use tower::ServiceBuilder;
+use tonic_reflection::server::Error as ReflectionError;
+use tower::{ServiceBuilder, ServiceExt as _};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::connections::ConnectionLimits;
@@ -43,7 +45,7 @@ use crate::grpc::proto::identity_service_server::IdentityServiceServer;
 use crate::grpc::services::{AuditApi, ConnectionApi, ExportApi, IdentityApi};
 use crate::grpc::{caller_context, proto, status};
 use crate::identity::ClientTable;
-use crate::model::limits;
+use crate::model::{Error, limits};
 use crate::telemetry::Metrics;
 
 /// Maximum size of a message of reflection in bytes.
@@ -145,7 +147,7 @@ pub fn api(
     let layers = ServiceBuilder::new()
         .layer(from_fn_with_state(Arc::new(middleware), handle))
         .layer(CatchPanicLayer::custom(panicked));
-    let router = routes(app, health, config.reflection)?.into_axum_router().layer(layers);
+    let router = routes(app, health, config.reflection).layer(layers);
     let connections =
         ConnectionLimits { total: limits.connections as usize, per_address: limits.connections_per_address as usize };
     let options = Options {
@@ -182,7 +184,7 @@ async fn handle_admin(request: Request, next: Next) -> Response {
     count_call(request, limited).await
 }
 
-fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartError> {
+fn routes(app: &App, health: &Health, reflection: bool) -> Router {
     let connections = ConnectionServiceServer::new(ConnectionApi(app.clone()))
         .max_decoding_message_size(limits::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_ENCODED_BYTES)
@@ -203,14 +205,30 @@ fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartE
         .max_encoding_message_size(MAX_ENCODED_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let routes = Routes::new(InterceptedService::new(connections, caller_context))
+    let mut router = Routes::new(InterceptedService::new(connections, caller_context))
         .add_service(InterceptedService::new(exports, caller_context))
         .add_service(InterceptedService::new(audit, caller_context))
         .add_service(InterceptedService::new(identity, caller_context))
-        .add_service(health.service());
-    if !reflection {
-        return Ok(routes);
+        .add_service(health.service())
+        .into_axum_router();
+    if reflection {
+        for service in ["v1", "v1alpha"] {
+            router = router.route(&format!("/grpc.reflection.{service}.ServerReflection/{{*method}}"), any(reflect));
+        }
     }
+    router
+}
+
+/// Answers a call of reflection. All descriptors are decoded at the first one.
+async fn reflect(request: Request) -> Response {
+    static ROUTER: LazyLock<Result<Router, ReflectionError>> = LazyLock::new(reflection);
+    match &*ROUTER {
+        Ok(router) => router.clone().oneshot(request).await.into_response(),
+        Err(error) => Status::from(Error::internal(error)).into_http(),
+    }
+}
+
+fn reflection() -> Result<Router, ReflectionError> {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
@@ -218,11 +236,9 @@ fn routes(app: &App, health: &Health, reflection: bool) -> Result<Routes, StartE
             // Without the types of the error details, clients show them as bytes.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let v1 = builder().build_v1().map_err(|error| StartError::Transport(error.into()))?;
-    let v1alpha = builder().build_v1alpha().map_err(|error| StartError::Transport(error.into()))?;
-    Ok(routes
-        .add_service(v1.max_decoding_message_size(MAX_REFLECTION_BYTES))
-        .add_service(v1alpha.max_decoding_message_size(MAX_REFLECTION_BYTES)))
+    let v1 = builder().build_v1()?.max_decoding_message_size(MAX_REFLECTION_BYTES);
+    let v1alpha = builder().build_v1alpha()?.max_decoding_message_size(MAX_REFLECTION_BYTES);
+    Ok(Routes::new(v1).add_service(v1alpha).into_axum_router())
 }
 
 impl Api {

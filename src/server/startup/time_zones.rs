@@ -27,7 +27,7 @@ pub fn open(data: &TimeZoneData) -> Result<TimeZones, StartError> {
         return Err(StartError::TimeZones(directory.clone(), error));
     }
     // Schedules may have been saved with other data. Some systems have the former names of zones in a package of their own.
-    let missing = time_zones.complete(&TimeZones::bundled());
+    let missing = time_zones.add_bundled();
     if missing > 0 {
         tracing::info!(directory = %directory.display(), missing, "zones that the directory lacks are those of the binary");
     }

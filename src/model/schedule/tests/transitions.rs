@@ -61,11 +61,11 @@ type Change = (DateTime<Utc>, i32, i32);
 #[test]
 fn every_transition_of_every_zone_equals_the_slow_reference() {
     let mut zones: BTreeMap<Vec<Change>, Vec<(String, TimeZone)>> = BTreeMap::new();
-    for (name, zone) in compiler().time_zones().all().collect::<BTreeMap<_, _>>() {
-        let change = |at| (at, offset(zone, at - TimeDelta::seconds(1)), offset(zone, at));
-        let changes: Vec<_> = transitions(zone, 2020, 2040).into_iter().map(change).collect();
+    for (name, zone) in compiler().time_zones().all() {
+        let change = |at| (at, offset(&zone, at - TimeDelta::seconds(1)), offset(&zone, at));
+        let changes: Vec<_> = transitions(&zone, 2020, 2040).into_iter().map(change).collect();
         if !changes.is_empty() {
-            zones.entry(changes).or_default().push((name.clone(), zone.clone()));
+            zones.entry(changes).or_default().push((name, zone));
         }
     }
     let names: usize = zones.values().map(Vec::len).sum();
