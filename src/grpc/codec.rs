@@ -53,10 +53,8 @@ impl<T: prost::Message> tonic::codec::Encoder for Encoder<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // `encode` would count the length again.
         buffer.reserve(item.encoded_len());
-        item.encode_raw(buffer);
-        Ok(())
+        item.encode(buffer).map_err(|error| Error::internal(error).into())
     }
 }
 

@@ -198,19 +198,18 @@ pub(super) async fn serve_http2(
     let output = Output::new(write);
     let stream = TokioIo::new(tokio::io::join(read, output.clone()));
     let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(router)));
-    let max_age = options.max_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
-    let grace = tokio::select! {
-        ended = output.serve(connection.as_mut()) => return ended,
-        () = stop.cancelled() => None,
-        () = tokio::time::sleep(max_age) => Some(AGE_GRACE),
-        is_authenticated = idle(&calls) => {
-            Some(if is_authenticated { AGE_GRACE } else { IDLE_GRACE })
-        }
-        () = calls.too_many_unread_responses() => Some(UNREAD_GRACE),
-        () = calls.expire_responses() => None,
-    };
-    connection.as_mut().graceful_shutdown();
-    let ending = async {
+    let serving = async {
+        let max_age = options.max_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
+        let grace = tokio::select! {
+            ended = output.serve(connection.as_mut()) => return ended,
+            () = stop.cancelled() => None,
+            () = tokio::time::sleep(max_age) => Some(AGE_GRACE),
+            is_authenticated = idle(&calls) => {
+                Some(if is_authenticated { AGE_GRACE } else { IDLE_GRACE })
+            }
+            () = calls.too_many_unread_responses() => Some(UNREAD_GRACE),
+        };
+        connection.as_mut().graceful_shutdown();
         let ended = output.serve(connection);
         match grace {
             None => ended.await,
@@ -218,8 +217,8 @@ pub(super) async fn serve_http2(
         }
     };
     tokio::select! {
-        ended = ending => ended,
-        () = calls.expire_responses() => Ok(()),
+        ended = serving => ended,
+        never = calls.expire_responses() => match never {},
     }
 }
 

@@ -88,3 +88,18 @@ fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
     };
     Some(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ShareLimit;
+
+    #[test]
+    fn a_statement_without_a_permit_fails_as_its_permit_did() {
+        let refused = Exhausted::Share { resource: "read_connections", limit: ShareLimit::Principal };
+        let failed = Error::from(of_statement(&Error::Exhausted(refused)));
+        assert!(matches!(failed, Error::Exhausted(found) if found == refused), "{failed:?}");
+        let failed = Error::from(of_statement(&Error::Unavailable(Unavailable::Database)));
+        assert!(matches!(failed, Error::Unavailable(Unavailable::Database)), "{failed:?}");
+    }
+}

@@ -2,6 +2,7 @@
 //! ends responses that were not sent in time.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,7 +158,7 @@ impl ConnectionCalls {
     }
 
     /// Ends responses at their deadlines. Does not return.
-    pub async fn expire_responses(&self) {
+    pub async fn expire_responses(&self) -> Infallible {
         loop {
             let (expired, next) = self.0.unsent.lock().expired(Instant::now());
             for response in expired {

@@ -20,7 +20,7 @@ use crate::model::{Error, Result};
 /// The first part of a response, which HTTP/2 takes and keeps until the client accepts data. The rest can still be dropped at
 /// the deadline. It is so short that HTTP/2 writes it together with the headers.
 const FIRST_CHUNK_BYTES: usize = 1_023;
-/// The other parts, which HTTP/2 takes when the client accepts data. Each is a frame, which is written by a system call.
+/// The other parts, which HTTP/2 takes when the client accepts data: the longest frames that every client accepts.
 const CHUNK_BYTES: usize = 16 * 1_024;
 
 /// A body that holds what its call has acquired.
