@@ -2,11 +2,12 @@
 
 # Builds the binary. C dependencies are compiled from their crates with the compiler of this image.
 FROM rust:1.95-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends valgrind && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --bin outflow \
+    ./release.sh --locked \
     && install -D -m 0755 target/release/outflow /out/usr/local/bin/outflow \
     && install -d /out/var/lib/outflow
 

@@ -110,8 +110,12 @@ enum RoleName {
 /// Runs the binary.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let result = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
-    let result = result.and_then(|runtime| {
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // The allocator returns the memory of threads that ended.
+        .thread_keep_alive(Duration::from_secs(1))
+        .build();
+    let result = result.map_err(anyhow::Error::from).and_then(|runtime| {
         let result = runtime.block_on(execute(cli));
         // Wait no longer for blocked threads.
         runtime.shutdown_timeout(Duration::from_secs(1));

@@ -86,7 +86,7 @@ pub async fn list(
 ) -> Result<Page<AuditEvent>> {
     use audit_event::Column::{Method, Organization, Principal, Resource, Time};
     let select = audit_event::Entity::find().filter(Organization.eq(scope.organization.as_str()));
-    let mut list = List::new(select.into_query(), scope, &KEYS);
+    let mut list = List::new(|| select.clone().into_query(), scope, &KEYS);
     for (column, value) in [(Resource, &filter.resource), (Principal, &filter.principal), (Method, &filter.method)] {
         list.values.extend(value.as_ref().map(|value| (column, value.as_str().into())));
     }

@@ -121,6 +121,6 @@ pub fn size(connection: &Connection) -> usize {
     let labels = connection.labels.iter().map(|(key, value)| key.len() + value.len());
     512 + connection.description.len()
         + connection.suspend_reason.len()
-        + json::encoded_len(&connection.properties)
+        + json::least_len(&connection.properties)
         + members.chain(labels).sum::<usize>()
 }

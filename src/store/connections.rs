@@ -62,7 +62,9 @@ pub async fn list(
     filter: &ConnectionFilter,
     page: &PageRequest,
 ) -> Result<Page<Connection>> {
-    let mut list = List::new(connection_rows::select(db, scope), scope, &KEYS);
+    let mut list = List::new(|| connection_rows::select(db, scope), scope, &KEYS);
+    let texts = scope.read_context.texts();
+    list.first_page = texts.map(|texts| (&texts.connections, vec![scope.organization.as_str().into()]));
     list.filters.extend(filters(filter));
     if let Some(state) = filter.state {
         list.filters.push(in_state(availability(db.get_database_backend(), scope.read_context), state));
@@ -120,7 +122,7 @@ pub async fn search_usable(
         .select_only()
         .columns([Uid, Id, DisplayName, ConnectionType, UpdateTime])
         .filter(Organization.eq(scope.organization.as_str()));
-    let mut list = List::new(select.into_query(), scope, &KEYS);
+    let mut list = List::new(|| select.clone().into_query(), scope, &KEYS);
     if let Some(caller) = limited_to_shared(actor) {
         list.filters.push(usable(actor));
         list.matching_uids = Some(shared_uids(scope, caller));

@@ -181,7 +181,9 @@ pub async fn list(
     filter: &ExportFilter,
     page: &PageRequest,
 ) -> Result<Page<Export>> {
-    let mut list = List::new(select(db, scope, actor), scope, &KEYS);
+    let mut list = List::new(|| select(db, scope, actor), scope, &KEYS);
+    let texts = scope.read_context.texts().filter(|_| actor.has(Role::Admin));
+    list.first_page = texts.map(|texts| (&texts.exports, vec![true.into(), scope.organization.as_str().into()]));
     if let Some(id) = &filter.connection {
         let Some(uid) = connections::find_uid(db, scope, id).await? else {
             return Ok(Page { items: Vec::new(), next: None });

@@ -4,10 +4,11 @@ use sea_orm::sea_query::{
     Alias, Asterisk, ColumnRef, Condition, Expr, ExprTrait as _, IntoColumnRef, Order as Direction, Query,
     SelectStatement, SimpleExpr, Value,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, Statement};
 use uuid::Uuid;
 
 use super::scope::Scope;
+use super::text::Text;
 use crate::model::Result;
 use crate::model::page::{Order, OrderKey, Position, PositionKey};
 
@@ -26,7 +27,7 @@ pub struct Keys<E: EntityTrait> {
 
 /// The rows of an organization, their order keys and the filters of a list.
 pub struct List<'a, E: EntityTrait> {
-    select: SelectStatement,
+    select: Box<dyn Fn() -> SelectStatement + Send + Sync + 'a>,
     scope: &'a Scope<'a>,
     keys: &'static Keys<E>,
     /// Filters by the value of a column, each with an index of the organization, the column and the uid. The first one,
@@ -40,6 +41,8 @@ pub struct List<'a, E: EntityTrait> {
     pub uids: UidRange,
     /// A condition on the key of the order, at which the list ends.
     pub end: Option<SimpleExpr>,
+    /// The text of the first page in the order of creation, which is used without filters, and its values before the limit.
+    pub first_page: Option<(&'a Text, Vec<Value>)>,
 }
 
 /// Limits of uids, which ascend with the time of creation.
@@ -67,14 +70,31 @@ pub struct Rows<'a, E: EntityTrait> {
 
 impl<'a, E: EntityTrait> List<'a, E> {
     /// A list without filters of what a statement selects, which are rows of the organization.
-    pub fn new(select: SelectStatement, scope: &'a Scope<'a>, keys: &'static Keys<E>) -> Self {
+    pub fn new(
+        select: impl Fn() -> SelectStatement + Send + Sync + 'a,
+        scope: &'a Scope<'a>,
+        keys: &'static Keys<E>,
+    ) -> Self {
         let (values, filters, uids) = (Vec::new(), Vec::new(), UidRange::default());
-        Self { select, scope, keys, values, matching_uids: None, filters, uids, end: None }
+        Self {
+            select: Box::new(select),
+            scope,
+            keys,
+            values,
+            matching_uids: None,
+            filters,
+            uids,
+            end: None,
+            first_page: None,
+        }
     }
 
     /// The rows of the list in an order.
     pub fn in_order(mut self, order: Order) -> Rows<'a, E> {
         let is_by_uid = order.key == OrderKey::CreateTime;
+        if !is_by_uid || order.descending || self.is_filtered() {
+            self.first_page = None;
+        }
         let value = (is_by_uid && !self.values.is_empty()).then(|| self.values.remove(0));
         let uids = if value.is_none() { self.uids_by_index() } else { None };
         let last = if value.is_some() { self.take_last(order) } else { None };
@@ -85,6 +105,12 @@ impl<'a, E: EntityTrait> List<'a, E> {
             self.filters.extend(end.map(|end| self.keys.uid.lt(end)));
         }
         Rows { list: self, order, value, last, uids, few_uids: None }
+    }
+
+    fn is_filtered(&self) -> bool {
+        let UidRange { start, end } = self.uids;
+        let has_limit = start.or(end).is_some() || self.end.is_some();
+        !self.values.is_empty() || self.matching_uids.is_some() || !self.filters.is_empty() || has_limit
     }
 
     /// Makes the limit of the uids at the end of an order a filter. PostgreSQL does not stop at a limit of an index column
@@ -139,12 +165,29 @@ impl<E: EntityTrait> Rows<'_, E> {
         Ok(())
     }
 
+    /// The statement that reads at most `limit` rows after a position.
+    pub fn build(
+        &self,
+        backend: DbBackend,
+        after: Option<&Position>,
+        limit: u64,
+        rows_to_read: u64,
+    ) -> Result<Statement, DbErr> {
+        let select = || self.statement(after, limit, rows_to_read);
+        match &self.list.first_page {
+            Some((text, values)) if after.is_none() => {
+                text.select(backend, values.iter().cloned().chain([limit.into()]).collect(), select)
+            }
+            _ => Ok(backend.build(&select())),
+        }
+    }
+
     /// Selects at most `limit` rows after a position: of a scan, those among the next `rows_to_read` rows that match, and
     /// the last one that was read.
-    pub fn statement(&self, after: Option<&Position>, limit: u64, rows_to_read: u64) -> SelectStatement {
+    fn statement(&self, after: Option<&Position>, limit: u64, rows_to_read: u64) -> SelectStatement {
         let list = &self.list;
         let filters = list.filters.iter().cloned().fold(Condition::all(), Condition::add);
-        let mut select = list.select.clone();
+        let mut select = (list.select)();
         let mut statement = if let Some(uids) = &self.few_uids {
             // More than were counted: some may have been added since.
             let limit = 2 * MAX_ROWS_SORTED;

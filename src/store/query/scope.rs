@@ -14,22 +14,26 @@ pub struct ReadContext {
     pub clock: Clock,
     /// The SQL of the availability of a connection, which needs the time to be inserted.
     pub availability: Arc<str>,
-    /// Texts of statements that read one resource.
+    /// Texts of statements that read resources.
     pub texts: Arc<ReadTexts>,
 }
 
-/// Texts of statements that read one resource, as an administrator does where that matters. They contain the availability of
-/// connections at the time of a clock that was not moved.
+/// Texts of statements that read one resource or a first page, as an administrator does where that matters. They contain the
+/// availability of connections at the time of a clock that was not moved.
 #[derive(Default)]
 pub struct ReadTexts {
     /// A connection by its id.
     pub connection_by_id: Text,
     /// A connection by its uid.
     pub connection_by_uid: Text,
+    /// The first page of connections.
+    pub connections: Text,
     /// An export by its id.
     pub export_by_id: Text,
     /// An export by its uid.
     pub export_by_uid: Text,
+    /// The first page of exports.
+    pub exports: Text,
 }
 
 impl ReadContext {

@@ -148,7 +148,7 @@ pub async fn list(
     use run::Column::{ConnectionId, State, Trigger};
     let state = filter.state.map(|state| code(&state)).transpose()?;
     let trigger = filter.trigger.map(|trigger| code(&trigger)).transpose()?;
-    let mut list = List::new(select(scope).into_query(), scope, &KEYS);
+    let mut list = List::new(|| select(scope).into_query(), scope, &KEYS);
     let connection = filter.connection.as_ref().map(|connection| (ConnectionId, connection.as_str().into()));
     let by_state = state.map(|state| (State, state.into()));
     // Most runs have ended.
