@@ -31,8 +31,8 @@ pub fn encoded_len(value: &impl Serialize) -> usize {
     serde_json::to_writer(&mut length, value).map_or(usize::MAX, |()| length.0)
 }
 
-/// The least length of an object as JSON: its texts, without what they escape, and two bytes for each value. It costs less than
-/// the exact one.
+/// A lower bound of the length of an object as JSON, which costs less than the length: the bytes of its texts, and two for each
+/// value.
 pub fn least_len(object: &Object) -> usize {
     fn of_value(value: &Value) -> usize {
         2 + match value {

@@ -54,7 +54,7 @@ pub async fn page<E: EntityTrait, T>(
         let is_full = found.len() as u64 == limit;
         items.reserve(found.len());
         let mut is_last_read = false;
-        // Dropped together at the end, the rows cost the threads of SQLite less, which allocated them.
+        // The rows are dropped together: one by one, they delay the threads of SQLite, which allocate the next rows meanwhile.
         for row in &found {
             if items.len() == wanted || bytes >= limits::MAX_PAGE_BYTES {
                 return Ok(Page { items, next: after });
