@@ -105,6 +105,8 @@ impl App {
                 audit::log(&context.organization, event);
             }
         }
+        // The transaction that waits for this one's connection begins before the response is converted.
+        tokio::task::yield_now().await;
         Ok(response)
     }
 }

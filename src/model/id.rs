@@ -120,7 +120,7 @@ impl ConnectionTypeId {
 
     /// Resource name: `connectionTypes/{type}`.
     pub fn name(&self) -> String {
-        format!("connectionTypes/{}", self.0)
+        ["connectionTypes/", &self.0].concat()
     }
 }
 
@@ -164,13 +164,13 @@ impl fmt::Display for ResourceId {
 
 impl fmt::Display for ConnectionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "organizations/{}/connections/{}", self.organization, self.id)
+        f.write_str(&["organizations/", self.organization.as_str(), "/connections/", self.id.as_str()].concat())
     }
 }
 
 impl fmt::Display for ExportName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "organizations/{}/exports/{}", self.organization, self.id)
+        f.write_str(&["organizations/", self.organization.as_str(), "/exports/", self.id.as_str()].concat())
     }
 }
 

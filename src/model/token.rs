@@ -64,9 +64,7 @@ pub struct Etag {
 impl Etag {
     /// Encodes the etag for callers.
     pub fn encode(self, kind: TokenKind) -> String {
-        let mut payload = self.uid.as_bytes().to_vec();
-        payload.extend_from_slice(&self.revision.to_be_bytes());
-        encode(kind, &payload)
+        encode(kind, &[self.uid.as_bytes().as_slice(), &self.revision.to_be_bytes()].concat())
     }
 
     /// Decodes an etag from a caller; `None` if it is not one.

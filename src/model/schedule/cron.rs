@@ -2,6 +2,7 @@
 //!
 //! An expression is kept as sets of bits, so that a search steps over months and not over minutes.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
@@ -52,6 +53,8 @@ pub(super) struct Cron {
     pub days_of_week: Option<DaysOfWeek>,
     /// The hour field has `*` or `*/n` in it: the expression is meant for elapsed time and not for certain hours of the day.
     pub star_hour: bool,
+    /// The result of [`Self::shortest_distance`].
+    pub shortest_distance: OnceLock<Option<Duration>>,
 }
 
 impl Cron {
@@ -124,6 +127,10 @@ impl Cron {
     ///
     /// Compares all times of a day, and the last time of a day with the first of the next day that matches.
     pub(super) fn shortest_distance(&self) -> Option<Duration> {
+        *self.shortest_distance.get_or_init(|| self.find_shortest_distance())
+    }
+
+    fn find_shortest_distance(&self) -> Option<Duration> {
         let (mut first, mut last, mut within_day) = (None, None, None);
         for hour in bits(self.hours) {
             for minute in bits(self.minutes) {

@@ -2,6 +2,8 @@
 //!
 //! The grammar is defined here and small, so that the meaning of a stored expression does not change with a library.
 
+use std::sync::OnceLock;
+
 use super::cron::{Cron, DaysOfMonth, DaysOfWeek};
 use crate::model::{excerpt, limits};
 
@@ -97,6 +99,7 @@ pub(super) fn parse(expression: &str) -> Result<Cron, Vec<String>> {
             months: months.values(),
             days_of_week: (!days_of_week.any).then(|| days_of_week.days_of_week()),
             star_hour: hours.star,
+            shortest_distance: OnceLock::new(),
         }),
         Err(_) => Err(problems),
     }
