@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the release binary, and links it again with the functions that an idle server has called next to each other. Linux maps
 # the 64 KiB around each place of a binary that is used: otherwise the server has 15 MB more of the binary in memory.
-# Requires valgrind, and lld, which is the linker of Rust on x86-64; elsewhere the binary remains as it is. Arguments are passed
-# to cargo.
+# Requires valgrind, PostgreSQL as Debian packages it, and lld, which is the linker of Rust on x86-64; elsewhere the binary
+# remains as it is. Arguments are passed to cargo.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 for variable in $(compgen -e | grep '^OUTFLOW_' || true); do unset "$variable"; done
@@ -35,7 +35,11 @@ if [ "$(uname -m)" != x86_64 ]; then
   echo "the functions of the binary are not ordered: Rust links without lld here" >&2
   exit
 fi
-trace # with a new database
-trace # with an existing one
+for database in new existing; do trace; done
+export -f trace
+export binary directory
+pg_virtualenv bash -euc '
+  export OUTFLOW_DATABASE_URL="postgres://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/$PGDATABASE"
+  for database in new existing; do trace; done'
 sort -u -o "$directory/order" "$directory/functions"
 build "$@" -- -C link-arg=-Wl,--symbol-ordering-file="$directory/order" -C link-arg=-Wl,--no-warn-symbol-ordering
