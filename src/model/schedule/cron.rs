@@ -53,7 +53,7 @@ pub(super) struct Cron {
     pub days_of_week: Option<DaysOfWeek>,
     /// The hour field has `*` or `*/n` in it: the expression is meant for elapsed time and not for certain hours of the day.
     pub star_hour: bool,
-    /// The result of [`Self::shortest_distance`].
+    /// The result of [`Self::shortest_distance()`], once it is known.
     pub shortest_distance: OnceLock<Option<Duration>>,
 }
 
