@@ -35,11 +35,13 @@ if [ "$(uname -m)" != x86_64 ]; then
   echo "the functions of the binary are not ordered: Rust links without lld here" >&2
   exit
 fi
-for database in new existing; do trace; done
+trace # with a new database of SQLite
+trace # with an existing one
 export -f trace
 export binary directory
 pg_virtualenv bash -euc '
   export OUTFLOW_DATABASE_URL="postgres://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/$PGDATABASE"
-  for database in new existing; do trace; done'
+  trace # with a new database of PostgreSQL
+  trace # with an existing one'
 sort -u -o "$directory/order" "$directory/functions"
 build "$@" -- -C link-arg=-Wl,--symbol-ordering-file="$directory/order" -C link-arg=-Wl,--no-warn-symbol-ordering

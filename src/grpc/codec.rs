@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::{Buf as _, BufMut as _};
+use bytes::Buf as _;
 use tonic::Status;
 use tonic::codec::{DecodeBuf, EncodeBuf};
 use tonic_prost::{ProstCodec, ProstDecoder};
@@ -53,9 +53,8 @@ impl<T: prost::Message> tonic::codec::Encoder for Encoder<T> {
     type Error = Status;
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        // Encoding into the buffer would count the bytes twice.
-        buffer.put_slice(&item.encode_to_vec());
-        Ok(())
+        buffer.reserve(item.encoded_len());
+        item.encode(buffer).map_err(|error| Error::internal(error).into())
     }
 }
 

@@ -164,13 +164,13 @@ impl fmt::Display for ResourceId {
 
 impl fmt::Display for ConnectionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&["organizations/", self.organization.as_str(), "/connections/", self.id.as_str()].concat())
+        write!(f, "organizations/{}/connections/{}", self.organization, self.id)
     }
 }
 
 impl fmt::Display for ExportName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&["organizations/", self.organization.as_str(), "/exports/", self.id.as_str()].concat())
+        write!(f, "organizations/{}/exports/{}", self.organization, self.id)
     }
 }
 

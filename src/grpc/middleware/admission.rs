@@ -34,8 +34,8 @@ const REFLECTION_TIMEOUT: Duration = Duration::from_mins(1);
 /// Memory of a call whose response has one resource.
 const RESOURCE_BYTES: u64 = 128 * 1024;
 /// Memory of a call whose response has many resources: resources and message of a page. It is less than an eighth of the
-/// smallest `max_message_memory_mib`. The rows of pages are limited by the connections to the database, because they are
-/// converted as soon as a statement has read them.
+/// smallest `max_message_memory_mib`. Rows are not part of it: they are converted as soon as a statement has read them, so that
+/// there are no more of them than the connections to the database read.
 const PAGE_BYTES: u64 = 2 * limits::MAX_PAGE_BYTES as u64;
 /// Memory of a request, as it was received and with its decoded values, in units of its bytes.
 const REQUEST_FACTOR: u64 = 4;
