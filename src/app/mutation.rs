@@ -141,7 +141,7 @@ impl<M: Mutation> Execution<M> {
             let affected = serde_json::to_value(&affected).map_err(Error::internal)?;
             request_ids::record(db, &tx.scope, key, affected).await?;
         }
-        audit_events::insert(db, &tx.scope, &tx.events).await?;
+        audit_events::insert(db, &tx.scope, &mut tx.events).await?;
         Ok((M::Response::read_back(&tx, &affected).await?, tx.events))
     }
 }

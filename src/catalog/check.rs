@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::format::{Context, Format};
 use super::spec::{ConnectionType, FieldSpec};
-use super::value::{check_endpoint, check_value, is_blank, read_secret, same_value, trim};
+use super::value::{check_endpoint, check_value, field_path, is_blank, read_secret, same_value, trim};
 use crate::model::{CredentialSecret, Payload, PayloadField, PayloadTable, Secret, Violations, excerpt, limits};
 
 /// Maximum number of characters of a caller's key that a violation shows.
@@ -51,7 +51,7 @@ impl ConnectionType {
                     "must be the output name of a field in every table of the payload; the table {table} exports \
                      {exported}{and_more}"
                 );
-                violations.add(format!("{path}.{}", spec.key), description);
+                violations.add(field_path(path, spec), description);
             }
         }
     }
@@ -78,14 +78,13 @@ impl ConnectionType {
         given.check_keys(&method.credential_fields, &mut violations);
         let mut fields = BTreeMap::new();
         for field in &method.credential_fields {
-            let at = format!("{}.{}", given.path, field.key);
             let is_required = field.required || field.required_if.as_ref().is_some_and(|when| when.holds(properties));
             match given.read(field, now) {
                 Some(Ok(value)) => {
                     fields.insert(field.key.clone(), value);
                 }
-                Some(Err(reason)) => violations.add(at, reason),
-                None if is_required => violations.add(at, given.absent(field)),
+                Some(Err(reason)) => violations.add(field_path(given.path, field), reason),
+                None if is_required => violations.add(field_path(given.path, field), given.absent(field)),
                 None => {}
             }
         }
@@ -118,7 +117,7 @@ impl ConnectionType {
             (old, new) => old.is_none() && new.is_none(),
         };
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        keys.into_iter().filter(|key| !not_binding(key) && !same(key)).map(|key| field_path(path, key)).collect()
+        keys.into_iter().filter(|key| !not_binding(key) && !same(key)).map(|key| key_path(path, key)).collect()
     }
 
     /// Returns the paths of all binding fields: `properties.host`, …
@@ -164,7 +163,7 @@ struct GivenValues<'a> {
 impl GivenValues<'_> {
     fn check_keys(&self, known: &[FieldSpec], violations: &mut Violations) {
         for key in self.fields.keys().filter(|key| !known.iter().any(|field| &field.key == *key)) {
-            violations.add(field_path(self.path, key), unknown_field(known));
+            violations.add(key_path(self.path, key), unknown_field(known));
         }
     }
 
@@ -209,19 +208,18 @@ fn check_fields(fields: &[FieldSpec], given: &Map<String, Value>, path: &str) ->
     let mut completed = Map::new();
     for key in given.keys() {
         if !fields.iter().any(|field| &field.key == key) {
-            violations.add(field_path(path, key), unknown_field(fields));
+            violations.add(key_path(path, key), unknown_field(fields));
         }
     }
     for field in fields {
-        let at = format!("{path}.{}", field.key);
         let value = match given.get(&field.key) {
-            Some(value) if !is_blank(value) => check_value(field, value, &at, &mut violations),
+            Some(value) if !is_blank(value) => check_value(field, value, path, &mut violations),
             Some(_) if field.required => {
-                violations.add(at, "must not be empty");
+                violations.add(field_path(path, field), "must not be empty");
                 None
             }
             None if field.required => {
-                violations.add(at, "is required");
+                violations.add(field_path(path, field), "is required");
                 None
             }
             Some(_) | None => field.default_value.clone(),
@@ -232,7 +230,7 @@ fn check_fields(fields: &[FieldSpec], given: &Map<String, Value>, path: &str) ->
     }
     for field in fields {
         if let Err(reason) = check_beside(field, &completed) {
-            violations.add(format!("{path}.{}", field.key), reason);
+            violations.add(field_path(path, field), reason);
         }
     }
     (completed, violations)
@@ -256,7 +254,7 @@ fn unknown_field(fields: &[FieldSpec]) -> String {
     format!("is not a known field; the fields are: {}", keys.join(", "))
 }
 
-/// Returns the path of a key. The key may come from a caller, so it is escaped and truncated.
-fn field_path(path: &str, key: &str) -> String {
+/// Returns the path of a key. It may come from a caller, so it is escaped and truncated.
+fn key_path(path: &str, key: &str) -> String {
     format!("{path}.{}", excerpt(key, MAX_SHOWN_KEY_CHARS))
 }

@@ -14,7 +14,8 @@ use crate::model::Violations;
 /// The largest integer in a `Struct`, whose numbers are doubles: above it, neighbouring integers become equal.
 const MAX_SAFE_INTEGER: i64 = 1 << 53;
 
-/// Checks a value and returns it in canonical form. Returns `None` and adds to `violations` if the value is invalid.
+/// Checks a value of an object at `path`, and returns it in canonical form. Returns `None` and adds to `violations` if the value is
+/// invalid.
 ///
 /// No description repeats the value, because people paste secrets into the wrong field.
 pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violations: &mut Violations) -> Option<Value> {
@@ -31,7 +32,12 @@ pub(super) fn check_value(field: &FieldSpec, value: &Value, path: &str, violatio
         ValueType::Double => check_double(field, value),
         ValueType::StringList => return check_list(field, value, path, violations),
     };
-    checked.map_err(|reason| violations.add(path, reason)).ok()
+    checked.map_err(|reason| violations.add(field_path(path, field), reason)).ok()
+}
+
+/// The path of a field of an object.
+pub(super) fn field_path(path: &str, field: &FieldSpec) -> String {
+    format!("{path}.{}", field.key)
 }
 
 /// Reads one value of a credential, which may contain line breaks and tabs.
@@ -186,13 +192,13 @@ fn check_list(field: &FieldSpec, value: &Value, path: &str, violations: &mut Vio
     let is_text = value.is_string() && field.format.is_some();
     let items = value.as_array().map(Vec::as_slice).or(is_text.then_some(std::slice::from_ref(value)));
     let Some(given) = items else {
-        violations.add(path, "must be a list of strings");
+        violations.add(field_path(path, field), "must be a list of strings");
         return None;
     };
     let mut items = Vec::new();
     let before = violations.len();
     for (index, item) in given.iter().enumerate() {
-        let path = format!("{path}[{index}]");
+        let path = format!("{}[{index}]", field_path(path, field));
         let Some(text) = item.as_str() else {
             violations.add(path, "must be a string");
             continue;

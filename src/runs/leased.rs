@@ -111,7 +111,7 @@ async fn lease_in(db: &Transaction, scope: Scope<'_>, terms: &LeaseTerms) -> Res
             batch_id: None,
             reason: format!("opened the credential for {}, attempt {}", run.name, run.attempt),
         };
-        audit_events::insert(db, &scope, &[event]).await?;
+        audit_events::insert(db, &scope, &mut [event]).await?;
     }
     let history = leases::history(db, &scope, uid).await?;
     Ok(Some(LeasedRun { run, export, connection, credential, history, earlier_stats, elapsed }))

@@ -26,7 +26,7 @@ use crate::grpc::middleware::ConnectionCalls;
 use crate::identity::ClientCertificate;
 
 /// Maximum number of concurrent calls of a connection.
-pub const MAX_STREAMS_PER_CONNECTION: u32 = 200;
+pub const MAX_STREAMS_PER_CONNECTION: u32 = 128;
 /// Maximum size of the headers of a call in bytes.
 pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// The interval of HTTP/2 keep-alive pings.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::entities::{attachment_release, connection, export};
-use super::query::expressions::usable;
+use super::query::expressions::{limited_to_shared, usable};
 use super::query::lookup;
 use super::{Scope, connection_rows};
 use crate::model::{
@@ -77,13 +77,21 @@ pub async fn reserve_usable(
     actor: &Actor,
     connection: ConnectionUid,
 ) -> Result<Option<Connection>> {
-    let statement = reserve(1)
-        .and_where(connection::Column::Organization.eq(scope.organization.as_str()))
-        .and_where(connection::Column::Uid.eq(connection.0))
-        .and_where(usable(actor))
-        .returning(connection_rows::returning(db, scope))
-        .take();
-    db.query_one(&statement).await?.map(|row| connection_rows::read(&row, scope)).transpose()
+    let statement = || {
+        reserve(1)
+            .and_where(connection::Column::Organization.eq(scope.organization.as_str()))
+            .and_where(connection::Column::Uid.eq(connection.0))
+            .and_where(usable(actor))
+            .returning(connection_rows::returning(db, scope))
+            .take()
+    };
+    let values = || {
+        let added = [1_i64.into(), 1_i64.into(), 1_i64.into()];
+        added.into_iter().chain([scope.organization.as_str().into(), connection.0.into(), true.into()]).collect()
+    };
+    let texts = scope.read_context.texts().filter(|_| limited_to_shared(actor).is_none());
+    let text = texts.map(|texts| (&texts.reserve_connection, values()));
+    lookup::read_one(db, text, statement, |row| connection_rows::read(row, scope)).await
 }
 
 /// Adds to the number of attached exports, and gives each a revision.

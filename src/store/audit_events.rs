@@ -1,5 +1,7 @@
 //! The audit log: events are written with the change and listed by keys; denied attempts are aggregated per minute.
 
+use std::mem;
+
 use chrono::TimeDelta;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
@@ -16,7 +18,7 @@ use super::query::paging;
 use super::query::text::{self, Text};
 use super::query::time::first_uid_at;
 use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
-use crate::model::json;
+use crate::model::json::{self, Object};
 use crate::model::page::{OrderKey, Page, PageRequest, Position, PositionKey};
 use crate::model::{Error, Result};
 
@@ -46,14 +48,18 @@ static KEYS: Keys<audit_event::Entity> = Keys {
     feed: Some(audit_event::Column::FeedPosition),
 };
 
-/// Inserts events.
-pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &[AuditEvent]) -> Result<()> {
+/// Inserts events. They keep the names of changed fields only: the values are moved into the rows.
+pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &mut [AuditEvent]) -> Result<()> {
     static INSERT: Text = Text::new();
+    let row_of = |event: &mut AuditEvent| {
+        let values = (mem::take(&mut event.diff.before), mem::take(&mut event.diff.after));
+        row_of(scope, event, values, None)
+    };
     if let [event] = events {
-        return Ok(text::insert(db, &INSERT, row_of(scope, event, None)?, None).await?);
+        return Ok(text::insert(db, &INSERT, row_of(event)?, None).await?);
     }
-    for chunk in events.chunks(MAX_ROWS_PER_STATEMENT) {
-        let rows = chunk.iter().map(|event| row_of(scope, event, None)).collect::<Result<Vec<_>>>()?;
+    for chunk in events.chunks_mut(MAX_ROWS_PER_STATEMENT) {
+        let rows = chunk.iter_mut().map(row_of).collect::<Result<Vec<_>>>()?;
         audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
     }
     Ok(())
@@ -67,7 +73,8 @@ pub async fn count_denied(
     key: &DeniedKey,
 ) -> Result<()> {
     use audit_event::Column::{Count, DeniedCode, DeniedMinute, Method, Organization, Principal, Resource};
-    let row = row_of(scope, event, Some(key))?;
+    let values = (event.diff.before.clone(), event.diff.after.clone());
+    let row = row_of(scope, event, values, Some(key))?;
     let add = OnConflict::columns([Organization, Principal, Method, DeniedCode, DeniedMinute])
         .target_and_where(DeniedCode.is_not_null())
         .value(Resource, Expr::cust(MORE_NAMES))
@@ -146,7 +153,12 @@ pub async fn continue_feed(db: &impl ConnectionTrait) -> Result<()> {
     Ok(())
 }
 
-fn row_of(scope: &Scope<'_>, event: &AuditEvent, denied: Option<&DeniedKey>) -> Result<audit_event::ActiveModel> {
+fn row_of(
+    scope: &Scope<'_>,
+    event: &AuditEvent,
+    (before, after): (Object, Object),
+    denied: Option<&DeniedKey>,
+) -> Result<audit_event::ActiveModel> {
     let row = audit_event::Model {
         organization: scope.organization.to_string(),
         uid: event.uid,
@@ -158,8 +170,8 @@ fn row_of(scope: &Scope<'_>, event: &AuditEvent, denied: Option<&DeniedKey>) -> 
         resource_uid: event.resource_uid,
         resource_display_name: event.resource_display_name.clone(),
         changed_fields: serde_json::to_value(&event.diff.fields).map_err(Error::internal)?,
-        before: Value::Object(event.diff.before.clone()),
-        after: Value::Object(event.diff.after.clone()),
+        before: Value::Object(before),
+        after: Value::Object(after),
         denied_code: denied.map(|key| key.code.clone()),
         denied_minute: denied.map(|key| key.minute),
         count: event.count,

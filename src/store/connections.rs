@@ -105,7 +105,8 @@ pub async fn lock_usable(
     actor: &Actor,
     id: &ResourceId,
 ) -> Result<Option<ConnectionUid>> {
-    locks::connection_by_id(db, scope, id, LockMode::Update, Some(usable(actor))).await
+    let condition = limited_to_shared(actor).map(|_| usable(actor));
+    locks::connection_by_id(db, scope, id, LockMode::Update, condition).await
 }
 
 /// Lists a page of the connections that the caller may use, in any state: usable refers to permission, not to the

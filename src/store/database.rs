@@ -296,7 +296,8 @@ impl Lease {
     pub(super) async fn take(&mut self) -> Result<Session, DbErr> {
         match self.session.take().filter(Session::is_reusable) {
             Some(session) => Ok(session),
-            None => Session::open(&self.pool, self.is_reader).await,
+            // In a box: its future is large, and is rarely needed.
+            None => Box::pin(Session::open(&self.pool, self.is_reader)).await,
         }
     }
 

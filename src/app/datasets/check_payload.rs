@@ -61,7 +61,9 @@ impl App {
             };
         }
         let deadline = context.deadline.min(Instant::now() + SCHEMA_TIMEOUT);
-        let read = tokio::time::timeout_at(deadline.into(), self.read_schemas(organization, payload)).await;
+        // In a box: its future is large, and moves with that of the call.
+        let reading = Box::pin(self.read_schemas(organization, payload));
+        let read = tokio::time::timeout_at(deadline.into(), reading).await;
         let late = |elapsed| DeliveryError::with(FailureCode::DatasetUnavailable, "cannot read the schemas", elapsed);
         let known = match read.map_err(late) {
             Ok(Ok(known)) => known,

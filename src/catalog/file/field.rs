@@ -294,7 +294,7 @@ fn read_draft(field: &FieldSpec, section: Section, value: &Spanned<Value>) -> Re
 
 fn read_value(field: &FieldSpec, value: &Spanned<Value>, name: &str) -> Result<Value, SpannedError> {
     let mut violations = Violations::new();
-    if let Some(value) = check_value(field, value.get_ref(), &field.key, &mut violations) {
+    if let Some(value) = check_value(field, value.get_ref(), name, &mut violations) {
         return Ok(value);
     }
     let reason = violations.iter().next().map_or("is invalid", |violation| violation.description.as_str());

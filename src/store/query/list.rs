@@ -176,7 +176,7 @@ impl<E: EntityTrait> Rows<'_, E> {
         let select = || self.statement(after, limit, rows_to_read);
         match &self.list.first_page {
             Some((text, values)) if after.is_none() => {
-                text.select(backend, values.iter().cloned().chain([limit.into()]).collect(), select)
+                text.returning(backend, values.iter().cloned().chain([limit.into()]).collect(), select)
             }
             _ => Ok(backend.build(&select())),
         }

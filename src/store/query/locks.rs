@@ -50,8 +50,19 @@ pub async fn connection_by_id(
     mode: LockMode,
     condition: Option<SimpleExpr>,
 ) -> Result<Option<ConnectionUid>> {
-    let query = select_uid(scope, id).filter(Condition::all().add_option(condition)).lock(mode.lock_type());
-    Ok(lookup::fetch_scalar(db, query).await?.map(ConnectionUid))
+    static UPDATE: Text = Text::new();
+    static DELETE: Text = Text::new();
+    let text = match mode {
+        LockMode::Update => &UPDATE,
+        LockMode::Delete => &DELETE,
+    };
+    let values = || vec![scope.organization.as_str().into(), id.as_str().into()];
+    let text = condition.is_none().then(|| (text, values()));
+    let query = || {
+        let condition = Condition::all().add_option(condition.clone());
+        select_uid(scope, id).filter(condition).lock(mode.lock_type()).into_query()
+    };
+    lookup::read_one(db, text, query, |row| Ok(ConnectionUid(row.try_get_by_index(0)?))).await
 }
 
 /// Locks an attached export and, before it, its connection. Returns the uid of the export; `None` if it is not attached, does

@@ -3,10 +3,9 @@
 //! SeaORM's `one` binds a LIMIT, and SQLite plans a statement with a bound LIMIT again on every execution, which costs
 //! more than the lookup itself.
 
-use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
-    ConnectionTrait, EntityTrait, FromQueryResult, QueryResult, QuerySelect as _, QueryTrait as _, Select, TryGetable,
-    Value,
+    ConnectionTrait, EntityTrait, FromQueryResult, QueryResult, QuerySelect as _, QueryTrait as _, Select,
+    StatementBuilder, TryGetable, Value,
 };
 use uuid::Uuid;
 
@@ -23,14 +22,14 @@ pub async fn fetch_one<E: EntityTrait, R: FromQueryResult>(
 }
 
 /// What is read from the row, if it exists. With a text and its values, the statement is built once only.
-pub async fn read_one<T>(
+pub async fn read_one<S: StatementBuilder, T>(
     db: &impl ConnectionTrait,
     text: Option<(&Text, Vec<Value>)>,
-    query: impl Fn() -> SelectStatement,
+    query: impl Fn() -> S,
     read: impl FnOnce(&QueryResult) -> Result<T>,
 ) -> Result<Option<T>> {
     let row = match text {
-        Some((text, values)) => db.query_one_raw(text.select(db.get_database_backend(), values, query)?).await?,
+        Some((text, values)) => db.query_one_raw(text.returning(db.get_database_backend(), values, query)?).await?,
         None => db.query_one(&query()).await?,
     };
     row.as_ref().map(read).transpose()

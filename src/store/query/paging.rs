@@ -4,7 +4,7 @@
 //! follow until enough of them match. It then ends after [`MAX_ROWS_READ`] rows, with a position to continue from.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, Statement};
 use uuid::Uuid;
 
 use super::list::List;
@@ -86,15 +86,14 @@ pub async fn page<E: EntityTrait, T>(
     }
 }
 
-/// Makes the limit at the end of a statement of SQLite a literal: with a bound limit, a statement is planned again at every
-/// execution.
+/// Makes the limit at the end of a statement a literal. With a bound limit, SQLite plans a statement again at every execution,
+/// and so does PostgreSQL, which expects a tenth of the rows for an unknown limit.
 fn with_literal_limit(mut statement: Statement, limit: u64) -> Statement {
-    if statement.db_backend == DbBackend::Sqlite
-        && let Some(values) = &mut statement.values
-        && statement.sql.ends_with(" LIMIT ?")
+    if let Some(values) = &mut statement.values
+        && let Some((before, last)) = statement.sql.rsplit_once(" LIMIT ")
+        && (last == "?" || last == format!("${}", values.0.len()))
     {
-        statement.sql.truncate(statement.sql.len() - 1);
-        statement.sql.push_str(&limit.to_string());
+        statement.sql = format!("{before} LIMIT {limit}");
         values.0.pop();
     }
     statement
@@ -107,18 +106,22 @@ fn flag(row: &QueryResult, column: &str) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::DbBackend;
+
     use super::*;
 
     #[test]
-    fn the_last_limit_is_a_literal_on_sqlite_only() {
+    fn the_last_limit_is_a_literal() {
         let limited = |backend, sql: &str| {
             let statement = Statement::from_sql_and_values(backend, sql, [7_i64.into(), 51_i64.into()]);
             let Statement { sql, values, .. } = with_literal_limit(statement, 51);
             (sql, values.unwrap().0.len())
         };
-        let sqlite = "SELECT a FROM b WHERE c = ? ORDER BY a LIMIT ?";
-        assert_eq!(limited(DbBackend::Sqlite, sqlite), (sqlite.replace("LIMIT ?", "LIMIT 51"), 1));
-        let postgres = "SELECT a FROM b WHERE c = $1 ORDER BY a LIMIT $2";
-        assert_eq!(limited(DbBackend::Postgres, postgres), (postgres.to_owned(), 2));
+        for (backend, first, last) in [(DbBackend::Sqlite, "?", "?"), (DbBackend::Postgres, "$1", "$2")] {
+            let sql = |limit| format!("SELECT a FROM b WHERE c = {first} ORDER BY a LIMIT {limit}");
+            assert_eq!(limited(backend, &sql(last)), (sql("51"), 1));
+            let other = format!("SELECT a FROM b WHERE c = {first} LIMIT {last} OFFSET 1");
+            assert_eq!(limited(backend, &other), (other, 2));
+        }
     }
 }

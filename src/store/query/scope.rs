@@ -18,7 +18,7 @@ pub struct ReadContext {
     pub texts: Arc<ReadTexts>,
 }
 
-/// Texts of statements that read one resource or a first page, as an administrator does where that matters. They contain the
+/// Texts of statements that return one resource or a first page, as to an administrator where that matters. They contain the
 /// availability of connections at the time of a clock that was not moved.
 #[derive(Default)]
 pub struct ReadTexts {
@@ -28,10 +28,14 @@ pub struct ReadTexts {
     pub connection_by_uid: Text,
     /// The first page of connections.
     pub connections: Text,
+    /// A revision of a connection is reserved for an attachment.
+    pub reserve_connection: Text,
     /// An export by its id.
     pub export_by_id: Text,
     /// An export by its uid.
     pub export_by_uid: Text,
+    /// An export by its uid, without its newest run.
+    pub export_to_change: Text,
     /// The first page of exports.
     pub exports: Text,
 }

@@ -3,10 +3,10 @@
 
 use std::sync::OnceLock;
 
-use sea_orm::sea_query::{OnConflict, SelectStatement};
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, EntityTrait, Insert, IntoActiveModel,
-    Iterable as _, PrimaryKeyToColumn as _, QueryTrait as _, Statement, Update, Value,
+    Iterable as _, PrimaryKeyToColumn as _, QueryTrait as _, Statement, StatementBuilder, Update, Value,
 };
 
 /// The text of a statement, for each database.
@@ -22,12 +22,12 @@ impl Text {
         Self { postgres: OnceLock::new(), sqlite: OnceLock::new() }
     }
 
-    /// The statement that selects rows, whose values are `values`.
-    pub fn select(
+    /// The statement that returns rows, whose values are `values`.
+    pub fn returning<S: StatementBuilder>(
         &self,
         backend: DbBackend,
         values: Vec<Value>,
-        build: impl Fn() -> SelectStatement,
+        build: impl Fn() -> S,
     ) -> Result<Statement, DbErr> {
         self.statement(backend, values, |_| Ok(backend.build(&build())), std::mem::take)
     }
