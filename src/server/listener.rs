@@ -25,7 +25,7 @@ use super::tls::Tls;
 use crate::grpc::middleware::ConnectionCalls;
 use crate::identity::ClientCertificate;
 
-/// Maximum number of concurrent calls of a connection.
+/// Maximum number of concurrent calls of a connection, which keeps the memory of the most that it ever had.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 128;
 /// Maximum size of the headers of a call in bytes.
 pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;

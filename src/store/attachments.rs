@@ -85,12 +85,12 @@ pub async fn reserve_usable(
             .returning(connection_rows::returning(db, scope))
             .take()
     };
-    let values = || {
-        let added = [1_i64.into(), 1_i64.into(), 1_i64.into()];
-        added.into_iter().chain([scope.organization.as_str().into(), connection.0.into(), true.into()]).collect()
-    };
     let texts = scope.read_context.texts().filter(|_| limited_to_shared(actor).is_none());
-    let text = texts.map(|texts| (&texts.reserve_connection, values()));
+    let text = texts.map(|texts| {
+        let (one, organization) = (1_i64, scope.organization.as_str());
+        let values = vec![one.into(), one.into(), one.into(), organization.into(), connection.0.into(), true.into()];
+        (&texts.reserve_connection, values)
+    });
     lookup::read_one(db, text, statement, |row| connection_rows::read(row, scope)).await
 }
 

@@ -56,8 +56,7 @@ pub async fn connection_by_id(
         LockMode::Update => &UPDATE,
         LockMode::Delete => &DELETE,
     };
-    let values = || vec![scope.organization.as_str().into(), id.as_str().into()];
-    let text = condition.is_none().then(|| (text, values()));
+    let text = condition.is_none().then(|| (text, vec![scope.organization.as_str().into(), id.as_str().into()]));
     let query = || {
         let condition = Condition::all().add_option(condition.clone());
         select_uid(scope, id).filter(condition).lock(mode.lock_type()).into_query()
