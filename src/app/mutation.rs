@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{App, audit};
 use crate::model::audit::{AuditDiff, AuditEvent, AuditResource, Outcome};
-use crate::model::{Error, Invalid, OpContext, Result};
+use crate::model::{Connection, Error, Export, Invalid, OpContext, Result};
 use crate::store::{OnSuccess, Scope, Transaction, audit_events, request_ids};
 
 /// A mutation, executed in one transaction. The type holds its input.
@@ -33,9 +33,11 @@ pub trait Mutation: Send + Sync + 'static {
 }
 
 /// A response that is read back in the transaction of the change, or when the request is repeated.
+///
+/// A change that knows all of what it stored sets `connection` or `export` of its transaction, which saves a statement.
 pub trait ReadBack: Sized + Send + 'static {
     /// Reads the current state of the affected resource.
-    fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> impl Future<Output = Result<Self>> + Send;
+    fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> impl Future<Output = Result<Self>> + Send;
 }
 
 /// The resources that a mutation affected. The response is read from them, also when the request is repeated.
@@ -64,6 +66,10 @@ pub struct MutationTx<'a> {
     pub db: &'a Transaction,
     /// Current time, the same for all changes of the mutation.
     pub now: DateTime<Utc>,
+    /// The affected connection, as it would be read back.
+    pub connection: Option<Connection>,
+    /// The affected export, as it would be read back.
+    pub export: Option<Export>,
     events: Vec<AuditEvent>,
 }
 
@@ -121,7 +127,8 @@ struct Execution<M> {
 impl<M: Mutation> Execution<M> {
     async fn run(&self, db: &Transaction) -> Result<(M::Response, Vec<AuditEvent>)> {
         let Self { app, context, mutation } = self;
-        let mut tx = MutationTx { app, context, scope: app.scope(context), db, now: app.now(), events: Vec::new() };
+        let (scope, now) = (app.scope(context), app.now());
+        let mut tx = MutationTx { app, context, scope, db, now, connection: None, export: None, events: Vec::new() };
         let request = context.idempotency_key.filter(|_| !context.is_dry_run()).map(|key| {
             let principal = context.actor.principal();
             (request_ids::Key { principal, method: context.operation, request_id: key.request_id }, key.digest)
@@ -134,7 +141,7 @@ impl<M: Mutation> Execution<M> {
                 return Err(Error::invalid_as(Invalid::RequestIdReused, "request_id", description));
             }
             let affected = serde_json::from_value(earlier.affected).map_err(Error::internal)?;
-            return Ok((M::Response::read_back(&tx, &affected).await?, Vec::new()));
+            return Ok((M::Response::read_back(&mut tx, &affected).await?, Vec::new()));
         }
         let affected = mutation.apply(&mut tx).await?;
         if let Some((key, _)) = &request {
@@ -142,7 +149,7 @@ impl<M: Mutation> Execution<M> {
             request_ids::record(db, &tx.scope, key, affected).await?;
         }
         audit_events::insert(db, &tx.scope, &mut tx.events).await?;
-        Ok((M::Response::read_back(&tx, &affected).await?, tx.events))
+        Ok((M::Response::read_back(&mut tx, &affected).await?, tx.events))
     }
 }
 
@@ -170,7 +177,7 @@ impl MutationTx<'_> {
 }
 
 impl ReadBack for () {
-    async fn read_back(_: &MutationTx<'_>, _: &Affected) -> Result<Self> {
+    async fn read_back(_: &mut MutationTx<'_>, _: &Affected) -> Result<Self> {
         Ok(())
     }
 }

@@ -51,9 +51,10 @@ impl FairShare {
         Self::shared(name, total, total.div_ceil(2), total.div_ceil(4))
     }
 
-    /// The same for a resource that is held for moments, and for which callers take turns: a principal may hold half of it.
-    pub fn in_turns(name: &'static str, total: u64) -> Self {
-        Self::shared(name, total, total.div_ceil(2), total.div_ceil(2))
+    /// The same for a resource that is held for moments, and for which callers take turns: a caller may hold more while no more
+    /// than `unshared` is held by all together.
+    pub fn in_turns(name: &'static str, total: u64, unshared: u64) -> Self {
+        Self::shared(name, total, unshared, unshared)
     }
 
     /// The same for a resource that is held for as long as the caller likes: organizations and principals never hold more.
@@ -82,6 +83,11 @@ impl FairShare {
     /// The amount that is held.
     pub fn held(&self) -> u64 {
         self.0.state.lock().held()
+    }
+
+    /// Whether a holder waits for a share.
+    pub fn has_waiting(&self) -> bool {
+        self.0.state.lock().has_waiting()
     }
 
     /// Acquires a share, or fails at once.
@@ -128,6 +134,10 @@ impl FairShare {
             change(&mut state);
             state.grant(&self.0.limits)
         };
+        self.deliver(granted);
+    }
+
+    fn deliver(&self, granted: Vec<Granted<Share>>) {
         for Granted { holder, amount, waiting } in granted {
             // A caller that no longer waits drops its share, which is released.
             drop(waiting.send(self.share(holder, amount)));
@@ -140,6 +150,27 @@ fn refused(limit: &'static str, scope: ShareLimit) -> metrics::Counter {
 }
 
 impl Share {
+    /// Passes what it holds on to those who wait. Without any that can be granted something now, it is kept, and the result is
+    /// false.
+    pub fn pass_on(&mut self) -> bool {
+        let granted = {
+            let mut state = self.resource.0.state.lock();
+            if !state.has_waiting() {
+                return false;
+            }
+            state.give_back(self.holder.as_ref(), self.amount);
+            let granted = state.grant(&self.resource.0.limits);
+            if granted.is_empty() {
+                state.hold(self.holder.as_ref(), self.amount);
+                return false;
+            }
+            granted
+        };
+        self.amount = 0;
+        self.resource.deliver(granted);
+        true
+    }
+
     /// Holds this amount from now on: what is in use already, whatever the limits are.
     pub fn set(&mut self, amount: u64) {
         let before = std::mem::replace(&mut self.amount, amount);

@@ -110,16 +110,41 @@ async fn order_of(callers: &[(&'static str, &'static str)]) -> Vec<(&'static str
 }
 
 #[test]
-fn a_principal_may_hold_half_of_what_is_held_for_moments_and_an_eighth_of_what_is_held_for_long() {
+fn a_principal_may_hold_all_unshared_of_what_is_held_for_moments_and_an_eighth_of_what_is_held_for_long() {
     let ann = caller("acme", "ann");
-    let moments = FairShare::in_turns("test", 64);
-    let _held = moments.try_acquire(Some(&ann), 32).unwrap();
+    let moments = FairShare::in_turns("test", 64, 48);
+    let _held = moments.try_acquire(Some(&ann), 48).unwrap();
     assert_eq!(limit(moments.try_acquire(Some(&ann), 1)), ShareLimit::Organization);
+    // The next organization finds its whole share.
+    let others = ["ben", "cleo"].map(|principal| moments.try_acquire(Some(&caller("zeta", principal)), 8).unwrap());
+    assert_eq!(limit(moments.try_acquire(None, 1)), ShareLimit::Total);
+    drop(others);
     let long = FairShare::fixed("test", 64);
     let _held = long.try_acquire(Some(&ann), 8).unwrap();
     assert_eq!(limit(long.try_acquire(Some(&ann), 1)), ShareLimit::Principal);
     let _held = long.try_acquire(Some(&caller("acme", "ben")), 8).unwrap();
     assert_eq!(limit(long.try_acquire(Some(&caller("acme", "cleo")), 1)), ShareLimit::Organization);
+}
+
+#[tokio::test]
+async fn a_share_is_passed_on_to_those_who_can_have_it() {
+    let resource = FairShare::in_turns("test", 8, 6);
+    let (ann, ben) = (caller("acme", "ann"), caller("zeta", "ben"));
+    let mut of_ann = resource.try_acquire(Some(&ann), 6).unwrap();
+    assert!(!of_ann.pass_on(), "nobody waits");
+    let mut of_ben = resource.try_acquire(Some(&ben), 1).unwrap();
+    // Ann holds her share already.
+    let waiting = tokio::spawn({
+        let (resource, ann) = (resource.clone(), ann.clone());
+        async move { resource.acquire(Some(&ann), 1, Duration::from_mins(1)).await.unwrap() }
+    });
+    tokio::task::yield_now().await;
+    assert!(!of_ben.pass_on(), "who waits is at a limit");
+    assert_eq!(resource.held(), 7);
+    assert!(of_ann.pass_on());
+    assert_eq!(resource.held(), 2);
+    drop((of_ann, of_ben, waiting.await.unwrap()));
+    assert!(resource.0.state.lock().is_unused());
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,7 +81,7 @@ pub(super) struct Lease {
     pool: DatabaseConnection,
     is_reader: bool,
     free: Arc<Mutex<Vec<Session>>>,
-    _permit: Share,
+    permit: Share,
 }
 
 /// Usage of a pool, for metrics.
@@ -107,12 +107,16 @@ impl Store {
         let tasks = TaskTracker::new();
         let pool = |name, permits, opened: OpenedPool, is_for_readers| {
             metrics::counter!(POOL_TIMEOUTS, POOL_NAME => name).increment(0);
+            let size = u64::from(opened.size);
+            // What a caller that is alone can use. Readers need the processor, so more of them are not faster. Writers wait for
+            // the disk; the quarter that is left is the share of the next organization.
+            let unshared = if is_for_readers { size.div_ceil(2) } else { size - size.div_ceil(4) };
             Pool {
                 name,
                 connections: opened.connections,
                 is_for_readers,
                 free: Arc::default(),
-                permits: FairShare::in_turns(permits, opened.size.into()),
+                permits: FairShare::in_turns(permits, size, unshared),
                 size: opened.size,
                 tasks: tasks.clone(),
                 last_response: last_response.clone(),
@@ -262,6 +266,11 @@ impl Pool {
         })
     }
 
+    /// Whether a call waits for a permit.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.permits.has_waiting()
+    }
+
     fn reader(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Reader<'_> {
         Reader { pool: self, holder: holder.cloned(), timeout }
     }
@@ -269,9 +278,14 @@ impl Pool {
     /// Acquires a permit, with an open connection if there is one.
     pub(super) async fn lease(&self, holder: Option<&Arc<Caller>>, timeout: Duration) -> Result<Lease> {
         let permit = self.acquire_permit(holder, timeout).await?;
-        let session = self.free.lock().pop();
+        let session = {
+            let mut free = self.free.lock();
+            // First those on which a transaction has begun for a call that waited.
+            let begun = free.iter().position(Session::has_begun);
+            begun.map(|index| free.swap_remove(index)).or_else(|| free.pop())
+        };
         let (pool, free) = (self.connections.clone(), Arc::clone(&self.free));
-        Ok(Lease { session, pool, is_reader: self.is_for_readers, free, _permit: permit })
+        Ok(Lease { session, pool, is_reader: self.is_for_readers, free, permit })
     }
 
     /// Returns the connections that no permit uses to the pool.
@@ -303,6 +317,23 @@ impl Lease {
 
     /// Keeps a connection for the next statement.
     pub(super) fn put(&mut self, session: Session) {
+        self.session = Some(session);
+    }
+
+    /// Releases the connection and the permit. A transaction that was begun for the next call goes to one that waits, or is
+    /// rolled back.
+    pub(super) async fn end(mut self) {
+        let Some(mut session) = self.session.take_if(|session| session.has_begun()) else { return };
+        {
+            let mut free = self.free.lock();
+            if self.permit.pass_on() {
+                free.push(session);
+                return;
+            }
+        }
+        if let Err(error) = session.rollback().await {
+            tracing::debug!(%error, "failed to roll back a transaction");
+        }
         self.session = Some(session);
     }
 }

@@ -96,17 +96,8 @@ pub async fn get_many(
     let uids: Vec<Uuid> = uids.into_iter().map(|uid| uid.0).collect();
     let mut exports = Vec::with_capacity(uids.len());
     for chunk in uids.chunks(MAX_ROWS_PER_STATEMENT) {
-        let query = || select(db, scope, actor).and_where(export::Column::Uid.is_in(chunk.iter().copied())).take();
-        let texts = scope.read_context.texts().filter(|_| actor.has(Role::Admin));
-        let backend = db.get_database_backend();
-        let statement = match (texts, chunk) {
-            (Some(texts), [uid]) => {
-                let values = vec![true.into(), scope.organization.as_str().into(), (*uid).into()];
-                texts.export_to_change.returning(backend, values, query)?
-            }
-            _ => backend.build(&query()),
-        };
-        for row in db.query_all_raw(statement).await? {
+        let query = select(db, scope, actor).and_where(export::Column::Uid.is_in(chunk.iter().copied())).take();
+        for row in db.query_all(&query).await? {
             exports.push(export_rows::read(&row, scope)?);
         }
     }

@@ -20,6 +20,8 @@ use super::statement::span;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Age at which a connection goes back to its pool, which tests it, and closes it when it is old.
 const MAX_AGE: Duration = Duration::from_secs(30);
+/// How long a transaction that was begun for the next call can be used.
+const MAX_BEGUN: Duration = Duration::from_secs(1);
 /// How long a statement of a reader may run on SQLite.
 const SQLITE_READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Instructions of SQLite between two checks of the timeout: about a millisecond.
@@ -31,6 +33,8 @@ pub struct Session {
     opened: Instant,
     progress: Progress,
     in_transaction: bool,
+    /// When the last commit began a transaction for the next call, which has not taken it yet.
+    begun: Option<Instant>,
 }
 
 enum Connection {
@@ -71,7 +75,7 @@ impl Session {
             Connection::Postgres(pool.get_postgres_connection_pool().acquire().await.map_err(not_acquired)?)
         };
         let progress = Progress { is_idle: true, sqlite_end, client_timeout };
-        Ok(Self { connection, opened: Instant::now(), progress, in_transaction: false })
+        Ok(Self { connection, opened: Instant::now(), progress, in_transaction: false, begun: None })
     }
 
     /// Whether the last statement failed or has not ended, or the transaction has not ended.
@@ -81,25 +85,39 @@ impl Session {
 
     /// Whether another statement can use it: it has not failed and is not too old.
     pub fn is_reusable(&self) -> bool {
-        !self.has_failed() && self.opened.elapsed() < MAX_AGE
+        !self.has_failed()
+            && self.opened.elapsed() < MAX_AGE
+            && self.begun.is_none_or(|begun| begun.elapsed() < MAX_BEGUN)
+    }
+
+    /// Whether the last commit began a transaction for the next call.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_some()
     }
 
     /// Begins a transaction, on SQLite with the lock for writes: a transaction that takes it later can fail.
     pub async fn begin(&mut self) -> Result<(), DbErr> {
         self.in_transaction = true;
+        if self.begun.take().is_some() {
+            return Ok(());
+        }
         let is_sqlite = matches!(self.connection, Connection::Sqlite(_));
         self.execute_unprepared(if is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }).await.map(drop)
     }
 
-    /// Commits the transaction.
-    pub async fn commit(&mut self) -> Result<(), DbErr> {
-        self.execute_unprepared("COMMIT").await?;
+    /// Commits the transaction. With `begin_next`, PostgreSQL begins the next one in the same round trip.
+    pub async fn commit(&mut self, begin_next: bool) -> Result<(), DbErr> {
+        let stays_reusable = self.opened.elapsed() + MAX_BEGUN < MAX_AGE;
+        let begin_next = begin_next && stays_reusable && matches!(self.connection, Connection::Postgres(_));
+        self.execute_unprepared(if begin_next { "COMMIT AND CHAIN" } else { "COMMIT" }).await?;
         self.in_transaction = false;
+        self.begun = begin_next.then(Instant::now);
         Ok(())
     }
 
     /// Rolls the transaction back.
     pub async fn rollback(&mut self) -> Result<(), DbErr> {
+        self.begun = None;
         self.execute_unprepared("ROLLBACK").await?;
         self.in_transaction = false;
         Ok(())

@@ -127,6 +127,7 @@ async fn run<S: Sync, T>(
 ) -> Result<T> {
     let mut lease = pool.lease(holder, ACQUIRE_TIMEOUT).await?;
     if Instant::now() >= deadline {
+        lease.end().await;
         return Err(Error::DeadlineExceeded);
     }
     let mut session = lease.take().await?;
@@ -143,7 +144,9 @@ async fn run<S: Sync, T>(
     // A connection whose transaction has not ended is not used again.
     let mut session = transaction.session.into_inner();
     let ended = match (&result, on_success) {
-        (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => session.commit().await.map_err(Error::from),
+        (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => {
+            session.commit(pool.has_waiting()).await.map_err(Error::from)
+        }
         (Ok(_), OnSuccess::Commit) => match session.rollback().await {
             Ok(()) => Err(Error::DeadlineExceeded),
             Err(error) => Err(error.into()),
@@ -159,6 +162,7 @@ async fn run<S: Sync, T>(
         }
     };
     lease.put(session);
+    lease.end().await;
     ended.and(result)
 }
 

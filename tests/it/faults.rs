@@ -9,6 +9,7 @@ use outflow::model::Role;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::io::AsyncWriteExt as _;
+use tokio::task::spawn_blocking;
 use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -19,7 +20,8 @@ use uuid::Uuid;
 
 use crate::support::{
     Backend, CallOptions, Client, Clients as _, Database, ErrorExt as _, Gate, Names, Process, Proxy, SAMPLES,
-    TestServer, lock_connections, new_database, on_both, outflow, print_line, server_log_lines, with_timeout,
+    TestServer, create_connection, lock_connections, new_database, on_both, outflow, print_line, server_log_lines,
+    with_timeout,
 };
 
 /// The number of calls that are cancelled, on each database.
@@ -92,6 +94,44 @@ async fn cancelled_calls_leave_no_transaction_open() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_that_are_begun_ahead_are_used_or_rolled_back() {
+    const BURSTS: usize = 20;
+    const CALLS: usize = 8;
+    let url = spawn_blocking(new_database).await.expect("a database");
+    let database = Database::open(&url).await;
+    let name = url.rsplit('/').next().expect("a name");
+    // The cluster's log then has the statements of this server.
+    database.execute(&format!("ALTER DATABASE {name} SET log_statement = 'all'")).await;
+    let settings = vec![("database_url", url), ("database_max_connections", "8".to_owned())];
+    let server = TestServer::start_with(Backend::Postgres, settings).await;
+    // Callers of two organizations, who wait for connections and are at their limits at different times.
+    let mut clients = Vec::new();
+    for caller in 0..CALLS {
+        let organization = if caller % 4 == 0 { "other" } else { "acme" };
+        let client = server.caller(organization, &format!("caller-{}", caller % 3), &[Role::Admin], &[]).await;
+        clients.push((client, format!("organizations/{organization}")));
+    }
+    let unused = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND query = 'COMMIT AND CHAIN' AND xact_start IS NOT NULL";
+    for burst in 0..BURSTS {
+        let calls = clients.iter().enumerate().map(|(caller, (client, parent))| {
+            let create = create_connection(&format!("{burst}-{caller}"));
+            let create = pb::CreateConnectionRequest { parent: parent.clone(), ..create };
+            let mut client = client.clone();
+            async move { client.connections.create_connection(create).await }
+        });
+        for created in join_all(calls).await {
+            created.expect("created");
+        }
+        assert_eq!(database.fetch_count(unused).await, 0, "every transaction that began has ended");
+    }
+    let connections = database.fetch_count("SELECT count(*) FROM connections").await;
+    assert_eq!(usize::try_from(connections).expect("a count"), BURSTS * CALLS);
+    assert_eq!(server_log_lines("already a transaction in progress"), 0);
+    assert_ne!(server_log_lines("COMMIT AND CHAIN"), 0, "calls wait for the connections of others");
+}
+
 /// Waits until the health service reports that the server is ready, or that it is not.
 async fn wait_for_readiness(server: &TestServer, ready: bool) {
     let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
@@ -138,7 +178,7 @@ async fn calls_are_unavailable_while_the_database_is_down_and_succeed_afterwards
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_fail_while_the_database_does_not_respond_and_succeed_afterwards() {
-    let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
+    let url = spawn_blocking(new_database).await.expect("a database");
     let (user, rest) = url.split_once('@').expect("a user");
     let (database, name) = rest.split_once('/').expect("a name");
     let proxy = Proxy::start(database.to_owned()).await;
@@ -183,7 +223,7 @@ async fn calls_fail_while_the_database_does_not_respond_and_succeed_afterwards()
 async fn a_second_signal_ends_the_process_at_once() {
     let directory = tempfile::tempdir().expect("a directory");
     outflow::vault::generate_first(&directory.path().join("keys")).expect("a key");
-    let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
+    let url = spawn_blocking(new_database).await.expect("a database");
     let mut server = Process::start(outflow(directory.path()).args(["--database-url", &url]));
     let mut admin = server.admin().await;
     let name = admin.connection("Locked").await.name;
@@ -207,8 +247,7 @@ async fn a_second_signal_ends_the_process_at_once() {
     .await;
     assert!(server.child.try_wait().expect("a status").is_none(), "it waits for the call");
     server.signal("INT");
-    let status =
-        tokio::task::spawn_blocking(move || server.child.wait()).await.expect("the task ends").expect("a status");
+    let status = spawn_blocking(move || server.child.wait()).await.expect("the task ends").expect("a status");
     assert_eq!(status.code(), Some(130));
     blocked.await.expect("the task ends").expect_err("the server has exited");
     drop(lock);
@@ -247,7 +286,7 @@ async fn shutdown_ends_streams_and_does_not_wait_for_idle_clients() {
     assert_eq!(watched.message().await.expect("a status before the end"), Some(reported(ServingStatus::NotServing)));
     let refusal = watched.message().await.expect_err("the end");
     assert_eq!((refusal.code(), refusal.reason().as_str()), (Code::Unavailable, "DRAINING"));
-    let status = tokio::task::spawn_blocking(move || server.child.wait()).await.expect("the task ends");
+    let status = spawn_blocking(move || server.child.wait()).await.expect("the task ends");
     assert!(status.expect("a status").success());
     assert!(start.elapsed() < Duration::from_secs(10), "shutdown does not wait for connections without calls");
 }
@@ -259,7 +298,7 @@ const STREAMS: (usize, usize) = (5, 20);
 async fn shutdown_with_many_streams_and_a_stuck_call_ends_in_time() {
     let directory = tempfile::tempdir().expect("a directory");
     outflow::vault::generate_first(&directory.path().join("keys")).expect("a key");
-    let url = tokio::task::spawn_blocking(new_database).await.expect("a database");
+    let url = spawn_blocking(new_database).await.expect("a database");
     let mut server = Process::start(outflow(directory.path()).args(["--database-url", &url]));
     let mut admin = server.admin().await;
     let connection = admin.connection("Partner").await.name;
@@ -296,7 +335,7 @@ async fn shutdown_with_many_streams_and_a_stuck_call_ends_in_time() {
         assert!(!cursor.is_empty());
     }
     let ended = start.elapsed();
-    let status = tokio::task::spawn_blocking(move || server.child.wait()).await.expect("the task ends");
+    let status = spawn_blocking(move || server.child.wait()).await.expect("the task ends");
     let exited = start.elapsed();
     assert!(status.expect("a status").success());
     assert!(exited < Duration::from_secs(30), "{exited:?}");

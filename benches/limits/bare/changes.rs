@@ -1,5 +1,7 @@
 //! What changes write: the column values that the service stores for the same requests.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use outflow::grpc::proto as pb;
 use outflow::model::schedule::{OverlapPolicy, Schedule, Timing};
@@ -10,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
 use uuid::Uuid;
 
-use super::rows::Export;
+use super::id;
+use super::rows::{self, Export, stamp};
 use super::statements::Caller;
 
 /// How long after its creation an export is due, instead of the next time of its schedule.
@@ -59,7 +62,7 @@ pub fn stored(value: &impl Serialize) -> Value {
 }
 
 /// The id that a request chooses, or the uid.
-fn id(chosen: String, uid: Uuid) -> String {
+fn chosen_id(chosen: String, uid: Uuid) -> String {
     if chosen.is_empty() { uid.to_string() } else { chosen }
 }
 
@@ -81,10 +84,39 @@ impl NewConnection {
         let uid = Uuid::now_v7();
         Self {
             uid,
-            id: id(request.connection_id, uid),
+            id: chosen_id(request.connection_id, uid),
             display_name: connection.display_name,
             properties: object(connection.properties.expect("properties")),
             time: Clock::default().now(),
+        }
+    }
+
+    /// The connection as it was stored.
+    pub fn into_message(self, caller: Caller) -> pb::Connection {
+        let Value::Object(properties) = self.properties else { panic!("properties are an object") };
+        let credential_status = pb::CredentialStatus {
+            auth_method: "password".to_owned(),
+            set_fields: vec!["password".to_owned()],
+            revision: 1,
+            set_time: Some(stamp(self.time)),
+            expire_time: None,
+        };
+        pb::Connection {
+            name: format!("organizations/acme/connections/{}", self.id),
+            uid: self.uid.to_string(),
+            display_name: self.display_name,
+            connection_type: "connectionTypes/sftp".to_owned(),
+            schema_version: 1,
+            properties: Some(rows::object(properties)),
+            credential_status: Some(credential_status),
+            sharing: Some(pb::Sharing::default()),
+            state: pb::connection::State::Active.into(),
+            creator: caller.principal.to_owned(),
+            create_time: Some(stamp(self.time)),
+            updater: caller.principal.to_owned(),
+            update_time: Some(stamp(self.time)),
+            etag: rows::etag(self.uid, 1),
+            ..pb::Connection::default()
         }
     }
 
@@ -119,7 +151,7 @@ impl NewExport {
         });
         Self {
             uid,
-            id: id(request.export_id, uid),
+            id: chosen_id(request.export_id, uid),
             display_name: export.display_name,
             connection: export.connection,
             payload: payload(export.payload.expect("a payload")),
@@ -127,6 +159,33 @@ impl NewExport {
             schedule: export.schedule.map(schedule),
             settings,
             time,
+        }
+    }
+
+    /// The export as it was stored on a connection.
+    pub fn into_export(self, connection: pb::Connection, caller: Caller) -> Export {
+        let Value::Object(settings) = self.settings else { panic!("settings are an object") };
+        Export {
+            connection_id: id(&connection.name).to_owned(),
+            connection_display_name: connection.display_name,
+            is_managed: true,
+            creator: caller.principal.to_owned(),
+            owner: Some(caller.member.to_owned()),
+            id: self.id,
+            uid: self.uid,
+            display_name: self.display_name,
+            description: String::new(),
+            connection_type: "sftp".to_owned(),
+            payload: self.payload,
+            schedule: self.schedule,
+            settings,
+            file_name: None,
+            next_due_time: self.next_due_time,
+            labels: BTreeMap::new(),
+            create_time: self.time,
+            updater: caller.principal.to_owned(),
+            update_time: self.time,
+            revision: 1,
         }
     }
 
@@ -162,9 +221,10 @@ pub fn rename(export: &mut Export, display_name: String) -> Event {
     let (before, after) = (json!({"display_name": export.display_name}), json!({"display_name": display_name}));
     export.display_name = display_name;
     export.revision += 1;
+    export.update_time = Clock::default().now();
     Event {
         uid: Uuid::now_v7(),
-        time: Clock::default().now(),
+        time: export.update_time,
         method: "outflow.v1.ExportService/UpdateExport",
         resource: export.name(),
         resource_uid: export.uid,

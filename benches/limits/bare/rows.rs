@@ -98,12 +98,12 @@ impl<R: Row> Columns<'_, R> {
     }
 }
 
-fn stamp(time: DateTime<Utc>) -> Timestamp {
+pub fn stamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: time.timestamp(), nanos: i32::try_from(time.timestamp_subsec_nanos()).expect("in range") }
 }
 
 /// Converts a JSON object of strings, booleans and numbers to a Struct.
-fn object(fields: Map<String, Value>) -> Struct {
+pub fn object(fields: Map<String, Value>) -> Struct {
     let value = |value| match value {
         Value::String(text) => Kind::StringValue(text),
         Value::Bool(flag) => Kind::BoolValue(flag),
@@ -113,7 +113,7 @@ fn object(fields: Map<String, Value>) -> Struct {
     Struct { fields: fields.into_iter().map(|(key, found)| (key, value(found).into())).collect() }
 }
 
-fn etag(uid: Uuid, revision: i64) -> String {
+pub fn etag(uid: Uuid, revision: i64) -> String {
     Etag { uid, revision }.encode(TokenKind::Etag)
 }
 
@@ -173,30 +173,30 @@ pub fn list<R: Row>(rows: &[R]) -> pb::ListConnectionsResponse {
 /// A stored export that is attached.
 #[derive(Clone)]
 pub struct Export {
-    connection_id: String,
-    connection_display_name: String,
-    is_managed: bool,
-    creator: String,
+    pub connection_id: String,
+    pub connection_display_name: String,
+    pub is_managed: bool,
+    pub creator: String,
     pub owner: Option<String>,
-    id: String,
+    pub id: String,
     pub uid: Uuid,
     pub display_name: String,
     pub description: String,
-    connection_type: String,
+    pub connection_type: String,
     pub payload: Payload,
     pub schedule: Option<Schedule>,
     pub settings: Map<String, Value>,
     pub file_name: Option<String>,
     pub next_due_time: Option<DateTime<Utc>>,
     pub labels: BTreeMap<String, String>,
-    create_time: DateTime<Utc>,
-    updater: String,
-    update_time: DateTime<Utc>,
+    pub create_time: DateTime<Utc>,
+    pub updater: String,
+    pub update_time: DateTime<Utc>,
     pub revision: i64,
 }
 
-/// Reads an export, with its newest run if the statement selects it.
-pub fn export(row: &impl Row, with_run: bool) -> Export {
+/// Reads an export with its newest run.
+pub fn export(row: &impl Row) -> Export {
     let mut columns = Columns { row, next: 0 };
     let connection: (Option<String>, Option<String>) = (columns.next(), columns.next());
     let (Some(connection_id), Some(connection_display_name)) = connection else { panic!("the export is detached") };
@@ -232,11 +232,9 @@ pub fn export(row: &impl Row, with_run: bool) -> Export {
         update_time: columns.next(),
         revision: columns.next(),
     };
-    if with_run {
-        let run: (Option<Uuid>, Option<String>) = (columns.next(), columns.next());
-        let times: (Option<DateTime<Utc>>, Option<DateTime<Utc>>) = (columns.next(), columns.next());
-        assert!((run, times, columns.next::<Option<String>>()) == ((None, None), (None, None), None), "it has no run");
-    }
+    let run: (Option<Uuid>, Option<String>) = (columns.next(), columns.next());
+    let times: (Option<DateTime<Utc>>, Option<DateTime<Utc>>) = (columns.next(), columns.next());
+    assert!((run, times, columns.next::<Option<String>>()) == ((None, None), (None, None), None), "it has no run");
     export
 }
 

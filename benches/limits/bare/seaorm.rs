@@ -119,9 +119,8 @@ impl Bare for SeaOrm {
         self.execute(&db, INSERT_CONNECTION, values).await;
         self.execute(&db, PUT_CREDENTIAL, [new.uid.into(), key_id.into(), envelope.into()]).await;
         self.insert_event(&db, new.event()).await;
-        let created = connection(&self.one(&db, self.statements.get_by_uid, new.uid.into()).await).0;
         db.commit().await.expect("committed");
-        created
+        new.into_message(self.statements.caller)
     }
 
     async fn create_export(&self, request: pb::CreateExportRequest) -> pb::Export {
@@ -149,9 +148,8 @@ impl Bare for SeaOrm {
         ];
         self.execute(&db, INSERT_EXPORT, values).await;
         self.insert_event(&db, new.event(caller)).await;
-        let created = export(&self.one(&db, self.statements.read_export, new.uid.into()).await, true);
         db.commit().await.expect("committed");
-        created.into_message()
+        new.into_export(reserved, caller).into_message()
     }
 
     async fn update_export(&self, request: pb::UpdateExportRequest) -> pb::Export {
@@ -159,7 +157,7 @@ impl Bare for SeaOrm {
         let caller = self.statements.caller;
         let db = self.begin().await;
         let uid: Uuid = self.one(&db, self.statements.lock_export, id(&given.name).into()).await.value(0);
-        let mut changed = export(&self.one(&db, self.statements.get_export, uid.into()).await, false);
+        let mut changed = export(&self.one(&db, self.statements.read_export, uid.into()).await);
         let event = rename(&mut changed, given.display_name);
         let values = [
             changed.display_name.clone().into(),
@@ -179,9 +177,8 @@ impl Bare for SeaOrm {
         ];
         self.execute(&db, UPDATE_EXPORT, values).await;
         self.insert_event(&db, event).await;
-        let updated = export(&self.one(&db, self.statements.read_export, uid.into()).await, true);
         db.commit().await.expect("committed");
-        updated.into_message()
+        changed.into_message()
     }
 
     async fn start(&self, id: &str) -> Cursor {

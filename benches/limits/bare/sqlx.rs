@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions as _, Database, Encode, Executor, IntoArguments, Pool,
 use uuid::Uuid;
 
 use super::changes::{NewExport, stored};
-use super::rows::{Page, Row, connection, export, list, page, snapshot};
+use super::rows::{Page, Row, connection, list, page, snapshot};
 use super::statements::{FIND_UID, INSERT_EVENT, INSERT_EXPORT, Statements};
 use super::{Bare, id};
 use crate::support::Backend;
@@ -138,10 +138,8 @@ where
             .execute(&mut *db)
             .await
             .expect("inserted");
-        let row = sqlx::query(self.statements.read_export).bind(new.uid).fetch_one(&mut *db).await.expect("a row");
-        let created = export(&row, true);
         transaction.commit().await.expect("committed");
-        created.into_message()
+        new.into_export(reserved, caller).into_message()
     }
 
     async fn start(&self, id: &str) -> Cursor {

@@ -85,12 +85,10 @@ pub struct Statements {
     /// Whose calls they are of.
     pub caller: Caller,
     pub get_by_id: &'static str,
-    pub get_by_uid: &'static str,
     pub list: &'static str,
     pub lock_usable: &'static str,
     pub reserve_usable: &'static str,
     pub lock_export: &'static str,
-    pub get_export: &'static str,
     pub read_export: &'static str,
     pub snapshot: &'static str,
     pub page: &'static str,
@@ -140,7 +138,6 @@ impl Statements {
         Self {
             caller,
             get_by_id: leak(format!("SELECT {connection} {of_organization} AND connections.id = $1")),
-            get_by_uid: leak(format!("SELECT {connection} {of_organization} AND connections.uid = $1")),
             list: leak(format!(
                 "SELECT {connection} {of_organization} AND TRUE ORDER BY connections.uid ASC LIMIT {}",
                 LIST_PAGE_SIZE + 1
@@ -155,9 +152,6 @@ impl Statements {
                 "SELECT exports.uid FROM exports INNER JOIN connections ON \
                  exports.organization = connections.organization AND exports.connection_uid = connections.uid \
                  WHERE exports.organization = 'acme' AND exports.id = $1{lock_both}"
-            )),
-            get_export: leak(format!(
-                "SELECT {export} {EXPORTS} WHERE exports.organization = 'acme' AND exports.uid IN ($1)"
             )),
             read_export: leak(format!(
                 "SELECT {export}, runs.uid, runs.state, runs.create_time, runs.end_time, runs.failure_code {EXPORTS} \

@@ -25,7 +25,7 @@ pub fn affecting_exports(connection: &Connection) -> Affected {
 }
 
 impl ReadBack for ConnectionChange {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
+    async fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> Result<Self> {
         let connection = Connection::read_back(tx, affected).await?;
         let next_run_time = match affected.count {
             0 => None,

@@ -66,7 +66,9 @@ impl Mutation for CreateConnection {
             diff = diff.redacted("credential");
         }
         tx.audit(audit::resource(&connection), diff, None, "");
-        Ok(stored::affected(&connection))
+        let affected = stored::affected(&connection);
+        tx.connection = Some(connection);
+        Ok(affected)
     }
 }
 

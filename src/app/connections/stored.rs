@@ -48,7 +48,10 @@ pub fn affected(connection: &Connection) -> Affected {
 }
 
 impl ReadBack for Connection {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
+    async fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> Result<Self> {
+        if let Some(connection) = tx.connection.take() {
+            return Ok(connection);
+        }
         let (uid, name) = affected.single()?;
         let found = store::connections::get(tx.db, &tx.scope, ConnectionUid(*uid)).await?;
         found.ok_or_else(|| Error::NotFound(ResourceKind::Connection, name.clone()))

@@ -72,7 +72,9 @@ impl Mutation for CreateExport {
         }
         export.next_due_time = export.first_due_time(tx.app.schedules(), tx.now);
         attachment::insert(tx, &export).await?;
-        Ok(stored::affected(&export))
+        let affected = stored::affected(&export);
+        tx.export = Some(export);
+        Ok(affected)
     }
 }
 

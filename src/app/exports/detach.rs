@@ -88,7 +88,7 @@ impl Mutation for BatchDetachExports {
 }
 
 impl ReadBack for BatchDetached {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
+    async fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> Result<Self> {
         Ok(Self { outcome: BatchOutcome::read_back(tx, affected).await?, detached_count: affected.count })
     }
 }

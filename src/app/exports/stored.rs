@@ -39,7 +39,7 @@ pub async fn lock(tx: &MutationTx<'_>, ids: &[ResourceId], target: Option<Connec
     if let Some(id) = only
         && let Some(uid) = locks::attached_export_by_id(tx.db, &tx.scope, id).await?
     {
-        return store::exports::get_many(tx.db, &tx.scope, &tx.context.actor, [uid]).await;
+        return read(tx, &BTreeSet::from([uid])).await;
     }
     let references = store::exports::find_references(tx.db, &tx.scope, ids).await?;
     if only.is_some() && references.iter().any(|found| found.connection.is_some()) {
@@ -55,8 +55,7 @@ pub async fn lock(tx: &MutationTx<'_>, ids: &[ResourceId], target: Option<Connec
     locks::connections(tx.db, &tx.scope, &connections, LockMode::Update).await?;
     let uids: BTreeSet<_> = references.values().map(|found| found.uid).collect();
     locks::exports(tx.db, &tx.scope, &uids).await?;
-    let exports = store::exports::get_many(tx.db, &tx.scope, &tx.context.actor, uids).await?;
-    let mut exports: HashMap<_, _> = exports.into_iter().map(|export| (export.uid, export)).collect();
+    let mut exports: HashMap<_, _> = read(tx, &uids).await?.into_iter().map(|export| (export.uid, export)).collect();
     let mut locked = Vec::with_capacity(ids.len());
     for id in ids {
         let found = references.get(id).ok_or_else(|| not_found(id))?;
@@ -67,6 +66,17 @@ pub async fn lock(tx: &MutationTx<'_>, ids: &[ResourceId], target: Option<Connec
         locked.push(export);
     }
     Ok(locked)
+}
+
+/// Reads locked exports, a single one with its newest run.
+async fn read(tx: &MutationTx<'_>, uids: &BTreeSet<ExportUid>) -> Result<Vec<Export>> {
+    let actor = &tx.context.actor;
+    match uids.first() {
+        Some(uid) if uids.len() == 1 => {
+            Ok(store::exports::get(tx.db, &tx.scope, actor, *uid).await?.into_iter().collect())
+        }
+        _ => store::exports::get_many(tx.db, &tx.scope, actor, uids.iter().copied()).await,
+    }
 }
 
 /// Locks exports that the caller must manage.
@@ -142,16 +152,20 @@ pub fn name(tx: &MutationTx<'_>, id: &ResourceId) -> ExportName {
 }
 
 impl ReadBack for Export {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
-        let (uid, name) = affected.single()?;
-        let found = store::exports::get(tx.db, &tx.scope, &tx.context.actor, ExportUid(*uid)).await?;
-        let export = found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.clone()))?;
+    async fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> Result<Self> {
+        let export = if let Some(export) = tx.export.take() {
+            export
+        } else {
+            let (uid, name) = affected.single()?;
+            let found = store::exports::get(tx.db, &tx.scope, &tx.context.actor, ExportUid(*uid)).await?;
+            found.ok_or_else(|| Error::NotFound(ResourceKind::Export, name.clone()))?
+        };
         Ok(export.with_due_time_after(tx.app.schedules(), tx.now))
     }
 }
 
 impl ReadBack for BatchOutcome {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
+    async fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> Result<Self> {
         let uids = affected.resources.iter().map(|(uid, _)| ExportUid(*uid));
         let exports = store::exports::get_many(tx.db, &tx.scope, &tx.context.actor, uids).await?;
         let exports: HashMap<_, _> = exports.into_iter().map(|export| (export.uid.0, export)).collect();

@@ -61,7 +61,10 @@ impl Mutation for UpdateExport {
         if after != before {
             stored::save(tx, &before, &mut after, None).await?;
         }
-        Ok(stored::affected(&after))
+        let affected = stored::affected(&after);
+        // Who manages an export can depend on its owner.
+        tx.export = Some(after).filter(|after| after.owner == before.owner);
+        Ok(affected)
     }
 }
 

@@ -81,7 +81,7 @@ impl Mutation for BatchRunExports {
 }
 
 impl ReadBack for BatchRuns {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
+    async fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> Result<Self> {
         let uids: Vec<_> = affected.resources.iter().map(|(uid, _)| *uid).collect();
         let mut runs = store::runs::get_many(tx.db, &tx.scope, &uids).await?;
         runs.sort_by_key(|run| uids.iter().position(|uid| *uid == run.name.uid));

@@ -26,7 +26,7 @@ pub fn name(export: &Export, uid: Uuid) -> RunName {
 }
 
 impl ReadBack for Run {
-    async fn read_back(tx: &MutationTx<'_>, affected: &Affected) -> Result<Self> {
+    async fn read_back(tx: &mut MutationTx<'_>, affected: &Affected) -> Result<Self> {
         let (uid, name) = affected.single()?;
         let found = store::runs::get(tx.db, &tx.scope, *uid).await?;
         found.ok_or_else(|| Error::NotFound(ResourceKind::ExportRun, name.clone()))

@@ -42,11 +42,13 @@ impl<'r> Columns<'r> {
     pub fn next<T: Column>(&mut self) -> Result<T, DbErr> {
         let index = self.next;
         self.next += 1;
+        // Comparing types takes as long as reading the value: tests do it.
+        let is_checked = cfg!(debug_assertions);
         let value = match self.row {
-            // The columns of PostgreSQL have types, whose comparison takes as long as reading the value: tests make it.
-            Some(DatabaseRow::Postgres(row)) if !cfg!(debug_assertions) => row.try_get_unchecked(index),
-            Some(DatabaseRow::Postgres(row)) => row.try_get(index),
-            Some(DatabaseRow::Sqlite(row)) => row.try_get(index),
+            Some(DatabaseRow::Postgres(row)) if is_checked => row.try_get(index),
+            Some(DatabaseRow::Postgres(row)) => row.try_get_unchecked(index),
+            Some(DatabaseRow::Sqlite(row)) if is_checked => row.try_get(index),
+            Some(DatabaseRow::Sqlite(row)) => row.try_get_unchecked(index),
             None => return Err(DbErr::Type("a row of an unknown database".to_owned())),
         };
         value.map_err(|cause| DbErr::Query(RuntimeErr::SqlxError(Arc::new(cause))))

@@ -34,8 +34,6 @@ pub struct ReadTexts {
     pub export_by_id: Text,
     /// An export by its uid.
     pub export_by_uid: Text,
-    /// An export by its uid, without its newest run.
-    pub export_to_change: Text,
     /// The first page of exports.
     pub exports: Text,
 }

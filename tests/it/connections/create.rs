@@ -10,8 +10,15 @@ use crate::support::{Clients as _, ErrorExt as _, create_connection, object, on_
 async fn create_returns_the_connection_that_get_returns() {
     on_both(async |server| {
         let mut admin = server.admin().await;
-        let request =
+        let mut request =
             pb::CreateConnectionRequest { connection_id: "partner".into(), ..create_connection(" Partner – SFTP ") };
+        let connection = request.connection.as_mut().expect("a connection");
+        connection.description = "Where the partner reads".into();
+        connection.labels.insert("team".into(), "crm".into());
+        let members = ["user:zoe", "group:marketing", "user:zoe"].map(ToOwned::to_owned);
+        connection.sharing = Some(pb::Sharing { members: members.to_vec(), ..Default::default() });
+        let expire_time = prost_types::Timestamp { seconds: 4_102_444_800, nanos: 123_456_789 };
+        request.credential.as_mut().expect("a credential").expire_time = Some(expire_time);
         let created = admin.connections.create_connection(request).await.expect("created").into_inner();
         let created = created.connection.expect("a connection");
         assert_eq!(created.name, "organizations/acme/connections/partner");
@@ -21,7 +28,7 @@ async fn create_returns_the_connection_that_get_returns() {
         let status = created.credential_status.clone().expect("a credential is stored");
         assert_eq!((status.auth_method.as_str(), status.revision), ("password", 1));
         assert_eq!(status.set_fields, ["password"]);
-        assert_eq!(created.sharing, Some(pb::Sharing::default()));
+        assert_eq!(created.sharing.as_ref().expect("sharing").members, ["group:marketing", "user:zoe"]);
         assert_eq!(created, admin.read_connection(&created.name).await);
     })
     .await;

@@ -194,7 +194,9 @@ async fn a_number_that_may_not_be_the_one_that_was_meant_is_refused() {
         assert_eq!(refusal.fields(), ["export.payload.tables[0].filters[0].values[0]"]);
         assert!(refusal.message().contains("send it as a string"), "{}", refusal.message());
         for kind in [Kind::NumberValue(9_007_199_254_740_991.0), text("9007199254740993")] {
-            admin.exports.create_export(create(kind)).await.expect("created");
+            let created = admin.exports.create_export(create(kind)).await.expect("created").into_inner();
+            let created = created.export.expect("an export");
+            assert_eq!(created, admin.read_export(&created.name).await);
         }
     })
     .await;

@@ -76,6 +76,11 @@ async fn a_detached_export_is_managed_by_its_owner_and_by_administrators() {
         let duplicate = pb::DuplicateExportRequest { name: shared.name, ..Default::default() };
         let copy = member.exports.duplicate_export(duplicate).await.expect("copied").into_inner();
         assert_eq!(copy.export.expect("an export").owner, "user:bob");
+        // Who gives a detached export away does not manage it any more.
+        let given = change_owner(&mut ann, &own.name, "user:bob").await.expect("changed");
+        assert_eq!(given.caller_access(), pb::export::CallerAccess::View);
+        assert_eq!(given, ann.read_export(&own.name).await);
+        assert!(manages(&mut member, &own.name).await);
         server.check_rows().await;
     })
     .await;

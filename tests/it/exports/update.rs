@@ -30,6 +30,12 @@ async fn only_fields_in_the_mask_change() {
         assert_ne!(updated.etag, created.etag);
         assert_eq!(ann.read_export(&created.name).await, updated);
 
+        // The response has the newest run.
+        let run = pb::RunExportRequest { name: created.name.clone(), ..Default::default() };
+        let run = admin.exports.run_export(run).await.expect("queued").into_inner().run.expect("a run");
+        let updated = update(&mut ann, request(updated, &["display_name"])).await;
+        assert_eq!(updated.last_run.as_ref().map(|last| &last.name), Some(&run.name));
+
         // Without a mask, the whole export can be written back: output-only fields are ignored.
         let mut whole = updated.clone();
         whole.schedule = Some(cron("0 6 * * MON", "Europe/Berlin"));
