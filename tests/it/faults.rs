@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::support::{
     Backend, CallOptions, Client, Clients as _, Database, ErrorExt as _, Gate, Names, Process, Proxy, SAMPLES,
     TestServer, create_connection, lock_connections, new_database, on_both, outflow, print_line, server_log_lines,
-    with_timeout,
+    start_cluster, with_timeout,
 };
 
 /// The number of calls that are cancelled, on each database.
@@ -98,11 +98,10 @@ async fn cancelled_calls_leave_no_transaction_open() {
 async fn transactions_that_are_begun_ahead_are_used_or_rolled_back() {
     const BURSTS: usize = 20;
     const CALLS: usize = 8;
-    let url = spawn_blocking(new_database).await.expect("a database");
+    // Its log has the statements of this server alone.
+    let cluster = spawn_blocking(|| start_cluster("begun-ahead", &[], "-c log_statement=all")).await.expect("started");
+    let url = cluster.new_database();
     let database = Database::open(&url).await;
-    let name = url.rsplit('/').next().expect("a name");
-    // The cluster's log then has the statements of this server.
-    database.execute(&format!("ALTER DATABASE {name} SET log_statement = 'all'")).await;
     let settings = vec![("database_url", url), ("database_max_connections", "8".to_owned())];
     let server = TestServer::start_with(Backend::Postgres, settings).await;
     // Callers of two organizations, who wait for connections and are at their limits at different times.
@@ -128,8 +127,8 @@ async fn transactions_that_are_begun_ahead_are_used_or_rolled_back() {
     }
     let connections = database.fetch_count("SELECT count(*) FROM connections").await;
     assert_eq!(usize::try_from(connections).expect("a count"), BURSTS * CALLS);
-    assert_eq!(server_log_lines("already a transaction in progress"), 0);
-    assert_ne!(server_log_lines("COMMIT AND CHAIN"), 0, "calls wait for the connections of others");
+    assert_eq!(cluster.log_lines("already a transaction in progress"), 0);
+    assert_ne!(cluster.log_lines("statement: COMMIT AND CHAIN"), 0, "calls wait for the connections of others");
 }
 
 /// Waits until the health service reports that the server is ready, or that it is not.

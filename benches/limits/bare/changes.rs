@@ -106,7 +106,7 @@ impl NewConnection {
             uid: self.uid.to_string(),
             display_name: self.display_name,
             connection_type: "connectionTypes/sftp".to_owned(),
-            schema_version: 1,
+            schema_version: 4,
             properties: Some(rows::object(properties)),
             credential_status: Some(credential_status),
             sharing: Some(pb::Sharing::default()),

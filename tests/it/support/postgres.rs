@@ -49,6 +49,12 @@ impl Cluster {
         format!("{}/{name}", self.base)
     }
 
+    /// Counts the lines of its log that contain a text.
+    pub fn log_lines(&self, text: &str) -> usize {
+        let log = self.log.as_ref().map(|path| std::fs::read_to_string(path).expect("the cluster's log"));
+        log.unwrap_or_default().lines().filter(|line| line.contains(text)).count()
+    }
+
     /// Stops PostgreSQL at once, and waits until it has ended.
     pub fn stop(&mut self) {
         self.order("stop");
@@ -69,9 +75,7 @@ impl Cluster {
 
 /// Counts the lines of the cluster's log that contain a text.
 pub fn server_log_lines(text: &str) -> usize {
-    let log = CLUSTER.get().and_then(|cluster| cluster.log.as_ref());
-    let log = log.map(|path| std::fs::read_to_string(path).expect("the cluster's log")).unwrap_or_default();
-    log.lines().filter(|line| line.contains(text)).count()
+    CLUSTER.get().map_or(0, |cluster| cluster.log_lines(text))
 }
 
 /// The path of a program of PostgreSQL: of the newest installed version, or found on `PATH`.
