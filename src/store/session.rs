@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt as _;
 use sea_orm::sea_query::Values;
 use sea_orm::{ConnAcquireErr, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
@@ -105,13 +106,24 @@ impl Session {
         self.execute_unprepared(if is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }).await.map(drop)
     }
 
-    /// Commits the transaction. With `begin_next`, PostgreSQL begins the next one in the same round trip.
+    /// Commits the transaction. With `begin_next`, the next one begins without a round trip of its own.
     pub async fn commit(&mut self, begin_next: bool) -> Result<(), DbErr> {
-        let stays_reusable = self.opened.elapsed() + MAX_BEGUN < MAX_AGE;
-        let begin_next = begin_next && stays_reusable && matches!(self.connection, Connection::Postgres(_));
-        self.execute_unprepared(if begin_next { "COMMIT AND CHAIN" } else { "COMMIT" }).await?;
+        let begin_next = begin_next && self.opened.elapsed() + MAX_BEGUN < MAX_AGE;
+        let has_begun = match &mut self.connection {
+            Connection::Sqlite(db) if begin_next => {
+                let mut results = sqlx::raw_sql("COMMIT; BEGIN IMMEDIATE").fetch_many(&mut **db);
+                let result = async {
+                    results.try_next().await?;
+                    // It is committed also if another process has taken the lock for writes since then.
+                    Ok(results.try_next().await.is_ok())
+                };
+                self.progress.complete(result, DbErr::Exec).instrument(span(DbBackend::Sqlite, "COMMIT")).await?
+            }
+            Connection::Postgres(_) if begin_next => self.execute_unprepared("COMMIT AND CHAIN").await.map(|_| true)?,
+            _ => self.execute_unprepared("COMMIT").await.map(|_| false)?,
+        };
         self.in_transaction = false;
-        self.begun = begin_next.then(Instant::now);
+        self.begun = has_begun.then(Instant::now);
         Ok(())
     }
 
@@ -239,5 +251,68 @@ fn not_acquired(cause: sqlx::Error) -> DbErr {
         DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
     } else {
         DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+
+    use super::*;
+
+    /// Opens a connection to the file, which does not wait for locks.
+    async fn open(directory: &tempfile::TempDir) -> Session {
+        let options = SqliteConnectOptions::new().filename(directory.path().join("outflow.db")).create_if_missing(true);
+        let options = options.journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::ZERO);
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
+        Session::open(&pool.into(), false).await.unwrap()
+    }
+
+    async fn count(session: &mut Session) -> i64 {
+        let count = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) AS rows FROM numbers");
+        session.query_one(count).await.unwrap().unwrap().try_get("", "rows").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_transaction_begins_with_the_commit_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut first, mut second) = (open(&directory).await, open(&directory).await);
+        first.begin().await.unwrap();
+        first.execute_unprepared("CREATE TABLE numbers (number INTEGER)").await.unwrap();
+        first.commit(true).await.unwrap();
+        assert!(first.has_begun() && !first.has_failed());
+        assert_eq!(count(&mut second).await, 0, "it is committed");
+        assert!(second.begin().await.is_err(), "the next transaction has the lock for writes");
+
+        first.begin().await.unwrap();
+        assert!(!first.has_begun());
+        first.execute_unprepared("INSERT INTO numbers VALUES (1)").await.unwrap();
+        first.rollback().await.unwrap();
+        second.begin().await.unwrap();
+        assert_eq!(count(&mut second).await, 0, "it is rolled back");
+
+        // COMMIT succeeds, and BEGIN IMMEDIATE fails.
+        first.execute_unprepared("BEGIN").await.unwrap();
+        first.in_transaction = true;
+        first.commit(true).await.unwrap();
+        assert!(!first.has_begun() && !first.has_failed(), "another connection has the lock");
+        second.commit(false).await.unwrap();
+        first.begin().await.unwrap();
+        first.commit(false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_does_not_begin_a_transaction() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut session = open(&directory).await;
+        session.execute_unprepared("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").await.unwrap();
+        let deferred = "CREATE TABLE uses (number INTEGER REFERENCES numbers DEFERRABLE INITIALLY DEFERRED)";
+        session.execute_unprepared(deferred).await.unwrap();
+        session.begin().await.unwrap();
+        session.execute_unprepared("INSERT INTO uses VALUES (1)").await.unwrap();
+        session.commit(true).await.unwrap_err();
+        assert!(session.has_failed() && !session.has_begun());
+        session.rollback().await.unwrap();
+        assert_eq!(count(&mut session).await, 0);
     }
 }
