@@ -4,6 +4,7 @@
 //! caller are described to the caller; internal causes are logged and not returned.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cannot_run::CannotRun;
@@ -209,7 +210,7 @@ impl ShareLimit {
 }
 
 /// Every way in which a call can fail.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     /// There is no valid authentication.
     Unauthenticated,
@@ -245,7 +246,7 @@ pub enum Error {
     /// The message of the call did not arrive in time.
     RequestTimeout,
     /// A server fault; the cause is for the log only.
-    Internal(Box<dyn std::error::Error + Send + Sync>),
+    Internal(Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -268,7 +269,7 @@ impl Error {
 
     /// A server fault.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(cause.into())
+        Self::Internal(Arc::from(cause.into()))
     }
 }
 
