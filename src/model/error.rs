@@ -4,7 +4,6 @@
 //! caller are described to the caller; internal causes are logged and not returned.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::cannot_run::CannotRun;
@@ -210,7 +209,7 @@ impl ShareLimit {
 }
 
 /// Every way in which a call can fail.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Error {
     /// There is no valid authentication.
     Unauthenticated,
@@ -246,7 +245,7 @@ pub enum Error {
     /// The message of the call did not arrive in time.
     RequestTimeout,
     /// A server fault; the cause is for the log only.
-    Internal(Arc<dyn std::error::Error + Send + Sync>),
+    Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -269,7 +268,7 @@ impl Error {
 
     /// A server fault.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(Arc::from(cause.into()))
+        Self::Internal(cause.into())
     }
 }
 

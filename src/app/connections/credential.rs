@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::app::App;
+use crate::app::MutationTx;
 use crate::catalog::ConnectionType;
 use crate::model::json::Object;
 use crate::model::{Connection, CredentialSecret, CredentialStatus, Error, Result, SealedSecret, Violations};
@@ -45,24 +45,23 @@ pub fn check(
 /// Seals a checked credential and describes it in `connection.credential`. It is bound to `connection.properties`, which
 /// must be the properties that it will be used with.
 pub fn seal(
-    app: &App,
+    tx: &MutationTx<'_>,
     connection_type: &ConnectionType,
     connection: &mut Connection,
     input: &CredentialInput,
-    now: DateTime<Utc>,
 ) -> Result<SealedSecret> {
     connection.credential = CredentialStatus {
         auth_method: Some(input.secret.auth_method.clone()),
         set_fields: input.secret.fields.keys().cloned().collect(),
         revision: connection.credential.revision + 1,
-        set_time: Some(now),
+        set_time: Some(tx.now),
         expire_time: input.expire_time,
     };
     let context = SealContext {
-        organization: connection.name.organization.as_str(),
+        organization: tx.scope.organization.as_str(),
         connection_uid: connection.uid.0,
         revision: u64::try_from(connection.credential.revision).map_err(Error::internal)?,
     };
     let binding = connection_type.binding_paths();
-    Ok(app.0.parts.vault.seal(&context, &binding, &connection.properties, &input.secret)?)
+    Ok(tx.app.0.parts.vault.seal(&context, &binding, &connection.properties, &input.secret)?)
 }

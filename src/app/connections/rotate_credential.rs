@@ -79,7 +79,7 @@ impl Mutation for RotateConnectionCredential {
         let checked = self.checked(connection_type, &connection, tx.now)?;
         connection.last_test.clone_from(&self.last_test);
         stored::touch(tx, &mut connection);
-        let sealed = credential::seal(tx.app, connection_type, &mut connection, &checked, tx.now)?;
+        let sealed = credential::seal(tx, connection_type, &mut connection, &checked)?;
         store::credentials::put(tx.db, &connection, sealed).await?;
         store::connections::update(tx.db, &connection).await?;
         tx.audit(audit::resource(&connection), AuditDiff::new().redacted("credential"), None, "");

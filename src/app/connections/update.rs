@@ -57,7 +57,7 @@ impl Mutation for UpdateConnection {
         let mut diff = audit::diff(Some(&before), Some(&after));
         if let Some(input) = &credential {
             let connection_type = stored::known_type(tx.app, "connection.connection_type", &after.connection_type)?;
-            let sealed = credential::seal(tx.app, connection_type, &mut after, input, tx.now)?;
+            let sealed = credential::seal(tx, connection_type, &mut after, input)?;
             store::credentials::put(tx.db, &after, sealed).await?;
             diff = diff.redacted("credential");
         }

@@ -56,7 +56,7 @@ pub fn create_connection(
     let credential = request.credential.map(|input| credential_input(validator, input));
     let connection_type = connection_type?;
     let draft = ConnectionDraft { display_name, description, connection_type, properties, sharing, labels };
-    Some(CreateConnection { id, draft, credential, new: None })
+    Some(CreateConnection { id, draft, credential })
 }
 
 /// Converts a request of GetConnection.
