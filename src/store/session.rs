@@ -120,7 +120,9 @@ impl Session {
                 self.progress.complete(result, DbErr::Exec).instrument(span(DbBackend::Sqlite, "COMMIT")).await?
             }
             Connection::Postgres(_) if begin_next => self.execute_unprepared("COMMIT AND CHAIN").await.map(|_| true)?,
-            _ => self.execute_unprepared("COMMIT").await.map(|_| false)?,
+            Connection::Sqlite(_) | Connection::Postgres(_) => {
+                self.execute_unprepared("COMMIT").await.map(|_| false)?
+            }
         };
         self.in_transaction = false;
         self.begun = has_begun.then(Instant::now);
