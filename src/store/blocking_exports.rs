@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, JoinType, Order, Query, SelectStatement, SimpleExpr, UnionType};
 use sea_orm::{ColumnTrait as _, ConnectionTrait};
-use uuid::Uuid;
 
 use super::Scope;
 use super::entities::{attachment_release, connection, export};
@@ -36,21 +35,28 @@ pub struct Blocking {
     pub creator: String,
     /// `Active` or `Blocked`.
     pub state: ExportState,
+    /// When it runs next; `None` if it will not run.
+    pub due: Option<Due>,
+}
+
+/// When an export is due, and what that depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Stored due time; it may have passed.
+    pub time: DateTime<Utc>,
     /// Uid of the export.
     pub uid: ExportUid,
-    /// Creation time.
+    /// Creation time of the export.
     pub create_time: DateTime<Utc>,
-    /// When it runs; `None` if it has no schedule.
+    /// Its schedule.
     pub schedule: Option<Schedule>,
-    /// Stored due time; it may have passed.
-    pub next_due_time: Option<DateTime<Utc>>,
 }
 
 impl Blocking {
     /// Next time after `time` at which it runs; `None` if it will not run.
     pub fn next_run_time_after(&self, schedules: &ScheduleCompiler, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let due = self.next_due_time.filter(|_| self.state == ExportState::Active)?;
-        due_time_after(schedules, due, self.schedule.as_ref(), self.uid, self.create_time, time)
+        let due = self.due.as_ref().filter(|_| self.state == ExportState::Active)?;
+        due_time_after(schedules, due.time, due.schedule.as_ref(), due.uid, due.create_time, time)
     }
 }
 
@@ -205,11 +211,11 @@ fn blocking_entries(scope: &Scope<'_>, cursor: &Cursor) -> SelectStatement {
         .expr_as(Id.into_expr(), "entry_id")
         .expr_as(DisplayName.into_expr(), "entry_display_name")
         .expr_as(Creator.into_expr(), "entry_creator")
+        .expr_as(null("text"), "entry_cause")
         .expr_as(NextDueTime.into_expr(), "entry_due_time")
         .expr_as(Uid.into_expr(), "entry_uid")
         .expr_as(CreateTime.into_expr(), "entry_create_time")
         .expr_as(Schedule.into_expr(), "entry_schedule")
-        .expr_as(null("text"), "entry_cause")
         .from(export::Entity)
         .and_where(Organization.eq(scope.organization.as_str()))
         .and_where(ConnectionUid.eq(cursor.connection.0))
@@ -226,11 +232,11 @@ fn release_entries(scope: &Scope<'_>, cursor: &Cursor) -> SelectStatement {
         .expr_as(ExportId.into_expr(), "entry_id")
         .expr_as(ExportId.into_expr(), "entry_display_name")
         .expr_as(ExportId.into_expr(), "entry_creator")
+        .expr_as(Cause.into_expr(), "entry_cause")
         .expr_as(ReleaseTime.into_expr(), "entry_due_time")
         .expr_as(null("uuid"), "entry_uid")
         .expr_as(null("timestamptz"), "entry_create_time")
         .expr_as(null("jsonb"), "entry_schedule")
-        .expr_as(Cause.into_expr(), "entry_cause")
         .from(attachment_release::Entity)
         .and_where(Organization.eq(scope.organization.as_str()))
         .and_where(ConnectionUid.eq(cursor.connection.0))
@@ -256,11 +262,11 @@ const COLUMNS: [&str; 9] = [
     "entry_id",
     "entry_display_name",
     "entry_creator",
+    "entry_cause",
     "entry_due_time",
     "entry_uid",
     "entry_create_time",
     "entry_schedule",
-    "entry_cause",
 ];
 
 /// Reads the row of the connection, and whether exports on it can run.
@@ -275,18 +281,18 @@ fn read_snapshot(columns: &mut Columns<'_>) -> Result<(AttachmentSnapshot, Optio
 fn read_event(columns: &mut Columns<'_>, scope: &Scope<'_>, is_active: bool) -> Result<Option<(i64, Event)>> {
     let Some(revision) = columns.next::<Option<i64>>()? else { return Ok(None) };
     let name = ExportName { organization: scope.organization.clone(), id: ResourceId::stored(columns.next()?) };
-    let (display_name, creator, next_due_time) = (columns.next()?, columns.next()?, columns.next()?);
-    let key: (Option<Uuid>, Option<DateTime<Utc>>) = (columns.next()?, columns.next()?);
-    let schedule = columns.optional_json()?;
+    let (display_name, creator) = (columns.next()?, columns.next()?);
     if let Some(cause) = columns.next::<Option<String>>()? {
         let cause = ReleaseCause::parse(&cause).ok_or_else(|| Error::internal("unknown cause"))?;
         return Ok(Some((revision, Event::Released(name, cause))));
     }
-    let (Some(uid), Some(create_time)) = key else {
-        return Err(Error::internal("an attached export without its key"));
+    let due = match columns.next()? {
+        Some(time) => {
+            let (uid, create_time) = (ExportUid(columns.next()?), columns.next()?);
+            Some(Due { time, uid, create_time, schedule: columns.optional_json()? })
+        }
+        None => None,
     };
     let state = if is_active { ExportState::Active } else { ExportState::Blocked };
-    let uid = ExportUid(uid);
-    let blocking = Blocking { name, display_name, creator, state, uid, create_time, schedule, next_due_time };
-    Ok(Some((revision, Event::Blocking(Box::new(blocking)))))
+    Ok(Some((revision, Event::Blocking(Box::new(Blocking { name, display_name, creator, state, due })))))
 }

@@ -333,13 +333,11 @@ pub fn page<R: Row>(rows: &[R], mut cursor: Cursor) -> Page {
         let mut columns = Columns { row, next: SNAPSHOT_COLUMNS };
         let Some(revision) = columns.next() else { continue };
         cursor.last_revision = revision;
-        let blocking = Blocking {
-            name: format!("organizations/acme/exports/{}", columns.next::<String>()),
-            display_name: columns.next(),
-            creator: columns.next(),
-            state: pb::export::State::Active.into(),
-            next_run_time: columns.maybe_time(),
-        };
+        let name = format!("organizations/acme/exports/{}", columns.next::<String>());
+        let (display_name, creator) = (columns.next(), columns.next());
+        assert_eq!(columns.next::<Option<String>>(), None, "it was not released");
+        let state = pb::export::State::Active.into();
+        let blocking = Blocking { name, display_name, creator, state, next_run_time: columns.maybe_time() };
         let event = Some(Event::Blocking(blocking));
         messages.push(pb::StreamBlockingExportsResponse { event, cursor: cursor.encode() });
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, Stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, Span};
@@ -117,33 +117,24 @@ impl App {
 
 /// The messages of the task, until the stream is interrupted.
 fn until_interrupted(
-    receiver: mpsc::Receiver<Result<Vec<BlockingMessage>>>,
+    receiver: mpsc::Receiver<Batch>,
     interrupted: BoxFuture<'static, Error>,
     task: JoinHandle<()>,
 ) -> impl Stream<Item = Result<BlockingMessage>> + Send + use<> {
-    let batch = Vec::new().into_iter();
-    futures_util::stream::unfold(Some((batch, receiver, interrupted, task)), |state| async {
-        let (mut batch, mut receiver, mut interrupted, task) = state?;
-        loop {
-            if let Some(error) = (&mut interrupted).now_or_never() {
-                return Some((Err(error), None));
-            }
-            if let Some(message) = batch.next() {
-                return Some((Ok(message), Some((batch, receiver, interrupted, task))));
-            }
-            let next = tokio::select! {
-                biased;
-                error = &mut interrupted => return Some((Err(error), None)),
-                next = receiver.recv() => next,
-            };
-            match next {
-                Some(Ok(messages)) => batch = messages.into_iter(),
-                Some(Err(error)) => return Some((Err(error), None)),
-                // A task that panicked has sent no error, and the listing is incomplete.
-                None => return task.await.err().map(|error| (Err(Error::internal(error)), None)),
-            }
+    let batches = stream::unfold(Some((receiver, interrupted, task)), |state| async {
+        let (mut receiver, mut interrupted, task) = state?;
+        let next = tokio::select! {
+            biased;
+            error = &mut interrupted => return Some((vec![Err(error)], None)),
+            next = receiver.recv() => next,
+        };
+        match next {
+            Some(batch) => Some((batch, Some((receiver, interrupted, task)))),
+            // A task that panicked has sent no error, and the listing is incomplete.
+            None => task.await.err().map(|error| (vec![Err(Error::internal(error))], None)),
         }
-    })
+    });
+    batches.flat_map(stream::iter)
 }
 
 /// The first cursor of a stream, or the caller's cursor if it belongs to this connection and is not too old.
@@ -179,8 +170,8 @@ fn check_age(cursor: Cursor, now: DateTime<Utc>) -> Result<Cursor> {
     Ok(cursor)
 }
 
-/// Sends batches of messages.
-type Sender = mpsc::Sender<Result<Vec<BlockingMessage>>>;
+/// Messages that are passed on at once; an error is the last one of the stream.
+type Batch = Vec<Result<BlockingMessage>>;
 
 /// Sends the messages of one stream.
 struct StreamTask {
@@ -188,7 +179,7 @@ struct StreamTask {
     context: OpContext,
     cursor: Cursor,
     follow: bool,
-    sender: Sender,
+    sender: mpsc::Sender<Batch>,
     _permit: Share,
 }
 
@@ -199,7 +190,7 @@ impl StreamTask {
     async fn run(mut self) {
         if let Err(error) = self.send_all().await {
             // Fails only if the client has disconnected.
-            let _ = self.sender.send(Err(error)).await;
+            let _ = send_batch(&self.sender, vec![Err(error)]).await;
         }
     }
 
@@ -261,7 +252,7 @@ impl StreamTask {
                     state: blocking.state,
                 },
             };
-            batch.push(BlockingMessage { event, cursor: self.cursor.encode() });
+            batch.push(Ok(BlockingMessage { event, cursor: self.cursor.encode() }));
             if batch.len() == MAX_BATCH_MESSAGES {
                 let next = Vec::with_capacity(MAX_BATCH_MESSAGES);
                 send_batch(&self.sender, std::mem::replace(&mut batch, next)).await?;
@@ -277,18 +268,18 @@ impl StreamTask {
     }
 }
 
-async fn send(sender: &Sender, event: BlockingEvent, cursor: &Cursor) -> Result<(), ClientGone> {
-    send_batch(sender, vec![BlockingMessage { event, cursor: cursor.encode() }]).await
+async fn send(sender: &mpsc::Sender<Batch>, event: BlockingEvent, cursor: &Cursor) -> Result<(), ClientGone> {
+    send_batch(sender, vec![Ok(BlockingMessage { event, cursor: cursor.encode() })]).await
 }
 
-async fn send_batch(sender: &Sender, batch: Vec<BlockingMessage>) -> Result<(), ClientGone> {
-    sender.send(Ok(batch)).await.map_err(|_| ClientGone)
+async fn send_batch(sender: &mpsc::Sender<Batch>, batch: Batch) -> Result<(), ClientGone> {
+    sender.send(batch).await.map_err(|_| ClientGone)
 }
 
 /// Waits until the connection has changed since the cursor, with a heartbeat in every long silence.
 async fn wait_for_change(
     watched: &mut watch::Receiver<WatchedState>,
-    sender: &Sender,
+    sender: &mpsc::Sender<Batch>,
     cursor: &mut Cursor,
 ) -> Result<(), ClientGone> {
     let changed =
@@ -334,7 +325,8 @@ mod tests {
             (waited.is_ok(), cursor)
         });
         for heartbeat in 1..=3 {
-            let [message] = <[_; 1]>::try_from(receiver.recv().await.unwrap().unwrap()).unwrap();
+            let [message] = <[_; 1]>::try_from(receiver.recv().await.unwrap()).unwrap();
+            let message = message.unwrap();
             assert_eq!(message.event, BlockingEvent::Heartbeat);
             assert_eq!(started.elapsed(), HEARTBEAT_INTERVAL * heartbeat);
             // A stream resumed after it misses no release and repeats none.
