@@ -183,8 +183,8 @@ fn page(snapshot: &str) -> String {
          exports.attached_revision AS entry_revision, exports.id AS entry_id, \
          exports.display_name AS entry_display_name, exports.creator AS entry_creator, \
          CAST(NULL AS text) AS entry_cause, exports.next_due_time AS entry_due_time, exports.uid AS entry_uid, \
-         exports.create_time AS entry_create_time, exports.schedule AS entry_schedule FROM exports WHERE exports.organization = 'acme' \
-         AND exports.connection_uid = $1 AND exports.attached_revision > $2 \
+         exports.create_time AS entry_create_time, exports.schedule AS entry_schedule FROM exports \
+         WHERE exports.organization = 'acme' AND exports.connection_uid = $1 AND exports.attached_revision > $2 \
          ORDER BY exports.attached_revision ASC LIMIT {STREAM_PAGE_SIZE}) AS p ON TRUE \
          WHERE connections.organization = 'acme' AND connections.uid = $1 ORDER BY p.entry_revision ASC"
     )

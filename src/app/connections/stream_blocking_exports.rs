@@ -115,7 +115,7 @@ impl App {
     }
 }
 
-/// The messages of the task, until the stream is interrupted.
+/// The messages of the task, until the stream is interrupted. A batch that has been received is sent before that.
 fn until_interrupted(
     receiver: mpsc::Receiver<Batch>,
     interrupted: BoxFuture<'static, Error>,

@@ -1,7 +1,4 @@
-//! Lookups of one row by a unique key.
-//!
-//! SeaORM's `one` binds a LIMIT, and SQLite plans a statement with a bound LIMIT again on every execution, which costs
-//! more than the lookup itself.
+//! Lookups of one row by a unique key, without the LIMIT that SeaORM's `one` adds.
 
 use sea_orm::{
     ConnectionTrait, EntityTrait, FromQueryResult, QueryResult, QuerySelect as _, QueryTrait as _, Select,

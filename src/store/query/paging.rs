@@ -86,8 +86,8 @@ pub async fn page<E: EntityTrait, T>(
     }
 }
 
-/// Makes the limit at the end of a statement a literal. With a bound limit, SQLite plans a statement again at every execution,
-/// and so does PostgreSQL, which expects a tenth of the rows for an unknown limit.
+/// Makes the limit at the end of a statement a literal, which the planner knows. For a bound limit, PostgreSQL expects a tenth of
+/// the rows, and plans the statement again at every execution.
 fn with_literal_limit(mut statement: Statement, limit: u64) -> Statement {
     if let Some(values) = &mut statement.values
         && let Some((before, last)) = statement.sql.rsplit_once(" LIMIT ")

@@ -91,8 +91,7 @@ pub fn read_newest(columns: &mut Columns<'_>) -> Result<Option<LastRun>> {
     Ok(Some(LastRun { uid, state: decode(state)?, create_time, end_time, failure }))
 }
 
-/// Selects the uid of the newest run of the export of a row. The limit is a literal: SQLite plans a statement with a bound limit
-/// again at every execution.
+/// Selects the uid of the newest run of the export of a row. The planner knows a literal limit.
 fn newest_of_export() -> SimpleExpr {
     Expr::cust(
         "(SELECT of_export.uid FROM runs AS of_export WHERE of_export.organization = exports.organization \
