@@ -185,3 +185,16 @@ fn sqlite(options: SqliteConnectOptions) -> Result<OpenedPools, ConnectError> {
         server: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_is_compiled_with_the_flags_of_the_cargo_configuration() {
+        let database = SqlitePool::connect("sqlite::memory:").await.unwrap();
+        let options: Vec<String> = sqlx::query_scalar("PRAGMA compile_options").fetch_all(&database).await.unwrap();
+        let has = |option: &str| options.iter().any(|known| known == option);
+        assert!(has("DEFAULT_MEMSTATUS=0") && !has("ENABLE_MEMORY_MANAGEMENT") && has("ENABLE_QPSG"), "{options:?}");
+    }
+}
