@@ -36,7 +36,7 @@ pub struct Side {
     exports_per_connection: usize,
     /// A run of an export.
     run: String,
-    _server: TestServer,
+    server: TestServer,
 }
 
 impl Side {
@@ -63,13 +63,6 @@ impl Side {
                  attachment_revision = {exports_per_connection}, last_attached_revision = {exports_per_connection}"
             ))
             .await;
-        // As autovacuum and checkpoints would have done in a database that was not filled just now.
-        database
-            .execute(match backend {
-                Backend::Sqlite => "ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)",
-                Backend::Postgres => "VACUUM (ANALYZE)",
-            })
-            .await;
         let request = pb::RunExportRequest { name: export_name(0, 0), ..pb::RunExportRequest::default() };
         let run = admin.exports.run_export(request).await.expect("queued").into_inner().run.expect("a run").name;
         let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).expect("an address");
@@ -82,7 +75,16 @@ impl Side {
             format!("Bearer {token}").parse::<AsciiMetadataValue>().expect("a token is ASCII")
         };
         let (admin, contributor) = (bearer("root", Role::Admin), bearer("ann", Role::Contributor));
-        Self { channels, admin, contributor, exports_per_connection, run, _server: server }
+        Self { channels, admin, contributor, exports_per_connection, run, server }
+    }
+
+    /// Updates the statistics of the database, as autovacuum and checkpoints would have done if it had not been filled just now.
+    pub async fn settle(&self) {
+        let statement = match self.server.backend {
+            Backend::Sqlite => "ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)",
+            Backend::Postgres => "VACUUM (ANALYZE)",
+        };
+        self.server.database().await.execute(statement).await;
     }
 
     /// Makes the calls of a kind in a round, and returns how many per second.

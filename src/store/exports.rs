@@ -173,7 +173,7 @@ pub async fn find_by_file_name(
     }))
 }
 
-/// Lists a page of exports.
+/// Lists a page of exports, with the newest run of each.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
@@ -181,7 +181,7 @@ pub async fn list(
     filter: &ExportFilter,
     page: &PageRequest,
 ) -> Result<Page<Export>> {
-    let mut list = List::new(|| select(db, scope, actor), scope, &KEYS);
+    let mut list = List::new(|| select(db, scope, actor).expr(runs::newest_of_export()).take(), scope, &KEYS);
     let texts = scope.read_context.texts().filter(|_| actor.has(Role::Admin));
     list.first_page = texts.map(|texts| (&texts.exports, vec![true.into(), scope.organization.as_str().into()]));
     if let Some(id) = &filter.connection {
@@ -191,9 +191,21 @@ pub async fn list(
         list.values.push((export::Column::ConnectionUid, uid.0.into()));
     }
     add_filters(&mut list, db, scope, actor, filter);
-    let position =
-        |export: &Export| paging::position(page.order, export.uid.0, &export.display_name, export.update_time);
-    paging::page(db, list, page, |row| export_rows::read(row, scope), position, size).await
+    let read = |row: &QueryResult| {
+        let mut columns = Columns::of(row);
+        let export = export_rows::read_next(&mut columns, scope)?;
+        let last_run: Option<Uuid> = columns.next()?;
+        Ok((export, last_run))
+    };
+    let position = |(export, _): &(Export, _)| {
+        paging::position(page.order, export.uid.0, &export.display_name, export.update_time)
+    };
+    let found = paging::page(db, list, page, read, position, |(export, _)| size(export)).await?;
+    let last_runs = found.items.iter().map(|(_, last_run)| *last_run).collect();
+    let mut last_runs = runs::last_runs(db, scope, last_runs).await?;
+    let with_last_run =
+        |(export, uid): (_, Option<Uuid>)| Export { last_run: uid.and_then(|uid| last_runs.remove(&uid)), ..export };
+    Ok(Page { items: found.items.into_iter().map(with_last_run).collect(), next: found.next })
 }
 
 /// Whether the organization has at least `count` exports. Reads no more rows than that.

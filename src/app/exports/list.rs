@@ -14,8 +14,7 @@ impl App {
         page: &PageRequest,
     ) -> Result<Page<Export>> {
         let (reader, scope) = (self.reader(context), self.scope(context));
-        let mut found = store::exports::list(&reader, &scope, &context.actor, filter, page).await?;
-        store::runs::add_newest(&reader, &scope, &mut found.items).await?;
+        let found = store::exports::list(&reader, &scope, &context.actor, filter, page).await?;
         let now = self.now();
         let items = found.items.into_iter().map(|export| export.with_due_time_after(self.schedules(), now)).collect();
         Ok(Page { items, next: found.next })

@@ -10,7 +10,7 @@ mod rows;
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, IntoActiveModel as _, JoinType,
     QueryFilter as _, QueryOrder as _, QueryResult, QuerySelect as _, QueryTrait, RelationTrait as _, Select,
@@ -26,7 +26,7 @@ use super::query::lookup;
 use super::query::paging;
 use super::query::time::first_uid_at;
 use crate::model::page::{Page, PageRequest};
-use crate::model::{Export, ExportUid, LastRun, Result, Run, RunFilter, RunState};
+use crate::model::{ExportUid, LastRun, Result, Run, RunFilter, RunState};
 pub use rows::FORMAT_VERSION;
 use rows::{Row, code, decode, row_of};
 
@@ -63,16 +63,6 @@ pub async fn get_many(db: &impl ConnectionTrait, scope: &Scope<'_>, uids: &[Uuid
     query.into_model::<Row>().all(db).await?.into_iter().map(|row| row.into_model(scope)).collect()
 }
 
-/// Adds the newest run of each export.
-pub async fn add_newest(db: &impl ConnectionTrait, scope: &Scope<'_>, exports: &mut [Export]) -> Result<()> {
-    let uids: Vec<_> = exports.iter().map(|export| export.uid).collect();
-    let mut runs = newest(db, scope, &uids).await?;
-    for export in exports {
-        export.last_run = runs.remove(&export.uid);
-    }
-    Ok(())
-}
-
 /// Adds the newest run of each export to a statement, to be read with [`read_newest`].
 pub fn with_newest(exports: &mut SelectStatement) -> &mut SelectStatement {
     let of_export = Expr::col((run::Entity, run::Column::Organization))
@@ -91,38 +81,32 @@ pub fn read_newest(columns: &mut Columns<'_>) -> Result<Option<LastRun>> {
     Ok(Some(LastRun { uid, state: decode(state)?, create_time, end_time, failure }))
 }
 
-/// Selects the uid of the newest run of the export of a row. The planner knows a literal limit.
-fn newest_of_export() -> SimpleExpr {
+/// Selects the uid of the newest run of the export of a row, to be read with [`last_runs`]. The planner knows a literal limit.
+pub fn newest_of_export() -> SimpleExpr {
     Expr::cust(
         "(SELECT of_export.uid FROM runs AS of_export WHERE of_export.organization = exports.organization \
          AND of_export.export_uid = exports.uid ORDER BY of_export.uid DESC LIMIT 1)",
     )
 }
 
-/// The newest run of each of these exports that has one.
-async fn newest(
+/// Finds the newest runs of exports by their uids; `None` for an export without runs, so that the text of the statement depends
+/// on the number of exports only.
+pub async fn last_runs(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
-    exports: &[ExportUid],
-) -> Result<HashMap<ExportUid, LastRun>> {
-    use run::Column::{ExportUid as OfExport, Organization, Uid};
-    let newest = Query::select()
-        .expr(newest_of_export())
-        .from(export::Entity)
-        .and_where(Expr::col((export::Entity, export::Column::Organization)).eq(scope.organization.as_str()))
-        .and_where(Expr::col((export::Entity, export::Column::Uid)).is_in(exports.iter().map(|export| export.0)))
-        .take();
+    uids: Vec<Option<Uuid>>,
+) -> Result<HashMap<Uuid, LastRun>> {
+    if uids.iter().all(Option::is_none) {
+        return Ok(HashMap::new());
+    }
     let query = run::Entity::find()
         .select_only()
-        .column(OfExport)
         .columns(NEWEST_COLUMNS)
-        .filter(Organization.eq(scope.organization.as_str()))
-        .filter(Uid.in_subquery(newest));
+        .filter(run::Column::Organization.eq(scope.organization.as_str()))
+        .filter(run::Column::Uid.is_in(uids));
     let mut runs = HashMap::new();
     for row in db.query_all(&query.into_query()).await? {
-        let mut columns = Columns::of(&row);
-        let export = ExportUid(columns.next()?);
-        runs.extend(read_newest(&mut columns)?.map(|run| (export, run)));
+        runs.extend(read_newest(&mut Columns::of(&row))?.map(|run| (run.uid, run)));
     }
     Ok(runs)
 }
