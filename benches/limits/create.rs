@@ -4,6 +4,7 @@
 use crate::bare::Contenders;
 use crate::responses::{assert_equal, comparable_export};
 use crate::rounds::{CONTENDERS, call_in_flight, compare};
+use crate::settle::settle;
 use crate::support::{Clients as _, TestServer, create_export, cron};
 
 /// The number of calls of each contender in a round.
@@ -23,8 +24,8 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
     let template = admin.export(&connections[0], "First").await;
     let database = server.database().await;
     database.attach_copies(&template, EXISTING_EXPORTS).await;
-    // Autovacuum would do this within minutes. By the statistics of an empty table PostgreSQL picks the wrong index.
-    database.execute("ANALYZE").await;
+    // By the statistics of an empty table PostgreSQL picks the wrong index.
+    settle(&database).await;
     let cron = Some(cron("0 6 * * MON", "Europe/Berlin"));
     for (what, schedule, in_flight) in [("CreateExport", None, 8), ("CreateExport with cron", cron, 32)] {
         let request = |number: usize| {

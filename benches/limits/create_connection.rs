@@ -3,6 +3,7 @@
 use crate::bare::Contenders;
 use crate::responses::{assert_equal, comparable_connection};
 use crate::rounds::{WITHOUT_SQLX, call_in_flight, compare};
+use crate::settle::settle;
 use crate::support::{Clients as _, TestServer, create_connection};
 
 /// The number of calls of each contender in a round.
@@ -13,7 +14,7 @@ const IN_FLIGHT: u64 = 32;
 /// Runs the benchmark.
 pub async fn run(server: &TestServer, contenders: &Contenders) {
     server.admin().await.connection("First").await;
-    server.database().await.execute("ANALYZE").await;
+    settle(&server.database().await).await;
     let mut responses = Vec::new();
     for (contender, _) in contenders.admins.iter().zip(WITHOUT_SQLX) {
         let mut client = contender[0].clone();

@@ -5,6 +5,7 @@ use std::time::Instant;
 use outflow::grpc::proto as pb;
 
 use crate::rounds::{median, rounds};
+use crate::settle::settle;
 use crate::support::{Client, Clients as _, TestServer, parent};
 
 /// The number of exports.
@@ -50,7 +51,7 @@ pub async fn run(server: &TestServer) {
     let template = admin.export(&connection, "First").await;
     let existing = u64::try_from(database.fetch_count("SELECT count(*) FROM exports").await).expect("a count");
     database.attach_copies(&template, EXPORTS - existing).await;
-    database.execute("ANALYZE").await;
+    settle(&database).await;
     for order_by in ["create_time", "display_name", "update_time"] {
         let last = last_page_token(&mut admin, order_by).await;
         let mut ratios = Vec::new();

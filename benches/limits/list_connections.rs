@@ -5,6 +5,7 @@ use outflow::grpc::proto as pb;
 use crate::bare::Contenders;
 use crate::responses::assert_equal;
 use crate::rounds::{CONTENDERS, call_in_flight, compare};
+use crate::settle::settle;
 use crate::support::{Clients as _, TestServer, parent};
 
 /// The number of calls of each contender in a round.
@@ -23,7 +24,7 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
     for number in database.fetch_count("SELECT count(*) FROM connections").await..CONNECTIONS {
         admin.connection(&format!("Connection {number}")).await;
     }
-    database.execute("ANALYZE").await;
+    settle(&database).await;
     let request = pb::ListConnectionsRequest { parent: parent(), page_size: PAGE_SIZE, ..Default::default() };
     let mut responses = Vec::new();
     for contender in &contenders.admins {

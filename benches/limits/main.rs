@@ -26,6 +26,7 @@ mod list_connections;
 mod responses;
 mod rounds;
 mod schedule;
+mod settle;
 mod stream;
 #[expect(dead_code, unused_imports, reason = "the tests need more of it")]
 #[path = "../../tests/it/support/mod.rs"]

@@ -6,6 +6,7 @@ use prost_types::FieldMask;
 use crate::bare::Contenders;
 use crate::responses::{assert_equal, comparable_export};
 use crate::rounds::{WITHOUT_SQLX, call_in_flight, compare};
+use crate::settle::settle;
 use crate::support::{Clients as _, TestServer};
 
 /// The number of calls of each contender in a round.
@@ -31,7 +32,7 @@ pub async fn run(server: &TestServer, contenders: &Contenders) {
         let connection = admin.connection(&format!("Connection {number}")).await.name;
         exports.push(admin.export(&connection, "Weekly").await.name);
     }
-    server.database().await.execute("ANALYZE").await;
+    settle(&server.database().await).await;
     let mut responses = Vec::new();
     for (contender, _) in contenders.admins.iter().zip(WITHOUT_SQLX) {
         admin.exports.update_export(rename(&exports[0], "Before".to_owned())).await.expect("updated");

@@ -14,12 +14,15 @@ mod calls;
 #[path = "../../tests/it/scale/fill.rs"]
 mod fill;
 mod raw;
+#[path = "../limits/settle.rs"]
+mod settle;
 mod side;
 #[expect(dead_code, unused_imports, reason = "the tests need more of it")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
 use calls::CALLS;
+use settle::settle;
 use side::{CONNECTIONS, Side};
 use support::Backend;
 
@@ -45,9 +48,14 @@ async fn compare(backend: Backend) {
     let exports = number("BENCH_EXPORTS", 1_000_000);
     println!("\n{backend:?}, {CONNECTIONS} connections, {CONNECTIONS} and {exports} exports");
     let sides = [Side::start(backend, 1).await, Side::start(backend, exports / CONNECTIONS).await];
-    settle(&sides).await;
     let mut rates = vec![[Vec::new(), Vec::new()]; CALLS.len()];
     for round in 0..=number("BENCH_ROUNDS", 9) {
+        // Before the warm-up and after it, which makes the first runs.
+        if round < 2 {
+            for side in &sides {
+                settle(&side.server.database().await).await;
+            }
+        }
         for (call, rates) in CALLS.iter().zip(&mut rates) {
             // Each of the two is first in every other round.
             for index in [round % 2, (round + 1) % 2] {
@@ -56,9 +64,6 @@ async fn compare(backend: Backend) {
                     rates[index].push(rate);
                 }
             }
-        }
-        if round == 0 {
-            settle(&sides).await;
         }
     }
     let mut missed = 0;
@@ -70,13 +75,6 @@ async fn compare(backend: Backend) {
         println!("  {name:<44} {few:>7.0} /s and {many:>7.0} /s, ratio {ratio:.2}{mark}");
     }
     println!("  {missed} of {} calls are below {GOAL}", CALLS.len());
-}
-
-/// Updates the statistics of both databases.
-async fn settle(sides: &[Side]) {
-    for side in sides {
-        side.settle().await;
-    }
 }
 
 fn number(name: &str, default: usize) -> usize {

@@ -36,7 +36,8 @@ pub struct Side {
     exports_per_connection: usize,
     /// A run of an export.
     run: String,
-    server: TestServer,
+    /// The server and its database.
+    pub server: TestServer,
 }
 
 impl Side {
@@ -76,15 +77,6 @@ impl Side {
         };
         let (admin, contributor) = (bearer("root", Role::Admin), bearer("ann", Role::Contributor));
         Self { channels, admin, contributor, exports_per_connection, run, server }
-    }
-
-    /// Updates the statistics of the database, as autovacuum and checkpoints would have done if it had not been filled just now.
-    pub async fn settle(&self) {
-        let statement = match self.server.backend {
-            Backend::Sqlite => "ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)",
-            Backend::Postgres => "VACUUM (ANALYZE)",
-        };
-        self.server.database().await.execute(statement).await;
     }
 
     /// Makes the calls of a kind in a round, and returns how many per second.
