@@ -81,7 +81,7 @@ pub fn read_newest(columns: &mut Columns<'_>) -> Result<Option<LastRun>> {
     Ok(Some(LastRun { uid, state: decode(state)?, create_time, end_time, failure }))
 }
 
-/// Selects the uid of the newest run of the export of a row, to be read with [`last_runs`]. The planner knows a literal limit.
+/// Selects the uid of the newest run of the export of a row; [`last_runs`] finds the run. The planner knows a literal limit.
 pub fn newest_of_export() -> SimpleExpr {
     Expr::cust(
         "(SELECT of_export.uid FROM runs AS of_export WHERE of_export.organization = exports.organization \
@@ -89,8 +89,9 @@ pub fn newest_of_export() -> SimpleExpr {
     )
 }
 
-/// Finds the newest runs of exports by their uids; `None` for an export without runs, so that the text of the statement depends
-/// on the number of exports only.
+/// Finds the newest runs of exports by the uids of these runs. There is one for each export, `None` if it has no runs, so that the
+/// text of the statement depends on the number of exports only. PostgreSQL would read all runs of the organization for a subquery
+/// in their place, as long as it expects few.
 pub async fn last_runs(
     db: &impl ConnectionTrait,
     scope: &Scope<'_>,
