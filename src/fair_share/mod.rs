@@ -41,7 +41,8 @@ pub struct Share {
 struct Wait<'a> {
     resource: &'a FairShare,
     holder: Option<&'a Arc<Caller>>,
-    id: u64,
+    /// `None`: a share was granted.
+    id: Option<u64>,
 }
 
 impl FairShare {
@@ -98,22 +99,23 @@ impl FairShare {
 
     /// Acquires a share; waits for one up to `timeout`. Organizations that wait take turns, and so do their principals.
     pub async fn acquire(&self, holder: Option<&Arc<Caller>>, amount: u64, timeout: Duration) -> Result<Share> {
-        let (wait, waiting) = {
+        let (id, waiting, granted) = {
             let mut state = self.0.state.lock();
             // It does not pass those who wait.
             if !state.has_waiting() && state.take(&self.0.limits, holder, amount).is_ok() {
                 return Ok(self.share(holder.cloned(), amount));
             }
             let (id, waiting) = state.wait(holder, amount);
-            (Wait { resource: self, holder, id }, waiting)
+            // Those who wait may wait for something else.
+            (id, waiting, state.grant(&self.0.limits))
         };
-        // Those who wait may wait for something else.
-        self.change(|_| {});
-        let granted = tokio::time::timeout(timeout, waiting).await;
-        drop(wait);
-        if let Ok(granted) = granted {
+        let mut wait = Wait { resource: self, holder, id: Some(id) };
+        self.deliver(granted);
+        if let Ok(granted) = tokio::time::timeout(timeout, waiting).await {
+            wait.id = None;
             return granted.map_err(Error::internal);
         }
+        drop(wait);
         let limit = self.0.state.lock().check(&self.0.limits, holder, amount);
         Err(self.refused(limit.err().unwrap_or(ShareLimit::Total)))
     }
@@ -192,6 +194,8 @@ impl Drop for Share {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.resource.change(|state| state.leave(self.holder, self.id));
+        if let Some(id) = self.id {
+            self.resource.change(|state| state.leave(self.holder, id));
+        }
     }
 }

@@ -131,11 +131,10 @@ impl<S> State<S> {
     pub fn give_back(&mut self, holder: Option<&Arc<Caller>>, amount: u64) {
         self.held -= amount;
         let Some(caller) = holder else { return };
-        let turn = self.turn;
-        let organization = self.organization(caller);
-        organization.held -= amount;
-        organization.principal(caller, turn).held -= amount;
-        self.forget(caller);
+        self.with_principal(caller, |organization_held, principal| {
+            *organization_held -= amount;
+            principal.held -= amount;
+        });
     }
 
     /// Waits for an amount. Returns the id of the wait, and where the share arrives.
@@ -144,19 +143,26 @@ impl<S> State<S> {
         self.turn += 1;
         self.waiting += 1;
         let id = self.turn;
-        self.queue(holder).push_back(Waiting { id, holder: holder.cloned(), amount, granted });
+        let queue = match holder {
+            None => &mut self.service,
+            Some(caller) => &mut self.organization(caller).principal(caller, id).waiting,
+        };
+        queue.push_back(Waiting { id, holder: holder.cloned(), amount, granted });
         (id, receiver)
     }
 
     /// Ends a wait, if nothing was granted.
     pub fn leave(&mut self, holder: Option<&Arc<Caller>>, id: u64) {
-        let queue = self.queue(holder);
-        let before = queue.len();
-        queue.retain(|waiting| waiting.id != id);
-        self.waiting -= before - self.queue(holder).len();
-        if let Some(caller) = holder {
-            self.forget(caller);
-        }
+        let remove = |queue: &mut VecDeque<Waiting<S>>| {
+            let before = queue.len();
+            queue.retain(|waiting| waiting.id != id);
+            before - queue.len()
+        };
+        let removed = match holder {
+            None => remove(&mut self.service),
+            Some(caller) => self.with_principal(caller, |_, principal| remove(&mut principal.waiting)).unwrap_or(0),
+        };
+        self.waiting -= removed;
     }
 
     /// Takes the amounts of those whose turn it is: the organization, and of it the principal, whose last turn is the
@@ -165,7 +171,11 @@ impl<S> State<S> {
         let mut granted = Vec::new();
         while let Some((holder, amount)) = self.next(limits) {
             self.hold(holder.as_ref(), amount);
-            if let Some(waiting) = self.queue(holder.as_ref()).pop_front() {
+            let first = match &holder {
+                None => self.service.pop_front(),
+                Some(caller) => self.with_principal(caller, |_, principal| principal.waiting.pop_front()).flatten(),
+            };
+            if let Some(waiting) = first {
                 self.waiting -= 1;
                 granted.push(Granted { holder, amount, waiting: waiting.granted });
             }
@@ -193,30 +203,29 @@ impl<S> State<S> {
         None
     }
 
-    fn queue(&mut self, holder: Option<&Arc<Caller>>) -> &mut VecDeque<Waiting<S>> {
-        let turn = self.turn;
-        match holder {
-            None => &mut self.service,
-            Some(caller) => &mut self.organization(caller).principal(caller, turn).waiting,
-        }
-    }
-
     fn organization(&mut self, caller: &Caller) -> &mut Organization<S> {
         let turn = self.turn;
         let new = || Organization { held: 0, last_turn: turn, principals: HashMap::new() };
         self.organizations.entry(caller.organization.clone()).or_insert_with(new)
     }
 
-    /// Removes a principal and an organization that hold nothing and do not wait.
-    fn forget(&mut self, caller: &Caller) {
-        let Some(organization) = self.organizations.get_mut(&caller.organization) else { return };
-        let principal = organization.principals.get(&caller.principal);
-        if principal.is_some_and(|principal| principal.held == 0 && principal.waiting.is_empty()) {
+    /// Changes a principal that holds something or waits, and what its organization holds. They are removed if they no longer
+    /// do.
+    fn with_principal<R>(
+        &mut self,
+        caller: &Caller,
+        change: impl FnOnce(&mut u64, &mut Principal<S>) -> R,
+    ) -> Option<R> {
+        let organization = self.organizations.get_mut(&caller.organization)?;
+        let principal = organization.principals.get_mut(&caller.principal)?;
+        let result = change(&mut organization.held, principal);
+        if principal.held == 0 && principal.waiting.is_empty() {
             organization.principals.remove(&caller.principal);
+            if organization.principals.is_empty() {
+                self.organizations.remove(&caller.organization);
+            }
         }
-        if organization.principals.is_empty() {
-            self.organizations.remove(&caller.organization);
-        }
+        Some(result)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use futures_util::poll;
 use parking_lot::Mutex;
 
 use super::*;
@@ -84,6 +85,31 @@ async fn who_waits_too_long_is_refused_and_leaves_nothing() {
     assert_eq!(resource.held(), 0);
     assert!(resource.0.state.lock().is_unused());
     assert!(resource.acquire(Some(&ann), 1, Duration::from_secs(3)).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_is_granted_a_share_and_has_gone_leaves_nothing() {
+    let resource = FairShare::new("test", 1);
+    let ann = caller("acme", "ann");
+    let held = resource.try_acquire(None, 1).unwrap();
+    let mut waiting = Box::pin(resource.acquire(Some(&ann), 1, Duration::from_mins(1)));
+    assert!(poll!(&mut waiting).is_pending());
+    drop(held);
+    assert_eq!(resource.held(), 1, "it is granted, and not received yet");
+    drop(waiting);
+    assert!(resource.0.state.lock().is_unused());
+}
+
+#[tokio::test]
+async fn who_can_have_a_share_does_not_wait_for_those_at_a_limit() {
+    let resource = FairShare::fixed("test", 8);
+    let (ann, ben) = (caller("acme", "ann"), caller("acme", "ben"));
+    let _held = resource.try_acquire(Some(&ann), 1).unwrap();
+    let mut waiting = Box::pin(resource.acquire(Some(&ann), 1, Duration::from_mins(1)));
+    assert!(poll!(&mut waiting).is_pending());
+    let granted = Box::pin(resource.acquire(Some(&ben), 1, Duration::from_mins(1)));
+    assert!(poll!(granted).is_ready());
+    assert!(poll!(waiting).is_pending());
 }
 
 /// Callers who wait for a resource whose only unit is held, in the order in which they are granted it.
