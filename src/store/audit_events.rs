@@ -11,12 +11,12 @@ use sea_orm::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Scope;
 use super::entities::audit_event;
 use super::query::list::{Keys, List, UidRange};
 use super::query::paging;
 use super::query::text::{self, Text};
 use super::query::time::first_uid_at;
+use super::{Reader, Scope};
 use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
 use crate::model::json::{self, Object};
 use crate::model::page::{OrderKey, Page, PageRequest, Position, PositionKey};
@@ -86,7 +86,7 @@ pub async fn count_denied(
 
 /// Lists a page of events.
 pub async fn list(
-    db: &impl ConnectionTrait,
+    db: &Reader<'_>,
     scope: &Scope<'_>,
     filter: &AuditFilter,
     page: &PageRequest,

@@ -16,7 +16,7 @@ use super::query::locks::{self, LockMode};
 use super::query::lookup;
 use super::query::paging;
 use super::query::text::{self, Text};
-use super::{Scope, connection_rows, credentials, display_names, error};
+use super::{Reader, Scope, connection_rows, credentials, display_names, error};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, Caller, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid, CredentialStatus,
@@ -57,7 +57,7 @@ pub async fn get(db: &impl ConnectionTrait, scope: &Scope<'_>, uid: ConnectionUi
 
 /// Lists a page of connections.
 pub async fn list(
-    db: &impl ConnectionTrait,
+    db: &Reader<'_>,
     scope: &Scope<'_>,
     filter: &ConnectionFilter,
     page: &PageRequest,
@@ -112,7 +112,7 @@ pub async fn lock_usable(
 /// Lists a page of the connections that the caller may use, in any state: usable refers to permission, not to the
 /// state.
 pub async fn search_usable(
-    db: &impl ConnectionTrait,
+    db: &Reader<'_>,
     scope: &Scope<'_>,
     actor: &Actor,
     filter: &ConnectionFilter,

@@ -18,7 +18,7 @@ use super::query::lookup;
 use super::query::paging;
 use super::query::scope::ReadTexts;
 use super::query::text::{self, Text};
-use super::{Scope, connections, error, export_rows, runs};
+use super::{Reader, Scope, connections, error, export_rows, runs};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, AttachmentState, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState,
@@ -175,7 +175,7 @@ pub async fn find_by_file_name(
 
 /// Lists a page of exports, with the newest run of each.
 pub async fn list(
-    db: &impl ConnectionTrait,
+    db: &Reader<'_>,
     scope: &Scope<'_>,
     actor: &Actor,
     filter: &ExportFilter,

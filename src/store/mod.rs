@@ -20,6 +20,7 @@ pub mod exports;
 mod migrate;
 mod migrations;
 pub mod organizations;
+mod pool;
 mod postgres;
 mod query;
 pub mod request_ids;
@@ -33,8 +34,9 @@ mod transaction;
 mod uninterrupted;
 
 pub use connect::BACKGROUND_CONNECTIONS;
-pub use database::{PoolStatus, Reader, Store};
+pub use database::Store;
 pub use migrate::{MigrateError, SchemaState};
+pub use pool::{PoolStatus, Reader};
 pub use query::locks;
 pub use query::scope::{ReadContext, Scope};
 pub use query::time::database_time;

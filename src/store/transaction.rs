@@ -10,8 +10,9 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use super::connect::ACQUIRE_TIMEOUT;
-use super::database::{LastResponse, Pool, Store};
+use super::database::Store;
 use super::error::DEADLINE;
+use super::pool::Pool;
 use super::session::Session;
 use super::uninterrupted::Uninterrupted;
 use crate::model::{Abort, Caller, Error, Result, Unavailable};
@@ -28,10 +29,9 @@ const SQLITE_STATEMENT_BUDGET: Duration = Duration::from_millis(35);
 /// An open transaction. No statement is started after its deadline.
 pub struct Transaction {
     session: Mutex<Session>,
-    backend: DbBackend,
+    pool: Pool,
     begun: Instant,
     deadline: Instant,
-    last_response: LastResponse,
 }
 
 /// How a transaction ends after its work succeeded.
@@ -135,11 +135,8 @@ async fn run<S: Sync, T>(
         lease.put(session);
         return Err(error.into());
     }
-    let last_response = pool.last_response().clone();
-    last_response.note();
-    let backend = pool.connections().get_database_backend();
-    let transaction =
-        Transaction { session: Mutex::new(session), backend, begun: Instant::now(), deadline, last_response };
+    pool.last_response().note();
+    let transaction = Transaction { session: Mutex::new(session), pool: pool.clone(), begun: Instant::now(), deadline };
     let result = work(&transaction, state).await;
     // A connection whose transaction has not ended is not used again.
     let mut session = transaction.session.into_inner();
@@ -185,22 +182,22 @@ impl Transaction {
 #[async_trait::async_trait]
 impl ConnectionTrait for Transaction {
     fn get_database_backend(&self) -> DbBackend {
-        self.backend
+        self.pool.connections().get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.session().await?.execute(statement).await.inspect(|_| self.last_response.note())
+        self.session().await?.execute(statement).await.inspect(|_| self.pool.last_response().note())
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.session().await?.execute_unprepared(sql).await.inspect(|_| self.last_response.note())
+        self.session().await?.execute_unprepared(sql).await.inspect(|_| self.pool.last_response().note())
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.session().await?.query_one(statement).await.inspect(|_| self.last_response.note())
+        self.session().await?.query_one(statement).await.inspect(|_| self.pool.last_response().note())
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.session().await?.query_all(statement).await.inspect(|_| self.last_response.note())
+        self.session().await?.query_all(statement).await.inspect(|_| self.pool.last_response().note())
     }
 }

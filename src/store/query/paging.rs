@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::list::List;
 use crate::model::page::{Order, OrderKey, Page, PageRequest, Position, PositionKey};
 use crate::model::{Result, limits};
+use crate::store::Reader;
 
 /// Rows returned per statement: a page of the default size, and the extra entry. A page of large rows reaches its limit of
 /// bytes before all of it is in memory.
@@ -34,7 +35,7 @@ pub fn position(order: Order, uid: Uuid, display_name: &str, update_time: DateTi
 
 /// Reads a page until it has enough entries or bytes, or has read [`MAX_ROWS_READ`] rows.
 pub async fn page<E: EntityTrait, T>(
-    db: &impl ConnectionTrait,
+    db: &Reader<'_>,
     list: List<'_, E>,
     request: &PageRequest,
     read: impl Fn(&QueryResult) -> Result<T>,
@@ -50,12 +51,11 @@ pub async fn page<E: EntityTrait, T>(
         // One extra entry shows whether there is a next page.
         let limit = Ord::min(MAX_ROWS_PER_STATEMENT, (wanted - items.len()) as u64 + 1);
         let statement = rows.build(db.get_database_backend(), after.as_ref(), limit, rows_to_read)?;
-        let found = db.query_all_raw(with_literal_limit(statement, limit)).await?;
+        let found = db.query_rows(with_literal_limit(statement, limit)).await?;
         let is_full = found.len() as u64 == limit;
         items.reserve(found.len());
         let mut is_last_read = false;
-        // The rows are dropped together: one by one, they delay the threads of SQLite, which allocate the next rows meanwhile.
-        for row in &found {
+        for row in &*found {
             if items.len() == wanted || bytes >= limits::MAX_PAGE_BYTES {
                 return Ok(Page { items, next: after });
             }
@@ -68,6 +68,8 @@ pub async fn page<E: EntityTrait, T>(
                 items.push(item);
             }
         }
+        // The next statement would wait for their permit.
+        drop(found);
         if !is_full && !is_last_read || after.as_ref().is_some_and(|after| rows.is_after_last(after)) {
             return Ok(Page { items, next: None });
         }

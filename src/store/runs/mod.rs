@@ -18,13 +18,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::Scope;
 use super::entities::{export, run};
 use super::query::columns::Columns;
 use super::query::list::{Keys, List, UidRange};
 use super::query::lookup;
 use super::query::paging;
 use super::query::time::first_uid_at;
+use super::{Reader, Scope};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{ExportUid, LastRun, Result, Run, RunFilter, RunState};
 pub use rows::FORMAT_VERSION;
@@ -123,7 +123,7 @@ pub async fn unfinished(db: &impl ConnectionTrait, scope: &Scope<'_>, export: Ex
 
 /// Lists a page of runs. `export` is the uid of the export that the filter names.
 pub async fn list(
-    db: &impl ConnectionTrait,
+    db: &Reader<'_>,
     scope: &Scope<'_>,
     filter: &RunFilter,
     export: Option<ExportUid>,
