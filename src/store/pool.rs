@@ -44,7 +44,7 @@ struct PoolInner {
 pub struct LastResponse(Arc<Mutex<Instant>>);
 
 /// Reads from a pool. Each statement acquires a permit, which is released when the statement has ended, even if its call was
-/// cancelled, or when its [`LeasedRows`] are dropped.
+/// cancelled, or when its `LeasedRows` are dropped.
 pub struct Reader<'a> {
     pool: &'a Pool,
     holder: Option<Arc<Caller>>,
