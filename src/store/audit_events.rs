@@ -16,7 +16,7 @@ use super::query::list::{Keys, List, UidRange};
 use super::query::paging;
 use super::query::text::{self, Text};
 use super::query::time::first_uid_at;
-use super::{Reader, Scope};
+use super::{Reader, Scope, Transaction};
 use crate::model::audit::{AuditDiff, AuditEvent, AuditFilter, Outcome};
 use crate::model::json::{self, Object};
 use crate::model::page::{OrderKey, Page, PageRequest, Position, PositionKey};
@@ -49,14 +49,14 @@ static KEYS: Keys<audit_event::Entity> = Keys {
 };
 
 /// Inserts events. They keep the names of changed fields only: the values are moved into the rows.
-pub async fn insert(db: &impl ConnectionTrait, scope: &Scope<'_>, events: &mut [AuditEvent]) -> Result<()> {
+pub async fn insert(db: &Transaction, scope: &Scope<'_>, events: &mut [AuditEvent]) -> Result<()> {
     static INSERT: Text = Text::new();
     let row_of = |event: &mut AuditEvent| {
         let values = (mem::take(&mut event.diff.before), mem::take(&mut event.diff.after));
         row_of(scope, event, values, None)
     };
     if let [event] = events {
-        return Ok(text::insert(db, &INSERT, row_of(event)?, None).await?);
+        return db.insert(text::insert(db.get_database_backend(), &INSERT, row_of(event)?, None)?, None).await;
     }
     for chunk in events.chunks_mut(MAX_ROWS_PER_STATEMENT) {
         let rows = chunk.iter_mut().map(row_of).collect::<Result<Vec<_>>>()?;

@@ -16,7 +16,7 @@ use super::query::locks::{self, LockMode};
 use super::query::lookup;
 use super::query::paging;
 use super::query::text::{self, Text};
-use super::{Reader, Scope, connection_rows, credentials, display_names, error};
+use super::{Reader, Scope, Transaction, connection_rows, credentials, display_names};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, Caller, Connection, ConnectionFilter, ConnectionName, ConnectionTypeId, ConnectionUid, CredentialStatus,
@@ -176,7 +176,7 @@ fn shared_uids(scope: &Scope<'_>, caller: &Caller) -> SelectStatement {
 }
 
 /// Inserts a connection with its members; `ALREADY_EXISTS` if the id is in use.
-pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Result<()> {
+pub async fn insert(db: &Transaction, connection: &Connection) -> Result<()> {
     static INSERT: Text = Text::new();
     let row = connection::Model {
         organization: connection.name.organization.to_string(),
@@ -208,12 +208,8 @@ pub async fn insert(db: &impl ConnectionTrait, connection: &Connection) -> Resul
         revision: connection.revision,
         last_test: None,
     };
-    match text::insert(db, &INSERT, row, None).await {
-        Err(cause) if error::is_unique_violation(&cause) => {
-            return Err(Error::AlreadyExists(ResourceKind::Connection, connection.name.to_string()));
-        }
-        result => result?,
-    }
+    let exists = Error::AlreadyExists(ResourceKind::Connection, connection.name.to_string());
+    db.insert(text::insert(db.get_database_backend(), &INSERT, row, None)?, Some(exists)).await?;
     add_members(db, connection, connection.sharing.members.iter()).await
 }
 

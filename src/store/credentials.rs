@@ -7,16 +7,16 @@ use sea_orm::{
 };
 use serde_json::{Map, Value};
 
-use super::Scope;
 use super::entities::{connection, credential};
 use super::query::lookup;
 use super::query::text::{self, Text};
+use super::{Scope, Transaction};
 use crate::model::{
     Connection, ConnectionName, ConnectionUid, Error, OrganizationId, ResourceId, Result, SealedSecret,
 };
 
 /// Stores a secret, replacing the present one. Its metadata is stored with the connection.
-pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: SealedSecret) -> Result<()> {
+pub async fn put(db: &Transaction, connection: &Connection, sealed: SealedSecret) -> Result<()> {
     static PUT: Text = Text::new();
     let row = credential::ActiveModel {
         organization: Set(connection.name.organization.to_string()),
@@ -30,7 +30,7 @@ pub async fn put(db: &impl ConnectionTrait, connection: &Connection, sealed: Sea
             .update_columns([credential::Column::Revision, credential::Column::KeyId, credential::Column::Envelope])
             .to_owned()
     };
-    Ok(text::insert(db, &PUT, row, Some(replace)).await?)
+    db.insert(text::insert(db.get_database_backend(), &PUT, row, Some(replace))?, None).await
 }
 
 /// Erases the secret of a connection. Its metadata is stored with the connection.

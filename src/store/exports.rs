@@ -18,7 +18,7 @@ use super::query::lookup;
 use super::query::paging;
 use super::query::scope::ReadTexts;
 use super::query::text::{self, Text};
-use super::{Reader, Scope, connections, error, export_rows, runs};
+use super::{Reader, Scope, Transaction, connections, export_rows, runs};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
     Actor, AttachmentState, CallerAccess, ConnectionState, ConnectionUid, Error, Export, ExportFilter, ExportState,
@@ -215,15 +215,11 @@ pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u
 }
 
 /// Inserts an export; `ALREADY_EXISTS` if the id is in use. The revision of its attachment is reserved before.
-pub async fn insert(db: &impl ConnectionTrait, export: &Export) -> Result<()> {
+pub async fn insert(db: &Transaction, export: &Export) -> Result<()> {
     static INSERT: Text = Text::new();
-    match text::insert(db, &INSERT, row_of(export)?, None).await {
-        Err(cause) if error::is_unique_violation(&cause) => {
-            Err(Error::AlreadyExists(ResourceKind::Export, export.name.to_string()))
-        }
-        Err(cause) => Err(cause.into()),
-        Ok(()) => Ok(()),
-    }
+    let statement = text::insert(db.get_database_backend(), &INSERT, row_of(export)?, None)?;
+    let exists = Error::AlreadyExists(ResourceKind::Export, export.name.to_string());
+    db.insert(statement, Some(exists)).await
 }
 
 /// Updates the fields that callers can change, and the revision; never the attachment.

@@ -12,7 +12,7 @@ use sea_orm::sea_query::Values;
 use sea_orm::{ConnAcquireErr, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Executor as _, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, Either, Executor as _, Postgres, Sqlite};
 use tracing::Instrument as _;
 
 use super::statement::span;
@@ -36,6 +36,14 @@ pub struct Session {
     in_transaction: bool,
     /// When the last commit began a transaction for the next call, which has not taken it yet.
     begun: Option<Instant>,
+}
+
+/// A statement of a batch failed.
+#[derive(Debug)]
+pub struct FailedBatch {
+    /// How many statements before it were completed.
+    pub completed: usize,
+    pub cause: DbErr,
 }
 
 enum Connection {
@@ -106,23 +114,18 @@ impl Session {
         self.execute_unprepared(if is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }).await.map(drop)
     }
 
-    /// Commits the transaction. With `begin_next`, the next one begins without a round trip of its own.
-    pub async fn commit(&mut self, begin_next: bool) -> Result<(), DbErr> {
+    /// Commits the transaction, on SQLite after inserts. With `begin_next`, the next one begins without a round trip of its own.
+    pub async fn commit(&mut self, inserts: Vec<Statement>, begin_next: bool) -> Result<(), FailedBatch> {
         let begin_next = begin_next && self.opened.elapsed() + MAX_BEGUN < MAX_AGE;
-        let has_begun = match &mut self.connection {
-            Connection::Sqlite(db) if begin_next => {
-                let mut results = sqlx::raw_sql("COMMIT; BEGIN IMMEDIATE").fetch_many(&mut **db);
-                let result = async {
-                    results.try_next().await?;
-                    // It is committed also if another process has taken the lock for writes since then.
-                    Ok(results.try_next().await.is_ok())
-                };
-                self.progress.complete(result, DbErr::Exec).instrument(span(DbBackend::Sqlite, "COMMIT")).await?
-            }
-            Connection::Postgres(_) if begin_next => self.execute_unprepared("COMMIT AND CHAIN").await.map(|_| true)?,
-            Connection::Sqlite(_) | Connection::Postgres(_) => {
-                self.execute_unprepared("COMMIT").await.map(|_| false)?
-            }
+        let has_begun = if self.backend() == DbBackend::Sqlite {
+            // Once COMMIT is completed, BEGIN may fail: another process has taken the lock for writes.
+            let required = inserts.len() + 1;
+            let end: &[_] = if begin_next { &["COMMIT", "BEGIN IMMEDIATE"] } else { &["COMMIT"] };
+            self.run_batch(inserts, end, required).await? > required
+        } else {
+            let end = if begin_next { "COMMIT AND CHAIN" } else { "COMMIT" };
+            self.execute_unprepared(end).await.map_err(|cause| FailedBatch { completed: 0, cause })?;
+            begin_next
         };
         self.in_transaction = false;
         self.begun = has_begun.then(Instant::now);
@@ -147,6 +150,48 @@ impl Session {
             }
         };
         self.progress.complete(result, DbErr::Exec).instrument(span).await
+    }
+
+    /// Runs inserts on SQLite.
+    pub async fn insert(&mut self, inserts: Vec<Statement>) -> Result<(), FailedBatch> {
+        let required = inserts.len();
+        self.run_batch(inserts, &[], required).await.map(drop)
+    }
+
+    /// Runs inserts and the statements of `end` on SQLite, with one switch to its thread and back. Returns how many were
+    /// completed; those after the first `required` may fail.
+    ///
+    /// They are one text for sqlx, which supports this on SQLite alone.
+    async fn run_batch(
+        &mut self,
+        inserts: Vec<Statement>,
+        end: &[&str],
+        required: usize,
+    ) -> Result<usize, FailedBatch> {
+        let Connection::Sqlite(db) = &mut self.connection else {
+            let cause = DbErr::Custom("a batch of statements on PostgreSQL".to_owned());
+            return Err(FailedBatch { completed: 0, cause });
+        };
+        let sql = inserts.iter().map(|insert| insert.sql.as_str()).chain(end.iter().copied());
+        let sql = sql.collect::<Vec<_>>().join("; ");
+        let values = inserts.into_iter().filter_map(|insert| insert.values).flat_map(|values| values.0).collect();
+        let span = span(DbBackend::Sqlite, &sql);
+        let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(Values(values)));
+        let mut completed = 0;
+        let result = async {
+            let mut results = (&mut **db).fetch_many(query);
+            loop {
+                match results.try_next().await {
+                    Ok(Some(Either::Left(_))) => completed += 1,
+                    Ok(Some(Either::Right(_))) => {}
+                    _ if completed >= required => return Ok(()),
+                    Ok(None) => return Err(sqlx::Error::WorkerCrashed),
+                    Err(cause) => return Err(cause),
+                }
+            }
+        };
+        let result = self.progress.complete(result, DbErr::Exec).instrument(span).await;
+        result.map(|()| completed).map_err(|cause| FailedBatch { completed, cause })
     }
 
     /// Runs statements without parameters.
@@ -281,7 +326,7 @@ mod tests {
         let (mut first, mut second) = (open(&directory).await, open(&directory).await);
         first.begin().await.unwrap();
         first.execute_unprepared("CREATE TABLE numbers (number INTEGER)").await.unwrap();
-        first.commit(true).await.unwrap();
+        first.commit(Vec::new(), true).await.unwrap();
         assert!(first.has_begun() && !first.has_failed());
         assert_eq!(count(&mut second).await, 0, "it is committed");
         assert!(second.begin().await.is_err(), "the next transaction has the lock for writes");
@@ -296,11 +341,37 @@ mod tests {
         // COMMIT succeeds, and BEGIN IMMEDIATE fails.
         first.execute_unprepared("BEGIN").await.unwrap();
         first.in_transaction = true;
-        first.commit(true).await.unwrap();
+        first.commit(Vec::new(), true).await.unwrap();
         assert!(!first.has_begun() && !first.has_failed(), "another connection has the lock");
-        second.commit(false).await.unwrap();
+        second.commit(Vec::new(), false).await.unwrap();
         first.begin().await.unwrap();
-        first.commit(false).await.unwrap();
+        first.commit(Vec::new(), false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn inserts_are_committed_together_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut first, mut second) = (open(&directory).await, open(&directory).await);
+        first.execute_unprepared("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").await.unwrap();
+        let inserts = |numbers: &[i64]| {
+            let insert = |&number: &i64| {
+                Statement::from_sql_and_values(DbBackend::Sqlite, "INSERT INTO numbers VALUES (?)", [number.into()])
+            };
+            numbers.iter().map(insert).collect()
+        };
+        first.begin().await.unwrap();
+        first.insert(inserts(&[1])).await.unwrap();
+        first.commit(inserts(&[2, 3]), true).await.unwrap();
+        assert!(first.has_begun());
+        assert_eq!(count(&mut second).await, 3);
+
+        first.begin().await.unwrap();
+        let failed = first.commit(inserts(&[4, 2, 5]), true).await.unwrap_err();
+        assert_eq!(failed.completed, 1, "{}", failed.cause);
+        assert!(first.has_failed() && !first.has_begun());
+        first.rollback().await.unwrap();
+        assert_eq!(count(&mut second).await, 3);
+        second.begin().await.unwrap();
     }
 
     #[tokio::test]
@@ -312,7 +383,7 @@ mod tests {
         session.execute_unprepared(deferred).await.unwrap();
         session.begin().await.unwrap();
         session.execute_unprepared("INSERT INTO uses VALUES (1)").await.unwrap();
-        session.commit(true).await.unwrap_err();
+        session.commit(Vec::new(), true).await.unwrap_err();
         assert!(session.has_failed() && !session.has_begun());
         session.rollback().await.unwrap();
         assert_eq!(count(&mut session).await, 0);

@@ -22,8 +22,13 @@ pub fn span(backend: DbBackend, sql: &str) -> Span {
     span
 }
 
-/// Operation and table of a statement: `SELECT connections`. Tables of subqueries do not count.
+/// Operation and table of each statement: `SELECT connections`, or `INSERT exports; COMMIT`.
 fn summary(sql: &str) -> String {
+    sql.split("; ").map(summary_of_one).collect::<Vec<_>>().join("; ")
+}
+
+/// Operation and table of a statement. Tables of subqueries do not count.
+fn summary_of_one(sql: &str) -> String {
     let mut depth = 0_usize;
     let mut words = sql.split_ascii_whitespace().filter(|word| {
         let outside = depth == 0 && !word.starts_with('(');
@@ -55,6 +60,7 @@ mod tests {
             ("DELETE FROM request_ids", "DELETE request_ids"),
             (r#"SELECT "a", (SELECT max("b") FROM "members" WHERE (1 = 1)) AS "c" FROM "exports""#, "SELECT exports"),
             (r#"SELECT COUNT(*) FROM "exports" INNER JOIN "connections""#, "SELECT exports"),
+            (r#"INSERT INTO "exports" ("uid") VALUES (?); COMMIT; BEGIN IMMEDIATE"#, "INSERT exports; COMMIT; BEGIN"),
             ("SELECT 1", "SELECT"),
             ("", ""),
         ] {

@@ -1,19 +1,20 @@
 //! Transactions: each is retried after a conflict, rolled back after its deadline, and ends even if its call is cancelled.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use super::connect::ACQUIRE_TIMEOUT;
 use super::database::Store;
-use super::error::DEADLINE;
+use super::error::{self, DEADLINE};
 use super::pool::Pool;
-use super::session::Session;
+use super::session::{FailedBatch, Session};
 use super::uninterrupted::Uninterrupted;
 use crate::model::{Abort, Caller, Error, Result, Unavailable};
 
@@ -28,10 +29,25 @@ const SQLITE_STATEMENT_BUDGET: Duration = Duration::from_millis(35);
 
 /// An open transaction. No statement is started after its deadline.
 pub struct Transaction {
-    session: Mutex<Session>,
+    open: Mutex<Open>,
     pool: Pool,
     begun: Instant,
     deadline: Instant,
+}
+
+/// The connection of a transaction, and the rows that wait for it.
+struct Open {
+    session: Session,
+    inserts: Vec<PendingInsert>,
+    /// Why rows were not inserted. The transaction is not committed then.
+    failure: Option<Error>,
+}
+
+/// A row that is inserted before the next statement or the commit.
+struct PendingInsert {
+    statement: Statement,
+    /// The error if the key of the row is in use.
+    exists: Option<Error>,
 }
 
 /// How a transaction ends after its work succeeded.
@@ -136,31 +152,31 @@ async fn run<S: Sync, T>(
         return Err(error.into());
     }
     pool.last_response().note();
-    let transaction = Transaction { session: Mutex::new(session), pool: pool.clone(), begun: Instant::now(), deadline };
+    let open = Mutex::new(Open { session, inserts: Vec::new(), failure: None });
+    let transaction = Transaction { open, pool: pool.clone(), begun: Instant::now(), deadline };
     let result = work(&transaction, state).await;
-    // A connection whose transaction has not ended is not used again.
-    let mut session = transaction.session.into_inner();
-    let ended = match (&result, on_success) {
-        (Ok(_), OnSuccess::Commit) if Instant::now() < deadline => {
-            session.commit(pool.has_waiting()).await.map_err(Error::from)
-        }
-        (Ok(_), OnSuccess::Commit) => match session.rollback().await {
-            Ok(()) => Err(Error::DeadlineExceeded),
-            Err(error) => Err(error.into()),
-        },
-        // The connection no longer responds; dropping it ends the transaction.
-        (Err(Error::Unavailable(Unavailable::Database)), _) => Ok(()),
-        (Err(_), _) | (_, OnSuccess::Rollback) => {
-            // The result of the work takes precedence over an error of the rollback.
-            if let Err(error) = session.rollback().await {
-                tracing::debug!(%error, "failed to roll back a transaction");
-            }
-            Ok(())
-        }
+    let mut open = transaction.open.into_inner();
+    if result.is_ok() && on_success == OnSuccess::Rollback {
+        // If it fails, the transaction has a failure.
+        drop(open.flush().await);
+    }
+    let result = match open.failure.take().map_or(result, Err) {
+        Ok(_) if on_success == OnSuccess::Commit && Instant::now() >= deadline => Err(Error::DeadlineExceeded),
+        Ok(value) if on_success == OnSuccess::Commit => open.commit(pool.has_waiting()).await.map(|()| value),
+        result => result,
     };
+    let mut session = open.session;
+    let is_committed = result.is_ok() && on_success == OnSuccess::Commit;
+    // Dropping a connection that no longer responds ends its transaction. Others that have not ended are not used again.
+    if !is_committed && !matches!(result, Err(Error::Unavailable(Unavailable::Database))) {
+        // The result takes precedence over an error of the rollback.
+        if let Err(error) = session.rollback().await {
+            tracing::debug!(%error, "failed to roll back a transaction");
+        }
+    }
     lease.put(session);
     lease.end().await;
-    ended.and(result)
+    result
 }
 
 impl Transaction {
@@ -169,13 +185,63 @@ impl Transaction {
         self.get_database_backend() != DbBackend::Sqlite || self.begun.elapsed() < SQLITE_STATEMENT_BUDGET
     }
 
-    /// The connection, for a statement.
-    async fn session(&self) -> Result<MutexGuard<'_, Session>, DbErr> {
-        if Instant::now() < self.deadline {
-            Ok(self.session.lock().await)
-        } else {
-            Err(DbErr::Custom(DEADLINE.to_owned()))
+    /// Inserts a row. On SQLite, where each statement switches to the thread of the connection and back, the row waits for other
+    /// rows, until the next statement or the commit. `exists` is the error if the key of the row is in use.
+    pub async fn insert(&self, statement: Statement, exists: Option<Error>) -> Result<()> {
+        if self.get_database_backend() == DbBackend::Sqlite {
+            self.open.lock().await.inserts.push(PendingInsert { statement, exists });
+            return Ok(());
         }
+        self.execute_raw(statement).await.map(drop).map_err(|cause| error_of(cause, exists))
+    }
+
+    /// The connection, for a statement.
+    async fn session(&self) -> Result<MappedMutexGuard<'_, Session>, DbErr> {
+        if Instant::now() >= self.deadline {
+            return Err(DbErr::Custom(DEADLINE.to_owned()));
+        }
+        let mut open = self.open.lock().await;
+        open.flush().await?;
+        Ok(MutexGuard::map(open, |open| &mut open.session))
+    }
+}
+
+impl Open {
+    /// Inserts the rows that wait.
+    async fn flush(&mut self) -> Result<(), DbErr> {
+        let failed = || DbErr::Custom("rows were not inserted".to_owned());
+        if self.failure.is_none() && !self.inserts.is_empty() {
+            let (statements, exists) = self.take_inserts();
+            // It remains if this future is dropped.
+            self.failure = Some(failed().into());
+            self.failure = self.session.insert(statements).await.err().map(|failed| failed.into_error(exists));
+        }
+        if self.failure.is_none() { Ok(()) } else { Err(failed()) }
+    }
+
+    /// Inserts the rows that wait, and commits the transaction. With `begin_next`, the next one begins.
+    async fn commit(&mut self, begin_next: bool) -> Result<()> {
+        let (statements, exists) = self.take_inserts();
+        self.session.commit(statements, begin_next).await.map_err(|failed| failed.into_error(exists))
+    }
+
+    fn take_inserts(&mut self) -> (Vec<Statement>, Vec<Option<Error>>) {
+        mem::take(&mut self.inserts).into_iter().map(|insert| (insert.statement, insert.exists)).unzip()
+    }
+}
+
+impl FailedBatch {
+    /// `exists` contains, for each insert of the batch, the error if the key of its row is in use.
+    fn into_error(self, exists: Vec<Option<Error>>) -> Error {
+        error_of(self.cause, exists.into_iter().nth(self.completed).flatten())
+    }
+}
+
+/// The error of an insert; `exists` if the key of its row is in use.
+fn error_of(cause: DbErr, exists: Option<Error>) -> Error {
+    match exists {
+        Some(exists) if error::is_unique_violation(&cause) => exists,
+        _ => cause.into(),
     }
 }
 

@@ -57,14 +57,13 @@ impl Text {
     }
 }
 
-/// Inserts a row, which has values in the same columns at each call.
-pub async fn insert<A: ActiveModelTrait>(
-    db: &impl ConnectionTrait,
+/// The statement that inserts a row, which has values in the same columns at each call.
+pub fn insert<A: ActiveModelTrait>(
+    backend: DbBackend,
     text: &Text,
     row: impl IntoActiveModel<A>,
     on_conflict: Option<fn() -> OnConflict>,
-) -> Result<(), DbErr> {
-    let backend = db.get_database_backend();
+) -> Result<Statement, DbErr> {
     let build = |row| {
         let insert = Insert::one(row);
         Ok(match on_conflict {
@@ -73,8 +72,7 @@ pub async fn insert<A: ActiveModelTrait>(
         })
     };
     let take = |row: &mut A| columns::<A>().filter_map(|column| set_value(row.take(column))).collect();
-    db.execute_raw(text.statement(backend, row.into_active_model(), build, take)?).await?;
-    Ok(())
+    text.statement(backend, row.into_active_model(), build, take)
 }
 
 /// Updates the row with a primary key, which is `Unchanged`. The same columns are set at each call.

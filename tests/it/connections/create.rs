@@ -106,8 +106,14 @@ async fn an_existing_id_is_refused_and_a_dry_run_stores_nothing() {
         request.validate_only = false;
         let first = admin.connections.create_connection(request.clone()).await.expect("created").into_inner();
         let first = first.connection.expect("a connection");
-        let taken = admin.connections.create_connection(request).await.expect_err("the id is taken");
-        assert_eq!((taken.code(), taken.reason().as_str()), (Code::AlreadyExists, "RESOURCE_EXISTS"));
+        for (validate_only, member) in [(false, None), (true, None), (false, Some("user:ann"))] {
+            request.validate_only = validate_only;
+            let members = member.map(str::to_owned).into_iter().collect();
+            let connection = request.connection.as_mut().expect("a connection");
+            connection.sharing = Some(pb::Sharing { members, ..Default::default() });
+            let taken = admin.connections.create_connection(request.clone()).await.expect_err("the id is taken");
+            assert_eq!((taken.code(), taken.reason().as_str()), (Code::AlreadyExists, "RESOURCE_EXISTS"));
+        }
         assert_eq!(admin.read_connection(&first.name).await, first);
     })
     .await;
