@@ -198,7 +198,7 @@ impl Export {
             values.map(json::count_numbers).sum::<usize>() * NUMBER_BYTES,
             self.display_name.len(),
             self.description.len(),
-            json::encoded_len(&self.payload.without_types()),
+            self.payload.encoded_len(),
             json::encoded_len(&self.schedule),
             json::encoded_len(&self.destination_settings),
             json::encoded_len(&self.labels),

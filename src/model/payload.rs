@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::dataset::FieldType;
-use super::{Violations, limits, validate};
+use super::{Violations, json, limits, validate};
 
 /// The data to export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +104,14 @@ impl Payload {
             field.field_type = None;
         }
         payload
+    }
+
+    /// Its length as JSON without those types.
+    pub fn encoded_len(&self) -> usize {
+        let fields = self.tables.iter().flat_map(|table| &table.fields);
+        let types = fields.filter_map(|field| field.field_type.as_ref());
+        let types: usize = types.map(|kept| r#","field_type":"#.len() + json::encoded_len(kept)).sum();
+        json::encoded_len(self).saturating_sub(types)
     }
 
     /// Checks names, duplicates and the number of values per comparison. Its counts were checked before.

@@ -210,6 +210,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::json;
     use crate::model::{Comparison, OrganizationId};
 
     #[test]
@@ -311,6 +312,7 @@ mod tests {
         assert!(violations.is_empty());
         let pinned = payload.pinned(&known());
         assert_eq!(pinned.without_types().tables[0], chosen);
+        assert_eq!(pinned.encoded_len(), json::encoded_len(&pinned.without_types()));
         assert_eq!(pinned.tables[0].fields[0].field_type, Some(FieldType::Integer));
         let names: Vec<_> = pinned.tables[1].fields.iter().map(|field| field.field.as_str()).collect();
         assert_eq!(names, ["id", "email", "score", "signup_date"]);

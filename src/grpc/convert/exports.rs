@@ -291,6 +291,7 @@ pub fn to_proto(mut export: Export, validate_only: bool) -> pb::Export {
     let (state, etag) = (export.state(), export.etag());
     let next_run_time = export.next_run_time();
     let kept = |time| Some(time).filter(|_| !validate_only).map(time_to_proto);
+    let payload = payload_to_proto(std::mem::take(&mut export.payload));
     let destination_settings = object_to_proto(std::mem::take(&mut export.destination_settings));
     let attachment = export.attachment();
     pb::Export {
@@ -299,7 +300,7 @@ pub fn to_proto(mut export: Export, validate_only: bool) -> pb::Export {
         connection: attachment.map(|attachment| attachment.name.to_string()).unwrap_or_default(),
         connection_display_name: attachment.map(|found| found.display_name.clone()).unwrap_or_default(),
         connection_type: export.connection_type.name(),
-        payload: Some(payload_to_proto(&export.payload)),
+        payload: Some(payload),
         schedule: export.schedule.as_ref().map(schedule_to_proto),
         destination_settings: Some(destination_settings),
         state: state_to_proto(state).into(),

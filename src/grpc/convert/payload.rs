@@ -84,10 +84,10 @@ fn filter(validator: &mut RequestValidator<'_>, path: &str, given: pb::PayloadFi
 }
 
 /// A payload as a message.
-pub fn payload_to_proto(payload: &Payload) -> pb::Payload {
-    let field = |field: &PayloadField| pb::PayloadField {
-        field: field.field.clone(),
-        output_name: field.output_name.clone(),
+pub fn payload_to_proto(payload: Payload) -> pb::Payload {
+    let field = |field: PayloadField| pb::PayloadField {
+        field: field.field,
+        output_name: field.output_name,
         transform: match field.transform {
             Transform::None => pb::payload_field::Transform::None,
             Transform::Sha256 => pb::payload_field::Transform::Sha256,
@@ -95,15 +95,15 @@ pub fn payload_to_proto(payload: &Payload) -> pb::Payload {
         }
         .into(),
     };
-    let table = |table: &PayloadTable| pb::PayloadTable {
-        table: table.table.clone(),
-        fields: table.fields.iter().map(field).collect(),
-        filters: table.filters.iter().map(filter_to_proto).collect(),
+    let table = |table: PayloadTable| pb::PayloadTable {
+        table: table.table,
+        fields: table.fields.into_iter().map(field).collect(),
+        filters: table.filters.into_iter().map(filter_to_proto).collect(),
     };
-    pb::Payload { tables: payload.tables.iter().map(table).collect() }
+    pb::Payload { tables: payload.tables.into_iter().map(table).collect() }
 }
 
-fn filter_to_proto(filter: &PayloadFilter) -> pb::PayloadFilter {
+fn filter_to_proto(filter: PayloadFilter) -> pb::PayloadFilter {
     use pb::payload_filter::Comparison as Wire;
     let comparison = match filter.comparison {
         Comparison::Equals => Wire::Equals,
@@ -118,8 +118,8 @@ fn filter_to_proto(filter: &PayloadFilter) -> pb::PayloadFilter {
         Comparison::IsNotNull => Wire::IsNotNull,
     };
     pb::PayloadFilter {
-        field: filter.field.clone(),
+        field: filter.field,
         comparison: comparison.into(),
-        values: filter.values.iter().cloned().map(json_to_proto).collect(),
+        values: filter.values.into_iter().map(json_to_proto).collect(),
     }
 }
