@@ -106,7 +106,7 @@ impl Payload {
         payload
     }
 
-    /// Its length as JSON without those types.
+    /// Its length as JSON without the types of its fields.
     pub fn encoded_len(&self) -> usize {
         let fields = self.tables.iter().flat_map(|table| &table.fields);
         let types = fields.filter_map(|field| field.field_type.as_ref());

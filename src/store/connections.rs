@@ -175,7 +175,7 @@ fn shared_uids(scope: &Scope<'_>, caller: &Caller) -> SelectStatement {
         .take()
 }
 
-/// Inserts a connection with its members; `ALREADY_EXISTS` if the id is in use.
+/// Inserts a connection with its members; the transaction fails with `ALREADY_EXISTS` if the id is in use.
 pub async fn insert(db: &Transaction, connection: &Connection) -> Result<()> {
     static INSERT: Text = Text::new();
     let row = connection::Model {

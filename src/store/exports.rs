@@ -214,7 +214,8 @@ pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u
     lookup::has_at_least(db, own, export::Column::Uid, count).await
 }
 
-/// Inserts an export; `ALREADY_EXISTS` if the id is in use. The revision of its attachment is reserved before.
+/// Inserts an export; the transaction fails with `ALREADY_EXISTS` if the id is in use. The revision of its attachment is reserved
+/// before.
 pub async fn insert(db: &Transaction, export: &Export) -> Result<()> {
     static INSERT: Text = Text::new();
     let statement = text::insert(db.get_database_backend(), &INSERT, row_of(export)?, None)?;

@@ -157,7 +157,7 @@ async fn run<S: Sync, T>(
     let result = work(&transaction, state).await;
     let mut open = transaction.open.into_inner();
     if result.is_ok() && on_success == OnSuccess::Rollback {
-        // If it fails, the transaction has a failure.
+        // An error of it is kept as the failure.
         drop(open.flush().await);
     }
     let result = match open.failure.take().map_or(result, Err) {
@@ -265,5 +265,63 @@ impl ConnectionTrait for Transaction {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         self.session().await?.query_all(statement).await.inspect(|_| self.pool.last_response().note())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::model::ResourceKind;
+    use crate::store::connect;
+    use crate::store::pool::LastResponse;
+    use crate::store::target::DatabaseSettings;
+
+    fn insert(db: &Transaction, number: i64) -> impl Future<Output = Result<()>> {
+        let sql = "INSERT INTO numbers VALUES (?)";
+        let exists = Error::AlreadyExists(ResourceKind::Export, number.to_string());
+        db.insert(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [number.into()]), Some(exists))
+    }
+
+    /// Inserts these rows. After more than two it runs a statement, and ignores its error.
+    fn insert_all<'a>(db: &'a Transaction, numbers: &'a Vec<i64>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for number in numbers {
+                insert(db, *number).await?;
+            }
+            if numbers.len() > 2 {
+                drop(db.execute_unprepared("INSERT INTO numbers VALUES (100)").await);
+            }
+            Ok(())
+        })
+    }
+
+    #[tokio::test]
+    async fn a_transaction_fails_if_a_row_is_not_inserted() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("outflow.db").display());
+        let opened = connect::open(&DatabaseSettings::of_url(url, 1)).unwrap().write;
+        let pool = Pool::new("write", "write_connections", opened, false, &TaskTracker::new(), &LastResponse::now());
+        let reader = pool.reader(None, ACQUIRE_TIMEOUT);
+        reader.execute_unprepared("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").await.unwrap();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let run = async |numbers: &[i64], on_success| {
+            run(&pool, None, deadline, on_success, &numbers.to_vec(), &insert_all).await
+        };
+
+        run(&[1], OnSuccess::Commit).await.unwrap();
+        for numbers in [&[2, 1][..], &[2, 1, 3]] {
+            for on_success in [OnSuccess::Commit, OnSuccess::Rollback] {
+                let failed = run(numbers, on_success).await.unwrap_err();
+                assert!(matches!(&failed, Error::AlreadyExists(_, name) if name == "1"), "{numbers:?}: {failed:?}");
+            }
+        }
+        run(&[4], OnSuccess::Rollback).await.unwrap();
+        run(&[5], OnSuccess::Commit).await.unwrap();
+        let rows = Statement::from_string(DbBackend::Sqlite, "SELECT number FROM numbers ORDER BY number");
+        let rows = reader.query_all_raw(rows).await.unwrap();
+        let stored: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        assert_eq!(stored, [1, 5]);
     }
 }
