@@ -22,7 +22,7 @@ pub fn destination(target: &Target, network: Network) -> Result<Box<dyn Destinat
     let is_virtual = text(properties, "addressing_style") != Some("path");
     let endpoint = endpoint(text(properties, "endpoint"), region, bucket, is_virtual)?;
     // Both keys are set, so that the builder never looks for credentials elsewhere.
-    let mut builder = AmazonS3Builder::new()
+    let mut objects = AmazonS3Builder::new()
         .with_access_key_id(field(credential, "access_key_id")?)
         .with_secret_access_key(field(credential, "secret_access_key")?)
         .with_region(region)
@@ -30,18 +30,20 @@ pub fn destination(target: &Target, network: Network) -> Result<Box<dyn Destinat
         .with_endpoint(endpoint.as_str())
         .with_virtual_hosted_style_request(is_virtual)
         .with_disable_bulk_delete(true)
-        // TLS protects the content of requests, as with the SDKs of AWS. A digest of it in the signature cost a
-        // tenth of the CPU time of a delivery, here and at the server together.
-        .with_unsigned_payload(true)
         .with_client_options(client_options())
         .with_retry(retries())
         .with_http_connector(Connector::new(&network)?);
     if credential.fields.contains_key("session_token") {
-        builder = builder.with_token(field(credential, "session_token")?);
+        objects = objects.with_token(field(credential, "session_token")?);
     }
-    let store = Arc::new(builder.build().map_err(|_| unusable("the access key cannot be used"))?);
+    // The signature of an object contains the digest of its content: some servers take the end of a connection for the end of
+    // the object. The parts of an upload become visible only when all have arrived. A digest of them cost a tenth of the CPU
+    // time of a delivery, here and at the server together.
+    let uploads = objects.clone().with_unsigned_payload(true);
+    let build = |builder: AmazonS3Builder| builder.build().map_err(|_| unusable("the access key cannot be used"));
+    let (objects, uploads) = (Arc::new(build(objects)?), Arc::new(build(uploads)?));
     let server = (Origin::of(&endpoint)?, network);
-    Ok(ObjectDestination::boxed(Store::new(store.clone(), Some(store), target, server, "storage_class")))
+    Ok(ObjectDestination::boxed(Store::new(objects, Some(uploads), target, server, "storage_class")))
 }
 
 /// URL of the server: with the bucket in its host name, or to be followed by the bucket.

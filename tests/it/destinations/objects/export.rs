@@ -135,7 +135,7 @@ pub fn file(path: &str) -> OutputFile {
 }
 
 fn summary(path: &str, content: &Bytes) -> FileSummary {
-    let sha256 = digest(&SHA256, content).as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let sha256 = sha256(content);
     let rows = content.len().div_ceil(CHUNK_BYTES) as u64;
     FileSummary { path: path.to_owned(), table: "customers".to_owned(), rows, bytes: content.len() as u64, sha256 }
 }
@@ -144,4 +144,9 @@ fn noise(bytes: usize) -> Bytes {
     let mut noise = vec![0; bytes];
     aws_lc_rs::rand::fill(&mut noise).expect("random bytes");
     noise.into()
+}
+
+/// The digest of content, in hexadecimal digits.
+pub fn sha256(content: &[u8]) -> String {
+    digest(&SHA256, content).as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

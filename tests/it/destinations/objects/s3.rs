@@ -5,10 +5,12 @@ use std::sync::Arc;
 use outflow::delivery::destinations::CheckStep;
 use outflow::delivery::destinations::object_store::s3;
 use outflow::model::FailureCode;
+use parking_lot::Mutex;
 
 use super::bucket::{Bucket as _, object, objects_below};
 use super::cases;
-use super::export::Export;
+use super::export::{Export, sha256};
+use super::https::{error, response, serve};
 use super::versitygw::Versitygw;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,6 +32,28 @@ async fn attempts_leave_nothing_in_s3() {
 async fn cut_connections_to_s3_leave_whole_files_or_none() {
     let server = Versitygw::start().await;
     cases::cut_connections_leave_whole_files_or_none(&server, "s3").await;
+}
+
+/// A server that takes the end of a connection for the end of an object refuses one whose digest is another.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_in_s3_are_sent_with_their_digest() {
+    let server = Versitygw::start().await;
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::clone(&sent);
+    let address = serve(&server.tls, move |request, body| {
+        if request.method != http::Method::PUT {
+            return error(404, "NoSuchKey");
+        }
+        received.lock().push((request.headers["x-amz-content-sha256"].clone(), sha256(&body)));
+        response(200, &[("etag", "1")], "")
+    });
+    let target = server.target(address.await, "p");
+    let to = s3::destination(&target, server.network()).expect("a destination");
+    let export = Export::several(&[10, 100_000]);
+    export.deliver(to.as_ref(), &export.attempt(0, &Arc::default())).await.expect("delivered");
+    let sent = sent.lock();
+    assert!(sent.len() > export.files.len(), "files, and the manifest: {sent:?}");
+    assert!(sent.iter().all(|(signed, digest)| signed == digest), "{sent:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
