@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
@@ -67,6 +68,20 @@ impl Store {
             server: opened.server,
             checked: OnceCell::new(),
         })))
+    }
+
+    /// Checks the first connection to PostgreSQL, and opens those that the start of a server needs side by side with it.
+    pub async fn connect(&self) -> Result<(), CheckError> {
+        let open = async {
+            if self.0.server.is_some() {
+                let pools = [&self.0.read, &self.0.background_read, &self.0.readiness];
+                // What needs a connection that was not opened tries again.
+                join_all(pools.map(|pool| async { pool.reader(None, ACQUIRE_TIMEOUT).open().await })).await;
+            }
+            Ok(())
+        };
+        tokio::try_join!(self.check_connection(), open)?;
+        Ok(())
     }
 
     /// Checks the first connection to PostgreSQL once; errors say what to do.

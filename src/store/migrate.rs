@@ -71,7 +71,10 @@ impl MigrateError {
 impl Store {
     /// Applies all pending migrations in one transaction.
     pub async fn migrate(&self) -> Result<SchemaState, MigrateError> {
-        self.check_connection().await?;
+        let state = self.schema_state().await?;
+        if state.is_current() {
+            return Ok(state);
+        }
         let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
             match self.migrate_once().await {

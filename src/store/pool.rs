@@ -248,6 +248,11 @@ impl Reader<'_> {
         Ok(LeasedRows { rows, _lease: lease })
     }
 
+    /// Opens a connection for the next statement, if none is open.
+    pub async fn open(&self) -> Result<(), DbErr> {
+        self.run(|_| Box::pin(async { Ok(()) })).await
+    }
+
     /// Runs a statement with a permit, which it keeps until the connection is free again.
     async fn run<T: Send + 'static>(
         &self,

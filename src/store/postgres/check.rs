@@ -1,6 +1,7 @@
 //! Checks the first connection to PostgreSQL outside of the pool, which would retry and then say that it timed out, and
 //! recognises poolers that break what sessions keep.
 
+use std::io;
 use std::time::Duration;
 
 use rand::RngExt as _;
@@ -27,16 +28,21 @@ pub enum CheckError {
     Pooler(String),
 }
 
-/// Connects once, and checks that sessions keep what they are told.
+/// Connects, and checks that sessions keep what they are told.
 pub async fn check_connection(settings: &PostgresSettings, pooler: Pooler) -> Result<(), CheckError> {
     for file in settings.files() {
         let readable = tokio::fs::File::open(file).await;
         readable.map_err(|error| CheckError::Connection(format!("cannot read {}: {error}", file.display())))?;
     }
     let options = settings.connect_options(pooler);
-    let mut first = connect(&options, settings).await?;
+    // Side by side: with TLS each connection waits for delayed acknowledgements, since the driver does not set TCP_NODELAY.
+    let (mut first, second) = match tokio::join!(connect(&options), connect(&options)) {
+        (Ok(first), second) => (first, second),
+        (Err(error), Ok(second)) => (second, Err(error)),
+        (Err(error), Err(_)) => return Err(failure(&error, settings)),
+    };
     let timed_out = |_| CheckError::Connection(diagnosis::no_response(settings));
-    let check = check_session(&mut first, &options, settings, pooler);
+    let check = check_session(&mut first, second, settings, pooler);
     let kept = tokio::time::timeout(STATEMENTS_TIMEOUT, check).await.map_err(timed_out)?;
     // A server that does not read the message notices the end of the connection.
     let _ = tokio::time::timeout(STATEMENTS_TIMEOUT, first.close()).await;
@@ -68,12 +74,9 @@ enum Session {
     ReadOnly,
 }
 
-async fn connect(options: &PgConnectOptions, settings: &PostgresSettings) -> Result<PgConnection, CheckError> {
-    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(failure(&error, settings)),
-        Err(_) => Err(CheckError::Connection(diagnosis::no_response(settings))),
-    }
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let timed_out = |_| Err(io::Error::from(io::ErrorKind::TimedOut).into());
+    tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await.unwrap_or_else(timed_out)
 }
 
 fn failure(error: &sqlx::Error, settings: &PostgresSettings) -> CheckError {
@@ -84,7 +87,7 @@ fn failure(error: &sqlx::Error, settings: &PostgresSettings) -> CheckError {
 /// A second client, which begins a transaction, must not see a setting of the first one's session.
 async fn check_session(
     first: &mut PgConnection,
-    options: &PgConnectOptions,
+    second: Result<PgConnection, sqlx::Error>,
     settings: &PostgresSettings,
     pooler: Pooler,
 ) -> Result<Session, sqlx::Error> {
@@ -98,12 +101,12 @@ async fn check_session(
     }
     let mark_session = format!("SELECT set_config('outflow.session', '{mark}', false)");
     first.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(mark_session))).await?;
-    let mut second = match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
-        Ok(Ok(second)) => second,
+    let mut second = match second {
+        Ok(second) => second,
         // Every pool needs connections.
-        Ok(Err(error)) if is_limit(&error) => return Ok(Session::Alone(diagnosis::explain(&error, settings))),
+        Err(error) if is_limit(&error) => return Ok(Session::Alone(diagnosis::explain(&error, settings))),
         // The first client was accepted, so the settings are right. A pooler may have no second connection.
-        Ok(Err(_)) | Err(_) => return Ok(Session::Kept),
+        Err(_) => return Ok(Session::Kept),
     };
     second.execute(sqlx::raw_sql("BEGIN")).await?;
     let seen_by_second = session_mark(&mut second).await?;
