@@ -56,7 +56,8 @@ pub async fn insert(db: &Transaction, scope: &Scope<'_>, events: &mut [AuditEven
         row_of(scope, event, values, None)
     };
     if let [event] = events {
-        return db.insert(text::insert(db.get_database_backend(), &INSERT, row_of(event)?, None)?, None).await;
+        db.insert(text::insert(db.get_database_backend(), &INSERT, row_of(event)?, None)?, None).await;
+        return Ok(());
     }
     for chunk in events.chunks_mut(MAX_ROWS_PER_STATEMENT) {
         let rows = chunk.iter_mut().map(row_of).collect::<Result<Vec<_>>>()?;

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement, SimpleExpr, UnionType};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryResult,
-    QuerySelect as _, QueryTrait as _, Set, Unchanged,
+    ColumnTrait as _, ConnectionTrait, EntityName as _, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QueryResult, QuerySelect as _, QueryTrait as _, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use super::query::locks::{self, LockMode};
 use super::query::lookup;
 use super::query::paging;
 use super::query::text::{self, Text};
+use super::transaction::Exists;
 use super::{Reader, Scope, Transaction, connection_rows, credentials, display_names};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
@@ -208,8 +209,9 @@ pub async fn insert(db: &Transaction, connection: &Connection) -> Result<()> {
         revision: connection.revision,
         last_test: None,
     };
-    let exists = Error::AlreadyExists(ResourceKind::Connection, connection.name.to_string());
-    db.insert(text::insert(db.get_database_backend(), &INSERT, row, None)?, Some(exists)).await?;
+    let error = Error::AlreadyExists(ResourceKind::Connection, connection.name.to_string());
+    let exists = Exists { table: connection::Entity.table_name(), error };
+    db.insert(text::insert(db.get_database_backend(), &INSERT, row, None)?, Some(exists)).await;
     add_members(db, connection, connection.sharing.members.iter()).await
 }
 

@@ -30,7 +30,8 @@ pub async fn put(db: &Transaction, connection: &Connection, sealed: SealedSecret
             .update_columns([credential::Column::Revision, credential::Column::KeyId, credential::Column::Envelope])
             .to_owned()
     };
-    db.insert(text::insert(db.get_database_backend(), &PUT, row, Some(replace))?, None).await
+    db.insert(text::insert(db.get_database_backend(), &PUT, row, Some(replace))?, None).await;
+    Ok(())
 }
 
 /// Erases the secret of a connection. Its metadata is stored with the connection.

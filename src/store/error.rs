@@ -74,9 +74,11 @@ fn connection_unavailable(error: &DbErr) -> Error {
     Error::Unavailable(Unavailable::Database)
 }
 
-/// Whether a statement failed because a row with its unique key exists.
-pub fn is_unique_violation(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+/// The table that has a row with the unique key of the one that a statement inserts.
+pub fn table_of_existing(error: &DbErr) -> Option<&str> {
+    let error = sqlx_error(error)?.as_database_error().filter(|error| error.is_unique_violation())?;
+    // On SQLite: "UNIQUE constraint failed: exports.organization, exports.id".
+    error.table().or_else(|| error.message().split_once(": ")?.1.split('.').next())
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, JoinType, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QueryResult,
-    QuerySelect as _, QueryTrait as _, Set, Unchanged,
+    ColumnTrait as _, ConnectionTrait, EntityName as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QueryResult, QuerySelect as _, QueryTrait as _, Set, Unchanged,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use super::query::lookup;
 use super::query::paging;
 use super::query::scope::ReadTexts;
 use super::query::text::{self, Text};
+use super::transaction::Exists;
 use super::{Reader, Scope, Transaction, connections, export_rows, runs};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{
@@ -219,8 +220,9 @@ pub async fn has_at_least(db: &impl ConnectionTrait, scope: &Scope<'_>, count: u
 pub async fn insert(db: &Transaction, export: &Export) -> Result<()> {
     static INSERT: Text = Text::new();
     let statement = text::insert(db.get_database_backend(), &INSERT, row_of(export)?, None)?;
-    let exists = Error::AlreadyExists(ResourceKind::Export, export.name.to_string());
-    db.insert(statement, Some(exists)).await
+    let error = Error::AlreadyExists(ResourceKind::Export, export.name.to_string());
+    db.insert(statement, Some(Exists { table: export::Entity.table_name(), error })).await;
+    Ok(())
 }
 
 /// Updates the fields that callers can change, and the revision; never the attachment.

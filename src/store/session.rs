@@ -15,7 +15,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Either, Executor as _, Postgres, Sqlite};
 use tracing::Instrument as _;
 
-use super::statement::span;
+use super::statement::{combined, sequence, span};
 
 /// Client-side timeout of a statement; longer than the database's own `statement_timeout`.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -36,14 +36,6 @@ pub struct Session {
     in_transaction: bool,
     /// When the last commit began a transaction for the next call, which has not taken it yet.
     begun: Option<Instant>,
-}
-
-/// A statement of a batch failed.
-#[derive(Debug)]
-pub struct FailedBatch {
-    /// How many statements before it were completed.
-    pub completed: usize,
-    pub cause: DbErr,
 }
 
 enum Connection {
@@ -114,8 +106,9 @@ impl Session {
         self.execute_unprepared(if is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }).await.map(drop)
     }
 
-    /// Commits the transaction, on SQLite after inserts. With `begin_next`, the next one begins without a round trip of its own.
-    pub async fn commit(&mut self, inserts: Vec<Statement>, begin_next: bool) -> Result<(), FailedBatch> {
+    /// Runs inserts and commits the transaction, on SQLite with one switch to its thread and back. With `begin_next`, the next one
+    /// begins without a round trip of its own.
+    pub async fn commit(&mut self, inserts: Vec<Statement>, begin_next: bool) -> Result<(), DbErr> {
         let begin_next = begin_next && self.opened.elapsed() + MAX_BEGUN < MAX_AGE;
         let has_begun = if self.backend() == DbBackend::Sqlite {
             // Once COMMIT is completed, BEGIN may fail: another process has taken the lock for writes.
@@ -123,8 +116,8 @@ impl Session {
             let end: &[_] = if begin_next { &["COMMIT", "BEGIN IMMEDIATE"] } else { &["COMMIT"] };
             self.run_batch(inserts, end, required).await? > required
         } else {
-            let end = if begin_next { "COMMIT AND CHAIN" } else { "COMMIT" };
-            self.execute_unprepared(end).await.map_err(|cause| FailedBatch { completed: 0, cause })?;
+            self.insert(inserts).await?;
+            self.execute_unprepared(if begin_next { "COMMIT AND CHAIN" } else { "COMMIT" }).await?;
             begin_next
         };
         self.in_transaction = false;
@@ -152,28 +145,30 @@ impl Session {
         self.progress.complete(result, DbErr::Exec).instrument(span).await
     }
 
-    /// Runs inserts on SQLite.
-    pub async fn insert(&mut self, inserts: Vec<Statement>) -> Result<(), FailedBatch> {
+    /// Runs inserts, as one statement on PostgreSQL and as one text on SQLite.
+    pub async fn insert(&mut self, inserts: Vec<Statement>) -> Result<(), DbErr> {
+        if inserts.is_empty() {
+            return Ok(());
+        }
         let required = inserts.len();
-        self.run_batch(inserts, &[], required).await.map(drop)
+        let Connection::Postgres(db) = &mut self.connection else {
+            return self.run_batch(inserts, &[], required).await.map(drop);
+        };
+        let span = span(DbBackend::Postgres, &sequence(&inserts, &[]));
+        let (sql, values) = arguments(combined(inserts));
+        let result = async { sqlx::query_with(sql, values).execute(&mut **db).await };
+        self.progress.complete(result, DbErr::Exec).instrument(span).await.map(drop)
     }
 
     /// Runs inserts and the statements of `end` on SQLite, with one switch to its thread and back. Returns how many were
     /// completed; those after the first `required` may fail.
     ///
     /// They are one text for sqlx, which supports this on SQLite alone.
-    async fn run_batch(
-        &mut self,
-        inserts: Vec<Statement>,
-        end: &[&str],
-        required: usize,
-    ) -> Result<usize, FailedBatch> {
+    async fn run_batch(&mut self, inserts: Vec<Statement>, end: &[&str], required: usize) -> Result<usize, DbErr> {
         let Connection::Sqlite(db) = &mut self.connection else {
-            let cause = DbErr::Custom("a batch of statements on PostgreSQL".to_owned());
-            return Err(FailedBatch { completed: 0, cause });
+            return Err(DbErr::Custom("a batch of statements on PostgreSQL".to_owned()));
         };
-        let sql = inserts.iter().map(|insert| insert.sql.as_str()).chain(end.iter().copied());
-        let sql = sql.collect::<Vec<_>>().join("; ");
+        let sql = sequence(&inserts, end);
         let values = inserts.into_iter().filter_map(|insert| insert.values).flat_map(|values| values.0).collect();
         let span = span(DbBackend::Sqlite, &sql);
         let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(Values(values)));
@@ -190,8 +185,8 @@ impl Session {
                 }
             }
         };
-        let result = self.progress.complete(result, DbErr::Exec).instrument(span).await;
-        result.map(|()| completed).map_err(|cause| FailedBatch { completed, cause })
+        self.progress.complete(result, DbErr::Exec).instrument(span).await?;
+        Ok(completed)
     }
 
     /// Runs statements without parameters.
@@ -288,7 +283,12 @@ impl StatementEnd {
 
 fn parts(statement: Statement) -> (tracing::Span, AssertSqlSafe<String>, SqlxValues) {
     let span = span(statement.db_backend, &statement.sql);
-    (span, AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
+    let (sql, values) = arguments(statement);
+    (span, sql, values)
+}
+
+fn arguments(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
+    (AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
 }
 
 fn not_acquired(cause: sqlx::Error) -> DbErr {
@@ -306,6 +306,7 @@ mod tests {
     use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 
     use super::*;
+    use crate::store::error::table_of_existing;
 
     /// Opens a connection to the file, which does not wait for locks.
     async fn open(directory: &tempfile::TempDir) -> Session {
@@ -367,7 +368,7 @@ mod tests {
 
         first.begin().await.unwrap();
         let failed = first.commit(inserts(&[4, 2, 5]), true).await.unwrap_err();
-        assert_eq!(failed.completed, 1, "{}", failed.cause);
+        assert_eq!(table_of_existing(&failed), Some("numbers"), "{failed}");
         assert!(first.has_failed() && !first.has_begun());
         first.rollback().await.unwrap();
         assert_eq!(count(&mut second).await, 3);

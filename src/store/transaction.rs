@@ -14,7 +14,7 @@ use super::connect::ACQUIRE_TIMEOUT;
 use super::database::Store;
 use super::error::{self, DEADLINE};
 use super::pool::Pool;
-use super::session::{FailedBatch, Session};
+use super::session::Session;
 use super::uninterrupted::Uninterrupted;
 use crate::model::{Abort, Caller, Error, Result, Unavailable};
 
@@ -38,16 +38,17 @@ pub struct Transaction {
 /// The connection of a transaction, and the rows that wait for it.
 struct Open {
     session: Session,
-    inserts: Vec<PendingInsert>,
+    inserts: Vec<Statement>,
+    exists: Vec<Exists>,
     /// Why rows were not inserted. The transaction is not committed then.
     failure: Option<Error>,
 }
 
-/// A row that is inserted before the next statement or the commit.
-struct PendingInsert {
-    statement: Statement,
-    /// The error if the key of the row is in use.
-    exists: Option<Error>,
+/// The error if the key of a row is in use.
+pub struct Exists {
+    /// The table of the row.
+    pub table: &'static str,
+    pub error: Error,
 }
 
 /// How a transaction ends after its work succeeded.
@@ -152,11 +153,13 @@ async fn run<S: Sync, T>(
         return Err(error.into());
     }
     pool.last_response().note();
-    let open = Mutex::new(Open { session, inserts: Vec::new(), failure: None });
+    let open = Mutex::new(Open { session, inserts: Vec::new(), exists: Vec::new(), failure: None });
     let transaction = Transaction { open, pool: pool.clone(), begun: Instant::now(), deadline };
     let result = work(&transaction, state).await;
     let mut open = transaction.open.into_inner();
-    if result.is_ok() && on_success == OnSuccess::Rollback {
+    // Inserts on PostgreSQL can wait for other transactions, which can end after the deadline.
+    let can_wait = pool.connections().get_database_backend() == DbBackend::Postgres;
+    if result.is_ok() && (can_wait || on_success == OnSuccess::Rollback) {
         // An error of it is kept as the failure.
         drop(open.flush().await);
     }
@@ -185,14 +188,12 @@ impl Transaction {
         self.get_database_backend() != DbBackend::Sqlite || self.begun.elapsed() < SQLITE_STATEMENT_BUDGET
     }
 
-    /// Inserts a row. On SQLite, where each statement switches to the thread of the connection and back, the row waits for other
-    /// rows, until the next statement or the commit. `exists` is the error if the key of the row is in use.
-    pub async fn insert(&self, statement: Statement, exists: Option<Error>) -> Result<()> {
-        if self.get_database_backend() == DbBackend::Sqlite {
-            self.open.lock().await.inserts.push(PendingInsert { statement, exists });
-            return Ok(());
-        }
-        self.execute_raw(statement).await.map(drop).map_err(|cause| error_of(cause, exists))
+    /// Inserts a row together with others, before the next statement or the commit: each statement is a round trip to PostgreSQL,
+    /// or a switch to the thread of SQLite and back. No two rows of a table have an `exists`.
+    pub async fn insert(&self, statement: Statement, exists: Option<Exists>) {
+        let mut open = self.open.lock().await;
+        open.inserts.push(statement);
+        open.exists.extend(exists);
     }
 
     /// The connection, for a statement.
@@ -211,38 +212,27 @@ impl Open {
     async fn flush(&mut self) -> Result<(), DbErr> {
         let failed = || DbErr::Custom("rows were not inserted".to_owned());
         if self.failure.is_none() && !self.inserts.is_empty() {
-            let (statements, exists) = self.take_inserts();
             // It remains if this future is dropped.
             self.failure = Some(failed().into());
-            self.failure = self.session.insert(statements).await.err().map(|failed| failed.into_error(exists));
+            let exists = mem::take(&mut self.exists);
+            let inserted = self.session.insert(mem::take(&mut self.inserts)).await;
+            self.failure = inserted.err().map(|cause| error_of(cause, exists));
         }
         if self.failure.is_none() { Ok(()) } else { Err(failed()) }
     }
 
     /// Inserts the rows that wait, and commits the transaction. With `begin_next`, the next one begins.
     async fn commit(&mut self, begin_next: bool) -> Result<()> {
-        let (statements, exists) = self.take_inserts();
-        self.session.commit(statements, begin_next).await.map_err(|failed| failed.into_error(exists))
-    }
-
-    fn take_inserts(&mut self) -> (Vec<Statement>, Vec<Option<Error>>) {
-        mem::take(&mut self.inserts).into_iter().map(|insert| (insert.statement, insert.exists)).unzip()
+        let committed = self.session.commit(mem::take(&mut self.inserts), begin_next).await;
+        committed.map_err(|cause| error_of(cause, mem::take(&mut self.exists)))
     }
 }
 
-impl FailedBatch {
-    /// `exists` contains, for each insert of the batch, the error if the key of its row is in use.
-    fn into_error(self, exists: Vec<Option<Error>>) -> Error {
-        error_of(self.cause, exists.into_iter().nth(self.completed).flatten())
-    }
-}
-
-/// The error of an insert; `exists` if the key of its row is in use.
-fn error_of(cause: DbErr, exists: Option<Error>) -> Error {
-    match exists {
-        Some(exists) if error::is_unique_violation(&cause) => exists,
-        _ => cause.into(),
-    }
+/// The error of inserts.
+fn error_of(cause: DbErr, exists: Vec<Exists>) -> Error {
+    let table = error::table_of_existing(&cause);
+    let exists = table.and_then(|table| exists.into_iter().find(|exists| exists.table == table));
+    exists.map_or_else(|| cause.into(), |exists| exists.error)
 }
 
 #[async_trait::async_trait]
@@ -278,17 +268,18 @@ mod tests {
     use crate::store::pool::LastResponse;
     use crate::store::target::DatabaseSettings;
 
-    fn insert(db: &Transaction, number: i64) -> impl Future<Output = Result<()>> {
-        let sql = "INSERT INTO numbers VALUES (?)";
-        let exists = Error::AlreadyExists(ResourceKind::Export, number.to_string());
-        db.insert(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [number.into()]), Some(exists))
+    fn insert(db: &Transaction, number: i64) -> impl Future<Output = ()> {
+        let statement = "INSERT INTO numbers VALUES (?)";
+        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, statement, [number.into()]);
+        let error = Error::AlreadyExists(ResourceKind::Export, number.to_string());
+        db.insert(statement, (number == 1).then_some(Exists { table: "numbers", error }))
     }
 
     /// Inserts these rows. After more than two it runs a statement, and ignores its error.
     fn insert_all<'a>(db: &'a Transaction, numbers: &'a Vec<i64>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             for number in numbers {
-                insert(db, *number).await?;
+                insert(db, *number).await;
             }
             if numbers.len() > 2 {
                 drop(db.execute_unprepared("INSERT INTO numbers VALUES (100)").await);

@@ -115,8 +115,7 @@ fn check_trace(spans: &[Span], backend: Backend, log: &str) {
             ("sqlite", vec!["BEGIN", commit])
         }
         Backend::Postgres => {
-            let expected = vec!["BEGIN", "INSERT connections", "INSERT credentials", "INSERT audit_events", "COMMIT"];
-            ("postgresql", expected)
+            ("postgresql", vec!["BEGIN", "INSERT connections; INSERT credentials; INSERT audit_events", "COMMIT"])
         }
     };
     assert_eq!(names, expected);
