@@ -144,11 +144,12 @@ impl<M: Mutation> Execution<M> {
             return Ok((M::Response::read_back(&mut tx, &affected).await?, Vec::new()));
         }
         let affected = mutation.apply(&mut tx).await?;
+        // Inserts wait for the next statement, so the update is the last one.
+        audit_events::insert(db, &tx.scope, &mut tx.events).await?;
         if let Some((key, _)) = &request {
             let affected = serde_json::to_value(&affected).map_err(Error::internal)?;
             request_ids::record(db, &tx.scope, key, affected).await?;
         }
-        audit_events::insert(db, &tx.scope, &mut tx.events).await?;
         Ok((M::Response::read_back(&mut tx, &affected).await?, tx.events))
     }
 }

@@ -19,7 +19,7 @@ use crate::grpc::middleware::{Admission, CallLimits};
 use crate::model::Clock;
 use crate::model::schedule::ScheduleCompiler;
 use crate::runs::{Runner, RunnerParts};
-use crate::store::{MigrateError, Retention, Store};
+use crate::store::{Retention, Store};
 use crate::telemetry::{Metrics, run_span};
 use crate::vault::Vault;
 use lifecycle::Lifecycle;
@@ -227,13 +227,9 @@ async fn open_app(config: &Config, clock: &Clock, dialer: &Dialer, lifecycle: &L
         directories.push(&config.keys.directory);
         startup::local_directory::prepare(root, &Protected { files, directories })?;
     }
-    let connected = store.connect().await;
-    if config.database.migrate == Migrate::Auto {
-        connected.map_err(MigrateError::from)?;
+    if config.database.migrate == Migrate::Auto && !startup::schema::state(&store).await?.applied.is_empty() {
         // A process with the wrong keys does not migrate.
-        if !store.schema_state().await?.applied.is_empty() {
-            startup::keys::verify_stored(&store, &vault).await?;
-        }
+        startup::keys::verify_stored(&store, &vault).await?;
     }
     startup::schema::prepare(&store, config.database.migrate).await?;
     let hasher = startup::keys::prepare(&store, &vault).await?;

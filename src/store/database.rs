@@ -70,17 +70,15 @@ impl Store {
         })))
     }
 
-    /// Checks the first connection to PostgreSQL, and opens those that the start of a server needs side by side with it.
+    /// Checks the first connection to PostgreSQL, then opens those that the start of a server needs, side by side: with TLS each
+    /// waits for delayed acknowledgements, since the driver does not set TCP_NODELAY.
     pub async fn connect(&self) -> Result<(), CheckError> {
-        let open = async {
-            if self.0.server.is_some() {
-                let pools = [&self.0.read, &self.0.background_read, &self.0.readiness];
-                // What needs a connection that was not opened tries again.
-                join_all(pools.map(|pool| async { pool.reader(None, ACQUIRE_TIMEOUT).open().await })).await;
-            }
-            Ok(())
-        };
-        tokio::try_join!(self.check_connection(), open)?;
+        self.check_connection().await?;
+        if self.0.server.is_some() {
+            let readers = [self.reader(None), self.background_reader(), self.readiness_reader()];
+            // A statement whose connection was not opened tries again.
+            join_all(readers.iter().map(Reader::open)).await;
+        }
         Ok(())
     }
 

@@ -74,7 +74,7 @@ fn connection_unavailable(error: &DbErr) -> Error {
     Error::Unavailable(Unavailable::Database)
 }
 
-/// The table that has a row with the unique key of the one that a statement inserts.
+/// The table whose unique key a statement violated.
 pub fn table_of_existing(error: &DbErr) -> Option<&str> {
     let error = sqlx_error(error)?.as_database_error().filter(|error| error.is_unique_violation())?;
     // On SQLite: "UNIQUE constraint failed: exports.organization, exports.id".

@@ -69,13 +69,13 @@ impl MigrateError {
 }
 
 impl Store {
-    /// Applies all pending migrations in one transaction.
+    /// Applies all pending migrations in one transaction, if there are any.
     pub async fn migrate(&self) -> Result<SchemaState, MigrateError> {
-        let state = self.schema_state().await?;
+        let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
+        let state = self.schema_state_until(deadline).await?;
         if state.is_current() {
             return Ok(state);
         }
-        let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
             match self.migrate_once().await {
                 Err(error) if is_busy(&error, deadline) => tokio::time::sleep(RETRY_INTERVAL).await,
@@ -115,8 +115,11 @@ impl Store {
 
     /// The state of the schema; changes nothing.
     pub async fn schema_state(&self) -> Result<SchemaState, MigrateError> {
+        self.schema_state_until(Instant::now() + SQLITE_MIGRATION_TIMEOUT).await
+    }
+
+    async fn schema_state_until(&self, deadline: Instant) -> Result<SchemaState, MigrateError> {
         self.check_connection().await?;
-        let deadline = Instant::now() + SQLITE_MIGRATION_TIMEOUT;
         loop {
             let reader = self.readiness_reader();
             match state(&reader).await.map_err(failed) {

@@ -12,8 +12,8 @@ pub fn sequence(inserts: &[Statement], end: &[&str]) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// One statement of PostgreSQL that runs inserts: the last one, with the others in its `WITH` clause. Foreign keys are checked
-/// after all of them.
+/// One statement of PostgreSQL that runs inserts in any order: the last one, with the others in its `WITH` clause. Foreign keys
+/// are checked after all of them.
 pub fn combined(inserts: Vec<Statement>) -> Statement {
     let (mut texts, mut values) = (Vec::new(), Vec::new());
     for insert in inserts {
@@ -30,6 +30,9 @@ pub fn combined(inserts: Vec<Statement>) -> Statement {
 
 /// The text with parameters whose numbers are greater by `offset`. Only parameters contain a `$`.
 fn renumbered(sql: &str, offset: usize) -> String {
+    if offset == 0 {
+        return sql.to_owned();
+    }
     let mut parts = sql.split('$');
     let mut renumbered = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -157,19 +157,22 @@ async fn run<S: Sync, T>(
     let transaction = Transaction { open, pool: pool.clone(), begun: Instant::now(), deadline };
     let result = work(&transaction, state).await;
     let mut open = transaction.open.into_inner();
-    // Inserts on PostgreSQL can wait for other transactions, which can end after the deadline.
+    // On PostgreSQL an insert can wait for another transaction, so the deadline is checked again after it.
     let can_wait = pool.connections().get_database_backend() == DbBackend::Postgres;
-    if result.is_ok() && (can_wait || on_success == OnSuccess::Rollback) {
+    if result.is_ok() && (can_wait || on_success == OnSuccess::Rollback) && Instant::now() < deadline {
         // An error of it is kept as the failure.
         drop(open.flush().await);
     }
     let result = match open.failure.take().map_or(result, Err) {
-        Ok(_) if on_success == OnSuccess::Commit && Instant::now() >= deadline => Err(Error::DeadlineExceeded),
+        Ok(_) if Instant::now() >= deadline => Err(Error::DeadlineExceeded),
         Ok(value) if on_success == OnSuccess::Commit => open.commit(pool.has_waiting()).await.map(|()| value),
         result => result,
     };
     let mut session = open.session;
     let is_committed = result.is_ok() && on_success == OnSuccess::Commit;
+    if is_committed {
+        pool.last_response().note();
+    }
     // Dropping a connection that no longer responds ends its transaction. Others that have not ended are not used again.
     if !is_committed && !matches!(result, Err(Error::Unavailable(Unavailable::Database))) {
         // The result takes precedence over an error of the rollback.
@@ -189,7 +192,8 @@ impl Transaction {
     }
 
     /// Inserts a row together with others, before the next statement or the commit: each statement is a round trip to PostgreSQL,
-    /// or a switch to the thread of SQLite and back. No two rows of a table have an `exists`.
+    /// or a switch to the thread of SQLite and back. The order of rows that wait together is not defined, none is inserted twice,
+    /// and at most one of a table has an `exists`.
     pub async fn insert(&self, statement: Statement, exists: Option<Exists>) {
         let mut open = self.open.lock().await;
         open.inserts.push(statement);

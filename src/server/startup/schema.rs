@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Migrate;
 use crate::server::error::StartError;
-use crate::store::{MigrateError, Store, audit_events};
+use crate::store::{MigrateError, SchemaState, Store, audit_events};
 
 /// The time between two checks of a schema that another process migrates.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,6 +21,12 @@ pub async fn prepare(store: &Store, migrate: Migrate) -> Result<(), StartError> 
     continued.await.map_err(StartError::Store)
 }
 
+/// Opens the connections that a start needs, and returns the state of the schema.
+pub async fn state(store: &Store) -> Result<SchemaState, MigrateError> {
+    store.connect().await?;
+    store.schema_state().await
+}
+
 async fn wait_or_migrate(store: &Store, migrate: Migrate) -> Result<(), StartError> {
     if migrate == Migrate::Auto {
         let state = store.migrate().await?;
@@ -28,7 +34,7 @@ async fn wait_or_migrate(store: &Store, migrate: Migrate) -> Result<(), StartErr
         return Ok(());
     }
     loop {
-        match store.schema_state().await {
+        match state(store).await {
             Ok(state) if !state.unknown.is_empty() => return Err(MigrateError::Newer(state.unknown).into()),
             Ok(state) if state.pending.is_empty() => return Ok(()),
             Ok(state) => tracing::info!(pending = state.pending.len(), "waiting for the schema to be migrated"),

@@ -35,7 +35,7 @@ pub async fn check_connection(settings: &PostgresSettings, pooler: Pooler) -> Re
         readable.map_err(|error| CheckError::Connection(format!("cannot read {}: {error}", file.display())))?;
     }
     let options = settings.connect_options(pooler);
-    // Side by side: with TLS each connection waits for delayed acknowledgements, since the driver does not set TCP_NODELAY.
+    // Side by side: it takes half the time.
     let (mut first, second) = match tokio::join!(connect(&options), connect(&options)) {
         (Ok(first), second) => (first, second),
         (Err(error), Ok(second)) => (second, Err(error)),

@@ -37,8 +37,8 @@ pub fn destination(target: &Target, network: Network) -> Result<Box<dyn Destinat
         objects = objects.with_token(field(credential, "session_token")?);
     }
     // The signature of an object contains the digest of its content: some servers take the end of a connection for the end of
-    // the object. The parts of an upload become visible only when all have arrived. A digest of them cost a tenth of the CPU
-    // time of a delivery, here and at the server together.
+    // the object. An upload becomes visible only when all its parts have been acknowledged. A digest of them would cost a tenth
+    // of the CPU time of a delivery, here and at the server together.
     let uploads = objects.clone().with_unsigned_payload(true);
     let build = |builder: AmazonS3Builder| builder.build().map_err(|_| unusable("the access key cannot be used"));
     let (objects, uploads) = (Arc::new(build(objects)?), Arc::new(build(uploads)?));
