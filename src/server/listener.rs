@@ -45,8 +45,6 @@ const AUTHENTICATED_IDLE_TIMEOUT: Duration = Duration::from_mins(15);
 const AGE_GRACE: Duration = Duration::from_mins(5);
 /// How long a client has to close a connection on which no caller was authenticated.
 const IDLE_GRACE: Duration = Duration::from_secs(10);
-/// How long calls have to finish on a connection whose client does not read responses, which take memory until then.
-const UNREAD_GRACE: Duration = Duration::from_secs(1);
 /// How many bytes of a call, and of all calls of a connection, can arrive before they are read. Each frame takes memory of
 /// its own, and frames may be as small as a byte. Calls that wait for memory are not read, so the window of a connection is
 /// that of several calls.
@@ -207,7 +205,7 @@ pub(super) async fn serve_http2(
             is_authenticated = idle(&calls) => {
                 Some(if is_authenticated { AGE_GRACE } else { IDLE_GRACE })
             }
-            () = calls.too_many_unread_responses() => Some(UNREAD_GRACE),
+            grace = calls.unread() => Some(grace),
         };
         connection.as_mut().graceful_shutdown();
         let ended = output.serve(connection);

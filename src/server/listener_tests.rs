@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Path, Request};
 use axum::middleware::{Next, from_fn};
 use axum::routing::post;
 use hyper::client::conn::http2;
@@ -29,7 +29,7 @@ async fn connect(needs_caller: bool, max_age: Duration) -> Client {
     let options = Options { name: "test", tls: None, http1: false, limits, needs_caller, max_age };
     let router = Router::new()
         .route("/authenticated", post(async |Extension(calls): Extension<ConnectionCalls>| calls.authenticated()))
-        .route("/unread", post(unread))
+        .route("/unread/{responses}/{seconds}", post(unread))
         .route("/unauthenticated", post(async || ()))
         .layer(from_fn(async |request: Request, next: Next| count_call(request, |request| next.run(request)).await));
     let (client, server) = tokio::io::duplex(1 << 20);
@@ -45,11 +45,11 @@ async fn connect(needs_caller: bool, max_age: Duration) -> Client {
     Client { sender, open }
 }
 
-/// More responses that were not read at their deadlines than a connection may have.
-async fn unread(Extension(calls): Extension<ConnectionCalls>) {
-    let unread: Vec<_> = (0..30).map(|_| calls.count_unread_response()).collect();
+/// Responses that were not read at their deadlines, and are read after the given time.
+async fn unread(Path((responses, seconds)): Path<(usize, u64)>, Extension(calls): Extension<ConnectionCalls>) {
+    let unread: Vec<_> = (0..responses).map(|_| calls.count_unread(2_000)).collect();
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_hours(1)).await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
         drop(unread);
     });
 }
@@ -109,8 +109,11 @@ async fn a_connection_ends_at_its_maximum_age_which_varies() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_whose_client_does_not_read_ends() {
-    let mut client = connect(true, DAY).await;
-    client.call("/authenticated").await;
-    client.call("/unread").await;
-    assert!(client.open().await <= 30);
+    for (responses, seconds, expected) in [(30, 60, 0..=1), (5, 60, 3..=8), (5, 2, 900..=1_200)] {
+        let mut client = connect(true, DAY).await;
+        client.call("/authenticated").await;
+        client.call(&format!("/unread/{responses}/{seconds}")).await;
+        let open = client.open().await;
+        assert!(expected.contains(&open), "{responses} responses, {seconds} s: {open} s");
+    }
 }

@@ -22,8 +22,16 @@ const MAX_HEALTH_CHECKS: usize = 10;
 
 /// Their name in errors and metrics.
 const HEALTH_CHECKS: &str = "health_checks";
-/// Maximum number of responses that a client has not read at their deadlines. HTTP/2 keeps a part of each.
-const MAX_UNREAD_RESPONSES: usize = 20;
+/// How much HTTP/2 may keep of responses that a client has not read at their deadlines: the first parts of twenty, or the
+/// longest parts of one.
+const MAX_UNREAD_BYTES: usize = 40 * 1024;
+/// How long calls have to finish on a connection whose client does not read more than that, which takes memory until then.
+const MUCH_UNREAD_GRACE: Duration = Duration::from_secs(1);
+/// How long after their deadlines responses may be unread: clients reset or read them. The state of a connection with many
+/// calls takes 200 KiB.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long calls have to finish after that.
+const UNREAD_GRACE: Duration = Duration::from_secs(5);
 
 /// The calls of a connection; an extension of its requests.
 #[derive(Clone)]
@@ -31,7 +39,7 @@ pub struct ConnectionCalls(Arc<Connection>);
 
 struct Connection {
     calls: Mutex<Calls>,
-    /// Notified when too many responses were not read.
+    /// Notified when a response was not read at its deadline.
     is_unread: Notify,
     unsent: Mutex<Unsent>,
     /// Notified when a response has an earlier deadline than those before.
@@ -63,7 +71,9 @@ pub struct SendingResponse {
 struct Calls {
     in_progress: usize,
     health_checks: usize,
-    unread_responses: usize,
+    unread_bytes: usize,
+    /// Since when there have been such responses.
+    unread_since: Option<Instant>,
     /// When the connection was opened, or when the last call that counts ended.
     idle_since: Instant,
     /// Whether only calls of authenticated callers count.
@@ -74,8 +84,8 @@ struct Calls {
 /// A health check in progress, until it is dropped.
 pub struct HealthCheck(ConnectionCalls);
 
-/// A response that was not read at its deadline, until it is dropped.
-pub struct UnreadResponse(ConnectionCalls);
+/// What HTTP/2 keeps of a response that was not read at its deadline, in bytes, until it is dropped.
+pub struct Unread(ConnectionCalls, usize);
 
 /// A call in progress, until it is dropped.
 struct CallInProgress(ConnectionCalls);
@@ -86,7 +96,8 @@ impl ConnectionCalls {
         let calls = Calls {
             in_progress: 0,
             health_checks: 0,
-            unread_responses: 0,
+            unread_bytes: 0,
+            unread_since: None,
             idle_since: Instant::now(),
             needs_caller,
             is_authenticated: false,
@@ -123,19 +134,38 @@ impl ConnectionCalls {
         Ok(HealthCheck(self.clone()))
     }
 
-    /// Counts a response that was not read at its deadline.
-    pub fn count_unread_response(&self) -> UnreadResponse {
+    /// Counts what HTTP/2 keeps of a response that was not read at its deadline.
+    pub fn count_unread(&self, bytes: usize) -> Unread {
         let mut calls = self.0.calls.lock();
-        calls.unread_responses += 1;
-        if calls.unread_responses > MAX_UNREAD_RESPONSES {
-            self.0.is_unread.notify_one();
-        }
-        UnreadResponse(self.clone())
+        calls.unread_bytes += bytes;
+        calls.unread_since.get_or_insert_with(Instant::now);
+        self.0.is_unread.notify_one();
+        Unread(self.clone(), bytes)
     }
 
-    /// Waits until too many responses were not read.
-    pub async fn too_many_unread_responses(&self) {
-        self.0.is_unread.notified().await;
+    /// What HTTP/2 keeps of responses that were not read at their deadlines.
+    #[cfg(test)]
+    pub fn unread_bytes(&self) -> usize {
+        self.0.calls.lock().unread_bytes
+    }
+
+    /// Waits until too much is unread, or for too long. Returns how long calls have to finish then.
+    pub async fn unread(&self) -> Duration {
+        loop {
+            let (bytes, since) = {
+                let calls = self.0.calls.lock();
+                (calls.unread_bytes, calls.unread_since)
+            };
+            if bytes > MAX_UNREAD_BYTES {
+                return MUCH_UNREAD_GRACE;
+            }
+            let more = self.0.is_unread.notified();
+            match since {
+                None => more.await,
+                Some(since) if since.elapsed() >= UNREAD_TIMEOUT => return UNREAD_GRACE,
+                Some(since) => drop(tokio::time::timeout_at(since + UNREAD_TIMEOUT, more).await),
+            }
+        }
     }
 
     /// Ends a response at its deadline, unless what is returned was dropped before.
@@ -210,9 +240,13 @@ impl Drop for CallInProgress {
     }
 }
 
-impl Drop for UnreadResponse {
+impl Drop for Unread {
     fn drop(&mut self) {
-        self.0.0.calls.lock().unread_responses -= 1;
+        let mut calls = self.0.0.calls.lock();
+        calls.unread_bytes -= self.1;
+        if calls.unread_bytes == 0 {
+            calls.unread_since = None;
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -13,14 +13,15 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full};
 use parking_lot::Mutex;
 
-use super::connection::{ConnectionCalls, Expire, SendingResponse, UnreadResponse};
+use super::connection::{ConnectionCalls, Expire, SendingResponse, Unread};
 use crate::grpc::status;
 use crate::model::{Error, Result};
 
-/// The first part of a response, which HTTP/2 takes and keeps until the client accepts data. The rest can still be dropped at
-/// the deadline. It is so short that HTTP/2 writes it together with the headers.
+/// The first two parts of a response, which HTTP/2 takes and keeps until the client accepts data. The rest can still be dropped
+/// at the deadline. They are so short that HTTP/2 writes the first together with the headers.
 const FIRST_CHUNK_BYTES: usize = 1_023;
-/// The other parts, which HTTP/2 takes when the client accepts data: the longest frames that every client accepts.
+/// The other parts: the longest frames that every client accepts. HTTP/2 takes each when the client has accepted the one before
+/// the last.
 const CHUNK_BYTES: usize = 16 * 1_024;
 
 /// A body that holds what its call has acquired.
@@ -35,7 +36,7 @@ struct Sending {
     rest: Option<(Rest, Arc<dyn Any + Send + Sync>)>,
     is_expired: bool,
     /// Counts a response that has expired.
-    unread: Option<UnreadResponse>,
+    unread: Option<Unread>,
     connection: ConnectionCalls,
     waker: Option<Waker>,
 }
@@ -45,8 +46,8 @@ struct Rest {
     /// What was read from the body already.
     data: Bytes,
     body: Body,
-    /// Whether a part of the body was given to HTTP/2.
-    is_begun: bool,
+    /// The lengths of the last two parts, which HTTP/2 keeps if the client does not accept them.
+    last_chunks: [usize; 2],
 }
 
 /// Encodes the message of a unary response, so that only its bytes are kept until they were sent. Also returns their
@@ -76,10 +77,10 @@ pub fn hold_until_sent(
     // A response without a body is sent with its headers. HTTP/1, of which there are health checks only, has no connection.
     let Some(connection) = connection.filter(|_| !response.body().is_end_stream()) else { return response };
     response.map(|body| {
-        let rest = Some((Rest { data: Bytes::new(), body, is_begun: false }, held));
+        let rest = Some((Rest { data: Bytes::new(), body, last_chunks: [0; 2] }, held));
         let sending = Sending { rest, is_expired: false, unread: None, connection: connection.clone(), waker: None };
         let sending = Arc::new(Mutex::new(sending));
-        // HTTP/2 polls a body for a first part, and for more only while its client accepts data.
+        // HTTP/2 polls a body for one part more than its client accepts.
         let expiring = connection.expire_at(deadline.into(), Arc::clone(&sending) as Arc<dyn Expire>);
         Body::new(HoldingBody { sending, _expiring: expiring })
     })
@@ -116,11 +117,11 @@ impl Expire for Mutex<Sending> {
     fn expire(&self) {
         let (rest, waker) = {
             let mut sending = self.lock();
-            sending.is_expired = sending.rest.is_some();
-            if sending.is_expired {
-                sending.unread = Some(sending.connection.count_unread_response());
-            }
-            (sending.rest.take(), sending.waker.take())
+            let rest = sending.rest.take();
+            sending.is_expired = rest.is_some();
+            sending.unread =
+                rest.as_ref().map(|(rest, _)| sending.connection.count_unread(rest.last_chunks.iter().sum()));
+            (rest, sending.waker.take())
         };
         drop(rest);
         if let Some(waker) = waker {
@@ -131,20 +132,65 @@ impl Expire for Mutex<Sending> {
 
 impl Rest {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let most = if self.is_begun { CHUNK_BYTES } else { FIRST_CHUNK_BYTES };
-        if self.data.is_empty() {
-            let frame = Pin::new(&mut self.body).poll_frame(context);
-            let is_long = |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() > most);
-            if !matches!(&frame, Poll::Ready(Some(Ok(frame))) if is_long(frame)) {
-                return frame;
-            }
-            if let Poll::Ready(Some(Ok(frame))) = frame {
-                self.data = frame.into_data().unwrap_or_default();
+        let is_frame = self.data.is_empty();
+        if is_frame {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.data = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
+        let most = if self.last_chunks[0] == 0 { FIRST_CHUNK_BYTES } else { CHUNK_BYTES };
         let chunk = self.data.split_to(self.data.len().min(most));
-        self.is_begun = true;
+        self.last_chunks = [self.last_chunks[1], chunk.len()];
+        if is_frame && self.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
         // A copy: a part of the bytes would keep all of them in memory.
         Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&chunk)))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn little_is_given_to_http2_before_the_client_accepts_data() {
+        let content: Vec<u8> = (0..40_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let connection = ConnectionCalls::new(false);
+        let deadline = (tokio::time::Instant::now() + Duration::from_secs(1)).into_std();
+        let hold = || {
+            let response = Response::new(Body::from(content.clone()));
+            hold_until_sent(response, Arc::new(()), deadline, Some(connection.clone())).into_body()
+        };
+        let mut body = hold();
+        let (mut lengths, mut received) = (Vec::new(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            let data = frame.expect("a frame").into_data().expect("data");
+            lengths.push(data.len());
+            received.extend_from_slice(&data);
+        }
+        assert_eq!(lengths, [1_023, 1_023, 16_384, 16_384, 5_186]);
+        assert_eq!(received, content);
+
+        // HTTP/2 takes two parts of a response that is not read at all.
+        let mut unread = hold();
+        for _ in 0..2 {
+            unread.frame().await.expect("a part").expect("a frame");
+        }
+        tokio::select! {
+            never = connection.expire_responses() => match never {},
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        }
+        assert_eq!(connection.unread_bytes(), 2_046);
+        assert!(unread.frame().await.expect("the status").expect("a frame").is_trailers());
+        assert!(unread.frame().await.is_none());
+        drop(unread);
+        assert_eq!(connection.unread_bytes(), 0);
     }
 }
