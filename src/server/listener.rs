@@ -211,7 +211,10 @@ pub(super) async fn serve_http2(
         let ended = output.serve(connection);
         match grace {
             None => ended.await,
-            Some(grace) => tokio::time::timeout(grace, ended).await?,
+            Some(grace) => tokio::select! {
+                ended = tokio::time::timeout(grace, ended) => ended?,
+                () = calls.only_unread() => Ok(()),
+            },
         }
     };
     tokio::select! {

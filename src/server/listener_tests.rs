@@ -1,13 +1,16 @@
 //! When connections end, in virtual time.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request};
 use axum::middleware::{Next, from_fn};
 use axum::routing::post;
+use futures_util::{StreamExt as _, stream};
+use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::task::JoinHandle;
@@ -30,6 +33,8 @@ async fn connect(needs_caller: bool, max_age: Duration) -> Client {
     let router = Router::new()
         .route("/authenticated", post(async |Extension(calls): Extension<ConnectionCalls>| calls.authenticated()))
         .route("/unread/{responses}/{seconds}", post(unread))
+        .route("/unread", post(unread_body))
+        .route("/slow", post(async || std::future::pending::<()>().await))
         .route("/unauthenticated", post(async || ()))
         .layer(from_fn(async |request: Request, next: Next| count_call(request, |request| next.run(request)).await));
     let (client, server) = tokio::io::duplex(1 << 20);
@@ -54,10 +59,22 @@ async fn unread(Path((responses, seconds)): Path<(usize, u64)>, Extension(calls)
     });
 }
 
+/// A response that was not read at its deadline, and does not end.
+async fn unread_body(Extension(calls): Extension<ConnectionCalls>) -> Body {
+    let unread = calls.count_unread(2_000);
+    Body::from_stream(stream::pending::<Result<Bytes, Infallible>>().inspect(move |_| {
+        let _ = &unread;
+    }))
+}
+
 impl Client {
     async fn call(&mut self, path: &str) {
+        assert_eq!(self.send(path).await.unwrap().status(), 200, "{path}");
+    }
+
+    fn send(&mut self, path: &str) -> impl Future<Output = hyper::Result<http::Response<Incoming>>> + use<> {
         let request = http::Request::post(format!("http://server{path}")).body(Body::empty()).unwrap();
-        assert_eq!(self.sender.send_request(request).await.unwrap().status(), 200, "{path}");
+        self.sender.send_request(request)
     }
 
     /// How long the connection was open, in seconds.
@@ -115,5 +132,18 @@ async fn a_connection_whose_client_does_not_read_ends() {
         client.call(&format!("/unread/{responses}/{seconds}")).await;
         let open = client.open().await;
         assert!(expected.contains(&open), "{responses} responses, {seconds} s: {open} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_calls_can_finish_on_a_connection_whose_client_does_not_read() {
+    for (has_other_call, expected) in [(false, 3..=4), (true, 8..=9)] {
+        let mut client = connect(true, DAY).await;
+        client.call("/authenticated").await;
+        let unread = client.send("/unread").await.unwrap();
+        let other = has_other_call.then(|| tokio::spawn(client.send("/slow")));
+        let open = client.open().await;
+        assert!(expected.contains(&open), "{other:?}: {open} s");
+        drop(unread);
     }
 }

@@ -30,8 +30,10 @@ const MUCH_UNREAD_GRACE: Duration = Duration::from_secs(1);
 /// How long after their deadlines responses may be unread: clients reset or read them. The state of a connection with many
 /// calls takes 200 KiB.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long calls have to finish after that.
+/// How long other calls have to finish after that.
 const UNREAD_GRACE: Duration = Duration::from_secs(5);
+/// The time between two checks whether they have.
+const UNREAD_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The calls of a connection; an extension of its requests.
 #[derive(Clone)]
@@ -71,6 +73,7 @@ pub struct SendingResponse {
 struct Calls {
     in_progress: usize,
     health_checks: usize,
+    unread_responses: usize,
     unread_bytes: usize,
     /// Since when there have been such responses.
     unread_since: Option<Instant>,
@@ -96,6 +99,7 @@ impl ConnectionCalls {
         let calls = Calls {
             in_progress: 0,
             health_checks: 0,
+            unread_responses: 0,
             unread_bytes: 0,
             unread_since: None,
             idle_since: Instant::now(),
@@ -137,6 +141,7 @@ impl ConnectionCalls {
     /// Counts what HTTP/2 keeps of a response that was not read at its deadline.
     pub fn count_unread(&self, bytes: usize) -> Unread {
         let mut calls = self.0.calls.lock();
+        calls.unread_responses += 1;
         calls.unread_bytes += bytes;
         calls.unread_since.get_or_insert_with(Instant::now);
         self.0.is_unread.notify_one();
@@ -165,6 +170,18 @@ impl ConnectionCalls {
                 Some(since) if since.elapsed() >= UNREAD_TIMEOUT => return UNREAD_GRACE,
                 Some(since) => drop(tokio::time::timeout_at(since + UNREAD_TIMEOUT, more).await),
             }
+        }
+    }
+
+    /// Waits until no call is in progress but those whose responses have been unread for too long.
+    pub async fn only_unread(&self) {
+        let is_only_unread = || {
+            let calls = self.0.calls.lock();
+            let is_long = calls.unread_since.is_some_and(|since| since.elapsed() >= UNREAD_TIMEOUT);
+            is_long && calls.in_progress == calls.unread_responses
+        };
+        while !is_only_unread() {
+            tokio::time::sleep(UNREAD_POLL_INTERVAL).await;
         }
     }
 
@@ -243,8 +260,9 @@ impl Drop for CallInProgress {
 impl Drop for Unread {
     fn drop(&mut self) {
         let mut calls = self.0.0.calls.lock();
+        calls.unread_responses -= 1;
         calls.unread_bytes -= self.1;
-        if calls.unread_bytes == 0 {
+        if calls.unread_responses == 0 {
             calls.unread_since = None;
         }
     }

@@ -90,6 +90,9 @@ async fn stored(store: &Store, vault: &Vault) -> Result<Vec<(String, Option<Seal
 }
 
 async fn insert(store: &Store, rows: Vec<(String, SealedSecret)>) -> Result<Vec<(String, SealedSecret)>, StartError> {
+    if rows.is_empty() {
+        return Ok(rows);
+    }
     let inserted = store.transact(None, Instant::now() + TIMEOUT, OnSuccess::Commit, rows, |db, rows| {
         Box::pin(async move {
             let mut inserted = Vec::new();
