@@ -29,6 +29,8 @@ use crate::identity::ClientCertificate;
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 128;
 /// Maximum size of the headers of a call in bytes.
 pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// How much of a response HTTP/2 takes before it is sent, and keeps if the client does not read: two of the longest frames.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// The interval of HTTP/2 keep-alive pings.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
 /// Maximum wait for the response to a ping.
@@ -190,7 +192,8 @@ pub(super) async fn serve_http2(
         .initial_stream_window_size(RECEIVE_WINDOWS.0)
         .initial_connection_window_size(RECEIVE_WINDOWS.1)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
     let calls = ConnectionCalls::new(options.needs_caller);
     let router = Extension(calls.clone()).layer(router);
     let output = Output::new(write);
@@ -200,21 +203,17 @@ pub(super) async fn serve_http2(
         let max_age = options.max_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
         let grace = tokio::select! {
             ended = output.serve(connection.as_mut()) => return ended,
-            () = stop.cancelled() => None,
-            () = tokio::time::sleep(max_age) => Some(AGE_GRACE),
-            is_authenticated = idle(&calls) => {
-                Some(if is_authenticated { AGE_GRACE } else { IDLE_GRACE })
-            }
-            grace = calls.unread() => Some(grace),
+            // The end of the process has a timeout of its own.
+            () = stop.cancelled() => Duration::MAX,
+            () = tokio::time::sleep(max_age) => AGE_GRACE,
+            is_authenticated = idle(&calls) => if is_authenticated { AGE_GRACE } else { IDLE_GRACE },
+            grace = calls.wait_until_unread() => grace,
         };
         connection.as_mut().graceful_shutdown();
-        let ended = output.serve(connection);
-        match grace {
-            None => ended.await,
-            Some(grace) => tokio::select! {
-                ended = tokio::time::timeout(grace, ended) => ended?,
-                () = calls.only_unread() => Ok(()),
-            },
+        tokio::select! {
+            biased;
+            ended = tokio::time::timeout(grace, output.serve(connection)) => ended?,
+            () = calls.wait_until_only_unread() => Ok(()),
         }
     };
     tokio::select! {

@@ -89,9 +89,9 @@ fn postgres(target: PostgresSettings, settings: &DatabaseSettings) -> OpenedPool
     let readers = settings.max_connections.div_ceil(2).max(1);
     let writers = (settings.max_connections / 2).max(1);
     let read = |size: u32| {
-        // Reads the rest of a cancelled statement's response too.
+        // Reads the rest of a cancelled statement's response; sends nothing if there is none.
         let pool = postgres_pool(size, pooler).after_release(|connection, _| {
-            Box::pin(with_release_timeout(async { connection.ping().await.map(|()| true) }))
+            Box::pin(with_release_timeout(async { connection.flush().await.map(|()| true) }))
         });
         OpenedPool { connections: pool.connect_lazy_with(options.clone()).into(), size }
     };

@@ -22,17 +22,18 @@ const MAX_HEALTH_CHECKS: usize = 10;
 
 /// Their name in errors and metrics.
 const HEALTH_CHECKS: &str = "health_checks";
-/// How much HTTP/2 may keep of responses that a client has not read at their deadlines: the first parts of twenty, or the
-/// longest parts of one.
+/// How much HTTP/2 may keep of responses that a client has not read at their deadlines: the first chunks of twenty, or the last
+/// chunks of one.
 const MAX_UNREAD_BYTES: usize = 40 * 1024;
-/// How long calls have to finish on a connection whose client does not read more than that, which takes memory until then.
+/// How long it may keep more. Clients reset calls at their deadlines too.
+const MUCH_UNREAD_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long calls have to finish after that, on a connection that takes much memory.
 const MUCH_UNREAD_GRACE: Duration = Duration::from_secs(1);
-/// How long after their deadlines responses may be unread: clients reset or read them. The state of a connection with many
-/// calls takes 200 KiB.
+/// How long a response may be unread after its deadline.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long other calls have to finish after that.
+/// How long other calls of its connection have to finish after that.
 const UNREAD_GRACE: Duration = Duration::from_secs(5);
-/// The time between two checks whether they have.
+/// The time between two checks whether a connection has other calls.
 const UNREAD_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The calls of a connection; an extension of its requests.
@@ -73,10 +74,10 @@ pub struct SendingResponse {
 struct Calls {
     in_progress: usize,
     health_checks: usize,
-    unread_responses: usize,
-    unread_bytes: usize,
-    /// Since when there have been such responses.
-    unread_since: Option<Instant>,
+    /// Responses that were not read at their deadlines: since when, and what HTTP/2 keeps of each, in bytes. By numbers, which
+    /// rise.
+    unread: BTreeMap<u64, (Instant, usize)>,
+    last_unread: u64,
     /// When the connection was opened, or when the last call that counts ended.
     idle_since: Instant,
     /// Whether only calls of authenticated callers count.
@@ -87,8 +88,8 @@ struct Calls {
 /// A health check in progress, until it is dropped.
 pub struct HealthCheck(ConnectionCalls);
 
-/// What HTTP/2 keeps of a response that was not read at its deadline, in bytes, until it is dropped.
-pub struct Unread(ConnectionCalls, usize);
+/// A response that was not read at its deadline, until it is dropped.
+pub struct Unread(ConnectionCalls, u64);
 
 /// A call in progress, until it is dropped.
 struct CallInProgress(ConnectionCalls);
@@ -99,9 +100,8 @@ impl ConnectionCalls {
         let calls = Calls {
             in_progress: 0,
             health_checks: 0,
-            unread_responses: 0,
-            unread_bytes: 0,
-            unread_since: None,
+            unread: BTreeMap::new(),
+            last_unread: 0,
             idle_since: Instant::now(),
             needs_caller,
             is_authenticated: false,
@@ -138,34 +138,33 @@ impl ConnectionCalls {
         Ok(HealthCheck(self.clone()))
     }
 
-    /// Counts what HTTP/2 keeps of a response that was not read at its deadline.
+    /// Counts a response that was not read at its deadline, and the bytes that HTTP/2 keeps of it.
     pub fn count_unread(&self, bytes: usize) -> Unread {
         let mut calls = self.0.calls.lock();
-        calls.unread_responses += 1;
-        calls.unread_bytes += bytes;
-        calls.unread_since.get_or_insert_with(Instant::now);
+        calls.last_unread += 1;
+        let number = calls.last_unread;
+        calls.unread.insert(number, (Instant::now(), bytes));
         self.0.is_unread.notify_one();
-        Unread(self.clone(), bytes)
+        Unread(self.clone(), number)
     }
 
-    /// What HTTP/2 keeps of responses that were not read at their deadlines.
-    #[cfg(test)]
+    /// How many bytes HTTP/2 keeps of responses that were not read at their deadlines.
     pub fn unread_bytes(&self) -> usize {
-        self.0.calls.lock().unread_bytes
+        self.0.calls.lock().unread.values().map(|(_, bytes)| bytes).sum()
     }
 
     /// Waits until too much is unread, or for too long. Returns how long calls have to finish then.
-    pub async fn unread(&self) -> Duration {
+    pub async fn wait_until_unread(&self) -> Duration {
         loop {
-            let (bytes, since) = {
-                let calls = self.0.calls.lock();
-                (calls.unread_bytes, calls.unread_since)
-            };
-            if bytes > MAX_UNREAD_BYTES {
-                return MUCH_UNREAD_GRACE;
+            if self.unread_bytes() > MAX_UNREAD_BYTES {
+                tokio::time::sleep(MUCH_UNREAD_TIMEOUT).await;
+                if self.unread_bytes() > MAX_UNREAD_BYTES {
+                    return MUCH_UNREAD_GRACE;
+                }
             }
             let more = self.0.is_unread.notified();
-            match since {
+            let oldest = self.0.calls.lock().unread.first_key_value().map(|(_, (since, _))| *since);
+            match oldest {
                 None => more.await,
                 Some(since) if since.elapsed() >= UNREAD_TIMEOUT => return UNREAD_GRACE,
                 Some(since) => drop(tokio::time::timeout_at(since + UNREAD_TIMEOUT, more).await),
@@ -173,12 +172,12 @@ impl ConnectionCalls {
         }
     }
 
-    /// Waits until no call is in progress but those whose responses have been unread for too long.
-    pub async fn only_unread(&self) {
+    /// Waits until calls are in progress, and the responses of all of them have been unread for too long.
+    pub async fn wait_until_only_unread(&self) {
         let is_only_unread = || {
             let calls = self.0.calls.lock();
-            let is_long = calls.unread_since.is_some_and(|since| since.elapsed() >= UNREAD_TIMEOUT);
-            is_long && calls.in_progress == calls.unread_responses
+            let unread = calls.unread.values().filter(|(since, _)| since.elapsed() >= UNREAD_TIMEOUT).count();
+            unread > 0 && unread == calls.in_progress
         };
         while !is_only_unread() {
             tokio::time::sleep(UNREAD_POLL_INTERVAL).await;
@@ -259,12 +258,7 @@ impl Drop for CallInProgress {
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        let mut calls = self.0.0.calls.lock();
-        calls.unread_responses -= 1;
-        calls.unread_bytes -= self.1;
-        if calls.unread_responses == 0 {
-            calls.unread_since = None;
-        }
+        self.0.0.calls.lock().unread.remove(&self.1);
     }
 }
 

@@ -17,11 +17,11 @@ use super::connection::{ConnectionCalls, Expire, SendingResponse, Unread};
 use crate::grpc::status;
 use crate::model::{Error, Result};
 
-/// The first two parts of a response, which HTTP/2 takes and keeps until the client accepts data. The rest can still be dropped
-/// at the deadline. They are so short that HTTP/2 writes the first together with the headers.
-const FIRST_CHUNK_BYTES: usize = 1_023;
-/// The other parts: the longest frames that every client accepts. HTTP/2 takes each when the client has accepted the one before
-/// the last.
+/// The size of the first two chunks of a response, which HTTP/2 takes and keeps if the window of the client is closed. The rest
+/// can still be dropped at the deadline. They are so short that HTTP/2 writes the first together with the headers.
+const FIRST_CHUNKS_BYTES: usize = 1_023;
+/// The size of the other chunks: the longest frames that every client accepts. HTTP/2 takes a chunk when the window is open for
+/// a byte of the one before it.
 const CHUNK_BYTES: usize = 16 * 1_024;
 
 /// A body that holds what its call has acquired.
@@ -46,7 +46,7 @@ struct Rest {
     /// What was read from the body already.
     data: Bytes,
     body: Body,
-    /// The lengths of the last two parts, which HTTP/2 keeps if the client does not accept them.
+    /// The sizes of the last two chunks, which HTTP/2 keeps until the client accepts them.
     last_chunks: [usize; 2],
 }
 
@@ -80,7 +80,6 @@ pub fn hold_until_sent(
         let rest = Some((Rest { data: Bytes::new(), body, last_chunks: [0; 2] }, held));
         let sending = Sending { rest, is_expired: false, unread: None, connection: connection.clone(), waker: None };
         let sending = Arc::new(Mutex::new(sending));
-        // HTTP/2 polls a body for one part more than its client accepts.
         let expiring = connection.expire_at(deadline.into(), Arc::clone(&sending) as Arc<dyn Expire>);
         Body::new(HoldingBody { sending, _expiring: expiring })
     })
@@ -132,8 +131,7 @@ impl Expire for Mutex<Sending> {
 
 impl Rest {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let is_frame = self.data.is_empty();
-        if is_frame {
+        while self.data.is_empty() {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.data = data,
@@ -142,13 +140,10 @@ impl Rest {
                 None => return Poll::Ready(None),
             }
         }
-        let most = if self.last_chunks[0] == 0 { FIRST_CHUNK_BYTES } else { CHUNK_BYTES };
+        let most = if self.last_chunks[0] == 0 { FIRST_CHUNKS_BYTES } else { CHUNK_BYTES };
         let chunk = self.data.split_to(self.data.len().min(most));
         self.last_chunks = [self.last_chunks[1], chunk.len()];
-        if is_frame && self.data.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(chunk))));
-        }
-        // A copy: a part of the bytes would keep all of them in memory.
+        // A copy: a part of the bytes would keep all of them in memory, and the buffer that they were encoded in.
         Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&chunk)))))
     }
 }
@@ -178,10 +173,10 @@ mod tests {
         assert_eq!(lengths, [1_023, 1_023, 16_384, 16_384, 5_186]);
         assert_eq!(received, content);
 
-        // HTTP/2 takes two parts of a response that is not read at all.
+        // HTTP/2 takes two chunks of a response that is not read at all.
         let mut unread = hold();
         for _ in 0..2 {
-            unread.frame().await.expect("a part").expect("a frame");
+            unread.frame().await.expect("a chunk").expect("a frame");
         }
         tokio::select! {
             never = connection.expire_responses() => match never {},

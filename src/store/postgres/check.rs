@@ -39,6 +39,7 @@ pub async fn check_connection(settings: &PostgresSettings, pooler: Pooler) -> Re
     let (mut first, second) = match tokio::join!(connect(&options), connect(&options)) {
         (Ok(first), second) => (first, second),
         (Err(error), Ok(second)) => (second, Err(error)),
+        (Err(_), Err(error)) if diagnosis::is_of_pooler(&error) => return Err(failure(&error, settings)),
         (Err(error), Err(_)) => return Err(failure(&error, settings)),
     };
     let timed_out = |_| CheckError::Connection(diagnosis::no_response(settings));
