@@ -17,8 +17,8 @@ use super::connection::{ConnectionCalls, Expire, SendingResponse, Unread};
 use crate::grpc::status;
 use crate::model::{Error, Result};
 
-/// The size of the first two chunks of a response, which HTTP/2 takes and keeps if the window of the client is closed. The rest
-/// can still be dropped at the deadline. They are so short that HTTP/2 writes the first together with the headers.
+/// The size of each of the first two chunks of a response, which HTTP/2 takes and keeps if the window of the client is closed. The
+/// rest can still be dropped at the deadline. They are so short that HTTP/2 writes the first together with the headers.
 const FIRST_CHUNKS_BYTES: usize = 1_023;
 /// The size of the other chunks: the longest frames that every client accepts. HTTP/2 takes a chunk when the window is open for
 /// a byte of the one before it.
