@@ -126,7 +126,9 @@ async fn a_connection_ends_at_its_maximum_age_which_varies() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_whose_client_does_not_read_ends() {
-    for (responses, seconds, expected) in [(30, 60, 0..=1), (5, 60, 3..=8), (5, 2, 900..=1_200)] {
+    // Many that are read at once do not end the connection, nor do few that are read soon.
+    let cases = [(30, 60, 0..=1), (30, 0, 900..=1_200), (5, 60, 3..=8), (5, 2, 900..=1_200)];
+    for (responses, seconds, expected) in cases {
         let mut client = connect(true, DAY).await;
         client.call("/authenticated").await;
         client.call(&format!("/unread/{responses}/{seconds}")).await;

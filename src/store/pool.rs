@@ -308,12 +308,19 @@ mod tests {
     use crate::store::connect::ACQUIRE_TIMEOUT;
     use crate::store::target::DatabaseSettings;
 
+    impl Pool {
+        /// The writer of a new SQLite file.
+        pub(in crate::store) fn of_writer(directory: &std::path::Path) -> Self {
+            let url = format!("sqlite:{}", directory.join("outflow.db").display());
+            let opened = connect::open(&DatabaseSettings::of_url(url, 2)).unwrap().write;
+            Self::new("write", "write_connections", opened, false, &TaskTracker::new(), &LastResponse::now())
+        }
+    }
+
     #[tokio::test]
     async fn rows_keep_their_connection() {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("outflow.db").display());
-        let opened = connect::open(&DatabaseSettings::of_url(url, 2)).unwrap().write;
-        let pool = Pool::new("write", "write_connections", opened, false, &TaskTracker::new(), &LastResponse::now());
+        let pool = Pool::of_writer(directory.path());
         let reader = pool.reader(None, ACQUIRE_TIMEOUT);
         let select = |sql: &str| reader.query_rows(Statement::from_string(DbBackend::Sqlite, sql));
         let free_and_held = || (pool.0.free.lock().len(), pool.0.permits.held());

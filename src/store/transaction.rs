@@ -264,13 +264,8 @@ impl ConnectionTrait for Transaction {
 
 #[cfg(test)]
 mod tests {
-    use tokio_util::task::TaskTracker;
-
     use super::*;
     use crate::model::ResourceKind;
-    use crate::store::connect;
-    use crate::store::pool::LastResponse;
-    use crate::store::target::DatabaseSettings;
 
     fn insert(db: &Transaction, number: i64) -> impl Future<Output = ()> {
         let statement = "INSERT INTO numbers VALUES (?)";
@@ -295,9 +290,7 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_fails_if_a_row_is_not_inserted() {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("outflow.db").display());
-        let opened = connect::open(&DatabaseSettings::of_url(url, 1)).unwrap().write;
-        let pool = Pool::new("write", "write_connections", opened, false, &TaskTracker::new(), &LastResponse::now());
+        let pool = Pool::of_writer(directory.path());
         let reader = pool.reader(None, ACQUIRE_TIMEOUT);
         reader.execute_unprepared("CREATE TABLE numbers (number INTEGER PRIMARY KEY)").await.unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
